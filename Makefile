@@ -1,0 +1,33 @@
+# Every target prepares .venv by itself and does nothing twice.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+.PHONY: study test check bench docs clean
+
+study: $(READY)  ## train, evaluate and report studies/quick.toml
+	$(BIN)/trimtab run studies/quick.toml -o runs/quick
+
+test: $(READY)  ## every test
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types, import graph, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## side-by-side measurements against peers; minutes
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+docs: $(READY)  ## regenerate the command reference
+	$(BIN)/python -m trimtab.cli docs/reference/cli.md
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

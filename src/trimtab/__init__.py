@@ -1,0 +1,1 @@
+"""trimtab: how mixture-of-experts load balancing holds up under initialization and capacity stress."""

@@ -1,0 +1,1 @@
+"""Code benchmarks: problems, programs, verdicts; no torch, no model."""

@@ -1,0 +1,96 @@
+"""Every error trimtab raises on purpose.
+
+::
+
+    TrimtabError
+    ├── StudyError            a study file: unknown key, wrong type, impossible combination
+    ├── RunFolderError        a run folder: changed study, corrupt or torn file, foreign result
+    ├── CellError             a cell whose stage failed; the traceback is in its error.txt
+    ├── ConfigurationError    an impossible balancer, capacity or initialization
+    │   └── UnsupportedModelError   a model whose routers cannot be reached, and why
+    ├── BenchmarkError        benchmark data that is missing, altered or malformed
+    ├── SandboxError          the sandbox itself failed; never the program inside it
+    │   └── SandboxUnavailable      no tier of isolation holds on this machine
+    └── MissingExtraError     an optional dependency is not installed (also an ImportError)
+
+A message names the value, the place and what was expected. ``hint`` holds the way out, so that the command line can
+print it on a line of its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class TrimtabError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: What is wrong: the value, the place, what was expected.
+        hint: The way out, or None when the message already says it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  hint: {self.hint}"
+
+
+class StudyError(TrimtabError):
+    """A study file that cannot be run: unknown key, wrong type, impossible combination."""
+
+
+class RunFolderError(TrimtabError):
+    """A run folder that does not match its study, or a file in it that cannot be read."""
+
+
+class CellError(TrimtabError):
+    """A cell whose stage failed."""
+
+
+class ConfigurationError(TrimtabError, ValueError):
+    """A balancer, capacity or initialization that cannot work as asked."""
+
+
+class UnsupportedModelError(ConfigurationError):
+    """A model whose routers cannot be reached, with the reason."""
+
+
+class BenchmarkError(TrimtabError):
+    """Benchmark data that is missing, altered or malformed."""
+
+
+class SandboxError(TrimtabError):
+    """The sandbox itself failed; a failing program inside it is a verdict, not an error."""
+
+
+class SandboxUnavailable(SandboxError):  # noqa: N818 - the state of a machine, named as the design names it
+    """No tier of isolation holds on this machine."""
+
+
+class MissingExtraError(TrimtabError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed", hint=f"pip install 'trimtab[{extra}]'"
+        )
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Describe the valid names, the nearest one first, for the end of an error message.
+
+    >>> nearest("los_free", ["loss_free", "switch"])
+    "did you mean 'loss_free'? (valid: 'loss_free', 'switch')"
+    """
+    names = sorted(valid)
+    listing = f"(valid: {', '.join(map(repr, names))})"
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}? {listing}" if close else listing

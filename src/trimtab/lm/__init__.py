@@ -1,0 +1,1 @@
+"""The small language models a study trains; needs torch."""

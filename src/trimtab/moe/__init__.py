@@ -1,0 +1,1 @@
+"""Routing, balancing, capacity and initialization of experts inside transformers models; needs torch."""

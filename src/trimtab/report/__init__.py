@@ -1,0 +1,1 @@
+"""A study table in; one self-contained page out; no torch."""
