@@ -1,0 +1,216 @@
+"""What the names in a study file mean: one frozen table a factor, in plain values.
+
+They say what :mod:`trimtab.study.run` will build, without importing what it is built with, so that a study can be read,
+planned and reported where there is no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from trimtab.errors import StudyError, nearest
+from trimtab.study.decode import decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLevel:
+    """``[models.NAME]``: a preset of :mod:`trimtab.lm.models` and its dimensions."""
+
+    preset: Literal["sigmoid", "softmax"] = "sigmoid"
+    hidden_size: int = 128
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    intermediate_size: int = 256
+    moe_intermediate_size: int = 128
+    num_experts: int = 8
+    num_experts_per_tok: int = 2
+    feed_forward: Literal["experts", "none"] = "experts"
+
+    def check(self, where: str) -> None:
+        """Refuse impossible dimensions."""
+        for name in ("hidden_size", "num_attention_heads", "intermediate_size", "moe_intermediate_size"):
+            _positive(getattr(self, name), f"{where}.{name}")
+        if self.num_hidden_layers < 2:
+            raise StudyError(
+                f"{where}.num_hidden_layers: {self.num_hidden_layers} leaves no expert layer after layer 0"
+            )
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise StudyError(
+                f"{where}.hidden_size: {self.hidden_size} is not an even multiple of {self.num_attention_heads} heads"
+            )
+        if not 1 <= self.num_experts_per_tok <= self.num_experts:
+            raise StudyError(
+                f"{where}.num_experts_per_tok: {self.num_experts_per_tok} is not between 1 and"
+                f" num_experts = {self.num_experts}"
+            )
+        if self.num_experts_per_tok == 1:
+            raise StudyError(
+                f"{where}.num_experts_per_tok: with 1 expert a token the renormalized weight is always 1,"
+                " so the router gets no gradient",
+                hint="use at least 2; these presets renormalize",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoneLevel:
+    """No balancing at all."""
+
+    rule: Literal["none"]
+    seed_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossFreeLevel:
+    """ALF-LB (arXiv 2408.15664, Algorithm 1) and its published variants."""
+
+    rule: Literal["loss_free", "noaux_tc"]
+    bias_update_rate: float
+    update: Literal["sign", "proportional"] = "sign"
+    schedule: Literal["constant", "inv_sqrt", "inv"] = "constant"
+    centered: bool = False
+    seed_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchLevel:
+    """The Switch auxiliary loss (arXiv 2101.03961, Eq. 4), per layer, 1 at balance; its scope: arXiv 2501.11873."""
+
+    rule: Literal["switch"]
+    coef: float
+    scope: Literal["sequence", "micro", "global"] = "global"
+    seed_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZLossLevel:
+    """The router z-loss (arXiv 2202.08906, Eq. 5): stability, not balance."""
+
+    rule: Literal["z_loss"]
+    coef: float
+    seed_offset: int = 0
+
+
+BalancerLevel = NoneLevel | LossFreeLevel | SwitchLevel | ZLossLevel
+_RULES: Final[dict[str, type[Any]]] = {
+    "none": NoneLevel,
+    "loss_free": LossFreeLevel,
+    "noaux_tc": LossFreeLevel,
+    "switch": SwitchLevel,
+    "z_loss": ZLossLevel,
+}
+
+
+def balancer(table: dict[str, Any], where: str) -> BalancerLevel:
+    """Decode ``[balancers.NAME]``: its key ``rule`` says which other keys there are.
+
+    Raises:
+        StudyError: The rule is unknown, or a value cannot work.
+    """
+    if "rule" not in table:
+        raise StudyError(f"{where}: missing key 'rule'", hint=nearest("", _RULES))
+    rule = table["rule"]
+    if rule not in _RULES:
+        raise StudyError(f"{where}.rule: unknown balancer {rule!r}", hint=nearest(str(rule), _RULES))
+    level: BalancerLevel = decode(_RULES[rule], table, where)
+    for key in ("bias_update_rate", "coef"):
+        if hasattr(level, key):
+            _positive(getattr(level, key), f"{where}.{key}")
+    return level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitLevel:
+    """``[expert_inits.NAME]``: what is done to a fresh model before training (:mod:`trimtab.moe.expert_init`)."""
+
+    kind: Literal["random", "scaled_router", "skewed_router", "twin_rows", "identical_experts", "dead_expert"] = (
+        "random"
+    )
+    factor: float = 1.0
+    shift: float = 3.0
+    share: float = 0.125
+    groups: int = 1
+    noise: float = 0.0
+    also_identical: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityLevel:
+    """``[capacities.NAME]``: the room of each expert during training; no ``factor`` means dropless."""
+
+    factor: float | None = None
+    drop_policy: Literal["probs", "position", "random"] = "probs"
+    load_signal: Literal["routed", "kept"] = "routed"
+
+    def check(self, where: str) -> None:
+        """Refuse a capacity nobody fits in."""
+        if self.factor is not None:
+            _positive(self.factor, f"{where}.factor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """``[data]``: the text a cell learns from (:mod:`trimtab.lm.corpus`)."""
+
+    vocab_size: int = 1024
+    python_share: float = 0.5
+    row_length: int = 128
+    rows: int = 32
+    prompt_weight: float = 0.05
+
+    def check(self, where: str) -> None:
+        """Refuse shares and sizes that make no batch."""
+        if not 0 <= self.python_share <= 1:
+            raise StudyError(f"{where}.python_share: {self.python_share} is not between 0 and 1")
+        for name in ("rows", "row_length"):
+            _positive(getattr(self, name), f"{where}.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """``[training]``: the optimization of every cell (:class:`trimtab.lm.train.Schedule`)."""
+
+    steps: int = 300
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 40
+    decay_fraction: float = 0.5
+    max_grad_norm: float = 1.0
+    accumulation: int = 1
+    checkpoint_every: int = 50
+    threads: int = 1
+
+    def check(self, where: str) -> None:
+        """Refuse a training that does not move."""
+        for name in ("steps", "learning_rate", "max_grad_norm", "accumulation", "checkpoint_every", "threads"):
+            _positive(getattr(self, name), f"{where}.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """``[evaluation]``: what every trained cell is measured on.
+
+    ``capacities`` are evaluation capacity factors beside the dropless headline. Batch sizes are part of the result,
+    because calls compete for an expert's room within a batch.
+    """
+
+    capacities: tuple[float, ...] = ()
+    micro_problems: int = 400
+    micro_pro_problems: int = 200
+    python_windows: int = 200
+    generation_batch: int = 400
+    scoring_tokens: int = 8192
+    max_new_tokens: int = 96
+    benchmarks: tuple[Literal["humaneval", "mbpp-sanitized"], ...] = ("humaneval", "mbpp-sanitized")
+
+    def check(self, where: str) -> None:
+        """Refuse sizes that measure nothing."""
+        for index, factor in enumerate(self.capacities):
+            _positive(factor, f"{where}.capacities[{index}]")
+        for name in ("micro_problems", "python_windows", "generation_batch", "scoring_tokens", "max_new_tokens"):
+            _positive(getattr(self, name), f"{where}.{name}")
+
+
+def _positive(value: float, where: str) -> None:
+    if not value > 0:
+        raise StudyError(f"{where}: must be positive, got {value!r}")

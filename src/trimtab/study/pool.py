@@ -1,0 +1,161 @@
+"""Local worker processes: one cell at a time each, so that a cell's threads are its own.
+
+Workers are started once and imported once; each holds a pipe to the parent. When the parent dies, however it dies, the
+pipe closes and the worker ends, so no cell is ever computed twice at the same time. A worker that dies takes down its
+cell, not the study.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Work = Callable[[Path, Callable[[str, int, int], None]], None]
+
+_PATIENCE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """News from a worker: ``kind`` is "progress", "done" or "failed"."""
+
+    kind: str
+    folder: Path
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: Any
+    pipe: Any
+    folder: Path | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Pool:
+    """Run ``work`` on folders in ``count`` processes with ``threads`` threads each.
+
+    ``work`` is an importable function of (folder, report) where report takes (stage, step, steps).
+    """
+
+    work: Work
+    count: int
+    threads: int
+    _workers: list[_Worker] = field(default_factory=list)
+
+    def run(self, folders: Sequence[Path]) -> Iterator[Event | None]:
+        """Yield events until every folder is done or failed; None every half second, for clocks."""
+        waiting = list(reversed(folders))
+        try:
+            while waiting or any(worker.folder for worker in self._workers):
+                self._assign(waiting)
+                yield from self._events()
+        finally:
+            self._stop()
+
+    def _assign(self, waiting: list[Path]) -> None:
+        while len(self._workers) < min(self.count, len(waiting) + len(self._workers)):
+            self._workers.append(self._start())
+        for worker in self._workers:
+            if worker.folder is None and waiting:
+                worker.folder = waiting.pop()
+                worker.pipe.send(worker.folder)
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
+        with _environment(self.threads):
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _events(self) -> Iterator[Event | None]:
+        busy = {worker.pipe: worker for worker in self._workers if worker.folder}
+        ready = connection.wait(list(busy), timeout=_PATIENCE_S)
+        if not ready:
+            yield None
+        for pipe in ready:
+            yield self._receive(busy[pipe])  # type: ignore[index]
+
+    def _receive(self, worker: _Worker) -> Event:
+        try:
+            event: Event = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            self._workers.remove(worker)
+            error = f"the worker process ended with exit code {worker.process.exitcode}"
+            return Event(kind="failed", folder=worker.folder or Path(), error=error)
+        if event.kind != "progress":
+            worker.folder = None
+        return event
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers.clear()
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Set what numerical libraries read at import, for the processes started within."""
+    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(pipe: Any, work: Work) -> None:  # noqa: ANN401 - multiprocessing gives its connections no public type
+    """Worker process: folders in, events out, until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            folder = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_one(pipe, work, folder))
+
+
+def _one(pipe: Any, work: Work, folder: Path) -> Event:  # noqa: ANN401 - see _serve
+    import traceback  # noqa: PLC0415 - only a failing cell needs it
+
+    def report(stage: str, step: int, steps: int) -> None:
+        pipe.send(Event(kind="progress", folder=folder, stage=stage, step=step, steps=steps))
+
+    try:
+        work(folder, report)
+    except Exception:  # noqa: BLE001 - a failed cell keeps its traceback and must not stop the others
+        return Event(kind="failed", folder=folder, error=traceback.format_exc())
+    return Event(kind="done", folder=folder)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        time.sleep(0.1)
+        os._exit(1)

@@ -1,0 +1,294 @@
+"""A study: named levels of each factor, and what is measured on every combination of them.
+
+The file is the study. Every scientific setting is in it; nothing here depends on the machine or on torch. A level is a
+name in ``[factors]`` and a table that says what the name means; a cell is one level of each factor with everything
+resolved, and its identity is a hash of exactly that, so a changed setting is a changed cell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import StudyError, nearest
+from trimtab.study import levels
+from trimtab.study.decode import decode, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
+ENDPOINTS: Final = ("python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1")
+_LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
+_SECTIONS: Final = {
+    "model": levels.ModelLevel,
+    "expert_init": levels.InitLevel,
+    "capacity": levels.CapacityLevel,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """The two arms whose degradation is compared: the answer is D_treatment − D_control."""
+
+    treatment: str
+    control: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The unstressed level of each stressor."""
+
+    expert_init: str
+    capacity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """What is concluded from: one primary endpoint, and others that share a Holm family."""
+
+    primary: str
+    secondary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One level of each factor, everything resolved.
+
+    ``factors`` holds the names, ``settings`` what they mean; both are plain values.
+    """
+
+    factors: Mapping[str, str | int]
+    settings: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """A readable slug and eight hexadecimal digits of the canonical JSON of this cell."""
+        payload = {"factors": dict(self.factors), "settings": dict(self.settings)}
+        canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+        slug = "-".join(str(value) for key, value in self.factors.items() if key != "seed")
+        return f"{slug}-s{self.factors['seed']}_{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A parsed study file."""
+
+    name: str
+    description: str
+    factors: Mapping[str, tuple[str | int, ...]]
+    reference: Reference
+    contrast: Contrast
+    endpoints: Endpoints
+    margins: Mapping[str, float]
+    confidence: float
+    models: Mapping[str, levels.ModelLevel]
+    balancers: Mapping[str, levels.BalancerLevel]
+    expert_inits: Mapping[str, levels.InitLevel]
+    capacities: Mapping[str, levels.CapacityLevel]
+    data: levels.Data
+    training: levels.Training
+    evaluation: levels.Evaluation
+    controls: str | None
+    text: str
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every cell, seeds outermost so that an interrupted study holds whole replicates."""
+        names = ("seed", *FACTORS[:-1])
+        for values in itertools.product(*(self.factors[name] for name in names)):
+            chosen = dict(zip(names, values, strict=True))
+            yield Cell(factors={name: chosen[name] for name in FACTORS}, settings=self._settings(chosen))
+
+    def _settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        model = self.models[chosen["model"]]
+        resolved = {
+            "model": model,
+            "balancer": self.balancers[chosen["balancer"]],
+            "expert_init": self.expert_inits[chosen["expert_init"]],
+            "capacity": self.capacities[chosen["capacity"]],
+            "data": self.data,
+            "training": self.training,
+            "evaluation": self.evaluation,
+        }
+        # JSON and back: tuples become lists here and not only once the cell has been to disk.
+        plain = json.loads(json.dumps({name: dataclasses.asdict(value) for name, value in resolved.items()}))
+        return dict(plain)
+
+
+def load(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        StudyError: The file is missing, is not TOML, or cannot be run; the message names file, key and value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"study file {path} cannot be read: {error}") from error
+    return parse(text, where=str(path))
+
+
+def parse(text: str, where: str = "study") -> Study:
+    """Parse the text of a study file; ``where`` names it in messages.
+
+    Raises:
+        StudyError: See :func:`load`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{where} is not TOML: {error}") from error
+    study = _study(table, text, where)
+    _check(study, where)
+    return study
+
+
+_TOP: Final = (
+    "name", "description", "controls", "confidence", "factors", "reference", "contrast", "endpoints", "margins",
+    "models", "balancers", "expert_inits", "capacities", "data", "training", "evaluation",
+)  # fmt: skip
+
+
+def _study(table: dict[str, Any], text: str, where: str) -> Study:
+    for key in table:
+        if key not in _TOP:
+            raise StudyError(f"{where}: unknown key {key!r}", hint=nearest(key, _TOP))
+    for key in ("name", "factors", "reference", "contrast", "endpoints", "balancers"):
+        if key not in table:
+            raise StudyError(f"{where}: missing key {key!r}")
+    models = _levels(table, "models", levels.ModelLevel, where, default={"tiny": {}})
+    return Study(
+        name=_string(table["name"], f"{where}.name"),
+        description=_string(table.get("description", ""), f"{where}.description"),
+        factors=_factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors"),
+        reference=decode(Reference, table_of(table["reference"], f"{where}.reference"), f"{where}.reference"),
+        contrast=decode(Contrast, table_of(table["contrast"], f"{where}.contrast"), f"{where}.contrast"),
+        endpoints=decode(Endpoints, table_of(table["endpoints"], f"{where}.endpoints"), f"{where}.endpoints"),
+        margins=_margins(table_of(table.get("margins", {}), f"{where}.margins"), f"{where}.margins"),
+        confidence=_number(table.get("confidence", 0.95), f"{where}.confidence"),
+        models=models,
+        balancers={
+            name: levels.balancer(table_of(value, f"{where}.balancers.{name}"), f"{where}.balancers.{name}")
+            for name, value in table_of(table["balancers"], f"{where}.balancers").items()
+        },
+        expert_inits=_levels(table, "expert_inits", levels.InitLevel, where, default={"random": {}}),
+        capacities=_levels(table, "capacities", levels.CapacityLevel, where, default={"dropless": {}}),
+        data=decode(levels.Data, table_of(table.get("data", {}), f"{where}.data"), f"{where}.data"),
+        training=decode(levels.Training, table_of(table.get("training", {}), f"{where}.training"), f"{where}.training"),
+        evaluation=decode(
+            levels.Evaluation, table_of(table.get("evaluation", {}), f"{where}.evaluation"), f"{where}.evaluation"
+        ),
+        controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),
+        text=text,
+    )
+
+
+def _levels(table: dict[str, Any], key: str, cls: type[Any], where: str, *, default: dict[str, Any]) -> dict[str, Any]:
+    named = table_of(table.get(key, default), f"{where}.{key}")
+    return {
+        name: decode(cls, table_of(value, f"{where}.{key}.{name}"), f"{where}.{key}.{name}")
+        for name, value in named.items()
+    }
+
+
+def _factors(table: dict[str, Any], models: Mapping[str, Any], where: str) -> dict[str, tuple[str | int, ...]]:
+    for key in table:
+        if key not in FACTORS:
+            raise StudyError(f"{where}: unknown key {key!r}", hint=nearest(key, FACTORS))
+    table = {"model": sorted(models)[:1], **table}
+    result: dict[str, tuple[str | int, ...]] = {}
+    for name in FACTORS:
+        kind: type = int if name == "seed" else str
+        values = table.get(name)
+        if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
+            raise StudyError(f"{where}.{name}: expected a list of {kind.__name__}, got {values!r}")
+        if len(set(values)) < len(values):
+            raise StudyError(f"{where}.{name}: {values!r} names a level twice")
+        if name == "seed" and min(values) < 0:
+            raise StudyError(f"{where}.seed: {min(values)} is negative")
+        result[name] = tuple(values)
+    return result
+
+
+def _margins(table: dict[str, Any], where: str) -> dict[str, float]:
+    for key, value in table.items():
+        if key not in ENDPOINTS:
+            raise StudyError(f"{where}: unknown endpoint {key!r}", hint=nearest(key, ENDPOINTS))
+        if _number(value, f"{where}.{key}") <= 0:
+            raise StudyError(f"{where}.{key}: a margin must be positive, got {value!r}")
+    return {key: float(value) for key, value in table.items()}
+
+
+def _string(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise StudyError(f"{where}: expected str, got {value!r}")
+    return value
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise StudyError(f"{where}: expected float, got {value!r}")
+    return float(value)
+
+
+def _check(study: Study, where: str) -> None:
+    """Refuse what cannot be run, before anything is."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", study.name):
+        raise StudyError(f"{where}.name: {study.name!r} may hold letters, digits, '_' and '-' only")
+    if not 0.5 <= study.confidence < 1:
+        raise StudyError(f"{where}.confidence: {study.confidence} is not between 0.5 and 1")
+    _check_names(study, where)
+    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
+        if endpoint not in ENDPOINTS:
+            raise StudyError(f"{where}.endpoints: unknown endpoint {endpoint!r}", hint=nearest(endpoint, ENDPOINTS))
+    if study.endpoints.primary not in study.margins:
+        raise StudyError(
+            f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
+            hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
+        )
+    for name in study.factors["model"]:
+        study.models[str(name)].check(f"{where}.models.{name}")
+    for name in study.factors["capacity"]:
+        study.capacities[str(name)].check(f"{where}.capacities.{name}")
+    study.training.check(f"{where}.training")
+    study.evaluation.check(f"{where}.evaluation")
+    study.data.check(f"{where}.data")
+
+
+def _check_names(study: Study, where: str) -> None:
+    defined: dict[str, Mapping[str, Any]] = {
+        "model": study.models,
+        "balancer": study.balancers,
+        "expert_init": study.expert_inits,
+        "capacity": study.capacities,
+    }
+    for factor, table in defined.items():
+        for level in map(str, study.factors[factor]):
+            if level not in table:
+                raise StudyError(
+                    f"{where}.factors.{factor}: level {level!r} is not defined",
+                    hint=f"add a table [{factor}s.{level}]".replace("capacitys", "capacities")
+                    + f" or use {nearest(level, table)}",
+                )
+            if not _LEVEL_NAME.fullmatch(level):
+                raise StudyError(f"{where}.factors.{factor}: {level!r} may hold letters, digits, '_', '.', '+' only")
+    chosen = {
+        "reference.expert_init": (study.reference.expert_init, study.factors["expert_init"]),
+        "reference.capacity": (study.reference.capacity, study.factors["capacity"]),
+        "contrast.treatment": (study.contrast.treatment, study.factors["balancer"]),
+        "contrast.control": (study.contrast.control, study.factors["balancer"]),
+    }
+    for key, (level, valid) in chosen.items():
+        if level not in valid:
+            raise StudyError(
+                f"{where}.{key}: {level!r} is not a level in [factors]", hint=nearest(level, map(str, valid))
+            )
+    if study.contrast.treatment == study.contrast.control:
+        raise StudyError(f"{where}.contrast: treatment and control are both {study.contrast.control!r}")

@@ -1,0 +1,269 @@
+"""The run folder: where things are, and how they get there whole.
+
+A file is written under another name, flushed to disk and renamed, so a reader sees the old one or the new one. A line
+log may end in a torn line after a kill; readers drop it. ``result.json`` is written last and holds counts, not scores,
+and nothing that varies between identical runs. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+SCHEMA: Final = 1
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` so that it appears whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` as canonical JSON: sorted keys, one byte sequence for one value."""
+    write_atomic(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file.
+
+    Raises:
+        RunFolderError: The file is missing, torn or not JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}") from error
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines, whole or not at all."""
+    write_atomic(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON Lines, without a torn last line.
+
+    Raises:
+        RunFolderError: Another line is not JSON; the message names file and line.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    records = []
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if not line.endswith("\n"):
+                break
+            raise RunFolderError(f"{path}, line {number} is not JSON: {error}") from error
+    return records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """What a finished cell measured: counts per problem and statistics per layer, no scores.
+
+    Attributes:
+        cell_id: The cell's name and hash.
+        factors: Factor → level.
+        outcome: "completed", or "diverged" (ranked worst, never dropped).
+        training: steps, tokens and parameters.
+        passes: Benchmark → evaluation capacity → task_id → [samples, passed].
+        losses: Text → evaluation capacity → unit → [nats, tokens, bytes].
+        unigram: Text → unit → nats of the same tokens under the training text's unigram distribution.
+        ranking: Text → unit → [mutants that score worse than the reference solution, mutants].
+        routing: One record a layer and phase, with its sampling floors.
+        absent: Benchmark → why it was not measured.
+    """
+
+    schema: int = SCHEMA
+    cell_id: str
+    factors: Mapping[str, str | int]
+    outcome: str
+    training: Mapping[str, int]
+    passes: Mapping[str, Mapping[str, Mapping[str, list[int]]]] = field(default_factory=dict)
+    losses: Mapping[str, Mapping[str, Mapping[str, list[float]]]] = field(default_factory=dict)
+    unigram: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ranking: Mapping[str, Mapping[str, list[int]]] = field(default_factory=dict)
+    routing: list[Mapping[str, Any]] = field(default_factory=list)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write ``result.json``; do it last."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> CellResult:
+        """Read ``result.json``.
+
+        Raises:
+            RunFolderError: The file is torn, of another schema, or lacks a field; the message names it.
+        """
+        record = read_json(path)
+        names = {entry.name for entry in fields(cls)}
+        if not isinstance(record, dict) or record.keys() != names:
+            raise RunFolderError(
+                f"{path} is not a cell result", hint="delete it and run the study again: one cell is redone"
+            )
+        if record["schema"] != SCHEMA:
+            raise RunFolderError(f"{path} has schema {record['schema']}; this trimtab reads {SCHEMA}")
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class CellFolder:
+    """Paths inside ``cells/<id>``."""
+
+    path: Path
+
+    @property
+    def cell(self) -> Path:
+        """The cell: factors and settings."""
+        return self.path / "cell.json"
+
+    @property
+    def result(self) -> Path:
+        """The result; it exists when the cell is done."""
+        return self.path / "result.json"
+
+    @property
+    def train_log(self) -> Path:
+        """One line a training step."""
+        return self.path / "train.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Generated programs."""
+        return self.path / "samples.jsonl"
+
+    @property
+    def verdicts(self) -> Path:
+        """What became of them."""
+        return self.path / "verdicts.jsonl"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds, memory and host: what varies between identical runs."""
+        return self.path / "timing.json"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of a failed cell."""
+        return self.path / "error.txt"
+
+    @property
+    def model(self) -> Path:
+        """The trained model and its gates."""
+        return self.path / "model"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Training state, deleted when the model is written."""
+        return self.path / "checkpoint"
+
+    def prepare(self, cell_id: str, record: Mapping[str, Any]) -> None:
+        """Create the folder and ``cell.json``.
+
+        Raises:
+            RunFolderError: The folder holds another cell; its result is never reused silently.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.cell.exists():
+            write_json(self.cell, record)
+            return
+        found = read_json(self.cell)
+        if found != json.loads(json.dumps(record)):
+            raise RunFolderError(
+                f"{self.cell} describes another cell than {cell_id}", hint=f"move {self.path} away and run again"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths inside ``runs/<study>``."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """A copy of the study file this folder belongs to."""
+        return self.path / "study.toml"
+
+    @property
+    def environment(self) -> Path:
+        """Machine, versions, sandbox attestation and text provenance."""
+        return self.path / "environment.json"
+
+    @property
+    def controls(self) -> Path:
+        """Which endpoint feels which factor, measured once (see :mod:`trimtab.study.controls`)."""
+        return self.path / "controls.json"
+
+    @property
+    def table(self) -> Path:
+        """One row a cell, endpoint and evaluation capacity."""
+        return self.path / "table.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report" / "report.html"
+
+    def cell(self, cell_id: str) -> CellFolder:
+        """Return the folder of one cell."""
+        return CellFolder(self.path / "cells" / cell_id)
+
+    def claim(self, text: str) -> None:
+        """Make this the folder of the study with this text.
+
+        Raises:
+            RunFolderError: It belongs to a different study; the message says what differs.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.study.exists():
+            write_atomic(self.study, text)
+            return
+        found = self.study.read_text(encoding="utf-8")
+        if found != text:
+            raise RunFolderError(
+                f"{self.path} holds another study:\n{_difference(found, text)}",
+                hint="choose another folder with -o, or move this one away",
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one run at a time; a dead process releases it by itself.
+
+        Raises:
+            RunFolderError: Another run holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunFolderError(f"another run is working in {self.path}", hint="wait for it or stop it") from error
+            yield
+
+
+def _difference(found: str, wanted: str) -> str:
+    """Return the lines that differ, at most ten."""
+    import difflib  # noqa: PLC0415 - only on the way to an error
+
+    lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), "in the folder", "now", lineterm="", n=0)
+    changed = [line for line in lines if not line.startswith("@@")]
+    return "\n".join(changed[:12])
