@@ -1,0 +1,213 @@
+"""The one training loop: plain, on accelerate, exactly resumable.
+
+Each step asks for batch *i*, which depends on nothing but the seed and *i*; the loss is divided by the weight of the
+whole step before the backward pass, so that neither accumulation nor the number of processes changes the gradient; the
+balancer moves once, after the optimizer. One line a step goes to ``train.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch.nn import functional
+
+from trimtab.lm import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+class Gates(Protocol):
+    """What the loop asks of an attached balancer (:func:`trimtab.moe.attach.attach`)."""
+
+    def update(self) -> None:
+        """Move the biases once; called after each optimizer step."""
+
+    def penalty(self) -> Tensor:
+        """Return the auxiliary losses of the last step, detached."""
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return one line of routing statistics a layer for the last step."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed run needs."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take it back."""
+
+
+class Batch(Protocol):
+    """Token ids [B, S] and, for each token, the weight of having predicted it [B, S]."""
+
+    tokens: Any
+    weights: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Optimization settings: AdamW, linear warm-up, constant, then linear decay to zero."""
+
+    steps: int = 300
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.95
+    warmup_steps: int = 40
+    decay_fraction: float = 0.5
+    max_grad_norm: float = 1.0
+    accumulation: int = 1
+    checkpoint_every: int = 50
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of ``step`` (from 1)."""
+        decay = self.steps * self.decay_fraction
+        left = (self.steps - step + 1) / decay if decay else 1.0
+        return self.learning_rate * min(1.0, step / max(self.warmup_steps, 1), left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a training ended: ``diverged`` at the first loss or gradient that is not finite."""
+
+    steps: int
+    tokens: int
+    diverged: bool
+
+
+def padding_mask(tokens: Tensor) -> Tensor | None:
+    """Return the attention mask of [B, S] tokens whose padding is 0, or None when nothing is padded (faster)."""
+    valid = tokens != 0
+    return None if bool(valid.all()) else valid.long()
+
+
+def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
+    """Sum of weight × negative log-likelihood, in nats.
+
+    Args:
+        logits: [B, S, V]; position s predicts token s + 1.
+        tokens: [B, S] token ids.
+        weights: [B, S] weight of having predicted each token; the first of a row is never predicted.
+    """
+    # Shifting the targets, not the logits, saves a copy of the largest tensor of the step.
+    targets = tokens.roll(-1, dims=1).flatten()
+    shifted = weights.roll(-1, dims=1)
+    shifted[:, -1] = 0
+    nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="none")
+    return torch.dot(nats, shifted.flatten())
+
+
+def train(
+    model: PreTrainedModel,
+    gates: Gates,
+    batch_at: Callable[[int], Batch],
+    schedule: Schedule,
+    folder: Path,
+    *,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Outcome:
+    """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
+
+    Args:
+        model: A transformers causal language model.
+        gates: The attached balancer.
+        batch_at: The batch of step i, from 1; the same i always gives the same batch.
+        schedule: Optimization settings.
+        folder: Gets ``train.jsonl`` and ``checkpoint/``.
+        on_step: Called with the number of each finished step.
+
+    Raises:
+        RunFolderError: A checkpoint is there but cannot be read.
+    """
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    groups = _parameter_groups(model, schedule.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(schedule.beta1, schedule.beta2), fused=True)
+    step, tokens = _resume(folder, model, optimizer, gates)
+    wrapped, prepared = accelerator.prepare(model, optimizer)
+    wrapped.train()
+    loop = _Loop(accelerator=accelerator, model=wrapped, optimizer=prepared, gates=gates, schedule=schedule)
+    with (folder / "train.jsonl").open("a", encoding="utf-8") as log:
+        while step < schedule.steps:
+            step += 1
+            line = loop.step(step, batch_at(step))
+            tokens += line.pop("batch_tokens")
+            if not math.isfinite(line["loss"] + line["grad_norm"]):
+                return Outcome(steps=step, tokens=tokens, diverged=True)
+            log.write(json.dumps({**line, "tokens": tokens}) + "\n")
+            if step % schedule.checkpoint_every == 0 and step < schedule.steps:
+                log.flush()
+                state = checkpoint.collect(model, optimizer, gates.state_dict())
+                checkpoint.save(folder / "checkpoint", checkpoint.Checkpoint(step=step, tokens=tokens, tensors=state))
+            on_step(step)
+    return Outcome(steps=step, tokens=tokens, diverged=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loop:
+    accelerator: Accelerator
+    model: Any
+    optimizer: Any
+    gates: Gates
+    schedule: Schedule
+
+    def step(self, step: int, batch: Batch) -> dict[str, Any]:
+        rate = self.schedule.learning_rate_at(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        tokens, weights = torch.as_tensor(batch.tokens), torch.as_tensor(batch.weights)
+        loss = self._backward(tokens, weights)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.max_grad_norm)
+        line = {"step": step, "loss": loss, "lr": rate, "grad_norm": float(norm), "batch_tokens": tokens.numel()}
+        if math.isfinite(loss + line["grad_norm"]):
+            self.optimizer.step()
+            self.gates.update()
+        self.optimizer.zero_grad()
+        return {**line, "penalty": float(self.gates.penalty()), "layers": self.gates.metrics()}
+
+    def _backward(self, tokens: Tensor, weights: Tensor) -> float:
+        """Accumulate the gradient of the mean weighted loss of the whole step; return that loss in nats a token."""
+        total = weights[:, 1:].sum()
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        summed = torch.zeros((), device=self.accelerator.device)
+        for index in range(self.schedule.accumulation):
+            rows = slice(index * world + rank, None, self.schedule.accumulation * world)
+            part = tokens[rows].to(self.accelerator.device)
+            loss = weighted_loss(
+                self.model(input_ids=part, attention_mask=padding_mask(part), use_cache=False).logits,
+                part,
+                weights[rows].to(self.accelerator.device),
+            )
+            # DistributedDataParallel averages over processes what must be summed here.
+            self.accelerator.backward(loss * (world / total))
+            summed += loss.detach()
+        return float(self.accelerator.reduce(summed, reduction="sum") / total)
+
+
+def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay matrices, not norms."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _resume(folder: Path, model: PreTrainedModel, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
+    """Go back to the newest checkpoint: state restored, log cut to its step. (0, 0) when there is none."""
+    found = checkpoint.latest(folder / "checkpoint")
+    log = folder / "train.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    kept = lines[: found.step if found else 0]
+    temporary = log.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(log)
+    if found is None:
+        return 0, 0
+    gates.load_state_dict(checkpoint.restore(found.tensors, model, optimizer))
+    return found.step, found.tokens
