@@ -73,11 +73,14 @@ def test_a_contrast_pairs_seeds_and_units():
 
 
 def test_a_ratio_is_sum_over_sum_also_in_the_bootstrap():
-    nats, tokens = np.array([[10.0, 1.0], [12.0, 1.0]]), np.array([[10.0, 1.0], [10.0, 1.0]])
+    """Of two units and one kind of seed there are three resamples: both units, or either of them twice."""
+    nats, tokens = np.array([[12.0, 1.0]] * 2), np.array([[10.0, 2.0]] * 2)
     ratio = stats.Ratio(nats, tokens)
-    assert ratio.per_seed() == pytest.approx([11 / 11, 13 / 11])
-    weights = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    assert ratio.resampled(weights) == pytest.approx(np.array([[1.0, 1.2], [1.0, 1.0], [1.0, 13 / 11]]))
+    assert ratio.per_seed() == pytest.approx([13 / 12, 13 / 12])
+    draws = stats._draws([(1.0, ratio)], 2, 2, 2000)
+    values, counts = np.unique(draws.round(12), return_counts=True)
+    assert values == pytest.approx([1 / 2, 13 / 12, 12 / 10])
+    assert counts / 2000 == pytest.approx([1 / 4, 1 / 2, 1 / 4], abs=0.04)
 
 
 def test_bootstrap_is_the_enumeration_of_all_resamples():

@@ -95,10 +95,6 @@ class Ratio:
         """Return sum over sum, [seeds]."""
         return np.asarray(self.numerator.sum(axis=1) / self.denominator.sum(axis=1))
 
-    def resampled(self, weights: FloatArray) -> FloatArray:
-        """Return the metric under ``weights`` [resamples, units], as [resamples, seeds]."""
-        return np.asarray((weights @ self.numerator.T) / (weights @ self.denominator.T))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -235,9 +231,13 @@ def percentile_interval(draws: FloatArray, confidence: float) -> Interval:
 
 def _draws(terms: Sequence[tuple[float, Ratio]], seeds: int, units: int, resamples: int) -> FloatArray:
     """Return sorted bootstrap replicates, seeds and units resampled independently, [resamples]."""
-    unit_weights, seed_weights = _weights(units, resamples, 1), _weights(seeds, resamples, 2)
-    values = sum(sign * ratio.resampled(unit_weights) for sign, ratio in terms)
-    return np.sort((seed_weights * values).sum(axis=1) / seeds)
+    # One product for all terms: the weights are the large matrix, and reading them is what costs.
+    columns = [column for _, ratio in terms for column in (ratio.numerator, ratio.denominator)]
+    sums = _weights(units, resamples, 1) @ np.concatenate(columns).T
+    metrics = sums.reshape(resamples, len(terms), 2, seeds)
+    signs = np.array([sign for sign, _ in terms])
+    values = np.einsum("t,bts->bs", signs, metrics[:, :, 0] / metrics[:, :, 1])
+    return np.sort((_weights(seeds, resamples, 2) * values).sum(axis=1) / seeds)
 
 
 @lru_cache(maxsize=16)

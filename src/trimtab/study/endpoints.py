@@ -1,0 +1,183 @@
+"""What a study concludes from: how each endpoint is read out of a cell's counts, its unit and which way is worse.
+
+An endpoint is a ratio of sums over units, so it is read as a numerator and a denominator per unit and never as a score.
+"Dropless" is the headline evaluation; the other evaluation capacities stand beside it, never mixed with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from trimtab.errors import RunFolderError
+from trimtab.stats import pass_at_k
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trimtab.study.store import CellResult
+
+HEADLINE: Final = "dropless"
+
+Counts = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One quantity a cell is measured by.
+
+    Attributes:
+        name: As in a study file.
+        title: As in a report.
+        benchmark: Its key in a cell's result.
+        unit: Of its value.
+        lower_is_better: Direction; a degradation is positive when a stress makes it worse.
+        source: The part of the result it is counted in.
+    """
+
+    name: str
+    title: str
+    benchmark: str
+    unit: str
+    lower_is_better: bool
+    source: Literal["losses", "passes", "ranking"]
+
+    @property
+    def harm(self) -> float:
+        """Return the sign that turns an increase into harm."""
+        return 1.0 if self.lower_is_better else -1.0
+
+    def capacities(self, result: CellResult) -> tuple[str, ...]:
+        """Return the evaluation capacities it was measured at, the headline first."""
+        if self.source == "ranking":
+            return (HEADLINE,) if result.ranking.get(self.benchmark) else ()
+        found = _part(result, self.source).get(self.benchmark, {})
+        return tuple(sorted(found, key=_looseness))
+
+    def counts(self, result: CellResult, capacity: str = HEADLINE) -> Counts:
+        """Return unit → (numerator, denominator); empty if it was not measured.
+
+        Raises:
+            RunFolderError: A count is not one; the message says which.
+        """
+        table = _part(result, self.source).get(self.benchmark, {})
+        units = table if self.source == "ranking" else table.get(capacity, {})
+        read = _READERS[self.unit]
+        counts: Counts = {}
+        for unit, record in units.items():
+            try:
+                counts[unit] = read(record)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                raise RunFolderError(
+                    f"{result.cell_id}: {self.source}.{self.benchmark}.{capacity}[{unit!r}] is {record!r},"
+                    " which is not a count",
+                    hint="delete this cell's result.json and run the study again: one cell is redone",
+                ) from error
+        return counts
+
+
+def _part(result: CellResult, source: str) -> Mapping[str, Any]:
+    part: Mapping[str, Any] = getattr(result, source)
+    return part
+
+
+def _looseness(capacity: str) -> float:
+    """Sort dropless first, then from wide to tight."""
+    return -math.inf if capacity == HEADLINE else -float(capacity)
+
+
+def _per_token(record: list[float]) -> tuple[float, float]:
+    nats, tokens, _ = record
+    return _positive(nats, tokens)
+
+
+def _per_byte(record: list[float]) -> tuple[float, float]:
+    nats, _, size = record
+    return _positive(nats / math.log(2), size)
+
+
+def _passes(record: list[int]) -> tuple[float, float]:
+    n, c = record
+    return pass_at_k(n, c, 1), 1.0
+
+
+def _wins(record: list[int]) -> tuple[float, float]:
+    wins, pairs = record
+    if not 0 <= wins <= pairs:
+        raise ValueError
+    return _positive(wins, pairs)
+
+
+def _positive(numerator: float, denominator: float) -> tuple[float, float]:
+    if not (math.isfinite(numerator) and 0 < denominator < math.inf):
+        raise ValueError
+    return float(numerator), float(denominator)
+
+
+_READERS: Final[dict[str, Callable[[Any], tuple[float, float]]]] = {
+    "nats/token": _per_token,
+    "bits/byte": _per_byte,
+    "pass@1": _passes,
+    "share": _wins,
+}
+
+ENDPOINTS: Final = {
+    endpoint.name: endpoint
+    for endpoint in (
+        Endpoint(
+            name="python_loss",
+            title="held-out Python loss",
+            benchmark="python",
+            unit="nats/token",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="humaneval_nll",
+            title="HumanEval solutions, NLL",
+            benchmark="humaneval",
+            unit="bits/byte",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="mbpp_nll",
+            title="MBPP solutions, NLL",
+            benchmark="mbpp-sanitized",
+            unit="bits/byte",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="micro_pass1",
+            title="micro-benchmark pass@1",
+            benchmark="micro",
+            unit="pass@1",
+            lower_is_better=False,
+            source="passes",
+        ),
+        Endpoint(
+            name="micro_pro_pass1",
+            title="self-invoking micro pass@1",
+            benchmark="micro-pro",
+            unit="pass@1",
+            lower_is_better=False,
+            source="passes",
+        ),
+    )
+}
+"""Those a study file may name."""
+
+DESCRIPTIVE: Final = tuple(
+    Endpoint(
+        name=f"{name}_ranking",
+        title=f"{title} solution over mutants",
+        benchmark=benchmark,
+        unit="share",
+        lower_is_better=False,
+        source="ranking",
+    )
+    for name, title, benchmark in (("humaneval", "HumanEval", "humaneval"), ("mbpp", "MBPP", "mbpp-sanitized"))
+)
+"""Measured and tabulated, never concluded from."""

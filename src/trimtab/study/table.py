@@ -1,0 +1,235 @@
+"""The table of a study: what every finished cell counted, what is missing and why, and the answer.
+
+Reads files only, so it runs where there is no torch and while a study is still running. A result that is torn, foreign
+or holds something that is not a count is named and its cell listed as missing; it never enters a number.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import RunFolderError
+from trimtab.study import contrasts, sensitivity, store
+from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trimtab.study.spec import Cell, Study
+
+UNSANDBOXED: Final = "no sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One endpoint of one cell at one evaluation capacity, as counts and as a value.
+
+    ``value`` is None where the training diverged. ``folder`` is relative to the run folder.
+    """
+
+    cell_id: str
+    model: str
+    balancer: str
+    expert_init: str
+    capacity: str
+    seed: int
+    outcome: str
+    endpoint: str
+    unit: str
+    eval_capacity: str
+    value: float | None
+    numerator: float | None
+    denominator: float | None
+    units: int
+    sandbox: str
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyTable:
+    """Everything a report needs, and nothing that needs torch.
+
+    Attributes:
+        study: The study.
+        folder: Its run folder.
+        cells: Every cell the study asks for, by id.
+        results: Those that are finished and sound.
+        missing: Every other cell, and why.
+        controls: What is known about the sensitivity of the endpoints.
+        environment: Machine, versions and sandbox attestation; empty if it was not recorded.
+    """
+
+    study: Study
+    folder: Path
+    cells: Mapping[str, Cell]
+    results: Mapping[str, store.CellResult]
+    missing: Mapping[str, str]
+    controls: tuple[sensitivity.Control, ...] = ()
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, run_dir: Path, study: Study) -> StudyTable:
+        """Read the run folder of ``study``.
+
+        Raises:
+            RunFolderError: ``controls.json`` or ``environment.json`` cannot be read. A corrupt result is no error: its
+                cell is missing.
+        """
+        folder = store.RunFolder(Path(run_dir))
+        cells = {cell.id: cell for cell in study.cells()}
+        results: dict[str, store.CellResult] = {}
+        missing: dict[str, str] = {}
+        for name, cell in cells.items():
+            try:
+                results[name] = _result(folder.cell(name), cell)
+            except RunFolderError as error:
+                missing[name] = error.message
+        return cls(
+            study=study,
+            folder=folder.path,
+            cells=cells,
+            results=results,
+            missing=missing,
+            controls=sensitivity.load(folder.controls),
+            environment=store.read_json(folder.environment) if folder.environment.exists() else {},
+        )
+
+    @cached_property
+    def answers(self) -> tuple[contrasts.Answer, ...]:
+        """The answer matrix (:func:`trimtab.study.contrasts.answers`)."""
+        return contrasts.answers(self)
+
+    @cached_property
+    def degradations(self) -> tuple[contrasts.Degradation, ...]:
+        """What each stress costs each method (:func:`trimtab.study.contrasts.degradations`)."""
+        return contrasts.degradations(self)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The long form: one row a cell, endpoint and evaluation capacity."""
+        return tuple(row for name in self.results for row in self._rows(name))
+
+    @property
+    def sandbox(self) -> str:
+        """The tier that generated code ran at: "A", "B", "C", "no sandbox", or "not recorded"."""
+        found = self.environment.get("sandbox")
+        if not isinstance(found, dict):
+            return "not recorded"
+        return UNSANDBOXED if found.get("enforced") is False else str(found.get("tier", "not recorded"))
+
+    def cell_id(self, model: str, balancer: str, expert_init: str, capacity: str, seed: int) -> str:
+        """Return the id of the cell with these levels."""
+        return self._index[model, balancer, expert_init, capacity, seed]
+
+    @cached_property
+    def _index(self) -> dict[tuple[str | int, ...], str]:
+        order = ("model", "balancer", "expert_init", "capacity", "seed")
+        return {tuple(cell.factors[name] for name in order): cell_id for cell_id, cell in self.cells.items()}
+
+    def gap(self, cell_id: str, endpoint: Endpoint) -> str:
+        """Say why this cell has nothing to say about this endpoint; empty if it has. A diverged cell has."""
+        if cell_id in self.missing:
+            return self.missing[cell_id]
+        result = self.results[cell_id]
+        if result.outcome == "diverged" or endpoint.counts(result):
+            return ""
+        return result.absent.get(endpoint.benchmark, f"{endpoint.benchmark} was not measured")
+
+    def absent(self) -> dict[str, str]:
+        """Return benchmark → why it was not measured, over all finished cells."""
+        return {name: why for result in self.results.values() for name, why in sorted(result.absent.items())}
+
+    def csv(self) -> str:
+        """Return the long form as CSV."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in self.rows)
+        return text.getvalue()
+
+    def write_csv(self) -> Path:
+        """Write ``table.csv`` into the run folder and return its path."""
+        path = store.RunFolder(self.folder).table
+        store.write_atomic(path, self.csv())
+        return path
+
+    def record(self) -> dict[str, Any]:
+        """Return the answer as plain values, for ``--json``."""
+        return {
+            "study": self.study.name,
+            "confidence": self.study.confidence,
+            "seeds": list(self.study.factors["seed"]),
+            "sandbox": self.sandbox,
+            "cells": {"asked": len(self.cells), "finished": len(self.results)},
+            "missing": dict(self.missing),
+            "absent": self.absent(),
+            "answers": [answer.record() for answer in self.answers],
+            "degradations": [{**asdict(found), "stressor": found.stressor.label} for found in self.degradations],
+        }
+
+    def _rows(self, cell_id: str) -> list[Row]:
+        result = self.results[cell_id]
+        if result.outcome == "diverged":
+            return [self._row(cell_id, ENDPOINTS[self.study.endpoints.primary], "dropless", {})]
+        return [
+            self._row(cell_id, endpoint, capacity, endpoint.counts(result, capacity))
+            for endpoint in (*ENDPOINTS.values(), *DESCRIPTIVE)
+            for capacity in endpoint.capacities(result)
+        ]
+
+    def _row(self, cell_id: str, endpoint: Endpoint, capacity: str, counts: Mapping[str, tuple[float, float]]) -> Row:
+        factors = self.cells[cell_id].factors
+        numerator = sum(pair[0] for pair in counts.values())
+        denominator = sum(pair[1] for pair in counts.values())
+        return Row(
+            cell_id=cell_id,
+            model=str(factors["model"]),
+            balancer=str(factors["balancer"]),
+            expert_init=str(factors["expert_init"]),
+            capacity=str(factors["capacity"]),
+            seed=int(factors["seed"]),
+            outcome=self.results[cell_id].outcome,
+            endpoint=endpoint.name,
+            unit=endpoint.unit,
+            eval_capacity=capacity,
+            value=numerator / denominator if counts else None,
+            numerator=numerator if counts else None,
+            denominator=denominator if counts else None,
+            units=len(counts),
+            sandbox=self.sandbox,
+            folder=f"cells/{cell_id}",
+        )
+
+
+def _result(folder: store.CellFolder, cell: Cell) -> store.CellResult:
+    """Read one result and everything in it that will be counted.
+
+    Raises:
+        RunFolderError: It is not there yet, torn, of another cell, or holds something that is not a count.
+    """
+    if not folder.result.exists():
+        raise RunFolderError(_why_not(folder))
+    result = store.CellResult.read(folder.result)
+    if result.cell_id != cell.id or dict(result.factors) != dict(cell.factors):
+        raise RunFolderError(f"{folder.result} belongs to another cell, {result.cell_id}")
+    if result.outcome not in ("completed", "diverged"):
+        raise RunFolderError(f"{folder.result}: unknown outcome {result.outcome!r}")
+    try:
+        for endpoint in (*ENDPOINTS.values(), *DESCRIPTIVE):
+            for capacity in endpoint.capacities(result):
+                endpoint.counts(result, capacity)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{folder.result} is not a cell result: {error}") from error
+    return result
+
+
+def _why_not(folder: store.CellFolder) -> str:
+    if not folder.error.exists():
+        return "not finished"
+    lines = folder.error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"failed: {lines[-1] if lines else 'no traceback'}"
