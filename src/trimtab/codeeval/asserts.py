@@ -1,0 +1,74 @@
+"""Which inputs a generated test should try: those that tell a solution from stubs and near misses.
+
+Random inputs let wrong programs pass (``[x for x in xs if x > 9]`` is ``[]`` on most short lists). Here inputs are
+picked greedily from a pool: each next one refutes the most wrong functions still standing. A wrong function that agrees
+with the right one on the whole pool is taken to be right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Arguments = tuple[list[Any], ...]
+
+# What a lazy or broken model writes: none of these may pass any generated test.
+STUBS: Final[tuple[Callable[..., Any], ...]] = (
+    lambda *_: None,
+    lambda *_: True,
+    lambda *_: False,
+    lambda *_: 0,
+    lambda *_: 1,
+    lambda *_: "",
+    lambda *_: [],
+    lambda *arguments: arguments[0],
+)
+
+
+def choose(
+    right: Callable[..., Any], wrong: Sequence[Callable[..., Any]], pool: Sequence[Arguments], count: int
+) -> list[Arguments]:
+    """Return ``count`` of ``pool``, or more where it takes more to refute all of ``wrong`` that can be refuted.
+
+    Args:
+        right: The reference; must not raise on the pool.
+        wrong: Functions to refute; raising counts as refuted.
+        pool: Arguments to choose from, in order of preference where they refute equally many.
+        count: How many to return at least.
+    """
+    expected = [right(*arguments) for arguments in pool]
+    refuted_by = [
+        {number for number, function in enumerate(wrong) if not _agrees(function, arguments, value)}
+        for arguments, value in zip(pool, expected, strict=True)
+    ]
+    standing = set[int]().union(*refuted_by)
+    chosen: list[int] = []
+    while standing:
+        best = max(range(len(pool)), key=lambda index: (len(refuted_by[index] & standing), -index))
+        chosen.append(best)
+        standing -= refuted_by[best]
+    others = sorted(set(range(len(pool))) - set(chosen), key=lambda index: (-len(refuted_by[index]), index))
+    chosen += others[: max(0, count - len(chosen))]
+    return [pool[index] for index in sorted(chosen)]
+
+
+def differ(right: Callable[..., Any], other: Callable[..., Any], pool: Sequence[Arguments]) -> bool:
+    """Tell whether any arguments of ``pool`` refute ``other``."""
+    return any(not _agrees(other, arguments, right(*arguments)) for arguments in pool)
+
+
+def check(right: Callable[..., Any], chosen: Sequence[Arguments]) -> str:
+    """Return the source of ``check(candidate)``: literal arguments, literal results."""
+    lines = [
+        f"    assert candidate({', '.join(map(repr, arguments))}) == {right(*arguments)!r}\n" for arguments in chosen
+    ]
+    return "def check(candidate):\n" + "".join(lines)
+
+
+def _agrees(function: Callable[..., Any], arguments: Arguments, value: object) -> bool:
+    try:
+        return bool(function(*arguments) == value)
+    except (ArithmeticError, TypeError, ValueError):
+        return False

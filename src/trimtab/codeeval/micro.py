@@ -1,0 +1,297 @@
+"""The micro-benchmark: generated problems in HumanEval's form, their self-invoking counterpart, and training text.
+
+At minutes of training a model passes none of HumanEval, so these problems are small enough to be learned: a docstring
+names one to three list operations (:mod:`trimtab.codeeval.grammar`) and the solution is a line for each. *micro-pro*
+shows such a function with its solution and asks for a second one that calls it (:mod:`trimtab.codeeval.callers`).
+
+Decisions: (1) the split is by composition, closed under equal behavior and under parts: no training text computes what
+a test composition computes, nor contains a held-out pair of operations. (2) Tests refute stubs and near misses
+(:mod:`trimtab.codeeval.asserts`). (3) Every draw comes from ``random.Random.random``, whose stream Python guarantees,
+and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from trimtab.codeeval import asserts, callers
+from trimtab.codeeval.grammar import (
+    PRIMITIVES,
+    PROBES,
+    Composition,
+    Grammar,
+    Instance,
+    evaluate,
+    is_fold,
+    language,
+    names,
+    parts,
+)
+from trimtab.codeeval.problems import Problem
+from trimtab.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Item = TypeVar("Item")
+_DEFAULT: Final = Grammar()
+_ASSERTS: Final = 8
+_FUNCTIONS: Final = ("solve", "process", "apply", "change", "compute", "update", "convert", "run")
+_SECOND_FUNCTIONS: Final = ("combine", "handle", "collect", "answer")
+_ARGUMENTS: Final = ("xs", "nums", "values", "data")
+_LINKS: Final = (", then ", " and ", ". Then ", ", and after that ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Which compositions training may show, and which are kept for the test; together, the language."""
+
+    training: tuple[Composition, ...]
+    held_out: tuple[Composition, ...]
+
+
+@cache
+def split(grammar: Grammar = _DEFAULT) -> Split:
+    """Split a grammar's compositions.
+
+    A class of two or more operations is drawn by the hash of its representative. Whatever contains a composition of a
+    drawn class is held out too, and whatever is equal to one that is; single operations are always shown.
+    """
+    classes = language(grammar).classes
+    drawn = {name for name in set(classes.values()) if len(name) > 1 and _share(name) < grammar.held_out}
+    held = drawn | {classes[one] for one in classes if any(classes.get(part) in drawn for part in parts(one))}
+    return Split(
+        training=tuple(one for one in classes if classes[one] not in held),
+        held_out=tuple(one for one in classes if classes[one] in held),
+    )
+
+
+def problems(*, count: int, seed: int = 0, pro: bool = False, grammar: Grammar = _DEFAULT) -> tuple[Problem, ...]:
+    """Return held-out problems; the first ones are the same for every ``count``.
+
+    Args:
+        count: How many.
+        seed: Another seed gives other constants and wordings of the same held-out compositions.
+        pro: Self-invoking problems, on bases that are held out.
+        grammar: The language and its split.
+
+    Raises:
+        BenchmarkError: The grammar holds out too little for ``count`` different problems.
+    """
+    return _problems(count, seed, pro, grammar)
+
+
+@cache
+def _problems(count: int, seed: int, pro: bool, grammar: Grammar) -> tuple[Problem, ...]:  # noqa: FBT001 - a cache key
+    dice = _Dice("pro" if pro else "test", seed)
+    groups = _by_shape(split(grammar).held_out)
+    if not groups:
+        raise BenchmarkError("grammar: nothing is held out", hint="raise Grammar.held_out or Grammar.depth")
+    found: list[Problem] = []
+    seen: set[object] = set()
+    for attempt in range(20 * count + 100):
+        if len(found) == count:
+            break
+        instance = dice.instance(dice.pick(groups[attempt % len(groups)]))
+        caller = dice.pick([one for one in callers.CALLERS if one.folds == is_fold(names(instance))]) if pro else None
+        examples = _examples(instance, caller, dice)
+        if (instance, caller) not in seen and examples.can_tell:
+            seen.add((instance, caller))
+            found.append(_problem(len(found), _write(instance, caller, dice), examples))
+    if len(found) < count:
+        raise BenchmarkError(
+            f"this grammar holds out only {len(found)} different problems, not {count}",
+            hint="raise Grammar.held_out or Grammar.depth, or ask for fewer",
+        )
+    return tuple(found)
+
+
+def composition(problem: Problem, grammar: Grammar = _DEFAULT) -> Composition:
+    """Return the composition behind a micro problem, or that of the base of a micro-pro problem.
+
+    Found by what the program does, not by how it was made.
+
+    Raises:
+        BenchmarkError: The program computes nothing of this grammar.
+    """
+    scope: dict[str, Any] = {}
+    exec(problem.prompt + problem.canonical_solution, scope)  # noqa: S102 - generated by this module
+    function = next(value for name, value in scope.items() if name != "__builtins__")
+    shown = repr([function(list(probe)) for probe in PROBES])
+    found = language(grammar).behaviors.get(shown)
+    if found is None:
+        raise BenchmarkError(f"{problem.task_id}: computes nothing that this grammar describes")
+    return found
+
+
+def training_samples(*, count: int, seed: int, grammar: Grammar = _DEFAULT) -> Iterator[tuple[str, str]]:
+    """Yield (prompt, solution) of training compositions, :attr:`Grammar.pro_share` of them self-invoking."""
+    dice = _Dice("train", seed)
+    known = split(grammar)
+    groups, withheld = _by_shape(known.training), _behaviors_of(known.held_out, grammar)
+    made = 0
+    while made < count:
+        instance = dice.instance(dice.pick(dice.pick(groups)))
+        if dice.real() >= grammar.pro_share:
+            yield _text(instance, dice)
+        else:
+            fitting = [one for one in callers.CALLERS if one.folds == is_fold(names(instance))]
+            caller = dice.pick(fitting)
+            if _one_list_behavior(instance, caller) in withheld:
+                continue
+            yield _pro_text(instance, caller, dice)
+        made += 1
+
+
+@cache
+def _behaviors_of(compositions: tuple[Composition, ...], grammar: Grammar) -> frozenset[str]:
+    wanted = set(compositions)
+    return frozenset(shown for shown, one in language(grammar).behaviors.items() if one in wanted)
+
+
+def _one_list_behavior(instance: Instance, caller: callers.Caller) -> str | None:
+    """Return what a caller of one list does on the probes: it might amount to a test composition."""
+    if caller.arguments != ("xs",):
+        return None
+    function = callers.bind(caller, partial(evaluate, instance))
+    return repr([function(list(probe)) for probe in PROBES])
+
+
+def _share(name: Composition) -> float:
+    return int.from_bytes(hashlib.sha256(" ".join(name).encode()).digest()[:8], "big") / 2**64
+
+
+def _by_shape(compositions: tuple[Composition, ...]) -> list[list[Composition]]:
+    """Group by length and result, so that each shape is drawn equally often however many compositions it has."""
+    shapes: dict[tuple[int, bool], list[Composition]] = {}
+    for one in compositions:
+        shapes.setdefault((len(one), is_fold(one)), []).append(one)
+    return [shapes[shape] for shape in sorted(shapes)]
+
+
+class _Dice:
+    """Seeded draws that no Python version changes."""
+
+    def __init__(self, purpose: str, seed: int) -> None:
+        digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+        self.real = random.Random(int.from_bytes(digest, "big")).random
+
+    def pick(self, items: Sequence[Item]) -> Item:
+        return items[int(self.real() * len(items))]
+
+    def instance(self, one: Composition) -> Instance:
+        return tuple((name, self.pick(PRIMITIVES[name].choices)) for name in one)
+
+    def numbers(self, size: int) -> list[int]:
+        return [int(self.real() * 30) - 9 for _ in range(size)]
+
+
+def _text(instance: Instance, dice: _Dice, function: str | None = None) -> tuple[str, str]:
+    """Write the prompt and the solution of an instance; wording and names are drawn."""
+    function, argument = function or dice.pick(_FUNCTIONS), dice.pick(_ARGUMENTS)
+    phrases = [dice.pick(PRIMITIVES[name].phrases).format(c=constant) for name, constant in instance]
+    prompt = _header(function, (argument,), _sentence(phrases, dice.pick(_LINKS)))
+    lines = [PRIMITIVES[name].code.format(v=argument, c=constant) for name, constant in instance]
+    result = lines.pop() if is_fold(names(instance)) else argument
+    return prompt, "".join(f"    {argument} = {line}\n" for line in lines) + f"    return {result}\n"
+
+
+def _pro_text(instance: Instance, caller: callers.Caller, dice: _Dice) -> tuple[str, str]:
+    """Write a base with its solution and the header of the function that calls it; then the call."""
+    function = dice.pick(_FUNCTIONS)
+    prompt, solution = _text(instance, dice, function)
+    phrase = dice.pick(caller.phrases).format(f=function)
+    second = _header(dice.pick(_SECOND_FUNCTIONS), caller.arguments, _sentence([phrase], ""))
+    return f"{prompt}{solution}\n\n{second}", f"    return {caller.code.format(f=function)}\n"
+
+
+def _header(function: str, arguments: tuple[str, ...], doc: str) -> str:
+    return f'def {function}({", ".join(arguments)}):\n    """{doc}"""\n'
+
+
+def _sentence(phrases: Sequence[str], link: str) -> str:
+    """Join phrases into English: commas between all but the last two."""
+    *before, last = phrases
+    text = link.join([", ".join(before), last]) if before else last
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _write(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> tuple[str, str]:
+    return _text(instance, dice) if caller is None else _pro_text(instance, caller, dice)
+
+
+def _problem(number: int, text: tuple[str, str], examples: _Examples) -> Problem:
+    (prompt, solution), benchmark = text, examples.benchmark
+    chosen = asserts.choose(examples.right, [*examples.idle, *examples.wrong], examples.pool, _ASSERTS)
+    return Problem(
+        task_id=f"{benchmark}/{number}",
+        prompt=prompt,
+        entry_point=re.findall(r"^def (\w+)", prompt, re.MULTILINE)[-1],
+        canonical_solution=solution,
+        test=asserts.check(examples.right, chosen),
+        benchmark=benchmark,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examples:
+    """The right function, what its tests must refute, and arguments to refute them with."""
+
+    benchmark: str
+    right: Callable[..., Any]
+    idle: tuple[Callable[..., Any], ...]
+    wrong: tuple[Callable[..., Any], ...]
+    pool: tuple[asserts.Arguments, ...]
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether no idle function will do: applying a filter twice, say, is the filter."""
+        return all(asserts.differ(self.right, one, self.pool) for one in self.idle)
+
+
+def _examples(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> _Examples:
+    lists = [list(probe) for probe in PROBES if len(probe) < 10] + [dice.numbers(3 + n % 6) for n in range(20)]
+    lists += [[n] for n in range(11)]  # the border of a comparison shows best alone
+    base = partial(evaluate, instance)
+    near: list[Callable[..., Any]] = [partial(evaluate, one) for one in near_misses(instance)]
+    if caller is None:
+        pool: tuple[asserts.Arguments, ...] = tuple((one,) for one in lists)
+        return _Examples(benchmark="micro", right=base, idle=asserts.STUBS, wrong=tuple(near), pool=pool)
+    others = [one for one in callers.CALLERS if one.arguments == caller.arguments and one.folds == caller.folds]
+    return _Examples(
+        benchmark="micro-pro",
+        right=callers.bind(caller, base),
+        idle=(*asserts.STUBS, lambda *given: base(given[0])),
+        wrong=(*(callers.bind(caller, one) for one in near), *(callers.bind(one, base) for one in others)),
+        pool=tuple(_pool(caller, lists, dice)),
+    )
+
+
+def _pool(caller: callers.Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:
+    if caller.arguments == ("xs",):
+        return [(one,) for one in lists]
+    if caller.arguments == ("rows",):
+        return [([dice.pick(lists) for _ in range(size % 4 + 1)],) for size in range(40)]
+    unequal: list[asserts.Arguments] = [(dice.pick(lists), dice.pick(lists)) for _ in range(60)]
+    return [*unequal, *((one, one) for one in lists)]
+
+
+def near_misses(instance: Instance) -> list[Instance]:
+    """Return instances one edit away: an operation dropped, replaced or swapped, a constant off by one."""
+    found: list[Instance] = []
+    for at, (name, constant) in enumerate(instance):
+        before, after = instance[:at], instance[at + 1 :]
+        found.append((*before, *after))
+        fold = PRIMITIVES[name].fold
+        others = [one for one in PRIMITIVES.values() if one.fold == fold and one.name != name]
+        found += [(*before, (one.name, one.choices[len(one.choices) // 2]), *after) for one in others]
+        if constant is not None:
+            found += [(*before, (name, constant + change), *after) for change in (-1, 1)]
+        if after and not PRIMITIVES[after[0][0]].fold:
+            found.append((*before, after[0], (name, constant), *after[1:]))
+    return [one for one in found if one]
