@@ -1,0 +1,169 @@
+"""The experts of a layer, computed quickly on a CPU and registered with transformers as ``"trimtab"``.
+
+Calls are sorted by expert; each expert multiplies its own segment with plain ``mm``; ``embedding_bag`` gathers and sums
+the weighted outputs in one kernel. The backward pass is written by hand, so that expert outputs are never saved, weight
+gradients land in their own slices (indexing a weight tensor under autograd allocates a full gradient per expert), and a
+call of weight 0 costs no arithmetic at all: capacity saves time here instead of only masking.
+
+Only gated SiLU experts in a stock layout on a CPU are computed here; everything else is passed to transformers'
+``grouped_mm``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from transformers.integrations.moe import ExpertsInterface, grouped_mm_experts_forward
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+NAME = "trimtab"
+
+
+def use(model: PreTrainedModel) -> None:
+    """Make ``model`` compute its experts with :func:`forward`; a model without experts is left alone."""
+    if any(hasattr(module, "gate_up_proj") and hasattr(module, "num_experts") for module in model.modules()):
+        model.set_experts_implementation(NAME)
+
+
+def forward(self: nn.Module, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
+    """Return Σ_k weight · expert(token), as transformers' ExpertsInterface asks.
+
+    Args:
+        self: The experts module: ``gate_up_proj`` [E, 2I, H], ``down_proj`` [E, H, I], ``act_fn``.
+        hidden_states: [T, H].
+        top_k_index: [T, K] experts; an index of E or more is a call to nobody.
+        top_k_weights: [T, K]; a call of weight exactly 0 is not computed and its weight gets gradient 0.
+    """
+    if not _supported(self, hidden_states):
+        result: Tensor = grouped_mm_experts_forward(self, hidden_states, top_k_index, top_k_weights)
+        return result
+    computed: Tensor = _Experts.apply(
+        hidden_states, top_k_index, top_k_weights.to(hidden_states.dtype), self.gate_up_proj, self.down_proj
+    )
+    return computed
+
+
+def _supported(module: nn.Module, hidden_states: Tensor) -> bool:
+    stock = (
+        getattr(module, "has_gate", True)
+        and not getattr(module, "has_bias", False)
+        and not getattr(module, "is_transposed", False)
+        and getattr(module, "is_concatenated", True)
+        and type(module.act_fn).__name__ in {"SiLU", "SiLUActivation"}
+    )
+    same_type = hidden_states.dtype == module.gate_up_proj.dtype and hidden_states.device.type == "cpu"
+    return bool(stock and same_type and not torch.is_autocast_enabled("cpu"))
+
+
+class _Calls:
+    """Calls of weight ≠ 0 sorted by expert: ``token`` [n], ``slot`` [n] in the flattened [T·K], segments."""
+
+    __slots__ = ("bag", "segments", "slot", "token")
+
+    def __init__(self, index: Tensor, weights: Tensor, num_experts: int) -> None:
+        flat = index.flatten()
+        called = torch.where(weights.flatten() != 0, flat, num_experts)
+        order = called.argsort(stable=True)
+        counts = torch.bincount(called, minlength=num_experts + 1)[:num_experts].tolist()
+        total = sum(counts)
+        self.slot = order[:total]
+        self.token = self.slot.div(index.shape[1], rounding_mode="floor")
+        # Where the result of each call lies; a dropped one reads row 0 with weight 0.
+        place = torch.zeros_like(flat).scatter_(0, self.slot, torch.arange(total))
+        self.bag = place.view_as(index)
+        self.segments: list[tuple[int, int, int]] = []
+        start = 0
+        for expert, count in enumerate(counts):
+            if count:
+                self.segments.append((expert, start, start + count))
+            start += count
+
+    def combine(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """Sum ``rows`` [n, H] over the calls of each token with ``weights`` [T, K]."""
+        if not len(rows):
+            return rows.new_zeros(len(weights), rows.shape[1])
+        return functional.embedding_bag(self.bag, rows, mode="sum", per_sample_weights=weights)
+
+
+class _Experts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch gives it no public type
+        hidden: Tensor,
+        index: Tensor,
+        weights: Tensor,
+        gate_up: Tensor,
+        down: Tensor,
+    ) -> Tensor:
+        calls = _Calls(index, weights, len(gate_up))
+        gathered = hidden.index_select(0, calls.token)
+        inner = down.shape[2]
+        projected = hidden.new_empty(len(gathered), 2 * inner)
+        outputs = hidden.new_empty(len(gathered), down.shape[1])
+        for expert, start, end in calls.segments:
+            segment = projected[start:end]
+            torch.mm(gathered[start:end], gate_up[expert].t(), out=segment)
+            active = functional.silu(segment[:, :inner]).mul_(segment[:, inner:])
+            torch.mm(active, down[expert].t(), out=outputs[start:end])
+        ctx.save_for_backward(gathered, projected, weights, gate_up, down)
+        ctx.calls = calls
+        return calls.combine(outputs, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:  # noqa: ANN401
+        gathered, projected, weights, gate_up, down = ctx.saved_tensors
+        calls: _Calls = ctx.calls
+        grad_gathered = torch.empty_like(gathered)
+        grad_weight = torch.zeros_like(weights)
+        grad_weight_sorted = weights.new_empty(len(gathered))
+        grad_gate_up, grad_down = torch.zeros_like(gate_up), torch.zeros_like(down)
+        weight_sorted = weights.flatten()[calls.slot]
+        grad_rows = grad.index_select(0, calls.token)
+        for expert, start, end in calls.segments:
+            grad_weight_sorted[start:end] = _expert_backward(
+                gathered[start:end],
+                projected[start:end],
+                (grad_rows[start:end], weight_sorted[start:end, None]),
+                (gate_up[expert], down[expert]),
+                (grad_gathered[start:end], grad_gate_up[expert], grad_down[expert]),
+            )
+        grad_weight.view(-1)[calls.slot] = grad_weight_sorted
+        return calls.combine(grad_gathered, (weights != 0).to(grad.dtype)), None, grad_weight, grad_gate_up, grad_down
+
+
+def _expert_backward(
+    rows: Tensor,
+    projected: Tensor,
+    above: tuple[Tensor, Tensor],
+    weights: tuple[Tensor, Tensor],
+    out: tuple[Tensor, Tensor, Tensor],
+) -> Tensor:
+    """Write the gradients of one expert into ``out`` (its rows, gate-up and down); return that of its call weights.
+
+    ``above`` is the gradient of the layer's output at each row, and the weight of the call.
+    """
+    (grad_row, weight), (gate_up, down), (grad_rows, grad_gate_up, grad_down) = above, weights, out
+    gate, up = projected.chunk(2, dim=1)
+    squashed = functional.silu(gate)
+    active = squashed * up
+    grad_active = torch.mm(grad_row, down)
+    grad_weight: Tensor = torch.linalg.vecdot(grad_active, active)
+    grad_active.mul_(weight)
+    torch.mm(grad_row.t(), active.mul_(weight), out=grad_down)
+    grad_projected = torch.empty_like(projected)
+    inner = gate.shape[1]
+    torch.mul(grad_active, squashed, out=grad_projected[:, inner:])
+    grad_projected[:, :inner] = torch.ops.aten.silu_backward(grad_active.mul_(up), gate)
+    torch.mm(grad_projected.t(), rows, out=grad_gate_up)
+    torch.mm(grad_projected, gate_up, out=grad_rows)
+    return grad_weight
+
+
+ExpertsInterface.register(NAME, forward)

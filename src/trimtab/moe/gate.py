@@ -1,0 +1,300 @@
+"""The gate of one router: what happens between its decision and its experts.
+
+A forward hook on the router sees ``(logits, weights, indices)`` and returns them with the bias of a softmax router
+applied, calls without room at weight 0, and the gradient of the penalty attached to the weights. The logits are left
+alone, because transformers records them.
+
+Counts are plain tensors, never module buffers: DistributedDataParallel would overwrite those with rank 0's. A step is
+counted in its first forward pass only; recomputation under activation checkpointing happens inside the backward pass,
+and looks up what was decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributed
+
+from trimtab.moe import capacity as capacities
+from trimtab.moe.balancers import Context
+from trimtab.moe.router import NATIVE_BIAS
+from trimtab.moe.routing import Routing, expected_drops
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from trimtab.moe.attach import Settings
+    from trimtab.moe.router import Router
+
+
+def in_backward() -> bool:
+    """Tell whether a backward pass is running, which is when checkpointing recomputes, reentrant or not."""
+    return bool(torch._C._current_graph_task_id() != -1)  # noqa: SLF001 - the one sign that works for both kinds
+
+
+@dataclass(slots=True, kw_only=True)
+class Decision:
+    """What a gate decided in a forward pass, for its recomputation."""
+
+    fingerprint: Tensor
+    kept: Tensor | None
+    load_so_far: Tensor
+
+
+@dataclass(kw_only=True)
+class ForwardPass:
+    """One forward pass of the model.
+
+    Args:
+        rows, columns: Shape of the batch.
+        valid: [T] whether a token is text; None when all are, or unknown.
+        positions: [rows, columns] position ids, where they were given.
+        training: Whether the model is in training mode.
+        counted: Whether its load counts: training, with gradients.
+        ordinal: Number of the pass within its optimizer step, from 0.
+        step: Number of the optimizer step, from 1; 0 in evaluation.
+    """
+
+    rows: int
+    columns: int
+    valid: Tensor | None = None
+    positions: Tensor | None = None
+    training: bool = False
+    counted: bool = False
+    ordinal: int = 0
+    step: int = 0
+    decisions: dict[int, Decision] = field(default_factory=dict)
+
+    @cached_property
+    def tokens(self) -> int:
+        """T without padding."""
+        return self.rows * self.columns if self.valid is None else int(self.valid.sum())
+
+    @cached_property
+    def sequence(self) -> Tensor:
+        """[T] number of the sequence of each token: rows, cut where position ids do not go on by one."""
+        row = torch.arange(self.rows)
+        if self.positions is None:
+            return row.repeat_interleave(self.columns)
+        starts = torch.ones_like(self.positions, dtype=torch.bool)
+        starts[:, 1:] = self.positions.diff(dim=1) != 1
+        return starts.flatten().cumsum(0) - 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router."""
+
+    routed: Tensor
+    kept: Tensor
+    tokens: int = 0
+    expected_drops: float = 0.0
+
+    @classmethod
+    def empty(cls, num_experts: int) -> Tally:
+        """Return a tally of nothing."""
+        return cls(torch.zeros(num_experts, dtype=torch.int64), torch.zeros(num_experts, dtype=torch.int64))
+
+    def add(self, routing: Routing, tokens: int, room: int | None) -> None:
+        """Count a routing."""
+        self.routed = self.routed + routing.load.to(self.routed.device)
+        self.kept = self.kept + routing.kept_load.to(self.kept.device)
+        self.tokens += tokens
+        self.expected_drops += expected_drops(tokens, routing.num_experts, routing.num_experts_per_tok, room)
+
+
+class Gate:
+    """State and hook of one router."""
+
+    def __init__(self, router: Router, settings: Settings) -> None:
+        self.router = router
+        self.settings = settings
+        self.bias = self._initial_bias()
+        self.tally = Tally.empty(router.num_experts)
+        self.observed = torch.zeros(router.num_experts, dtype=torch.int64)
+        self.unbiased_load = torch.zeros(router.num_experts, dtype=torch.int64)
+        self.penalty = torch.zeros(())
+        self.measured: Tally | None = None
+
+    def _initial_bias(self) -> Tensor | None:
+        if self.router.native_bias:
+            native: Tensor = getattr(self.router.module, NATIVE_BIAS)
+            if native.dtype != torch.float32:
+                native = native.float()
+                setattr(self.router.module, NATIVE_BIAS, native)
+            return native
+        return torch.zeros(self.router.num_experts) if self.settings.balancer.has_bias else None
+
+    def restore_native_bias(self) -> None:
+        """Undo a cast of the router's own bias: a bfloat16 bias stops moving at 0.5.
+
+        ``model.to(...)`` replaces the buffer. A cast is undone from the tensor held here; values that came from
+        elsewhere (another device, a loaded state) are taken over.
+        """
+        if not self.router.native_bias or self.bias is None:
+            return
+        found: Tensor = getattr(self.router.module, NATIVE_BIAS)
+        if found is self.bias:
+            return
+        cast_only = found.dtype != torch.float32 and torch.equal(self.bias.to(found), found)
+        self.bias = self.bias.to(found.device) if cast_only else found.float()
+        setattr(self.router.module, NATIVE_BIAS, self.bias)
+
+    def before(self, _module: nn.Module, _args: Any) -> None:  # noqa: ANN401 - a forward pre-hook
+        """Forward pre-hook of the router: its bias is the one held here, in float32."""
+        self.restore_native_bias()
+
+    def after(self, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor, Tensor]) -> Any:  # noqa: ANN401
+        """Forward hook of the router: see the module."""
+        logits, weights, experts = output
+        if self.settings.balancer.has_bias and not self.router.native_bias:
+            weights, experts = self._select(logits, weights.dtype)
+        current, decision = self.settings.passes.find(self.router.layer, logits)
+        valid = current.valid if current.valid is not None and len(current.valid) == len(logits) else None
+        routing = self._limit(logits, (weights, experts, valid), current, decision)
+        if decision is None:
+            decision = self._count(routing, current)
+        if routing.kept is not None:
+            weights = weights * routing.kept
+        if current.counted and self.settings.balancer.has_penalty:
+            weights = self._penalize(routing, weights, current, decision)
+        return logits, weights, experts
+
+    def _select(self, logits: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Choose with the bias, weigh without it (arXiv 2408.15664, Eq. 3)."""
+        assert self.bias is not None  # noqa: S101 - a balancer with a bias has given it one
+        self.bias = self.bias.to(logits.device)
+        scores = Routing(
+            logits=logits, experts=logits, weights=logits, score_function=self.router.score_function
+        ).scores
+        chosen = self.settings.balancer.select(scores.detach(), self.bias)
+        experts = chosen.topk(self.router.num_experts_per_tok, dim=-1).indices
+        return self.router.weights_of(scores, experts).to(dtype), experts
+
+    def _limit(
+        self,
+        logits: Tensor,
+        chosen: tuple[Tensor, Tensor, Tensor | None],
+        current: ForwardPass,
+        decision: Decision | None,
+    ) -> Routing:
+        weights, experts, valid = chosen
+        kept = decision.kept if decision is not None else self._keep(weights, experts, valid, current)
+        return Routing(
+            logits=logits,
+            experts=experts,
+            weights=weights,
+            score_function=self.router.score_function,
+            kept=kept,
+            valid=valid,
+        )
+
+    def _room(self, current: ForwardPass, tokens: int) -> int | None:
+        limits = self.settings.capacity
+        return capacities.room(
+            limits.factor if current.training else self.settings.eval_factor,
+            tokens=tokens,
+            num_experts=self.router.num_experts,
+            num_experts_per_tok=self.router.num_experts_per_tok,
+            min_capacity=limits.min_capacity,
+        )
+
+    def _keep(self, weights: Tensor, experts: Tensor, valid: Tensor | None, current: ForwardPass) -> Tensor | None:
+        tokens = len(experts) if valid is None else current.tokens
+        slots, limits = self._room(current, tokens), self.settings.capacity
+        generator = None
+        if slots is not None and limits.drop_policy == "random":
+            generator = torch.Generator().manual_seed(self._drop_seed(current))
+        with torch.no_grad():
+            return capacities.keep(
+                experts, weights, valid, slots=slots, drop_policy=limits.drop_policy, generator=generator
+            )
+
+    def _drop_seed(self, current: ForwardPass) -> int:
+        """Return a seed of this layer and pass, so that a resumed run drops the same calls."""
+        parts = (self.settings.capacity.seed, current.step, current.ordinal, self.router.layer)
+        return hash(parts) % 2**63  # a tuple of integers hashes the same in every process
+
+    def _count(self, routing: Routing, current: ForwardPass) -> Decision | None:
+        tokens = len(routing.experts) if routing.valid is None else current.tokens
+        if not current.training and self.measured is not None:
+            self.measured.add(routing, tokens, self._room(current, tokens))
+        if not current.counted:
+            return None
+        self.tally.add(routing, tokens, self._room(current, tokens))
+        context = Context(
+            training=True,
+            load_so_far=self.tally.routed,
+            load_signal=self.settings.capacity.load_signal,
+            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
+        )
+        self.observed = self.observed + self.settings.balancer.observe(routing, context).to(self.observed.device)
+        decision = Decision(
+            fingerprint=routing.logits.detach().sum(0), kept=routing.kept, load_so_far=self._load_so_far(routing)
+        )
+        current.decisions[self.router.layer] = decision
+        return decision
+
+    def _load_so_far(self, routing: Routing) -> Tensor:
+        """Calls of the step up to this micro-batch, over all processes, as the losses see them (without a bias)."""
+        balancer = self.settings.balancer
+        if not balancer.has_penalty:
+            return self.tally.routed
+        counts = self._unbiased(routing).load
+        if self.settings.synchronize and distributed.is_initialized():
+            counts = counts.clone()
+            distributed.all_reduce(counts)
+        self.unbiased_load = self.unbiased_load.to(counts.device) + counts
+        return self.unbiased_load
+
+    def _unbiased(self, routing: Routing) -> Routing:
+        """Return the routing as losses count it: the top-k of scores without bias (arXiv 2412.19437, Eq. 18)."""
+        if not self.settings.balancer.has_bias:
+            return routing
+        return Routing(
+            logits=routing.logits,
+            experts=routing.scores.detach().topk(routing.num_experts_per_tok, dim=-1).indices,
+            weights=routing.weights,
+            score_function=routing.score_function,
+            valid=routing.valid,
+        )
+
+    def _penalize(self, routing: Routing, weights: Tensor, current: ForwardPass, decision: Decision | None) -> Tensor:
+        context = Context(
+            training=True,
+            load_so_far=self.tally.routed if decision is None else decision.load_so_far,
+            sequence=current.sequence.to(weights.device) if current.rows * current.columns == len(weights) else None,
+            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
+        )
+        value = self.settings.balancer.penalty(self._unbiased(routing), context)
+        share = 1.0 / self.settings.accumulation
+        if not in_backward():
+            self.penalty = self.penalty.to(value.device) + value.detach() * share
+        if not (value.requires_grad and weights.requires_grad):
+            return weights
+        attached: Tensor = _AttachLoss.apply(weights, value, share * self.settings.loss_scale)
+        return attached
+
+    def finish_step(self) -> None:
+        """Forget the counts of the step."""
+        self.tally = Tally.empty(self.router.num_experts)
+        self.observed = torch.zeros_like(self.observed)
+        self.unbiased_load = torch.zeros_like(self.unbiased_load)
+        self.penalty = torch.zeros_like(self.penalty)
+
+
+class _AttachLoss(torch.autograd.Function):
+    """The identity on ``weights`` that adds ``scale`` · ``loss`` to whatever is being minimized."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, loss: Tensor, scale: float) -> Tensor:  # noqa: ANN401
+        ctx.scale, ctx.loss = scale, (loss.dtype, loss.device)
+        return weights.view_as(weights)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        dtype, device = ctx.loss
+        return grad, torch.full((), ctx.scale, dtype=dtype, device=device), None

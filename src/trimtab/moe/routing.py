@@ -1,0 +1,169 @@
+"""What a router decided for a batch, and what to say about it.
+
+Axes: T tokens, E experts, K experts per token. A *call* is one (token, expert) assignment; the *load* of an expert is
+the number of calls it got before any was dropped. Padding is neither routed nor counted.
+
+Every statistic here comes with what chance alone would show (its *floor*): a router that picks experts uniformly at
+random is not perfectly balanced on a finite batch, and it overflows a finite capacity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from scipy.special import bdtr, bdtrc
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ScoreFunction = Literal["softmax", "sigmoid"]
+
+# An expert with less than this share of the mean load is called dead.
+DEAD_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """The decisions of one router for one batch of T tokens.
+
+    Not slotted, because the statistics are computed at most once and kept.
+
+    Args:
+        logits: [T, E] router logits.
+        experts: [T, K] chosen experts, padding included.
+        weights: [T, K] their weights, from scores without bias, before any call is dropped.
+        score_function: How scores come from logits.
+        kept: [T, K] whether the call found room; None when no call was dropped.
+        valid: [T] whether the token is text, not padding; None when all are.
+    """
+
+    logits: Tensor
+    experts: Tensor
+    weights: Tensor
+    score_function: ScoreFunction
+    kept: Tensor | None = None
+    valid: Tensor | None = None
+
+    @property
+    def num_experts(self) -> int:
+        """E."""
+        return self.logits.shape[-1]
+
+    @property
+    def num_experts_per_tok(self) -> int:
+        """K."""
+        return self.experts.shape[-1]
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """[T, E] scores in float32, without bias; differentiable."""
+        return scores_of(self.logits, self.score_function)
+
+    @cached_property
+    def load(self) -> Tensor:
+        """[E] calls per expert before drops, int64."""
+        return load(self.experts, self.num_experts, self.valid)
+
+    @cached_property
+    def kept_load(self) -> Tensor:
+        """[E] calls per expert that found room, int64."""
+        if self.kept is None:
+            return self.load
+        return torch.bincount(self.experts[self.kept], minlength=self.num_experts)
+
+    def select(self, values: Tensor) -> Tensor:
+        """Return the rows of ``values`` [T, ...] that are text."""
+        return values if self.valid is None else values[self.valid]
+
+
+def scores_of(logits: Tensor, score_function: ScoreFunction) -> Tensor:
+    """Return scores [T, E] in float32 (or wider): softmax or sigmoid of the logits."""
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    return wide.softmax(-1) if score_function == "softmax" else wide.sigmoid()
+
+
+def load(experts: Tensor, num_experts: int, valid: Tensor | None = None) -> Tensor:
+    """Count calls [E] of chosen experts [T, K], leaving out tokens that are not valid [T]."""
+    counted = experts if valid is None else experts[valid]
+    return torch.bincount(counted.flatten(), minlength=num_experts)
+
+
+def max_violation(calls: Tensor) -> float:
+    """MaxVio of a load [E]: (max − mean) / mean (arXiv 2408.15664, Eq. 4); 0 when there were no calls."""
+    total = float(calls.sum())
+    return float(calls.max()) * calls.numel() / total - 1 if total else 0.0
+
+
+@lru_cache(maxsize=4096)
+def max_violation_floor(tokens: int, num_experts: int, num_experts_per_tok: int) -> float:
+    """Return the expected MaxVio of a router that picks K of E experts uniformly at random for each of T tokens.
+
+    The expected maximum of E independent Bin(T, K/E), its excess over the mean widened by √(E / (E − 1)) because loads
+    sum to K·T and so are negatively correlated. Within 2 % of simulation from 16 tokens on, within 8 % below; exact
+    where it is bounded by E/K − 1 at one token.
+    """
+    share = num_experts_per_tok / num_experts
+    if tokens == 0 or share >= 1:
+        return 0.0
+    if tokens == 1:
+        return 1 / share - 1
+    mean, spread = tokens * share, 12 * math.sqrt(tokens * share * (1 - share)) + 12
+    low, high = max(0, math.floor(mean - spread)), min(tokens, math.ceil(mean + spread))
+    below = bdtr(np.arange(low, high), tokens, share) ** num_experts
+    excess = (high - float(below.sum()) - mean) / mean
+    return min(1 / share - 1, excess * math.sqrt(num_experts / (num_experts - 1)))
+
+
+def entropy(calls: Tensor) -> float:
+    """Entropy of a load [E] over its maximum log E: 1 at balance or without calls, 0 when one expert gets all."""
+    total = float(calls.sum())
+    if not total or calls.numel() == 1:
+        return 1.0
+    shares = calls.double() / total
+    return float(-torch.xlogy(shares, shares).sum()) / math.log(calls.numel())
+
+
+def drop_rate(calls: Tensor, kept: Tensor) -> float:
+    """Share of calls dropped, given the loads [E] before and after; 0 when there were no calls."""
+    total = float(calls.sum())
+    return 1 - float(kept.sum()) / total if total else 0.0
+
+
+@lru_cache(maxsize=65536)
+def expected_drops(tokens: int, num_experts: int, num_experts_per_tok: int, room: int | None) -> float:
+    """Return the calls a uniformly random router is expected to drop: Σ_e E[(Bin(T, K/E) − c)₊] with c = ``room``.
+
+    From E[X; X > c] = T·q·P(Bin(T − 1, q) ≥ c). Zero when ``room`` is None (dropless).
+    """
+    if room is None or room >= tokens:
+        return 0.0
+    share = num_experts_per_tok / num_experts
+    if room == 0:
+        return float(num_experts_per_tok * tokens)
+    # bdtrc(k, n, p) = P(Bin(n, p) > k)
+    above = tokens * share * bdtrc(room - 1, tokens - 1, share) - room * bdtrc(room, tokens, share)
+    return float(num_experts * above)
+
+
+def drop_floor(tokens: int, num_experts: int, num_experts_per_tok: int, room: int | None) -> float:
+    """Return the share of calls that a uniformly random router drops at ``room`` slots an expert.
+
+    No balancing of the long-run load can go below it, because it is the sampling noise of one batch.
+    """
+    calls = num_experts_per_tok * tokens
+    return expected_drops(tokens, num_experts, num_experts_per_tok, room) / calls if calls else 0.0
+
+
+def dead_experts(calls: Tensor) -> int:
+    """Count experts with less than a tenth of the mean load [E]; 0 when there were no calls."""
+    return int((calls * calls.numel() < DEAD_SHARE * calls.sum()).sum())
+
+
+def bias_spread(bias: Tensor | None) -> float:
+    """Return the largest minus the smallest bias [E], in units of score; 0 without a bias."""
+    return 0.0 if bias is None else float(bias.max() - bias.min())
