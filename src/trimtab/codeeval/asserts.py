@@ -1,8 +1,8 @@
 """Which inputs a generated test should try: those that tell a solution from stubs and near misses.
 
-Random inputs let wrong programs pass (``[x for x in xs if x > 9]`` is ``[]`` on most short lists). Here inputs are
-picked greedily from a pool: each next one refutes the most wrong functions still standing. A wrong function that agrees
-with the right one on the whole pool is taken to be right.
+A few random inputs let wrong programs pass (``[x for x in xs if x > 9]`` is ``[]`` on most short lists). Here a pool is
+gone through in order, and an input is kept if it refutes a wrong function that is still standing. A wrong function that
+agrees with the right one on the whole pool is taken to be right.
 """
 
 from __future__ import annotations
@@ -35,23 +35,16 @@ def choose(
     Args:
         right: The reference; must not raise on the pool.
         wrong: Functions to refute; raising counts as refuted.
-        pool: Arguments to choose from, in order of preference where they refute equally many.
+        pool: Arguments to choose from, the most telling first.
         count: How many to return at least.
     """
-    expected = [right(*arguments) for arguments in pool]
-    refuted_by = [
-        {number for number, function in enumerate(wrong) if not _agrees(function, arguments, value)}
-        for arguments, value in zip(pool, expected, strict=True)
-    ]
-    standing = set[int]().union(*refuted_by)
-    chosen: list[int] = []
-    while standing:
-        best = max(range(len(pool)), key=lambda index: (len(refuted_by[index] & standing), -index))
-        chosen.append(best)
-        standing -= refuted_by[best]
-    others = sorted(set(range(len(pool))) - set(chosen), key=lambda index: (-len(refuted_by[index]), index))
-    chosen += others[: max(0, count - len(chosen))]
-    return [pool[index] for index in sorted(chosen)]
+    standing, chosen, idle = list(wrong), list[Arguments](), list[Arguments]()
+    for arguments in pool:
+        value = right(*arguments)
+        left = [function for function in standing if _agrees(function, arguments, value)]
+        (chosen if len(left) < len(standing) else idle).append(arguments)
+        standing = left
+    return chosen + idle[: max(0, count - len(chosen))]
 
 
 def differ(right: Callable[..., Any], other: Callable[..., Any], pool: Sequence[Arguments]) -> bool:

@@ -255,8 +255,7 @@ class _Examples:
 
 
 def _examples(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> _Examples:
-    lists = [list(probe) for probe in PROBES if len(probe) < 10] + [dice.numbers(3 + n % 6) for n in range(20)]
-    lists += [[n] for n in range(11)]  # the border of a comparison shows best alone
+    lists = _lists(dice)
     base = partial(evaluate, instance)
     near: list[Callable[..., Any]] = [partial(evaluate, one) for one in near_misses(instance)]
     if caller is None:
@@ -270,6 +269,15 @@ def _examples(instance: Instance, caller: callers.Caller | None, dice: _Dice) ->
         wrong=(*(callers.bind(caller, one) for one in near), *(callers.bind(one, base) for one in others)),
         pool=tuple(_pool(caller, lists, dice)),
     )
+
+
+def _lists(dice: _Dice) -> list[list[int]]:
+    """Return lists to test on, the most telling first: mixed, then short, then ramps and narrow ranges."""
+    mixed = [dice.numbers(3 + size % 7) for size in range(16)]
+    single = [[n] for n in range(11)]  # the border of a comparison shows best alone
+    narrow = [[low + n % 5 for n in dice.numbers(4 + low % 9)] for low in range(-12, 21, 3)]
+    ramps = [[first + way * n for n in range(12)] for first in (-11, 0, 10, 21) for way in (1, -1)]
+    return mixed + [list(probe) for probe in PROBES] + single + ramps + narrow
 
 
 def _pool(caller: callers.Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:
