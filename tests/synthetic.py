@@ -6,7 +6,7 @@ scatter around that, and units differ in difficulty.
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -116,7 +116,7 @@ class Synthetic:
             training={"steps": self.steps, "tokens": self.steps * 1536, "parameters": 1_900_000},
             **measured,
         )
-        put(folder.result, asdict(result))
+        put(folder.result, {entry.name: getattr(result, entry.name) for entry in fields(result)})
 
     def _harm(self, endpoint, key):
         """Return the harm of this cell's stress, and the scatter of its seed and of itself."""

@@ -47,6 +47,11 @@ class Stressor:
         """Return a readable name, such as "expert_init=skewed + capacity=1.0"."""
         return " + ".join(f"{factor}={getattr(self, factor)}" for factor in self.factors)
 
+    @property
+    def short(self) -> str:
+        """Return the levels alone, such as "skewed + 1.0"."""
+        return " + ".join(str(getattr(self, factor)) for factor in self.factors)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:

@@ -1,0 +1,112 @@
+"""The answer and its limits in sentences. No sentence claims more than the row it is written from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from trimtab.report import numbers
+from trimtab.stats import MIN_SEEDS
+from trimtab.study.endpoints import ENDPOINTS
+from trimtab.study.table import UNSANDBOXED
+
+if TYPE_CHECKING:
+    from trimtab.study.contrasts import Answer
+    from trimtab.study.table import StudyTable
+
+# Minimal detectable effect at 80 % power of a paired t test at 5 %, in standard deviations of the paired difference.
+_DETECTABLE: Final = {3: 3.26, 5: 1.68, 8: 1.16, 10: 1.00}
+
+
+def lead(table: StudyTable) -> str:
+    """Return the answer in one sentence, from the primary endpoint's rows of the study's contrast."""
+    rows = [row for row in table.answers if row.role == "primary"]
+    endpoint = ENDPOINTS[table.study.endpoints.primary]
+    contrast = table.study.contrast
+    subject = f"Does {contrast.treatment} lose more under stress than {contrast.control}?"
+    if not rows:
+        return f"{subject} Not answerable here: the primary endpoint, {endpoint.title}, has no row that may be tested."
+    told = Counter(row.words for row in rows)
+    if set(told) == {"not measured"}:
+        return f"{subject} Not known yet: no stress has all its cells."
+    parts = ", ".join(f"{count} {word}" for word, count in told.most_common())
+    stresses = "1 stress" if len(rows) == 1 else f"{len(rows)} stresses"
+    return f"{subject} On the primary endpoint, {endpoint.title}, over {stresses}: {parts}."
+
+
+def sentence(row: Answer, confidence: float) -> str:
+    """Return one row of the answer as a sentence."""
+    endpoint = ENDPOINTS[row.endpoint]
+    place = f"Under {row.stressor.label}"
+    if row.difference is None:
+        return f"{place}: {row.words} ({row.reason})."
+    # The sign is told in words, so the number goes without.
+    size = numbers.signed(endpoint, abs(row.difference.value), row.margin).lstrip("+")
+    more = "more" if row.difference.value > 0 else "less"
+    told = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
+    if row.difference.interval is not None:
+        told += (
+            f" ({numbers.percent(confidence)} interval {numbers.span(endpoint, row.difference.interval, row.margin)})"
+        )
+    remark = f"; {row.reason}" if row.reason else ""
+    return f"{told}: {row.words}{_against(row)}{remark}."
+
+
+def _against(row: Answer) -> str:
+    if row.words != "equivalent" or row.margin is None:
+        return ""
+    endpoint = ENDPOINTS[row.endpoint]
+    return f", within \u00b1{numbers.scaled(endpoint, row.margin):g} {numbers.unit(endpoint)}"
+
+
+def limits(table: StudyTable) -> list[str]:
+    """Return what this study cannot show."""
+    seeds = len(table.study.factors["seed"])
+    told = [_seeds(seeds), *_marks(table)]
+    told.append(
+        "The models are small and the training is short. Dynamics at this scale need not transfer: check the sign of"
+        " every effect at a second scale before relying on it."
+    )
+    if any(row.method != table.study.contrast.treatment for row in table.answers):
+        told.append(
+            "Rows outside the study's contrast are exploratory: their intervals are not adjusted for their number."
+        )
+    if not table.controls:
+        told.append(
+            "No controls are recorded beside this study, so nothing shows that its endpoints could have felt these"
+            " stresses."
+        )
+    return told
+
+
+def _seeds(seeds: int) -> str:
+    name = f"{seeds} seed{'s' * (seeds != 1)}"
+    if seeds < MIN_SEEDS:
+        return (
+            f"{name}: the spread over seeds cannot be known from so few, so every tested row reads"
+            f" \u201cundecided\u201d, whatever its numbers. Verdicts start at {MIN_SEEDS} seeds."
+        )
+    known = max(count for count in _DETECTABLE if count <= seeds)
+    return (
+        f"{name}: with {known} seeds a true difference must be about {_DETECTABLE[known]:.2f} standard deviations of"
+        " the paired difference to be found four times in five. A smaller one will most often read"
+        " \u201cundecided\u201d, which is not evidence that there is none."
+    )
+
+
+def _marks(table: StudyTable) -> list[str]:
+    told = []
+    if table.sandbox == UNSANDBOXED:
+        told.append(
+            "Generated code ran WITHOUT a sandbox, because the run was told to allow it. Every pass@1 here was measured"
+            " by programs that could have reached anything on the machine."
+        )
+    told += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
+    if table.missing:
+        told.append(
+            f"{len(table.missing)} of {len(table.cells)} cells are missing; they are listed below with the reason."
+        )
+    diverged = [name for name, result in table.results.items() if result.outcome == "diverged"]
+    if diverged:
+        told.append(f"{len(diverged)} cells diverged. They rank worst and are in no mean.")
+    return told
