@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 _DEFAULT: Final = Grammar()
 _ASSERTS: Final = 8
-_FUNCTIONS: Final = ("solve", "process", "apply", "change", "compute", "update", "convert", "run")
+_FUNCTIONS: Final = ("work", "process", "apply", "change", "compute", "update", "adapt", "run")
 _SECOND_FUNCTIONS: Final = ("combine", "handle", "collect", "answer")
 _ARGUMENTS: Final = ("xs", "nums", "values", "data")
 _LINKS: Final = (", then ", " and ", ". Then ", ", and after that ")
