@@ -1,0 +1,146 @@
+"""Samples in, verdicts out: each completion becomes a program and is tested in the sandbox.
+
+Decisions: outcomes are a closed list; a verdict says what was done to the text before it ran; what a test needs beside
+the tested function is found once per problem: helpers that the prompt defines run beside the test from the prompt's own
+text, and names that only a solution can define (MBPP's tree nodes) are the trusted names.
+"""
+
+from __future__ import annotations
+
+import ast
+import concurrent.futures
+import functools
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from trimtab.codeeval.extract import extract
+from trimtab.errors import BenchmarkError
+from trimtab.sandbox.verdict import Limits, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from trimtab.codeeval.problems import Problem
+    from trimtab.sandbox.broker import Sandbox
+
+__all__ = ["Outcome", "Sample", "Verdict", "judge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One completion of one problem's prompt."""
+
+    task_id: str
+    sample_index: int
+    completion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of a sample.
+
+    Attributes:
+        task_id: The problem.
+        sample_index: The sample's own index.
+        outcome: How it ended; only ``Outcome.PASSED`` is solved.
+        detail: Which assertion and what came back, which exception; empty when passed.
+        cpu_s: CPU seconds of the program's process.
+        memory_mib: Its peak resident memory.
+        steps: What was done to the text before it ran.
+        oracle: Who compared, "data" or "driver"; empty when nothing ran.
+    """
+
+    task_id: str
+    sample_index: int
+    outcome: Outcome
+    detail: str = ""
+    cpu_s: float = 0.0
+    memory_mib: float = 0.0
+    steps: tuple[str, ...] = ()
+    oracle: str = ""
+
+
+def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandbox) -> Iterator[Verdict]:
+    """Yield a verdict for each sample, in the samples' order; as many run at once as the sandbox has workers.
+
+    Raises:
+        BenchmarkError: A sample names a problem that is not among ``problems``.
+        SandboxError: The sandbox itself failed.
+    """
+    known = {problem.task_id: problem for problem in problems}
+    if sandbox.workers == 1:
+        yield from (_judge(sample, known, sandbox) for sample in samples)
+        return
+    with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
+        pending: deque[concurrent.futures.Future[Verdict]] = deque()
+        for sample in samples:
+            pending.append(pool.submit(_judge, sample, known, sandbox))
+            if len(pending) > 4 * sandbox.workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdict:
+    problem = known.get(sample.task_id)
+    if problem is None:
+        raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
+    if not sample.completion.strip():
+        return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
+    extracted = extract(problem.prompt, sample.completion)
+    needs = _needs(problem)
+    found = sandbox.run(
+        program=problem.prompt + extracted.completion,
+        entry_point=problem.entry_point,
+        test=problem.test,
+        support=needs.support,
+        trusted_names=needs.names,
+        limits=_SLOW.get(problem.task_id),
+    )
+    return Verdict(
+        task_id=sample.task_id,
+        sample_index=sample.sample_index,
+        outcome=found.outcome,
+        detail=found.detail,
+        cpu_s=found.cpu_s,
+        memory_mib=found.memory_mib,
+        steps=extracted.steps,
+        oracle=found.oracle,
+    )
+
+
+# Five times what the reference solution takes, where that is more than the usual budget (benchmark data, 2 GHz core).
+_SLOW: Final = {"HumanEval/75": Limits(cpu_s=8.0), "Mbpp/123": Limits(cpu_s=30.0, wall_s=90.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What a test uses beside the tested function: trusted text, and names of the program."""
+
+    support: str
+    names: tuple[str, ...]
+
+
+_NOTHING: Final = _Needs("", ())
+
+
+@functools.lru_cache(maxsize=4096)
+def _needs(problem: Problem) -> _Needs:
+    try:
+        used = {node.id for node in ast.walk(ast.parse(problem.test)) if isinstance(node, ast.Name)}
+    except SyntaxError:
+        return _NOTHING
+    used -= {problem.entry_point}
+    in_prompt = _defined(problem.prompt)
+    in_solution = _defined(problem.prompt + problem.canonical_solution) - in_prompt
+    return _Needs(problem.prompt if used & in_prompt else "", tuple(sorted(used & in_solution)))
+
+
+def _defined(source: str) -> frozenset[str]:
+    """Return the functions and classes a source defines at its top level; none when it does not parse."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return frozenset()
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))

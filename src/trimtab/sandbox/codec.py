@@ -1,0 +1,307 @@
+"""Values as tagged JSON: how arguments and results cross between processes that do not trust each other.
+
+Decisions: only plain data crosses, never pickle or marshal; JSON's own null, booleans, strings, finite floats, lists
+and integers below 2**63 stand for themselves, everything else is an object with exactly one key, its tag. A subclass
+crosses as the data of its base, so an ``__eq__`` of its own never arrives. An object that is not data crosses as a
+handle, a name without content. Iterators cross as their items. Reading is the dangerous side: whatever is not exactly
+what :func:`encode` writes raises CodecError, and ``plain`` narrows what is read to values whose comparison is cheap.
+"""
+
+# ruff: noqa: ANN401 - values of any type pass through here
+
+from __future__ import annotations
+
+import base64
+import collections
+import datetime as dt
+import decimal
+import fractions
+import itertools
+import json
+import math
+import types
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
+PLAIN_KEYS: Final = 4096  # keys and set members read in plain mode: chosen hashes make each one cost its predecessors
+_BIG: Final = 1 << 63
+_ITERATORS: Final = (map, filter, zip, enumerate, reversed, types.GeneratorType)
+# The builtin types a value may name; a class of the program crosses as a handle.
+_TYPES: Final = {
+    t.__name__: t
+    for t in (bool, bytes, bytearray, complex, dict, float, frozenset, int, list, object, range, set, str, tuple, type)
+} | {"NoneType": type(None)}
+
+
+class CodecError(ValueError):
+    """Bytes that are not a message, or a value that cannot become one."""
+
+
+class Handle:
+    """An object that stayed in the other process: never equal to anything, not even different.
+
+    Attributes:
+        number: Its number over there.
+        kind: The name of its type, for messages.
+        truth: Whether it counts as true over there, which a program could as well return outright.
+    """
+
+    __slots__ = ("kind", "number", "truth")
+
+    def __init__(self, number: int, kind: str, *, truth: bool) -> None:
+        self.number = number
+        self.kind = kind
+        self.truth = truth
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} object>"
+
+
+def _refuse_object(value: object) -> Any:
+    raise CodecError(f"a {type(value).__name__} object is not data")
+
+
+def encode(value: Any, keep: Callable[[object], Any] = _refuse_object) -> Any:  # noqa: PLR0911 - a table of kinds, the frequent ones first
+    """Return ``value`` as JSON-able data.
+
+    Args:
+        value: Any object.
+        keep: Called with what is not data; returns the encoding of a handle or raises.
+
+    Raises:
+        CodecError: A part is not data and ``keep`` refuses it.
+        RecursionError: The value is nested too deeply or contains itself.
+    """
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if kind is int:
+        return value if -_BIG < value < _BIG else {"int": hex(value)}
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if kind is list:
+        return [encode(item, keep) for item in value]
+    if kind is tuple:
+        return {"tuple": [encode(item, keep) for item in value]}
+    for base, write in _WRITERS:
+        if isinstance(value, base):
+            return write(value, keep)
+    return keep(value)
+
+
+def _items(tag: str, iterate: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda value, keep: {tag: [encode(item, keep) for item in iterate(value)]}
+
+
+def _pairs(tag: str) -> Callable[[Any, Any], Any]:
+    return lambda value, keep: {tag: [encode(part, keep) for pair in dict.items(value) for part in pair]}
+
+
+def _text(tag: str, write: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda value, _: {tag: write(value)}
+
+
+def _iterator(value: Any, keep: Callable[[object], Any]) -> Any:
+    items = list(itertools.islice(value, MAX_ITEMS + 1))
+    if len(items) > MAX_ITEMS:
+        raise CodecError(f"an iterator of more than {MAX_ITEMS} items")
+    return {"iter": [encode(item, keep) for item in items]}
+
+
+def _type(value: type, keep: Callable[[object], Any]) -> Any:
+    return {"type": value.__name__} if _TYPES.get(value.__name__) is value else keep(value)
+
+
+# The base classes' own methods read the data, so that a subclass has no say in what crosses. First match wins.
+_WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
+    (int, lambda value, _: encode(int.__add__(value, 0))),
+    (float, lambda value, _: encode(float.__add__(value, 0.0))),
+    (str, lambda value, _: str.__str__(value)),
+    (list, lambda value, keep: [encode(item, keep) for item in list.__iter__(value)]),
+    (tuple, _items("tuple", tuple.__iter__)),
+    (collections.Counter, _pairs("Counter")),
+    (collections.OrderedDict, _pairs("OrderedDict")),
+    (dict, _pairs("dict")),
+    (set, _items("set", set.__iter__)),
+    (frozenset, _items("frozenset", frozenset.__iter__)),
+    (collections.deque, _items("deque", collections.deque.__iter__)),
+    (bytes, _text("bytes", lambda value: base64.b64encode(value).decode())),
+    (bytearray, _text("bytearray", lambda value: base64.b64encode(value).decode())),
+    (complex, lambda value, _: {"complex": [encode(float(value.real)), encode(float(value.imag))]}),
+    (range, lambda value, _: {"range": [encode(part) for part in (value.start, value.stop, value.step)]}),
+    (decimal.Decimal, _text("Decimal", str)),
+    (fractions.Fraction, lambda value, _: {"Fraction": [encode(value.numerator), encode(value.denominator)]}),
+    (dt.datetime, _text("datetime", lambda value: value.isoformat())),
+    (dt.date, _text("date", lambda value: value.isoformat())),
+    (dt.time, _text("time", lambda value: value.isoformat())),
+    (dt.timedelta, lambda value, _: {"timedelta": [value.days, value.seconds, value.microseconds]}),
+    (type, _type),
+    (_ITERATORS, _iterator),
+    (type({}.keys()), _items("keys", iter)),
+    (type({}.values()), _items("iter", iter)),
+    (type({}.items()), _items("keys", iter)),
+    (types.SimpleNamespace, lambda value, keep: keep(value)),
+]
+
+
+def _handle(number: int, kind: str, truth: bool) -> Handle:  # noqa: FBT001 - the order of the parts on the wire
+    return Handle(number, kind, truth=truth)
+
+
+class Decoder:
+    """Reads what :func:`encode` wrote.
+
+    Args:
+        plain: Read only what cheap comparisons need: no big keys, no numbers that are expensive to compare.
+        handle: Makes the local stand-in of a handle from its number, type name and truth.
+    """
+
+    def __init__(self, *, plain: bool = False, handle: Callable[[int, str, bool], object] = _handle) -> None:
+        self._keys = PLAIN_KEYS if plain else MAX_ITEMS
+        self._readers = _PLAIN_READERS if plain else _PLAIN_READERS | _RICH_READERS
+        self._handle = handle
+
+    def decode(self, data: Any) -> Any:
+        """Return the value that ``data`` stands for.
+
+        Raises:
+            CodecError: ``data`` is nothing that :func:`encode` writes.
+        """
+        try:
+            return self._decode(data)
+        except CodecError:
+            raise
+        except (RecursionError, ValueError, TypeError, ArithmeticError, OverflowError) as error:
+            raise CodecError(f"not an encoded value: {type(error).__name__}") from None
+
+    def _decode(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return [self._decode(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        if len(data) != 1:
+            raise CodecError("an object needs exactly one tag")
+        ((tag, content),) = data.items()
+        if tag == "handle":
+            number, kind, truth = content
+            if type(number) is not int or type(kind) is not str or type(truth) is not bool:
+                raise CodecError("not a handle")
+            return self._handle(number, kind[:100], truth)
+        reader = self._readers.get(tag)
+        if reader is None:
+            raise CodecError(f"no value is tagged {tag[:40]!r} here")
+        return reader(self, content)
+
+    def items(self, content: Any) -> list[Any]:
+        """Decode the items of a tag whose content is a list."""
+        if not isinstance(content, list):
+            raise CodecError("not a list")
+        return [self._decode(item) for item in content]
+
+    def keys(self, content: Any) -> list[Any]:
+        """Decode items that are going to be hashed."""
+        items = self.items(content)
+        self._keys -= len(items)
+        if self._keys < 0:
+            raise CodecError("too many keys")
+        return items
+
+    def pairs(self, content: Any) -> list[tuple[Any, Any]]:
+        """Decode a flat list of keys and values."""
+        items = self.keys(content)
+        return list(zip(items[::2], items[1::2], strict=True))
+
+
+def _strict(kind: type, content: Any) -> Any:
+    if type(content) is not kind:
+        raise CodecError(f"not a {kind.__name__}")
+    return content
+
+
+def _bytes(content: Any) -> bytes:
+    return base64.b64decode(_strict(str, content), validate=True)
+
+
+def _special(content: Any) -> float:
+    if content not in ("nan", "inf", "-inf"):
+        raise CodecError("not a special float")
+    return float(content)
+
+
+def _range(reader: Decoder, content: Any) -> range:
+    start, stop, step = (_strict(int, part) for part in reader.items(content))
+    return range(start, stop, step)
+
+
+def _complex(reader: Decoder, content: Any) -> complex:
+    real, imaginary = (_strict(float, part) for part in reader.items(content))
+    return complex(real, imaginary)
+
+
+def _named_type(content: Any) -> type:
+    found = _TYPES.get(_strict(str, content))
+    if found is None:
+        raise CodecError("not a builtin type")
+    return found
+
+
+_PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
+    "int": lambda _, content: int(_strict(str, content), 16),
+    "float": lambda _, content: _special(content),
+    "tuple": lambda reader, content: tuple(reader.items(content)),
+    "set": lambda reader, content: set(reader.keys(content)),
+    "frozenset": lambda reader, content: frozenset(reader.keys(content)),
+    "dict": lambda reader, content: dict(reader.pairs(content)),
+    "bytes": lambda _, content: _bytes(content),
+    "complex": _complex,
+}
+_RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
+    "Counter": lambda reader, content: collections.Counter(dict(reader.pairs(content))),
+    "OrderedDict": lambda reader, content: collections.OrderedDict(reader.pairs(content)),
+    "keys": lambda reader, content: dict.fromkeys(reader.keys(content)).keys(),
+    "deque": lambda reader, content: collections.deque(reader.items(content)),
+    "iter": lambda reader, content: iter(reader.items(content)),
+    "bytearray": lambda _, content: bytearray(_bytes(content)),
+    "range": _range,
+    "Decimal": lambda _, content: decimal.Decimal(_strict(str, content)),
+    "Fraction": lambda reader, content: fractions.Fraction(*(_strict(int, part) for part in reader.items(content))),
+    "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
+    "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),
+    "time": lambda _, content: dt.time.fromisoformat(_strict(str, content)),
+    "timedelta": lambda reader, content: dt.timedelta(*(_strict(int, part) for part in reader.items(content))),
+    "type": lambda _, content: _named_type(content),
+}
+
+
+def dumps(message: Any) -> bytes:
+    """Write a message: JSON in ASCII."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
+
+
+def loads(data: bytes) -> dict[str, Any]:
+    """Read a message: one JSON object.
+
+    Raises:
+        CodecError: The bytes are not one JSON object.
+    """
+    try:
+        message = json.loads(data, parse_constant=_refuse_object)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"not a message: {type(error).__name__}") from None
+    if not isinstance(message, dict):
+        raise CodecError("not a message: not an object")
+    return message

@@ -1,0 +1,142 @@
+"""How a zygote confines itself, layer by layer, before it forks anything.
+
+Order and reasons: namespaces first, while this process may still ask for them; the broker writes the user maps,
+because a process that leaves its old root has no /proc; root maps itself and one unused id, builds the tree with root's
+rights and then becomes the unused id, since process limits do not bind the host's user 0; capabilities go, then
+Landlock, then seccomp, which forbids everything above.
+"""
+
+# ruff: noqa: ANN401 - values of any type pass through here
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.sandbox import filters, kernel, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INSIDE_ID: Final = 1000
+# Whom root becomes: an id that nobody has, else nobody, where a container maps only a few.
+UNUSED_IDS: Final = (61337, 65534)
+_NAMESPACES: Final = (
+    kernel.CLONE_NEWUSER
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
+)
+
+
+class LayerError(Exception):
+    """A layer could not be put on.
+
+    Attributes:
+        layer: Its name.
+        error: What the kernel said.
+    """
+
+    def __init__(self, layer: str, error: OSError) -> None:
+        super().__init__(layer, str(error))
+        self.layer = layer
+        self.error = error
+
+
+@dataclass(slots=True)
+class Layers:
+    """What holds, as the attestation prints it."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def put(self, name: str, act: Callable[[], Any], **facts: Any) -> Any:
+        """Put a layer on and record it.
+
+        Raises:
+            LayerError: The kernel refused.
+        """
+        try:
+            result = act()
+        except OSError as error:
+            raise LayerError(name, error) from None
+        self.found[name] = {"active": True, **facts, **(result if isinstance(result, dict) else {})}
+        return result
+
+
+def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> dict[str, Any]:
+    """Confine this process; in tier A the caller goes on as process 1 of a new process namespace.
+
+    Args:
+        tier: "A", "B", "C" or "D".
+        readable: What may be read, from :func:`tree.survey`.
+        ask: Sends the broker a word and waits for it to have been done.
+
+    Returns:
+        The layers that hold.
+
+    Raises:
+        LayerError: The tier is not to be had here.
+    """
+    layers = Layers()
+    root = os.geteuid() == 0
+    if tier == "A":
+        layers.put("namespaces", lambda: _namespaces(readable, ask, root=root))
+    if root and tier != "D":
+        layers.put("uid_dropped", lambda: _become(INSIDE_ID if tier == "A" else None))
+    if tier in ("A", "B", "C"):
+        layers.put("no_new_privileges", kernel.no_new_privileges)
+        layers.put("capabilities", kernel.drop_capabilities)
+        kernel.not_dumpable()
+    if tier in ("A", "B"):
+        layers.put("landlock", lambda: kernel.landlock_restrict(tree.rules(readable)))
+    if tier in ("A", "B", "C"):
+        program = filters.zygote(kernel.MACHINE, frozen=tier == "C")
+        layers.put("seccomp", lambda: kernel.load_filter(program), profile="pure", instructions=len(program) // 8)
+    return layers.found
+
+
+def _namespaces(readable: tree.Readable, ask: Callable[[str], None], *, root: bool) -> None:
+    if root:
+        with contextlib.suppress(PermissionError):  # not allowed to: there is then no group to lose
+            os.setgroups([])
+    kernel.unshare(_NAMESPACES)
+    ask("map")
+    tree.enter(readable)
+    _become_first()
+
+
+def _become_first() -> None:
+    """Fork: the child is process 1 of the new namespace, the parent only waits to take its place in the host's."""
+    child = os.fork()
+    if child == 0:
+        kernel.die_with_parent(signal.SIGKILL)
+        return
+    os.closerange(0, 64)
+    kernel.drop_capabilities()
+    while True:
+        try:
+            os.waitpid(child, 0)
+        except InterruptedError:
+            continue
+        os._exit(0)
+
+
+def _become(identity: int | None) -> None:
+    """Change from root to an unused user and group."""
+    for candidate in UNUSED_IDS if identity is None else (identity,):
+        try:
+            if identity is None:
+                os.setgroups([])
+            os.setresgid(candidate, candidate, candidate)
+            os.setresuid(candidate, candidate, candidate)
+        except OSError:
+            if candidate == (identity or UNUSED_IDS[-1]):
+                raise
+        else:
+            return

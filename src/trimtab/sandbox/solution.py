@@ -1,0 +1,153 @@
+"""The solution side: runs the untrusted program in its own process and serves calls to it.
+
+Nothing here is trusted by anybody: the program shares this interpreter and may change all of it. What leaves is data
+that the other side checks, and no verdict is ever made here.
+
+Messages in: ``{"program", "calls"}`` first. With ``calls`` (a list of ``[name, args, kwargs]``) each is answered in
+turn and the process ends; without, requests follow: ``{"call", "args", "kwargs"}``, ``{"get"}`` and ``{"set"}``.
+Messages out: ``{"value"}`` or ``{"raise"}`` an answer, ``{"end"}`` the program cannot be used, ``{"ready"}``.
+"""
+
+# ruff: noqa: ANN401 - values of any type pass through here
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import types
+from typing import Any, Final
+
+from trimtab.sandbox import codec, wire
+
+NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
+_MUTABLE: Final = (list, dict, set)
+
+
+def serve(descriptor: int, calls: int) -> None:
+    """Read a program from ``descriptor``, run it and answer its calls, or those that come on ``calls``; then end."""
+    try:
+        Solution(descriptor).run(calls)
+    except wire.ClosedError:
+        pass
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the program may have closed or replaced it
+                stream.flush()
+        os._exit(0)
+
+
+class Solution:
+    """One loaded program and the objects it handed out."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._names: dict[str, Any] = {}
+        self._kept: list[object] = []
+        self._decoder = codec.Decoder(handle=lambda number, *_: self._kept[number])
+
+    def run(self, calls: int) -> None:
+        """Load, then answer."""
+        request = codec.loads(wire.read(self._descriptor))
+        if request["calls"] is None:
+            self._descriptor = calls
+        end = self._load(request["program"])
+        if end is not None:
+            self._send({"end": end})
+            return
+        if request["calls"] is None:
+            self._send({"ready": True})
+            while True:
+                self._send(self._answer(codec.loads(wire.read(self._descriptor))))
+        for name, args, kwargs in request["calls"]:
+            answer = self._answer({"call": name, "args": args, "kwargs": kwargs})
+            self._send(answer)
+            if "value" not in answer:
+                return
+
+    def _send(self, message: dict[str, Any]) -> None:
+        wire.write(self._descriptor, codec.dumps(message))
+
+    def _load(self, program: str) -> list[str] | None:
+        """Run the program's top level; return how it ended when it cannot be used."""
+        module = types.ModuleType(NAME)
+        sys.modules[NAME] = module  # dataclasses and enums look their module up
+        self._names = module.__dict__
+        if "random" in program:
+            import random  # noqa: PLC0415 - only for programs that use it: its fork hook is dear
+
+            random.seed(0)
+        try:
+            code = compile(program, f"{NAME}.py", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            return ["syntax", _describe(error)]
+        except MemoryError:
+            return ["oom", "while compiling"]
+        try:
+            exec(code, self._names)  # noqa: S102 - the purpose of this process
+        except SystemExit as error:
+            return ["exit", _describe(error)]
+        except MemoryError:
+            return ["oom", "MemoryError"]
+        except BaseException as error:  # noqa: BLE001 - anything may come
+            return ["error", _describe(error)]
+        return None
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._perform(request)
+        except wire.ClosedError:
+            raise
+        except codec.CodecError as error:
+            return {"raise": ["CodecError", str(error)]}
+        except BaseException as error:  # noqa: BLE001 - anything may come
+            return {"raise": [_builtin_name(error), str(error)[:1000]]}
+
+    def _perform(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "get" in request:
+            target, name = request["get"]
+            return {"value": codec.encode(getattr(self._kept[target], name), self._keep)}
+        if "set" in request:
+            target, name, value = request["set"]
+            setattr(self._kept[target], name, self._decoder.decode(value))
+            return {"value": None}
+        target = request["call"]
+        if isinstance(target, str):
+            if target not in self._names:
+                return {"end": ["missing", f"the program does not define {target}"]}
+            function = self._names[target]
+        else:
+            function = self._kept[target]
+        return self._call(function, request)
+
+    def _call(self, function: Any, request: dict[str, Any]) -> dict[str, Any]:
+        args = [self._decoder.decode(arg) for arg in request["args"]]
+        kwargs = {name: self._decoder.decode(value) for name, value in request["kwargs"].items()}
+        value = function(*args, **kwargs)
+        answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}
+        if request.get("mutable"):
+            # What the call did to its arguments, for tests that look at them afterwards.
+            after = [codec.encode(arg, self._keep) if isinstance(arg, _MUTABLE) else None for arg in args]
+            if any(new is not None and new != old for new, old in zip(after, request["args"], strict=True)):
+                answer["args"] = after
+        return answer
+
+    def _keep(self, value: object) -> Any:
+        self._kept.append(value)
+        try:
+            truth = bool(value)
+        except Exception:  # noqa: BLE001 - its own method may do anything
+            truth = True
+        return {"handle": [len(self._kept) - 1, type(value).__name__, truth]}
+
+
+def _builtin_name(error: BaseException) -> str:
+    """Name the nearest builtin ancestor of an exception's type: what a test can expect."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == "builtins":
+            return kind.__name__
+    return "Exception"
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

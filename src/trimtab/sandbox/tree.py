@@ -1,0 +1,134 @@
+"""The file tree a confined process sees: the standard library, its shared libraries, and allow-listed packages.
+
+Decisions: what may be read is listed, never what may not; site-packages is never listed as a whole, because answers to
+benchmarks are installed there; Landlock's rules are per entry of a directory, and the mount tree of tier A, which can
+only bind whole directories, masks every site-packages and dist-packages beneath them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from trimtab.sandbox import kernel
+
+_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom")
+_INSTALLED: Final = ("site-packages", "dist-packages")
+_READ: Final = kernel.FS_READ_FILE | kernel.FS_READ_DIR
+_LOCK: Final = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """What may be read.
+
+    Attributes:
+        stdlib: The standard library's directory, resolved.
+        libraries: Directories of shared libraries this process has mapped.
+        packages: Paths of allow-listed packages: files or directories inside some site-packages.
+    """
+
+    stdlib: str
+    libraries: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+def survey(packages: tuple[str, ...]) -> Readable:
+    """Find out what this interpreter needs; call it after its modules are loaded and before it is confined."""
+    with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123 - a child imports as little as it can
+        mapped = {line.split(maxsplit=5)[5].strip() for line in file if ".so" in line}
+    libraries = {os.path.dirname(os.path.realpath(path)) for path in mapped if path.startswith("/")}  # noqa: PTH120
+    stdlib = os.path.dirname(os.path.realpath(os.__file__))  # noqa: PTH120
+    inside = tuple(sorted(path for path in libraries if not f"{path}/".startswith(f"{stdlib}/")))
+    return Readable(stdlib=stdlib, libraries=inside, packages=packages)
+
+
+def resolve_path(readable: Readable) -> None:
+    """Point ``sys.path`` at the resolved standard library and at the folders of allow-listed packages."""
+    folders = dict.fromkeys(os.path.dirname(package) for package in readable.packages)  # noqa: PTH120
+    sys.path[:] = [readable.stdlib, f"{readable.stdlib}/lib-dynload", *folders]
+    sys.path_importer_cache.clear()
+
+
+def rules(readable: Readable) -> list[tuple[str, int]]:
+    """Return Landlock rules: pairs of a path and its rights."""
+    found: list[tuple[str, int]] = [(readable.stdlib, kernel.FS_READ_DIR)]
+    entries = [entry for entry in _names(readable.stdlib) if entry not in _INSTALLED]
+    found += [(f"{readable.stdlib}/{entry}", _READ) for entry in entries]
+    for folder in readable.libraries:
+        found += [(f"{folder}/{name}", kernel.FS_READ_FILE) for name in _names(folder) if ".so" in name]
+    found += [(os.path.dirname(package), kernel.FS_READ_DIR) for package in readable.packages]  # noqa: PTH120
+    found += [(package, _READ) for package in readable.packages]
+    return found + [(device, kernel.FS_READ_FILE) for device in _DEVICES]
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - pathlib is not loaded here
+    except OSError:
+        return []
+
+
+def enter(readable: Readable) -> None:
+    """Make a private, read-only tree the root of this mount namespace.
+
+    Raises:
+        OSError: A mount was refused; the message names it.
+    """
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    folders = _outermost([readable.stdlib, *readable.libraries])
+    masks = [mask for folder in folders for mask in _installed(folder)]
+    # Sources are opened first: the new root is mounted over a folder that may contain one of them.
+    sources = [(path, os.open(path, os.O_PATH)) for path in (*folders, *_DEVICES)]
+    packages = [(path, os.open(path, os.O_PATH)) for path in readable.packages]
+    base = "/tmp"  # noqa: S108 - only a place to mount on
+    kernel.mount("tmpfs", base, "tmpfs", 0, "size=1m,mode=0755")
+    os.chdir(base)
+    for path, descriptor in sources:
+        _bind(base + path, descriptor)
+    for mask in masks:
+        kernel.mount("tmpfs", base + mask, "tmpfs", kernel.ATTR_NOSUID, "size=256k,mode=0755")
+    for path, descriptor in packages:
+        _bind(base + path, descriptor)
+    for mask in masks:
+        kernel.mount_attributes(base + mask, _LOCK | kernel.ATTR_NODEV)
+    os.mkdir(f"{base}/tmp")  # noqa: PTH102, S108 - inside the new tree
+    kernel.pivot_here()
+    kernel.mount_attributes("/", _LOCK | kernel.ATTR_NODEV, recursive=False)
+
+
+def _outermost(folders: list[str]) -> list[str]:
+    found: list[str] = []
+    for folder in sorted(folders):
+        if not any(f"{folder}/".startswith(f"{outer}/") for outer in found):
+            found.append(folder)
+    return found
+
+
+def _installed(folder: str, depth: int = 2) -> list[str]:
+    """Find directories of installed packages beneath ``folder``."""
+    found = []
+    for name in _names(folder):
+        path = f"{folder}/{name}"
+        if os.path.islink(path) or not os.path.isdir(path):  # noqa: PTH112, PTH114
+            continue
+        if name in _INSTALLED:
+            found.append(path)
+        elif depth > 1 and name.startswith("python"):
+            found += _installed(path, depth - 1)
+    return found
+
+
+def _bind(target: str, descriptor: int) -> None:
+    """Show the file or folder behind ``descriptor`` at ``target``, read-only."""
+    source = f"/proc/self/fd/{descriptor}"
+    if os.path.isdir(source):  # noqa: PTH112
+        os.makedirs(target, exist_ok=True)  # noqa: PTH103
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
+    kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
+    kernel.mount_attributes(target, _LOCK)
+    os.close(descriptor)

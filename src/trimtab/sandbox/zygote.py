@@ -1,0 +1,229 @@
+"""The zygote: a fresh interpreter that confines itself, then forks one child per sample and watches it.
+
+Decisions: started by exec, so that nothing of the broker is in its memory; it never sees a program, because that goes
+over the sample's own socket straight to the child, so one sample cannot find another in inherited memory. It forks,
+polls, kills, reaps and reports, one sample at a time. Modules with fork hooks (threading, random) stay unloaded: their
+hooks triple the cost of a child. ``python -s -S -P`` rather than ``-I``: the environment is ours and fixes the hash
+seed, which ``-I`` would ignore.
+
+Control messages (one JSON object a packet): in ``{"job", "cpu", "wall", "memory"}`` with the sample's descriptors, and
+``{"kill": job}``; out ``{"job", "status", "cpu", "rss", "ended"}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from trimtab.sandbox import confine, driver, filters, kernel, solution, tree
+
+CONTROL: Final = 3
+SOCKET: Final = 3  # in a child
+CALLS: Final = 4  # in a child: between a program and its driver
+PACKET: Final = 1 << 16
+_FIRST_FREE: Final = 5
+# Loaded before confinement: cheap for a child to inherit, and what generated programs use most.
+_PRELOAD: Final = (
+    "abc array ast base64 bisect bz2 calendar cmath codecs collections collections.abc contextlib copy dataclasses "
+    "datetime decimal enum fractions functools hashlib heapq io itertools json lzma math numbers operator os pathlib "
+    "pprint re reprlib string struct textwrap time traceback types typing unicodedata zlib _strptime"
+)
+# Where no file can be opened afterwards, these too, although some of them make a fork dearer.
+_PRELOAD_FROZEN: Final = (
+    "argparse asyncio csv difflib fnmatch glob graphlib html inspect ipaddress keyword locale logging queue random "
+    "secrets shutil statistics stringprep tempfile threading timeit tokenize urllib.parse uuid warnings weakref "
+    "encodings.ascii encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.idna encodings.punycode "
+    "encodings.rot_13 encodings.unicode_escape zoneinfo xml.etree.ElementTree html.parser concurrent.futures"
+)
+
+
+def main() -> None:
+    """Serve the broker on descriptor :data:`CONTROL` until it closes; the zygote's process runs nothing else."""
+    os.dup2(0, CALLS)  # keeps the number free for drivers' children
+    control = socket.socket(fileno=CONTROL)
+    config = json.loads(control.recv(PACKET))
+    try:
+        layers = _prepare(control, config)
+    except confine.LayerError as failure:
+        facts = {"layer": failure.layer, "errno": failure.error.errno, "text": str(failure.error)}
+        control.send(json.dumps({"failed": facts}).encode())
+        os._exit(1)
+    control.send(json.dumps({"ready": layers, "machine": kernel.MACHINE}).encode())
+    Zygote(control, role=config["role"], strict=config["tier"] != "D").loop()
+
+
+def _prepare(control: socket.socket, config: dict[str, Any]) -> dict[str, Any]:
+    _load(_PRELOAD.split())
+    readable = tree.survey(tuple(config["packages"]))
+    if config["tier"] == "C" or (config["tier"] == "B" and not _readable_by_others(readable.stdlib)):
+        _load(_PRELOAD_FROZEN.split())
+    tree.resolve_path(readable)
+
+    def ask(word: str) -> None:
+        control.send(json.dumps({"ask": word}).encode())
+        if not control.recv(PACKET):
+            os._exit(1)
+
+    os.umask(0o022)
+    layers = confine.confine(config["tier"], readable, ask)
+    os.chdir("/")
+    return layers
+
+
+def _load(names: list[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):  # an interpreter built without it
+            __import__(name)
+
+
+def _readable_by_others(path: str) -> bool:
+    """Whether the user that root becomes can reach ``path``."""
+    if os.geteuid() != 0:
+        return True
+    while path != "/":
+        if not os.stat(path).st_mode & 0o001:  # noqa: PTH116
+            return False
+        path = os.path.dirname(path)  # noqa: PTH120
+    return True
+
+
+class Zygote:
+    """Forks and watches children.
+
+    Args:
+        control: The packet socket to the broker.
+        role: "solution" or "driver": what its children are.
+        strict: Whether children add their own seccomp program.
+    """
+
+    def __init__(self, control: socket.socket, *, role: str, strict: bool) -> None:
+        self._control = control
+        self._role = role
+        self._template = filters.child_template(kernel.MACHINE) if strict else None
+        # A child's end wakes poll through this pipe; pidfd_open is not everywhere.
+        self._wake, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(wake_writer, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        self._poll.register(CONTROL, select.POLLIN)
+
+    def loop(self) -> None:
+        """Run jobs until the broker closes the control socket."""
+        for option, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 64)):
+            resource.setrlimit(option, (value, value))
+        gc.disable()
+        gc.collect()
+        gc.freeze()
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 4)
+            if not data:
+                os._exit(0)
+            message = json.loads(data)
+            if "job" in message:  # a kill that arrives late names a job that is over
+                self._run(message, descriptors)
+
+    def _run(self, job: dict[str, Any], descriptors: list[int]) -> None:
+        started = time.monotonic()
+        process = os.fork()
+        if process == 0:
+            self._become_child(job, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        ended = self._watch(process, job, started)
+        _, status, usage = os.wait4(process, 0)
+        if os.getpid() == 1:
+            _sweep()
+        report = {
+            "job": job["job"],
+            "status": status,
+            "cpu": round(usage.ru_utime + usage.ru_stime, 6),
+            "rss": usage.ru_maxrss,
+            "ended": ended,
+        }
+        with contextlib.suppress(OSError):  # the broker has gone; the next receive ends this process
+            self._control.send(json.dumps(report).encode())
+
+    def _watch(self, process: int, job: dict[str, Any], started: float) -> str:
+        """Wait for a child to end, or end it; say which."""
+        clock = (~process << 3) | 2  # the CPU clock of another process
+        deadline = started + job["wall"]
+        left = job["cpu"]
+        while True:
+            wait = max(0.0, min(left, deadline - time.monotonic()))
+            ready = {descriptor for descriptor, _ in self._poll.poll(wait * 1000 + 1)}
+            if self._wake in ready:
+                os.read(self._wake, 64)
+                if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    return "exit"
+            ended = self._order(job) if CONTROL in ready else ""
+            if not ended and time.monotonic() >= deadline:
+                ended = "wall"
+            with contextlib.suppress(OSError):  # it has just ended
+                left = job["cpu"] - time.clock_gettime(clock)
+            if not ended and left <= 0:
+                ended = "cpu"
+            if ended:
+                os.kill(process, signal.SIGKILL)
+                return ended
+
+    def _order(self, job: dict[str, Any]) -> str:
+        data = self._control.recv(PACKET)
+        if not data:
+            return "closed"
+        return "killed" if json.loads(data).get("kill") == job["job"] else ""
+
+    def _become_child(self, job: dict[str, Any], descriptors: list[int]) -> None:
+        """Turn into the process of one sample; never returns."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            output, *sockets = descriptors
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            for target, descriptor in zip((SOCKET, CALLS), sockets, strict=False):
+                os.dup2(descriptor, target)
+            os.closerange(_FIRST_FREE if len(sockets) > 1 else CALLS, 1024)
+            self._limit(job)
+            sys.argv = ["solution.py"]
+            gc.enable()
+            if self._role == "driver":
+                driver.serve(SOCKET, CALLS)
+            solution.serve(SOCKET, CALLS)
+        finally:
+            os._exit(70)
+
+    def _limit(self, job: dict[str, Any]) -> None:
+        memory = job["memory"]
+        seconds = int(job["cpu"]) + 2  # a backstop: the zygote's own watch is finer
+        for option, value in (
+            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_NPROC, 0),
+        ):
+            resource.setrlimit(option, (value, value))
+        if self._template is not None:
+            kernel.load_filter(filters.child(self._template, os.getpid()))
+
+
+def _sweep() -> None:
+    """End and reap whatever a sample left behind in this process namespace."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    while True:
+        try:
+            if os.waitpid(-1, 0)[0] == 0:
+                return
+        except ChildProcessError:
+            return
