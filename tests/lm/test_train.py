@@ -8,7 +8,7 @@ import torch
 
 from trimtab.errors import RunFolderError
 from trimtab.lm import checkpoint, models
-from trimtab.lm.train import Schedule, padding_mask, train, weighted_loss
+from trimtab.lm.train import Schedule, train, weighted_loss
 
 SIZE = models.ModelSize(
     vocab_size=64,
@@ -47,7 +47,9 @@ class Biases:
 def batch_at(step, rows=4):
     generator = torch.Generator().manual_seed(step)
     tokens = torch.randint(3, 64, (rows, 16), generator=generator)
-    return SimpleNamespace(tokens=tokens.numpy(), weights=torch.rand(rows, 16, generator=generator).numpy())
+    weights = torch.rand(rows, 16, generator=generator)
+    positions = torch.arange(16).repeat(rows, 1)
+    return SimpleNamespace(tokens=tokens.numpy(), weights=weights.numpy(), positions=positions.numpy())
 
 
 def run(folder, steps=6, batches=batch_at, preset="sigmoid", **settings):
@@ -137,11 +139,14 @@ def test_weighted_loss_is_the_sum_over_predicted_tokens():
     assert torch.allclose(weighted_loss(logits, tokens, weights), expected)
 
 
-def test_padding_mask_is_left_out_where_nothing_is_padded():
-    assert padding_mask(torch.tensor([[1, 2]])) is None
-    mask = padding_mask(torch.tensor([[1, 0]]))
-    assert mask is not None
-    assert mask.tolist() == [[1, 0]]
+def test_texts_packed_into_a_row_do_not_see_each_other():
+    model = models.build("sigmoid", SIZE, seed=0).eval()
+    one, two = torch.randint(3, 64, (1, 6)), torch.randint(3, 64, (1, 5))
+    positions = torch.cat([torch.arange(6), torch.arange(5)])[None]
+    with torch.inference_mode():
+        packed = model(input_ids=torch.cat([one, two], 1), position_ids=positions, use_cache=False).logits
+        alone = [model(input_ids=text).logits for text in (one, two)]
+    assert torch.allclose(packed, torch.cat(alone, 1), atol=1e-5)
 
 
 def test_the_schedule_warms_up_and_decays():

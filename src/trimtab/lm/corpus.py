@@ -3,10 +3,10 @@
 Half a batch is real Python (:mod:`trimtab.lm.python_text`), half the micro-benchmark's training samples
 (:mod:`trimtab.codeeval.micro`). Decisions: (1) batch *i* is a function of the seed and *i*, so that resuming needs no
 state; each seed goes through all rows in its own order before it repeats any. (2) Micro samples are packed whole, the
-rest of a row filled with the beginning of one more: no padding, hence no attention mask. Packed samples see each
-other, as in most pre-training; ``<bos>`` tells them apart. (3) Rows of both kinds are mixed within a batch, because
-capacity with drops by position would otherwise fall on one kind. (4) The tokenized text lies in a cache folder, named
-by the hash of all that it depends on, and appears there whole or not at all.
+rest of a row filled with the beginning of one more: no padding. Positions start again with each sample, which keeps
+packed samples from seeing each other. (3) Rows of both kinds are mixed within a batch, because capacity with drops by
+position would otherwise fall on one kind. (4) The tokenized text lies in a cache folder, named by the hash of all that
+it depends on, and appears there whole or not at all.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class CorpusSettings:
         python_share: Share of the rows of a batch that are real Python; the others are micro samples.
         row_length: Tokens in a row.
         rows: Rows in a batch.
-        prompt_weight: Loss weight of the tokens of a micro prompt; those of its solution weigh 1.
+        python_weight: Loss weight of the tokens of real Python; those of a micro solution weigh 1.
+        prompt_weight: Loss weight of the tokens of a micro prompt.
         python_bytes: Size of the files to train on, before cleaning.
         heldout_bytes: Size of the files to hold out.
         micro_samples: How many training samples are drawn.
@@ -70,7 +71,9 @@ class CorpusSettings:
     python_share: float = 0.5
     row_length: int = 128
     rows: int = 32
+    python_weight: float = 0.5
     prompt_weight: float = 0.05
+    solution_weight: float = 1.0
     python_bytes: int = 6_000_000
     heldout_bytes: int = 400_000
     micro_samples: int = 24_000
@@ -96,6 +99,12 @@ class Batch:
 
     tokens: NDArray[np.int64]
     weights: NDArray[np.float32]
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Positions [B, S] that start again at 0 with each ``<bos>``: the texts of a row do not see each other."""
+        columns = np.broadcast_to(np.arange(self.tokens.shape[1]), self.tokens.shape)
+        return columns - np.maximum.accumulate(np.where(self.tokens == BOS, columns, 0), axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +163,9 @@ class Corpus:
         wanted = self.settings.python_rows
         python = self._python[self._rows("python", seed, step, wanted, len(self._python))]
         chosen = self._rows("micro", seed, step, self.settings.rows - wanted, len(self._micro))
-        weights = np.where(self._solution[chosen], 1.0, self.settings.prompt_weight)
+        weights = np.where(self._solution[chosen], self.settings.solution_weight, self.settings.prompt_weight)
         tokens = np.concatenate([python, self._micro[chosen]]).astype(np.int64)
-        weights = np.concatenate([np.ones(python.shape), weights]).astype(np.float32)
+        weights = np.concatenate([np.full(python.shape, self.settings.python_weight), weights]).astype(np.float32)
         weights[tokens == BOS] = 0  # where a text begins is not to be learned
         order = _dice(seed, "order", step).permutation(len(tokens))
         return Batch(tokens=tokens[order], weights=weights[order])

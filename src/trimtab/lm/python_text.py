@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 STANDARD_LIBRARY: Final = "stdlib"
 PACKAGES: Final = ("click", "fsspec", "jinja2", "mpmath", "networkx", "numpy", "rich", "scipy")
 # Tests, many of which are tables of cases; then what is data, a copy of a package, or not the standard library.
-_SKIPPED: Final = frozenset(
-    ["test", "tests", "testing", "lib2to3", "idlelib", "turtledemo", "ensurepip", "pydoc_data", "encodings", "msilib"]
-    + ["_pyrepl", "_vendor", "site-packages", "dist-packages", "__pycache__"]  # noqa: RUF005 - two readable lines
+_SKIPPED: Final = (
+    frozenset({"test", "tests", "testing", "idlelib", "turtledemo", "lib2to3"})
+    | frozenset({"pydoc_data", "encodings", "msilib", "ensurepip", "_pyrepl", "_vendor"})
+    | frozenset({"site-packages", "dist-packages", "__pycache__"})
 )
 _LARGEST_FILE: Final = 60_000
 _LONGEST_LINE: Final = 160

@@ -46,10 +46,23 @@ class Gates(Protocol):
 
 
 class Batch(Protocol):
-    """Token ids [B, S] and, for each token, the weight of having predicted it [B, S]."""
+    """What one step learns from; every array is [B, S], a row may hold several texts and no padding.
 
-    tokens: Any
-    weights: Any
+    ``tokens`` are ids, ``weights`` say how much having predicted each counts, and ``positions`` start at 0 with each
+    text, which is also what keeps the texts of a row from seeing each other.
+    """
+
+    @property
+    def tokens(self) -> Any:  # noqa: ANN401 - anything torch can take
+        """Token ids."""
+
+    @property
+    def weights(self) -> Any:  # noqa: ANN401 - anything torch can take
+        """Loss weights."""
+
+    @property
+    def positions(self) -> Any:  # noqa: ANN401 - anything torch can take
+        """Positions within each text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +94,6 @@ class Outcome:
     steps: int
     tokens: int
     diverged: bool
-
-
-def padding_mask(tokens: Tensor) -> Tensor | None:
-    """Return the attention mask of [B, S] tokens whose padding is 0, or None when nothing is padded (faster)."""
-    valid = tokens != 0
-    return None if bool(valid.all()) else valid.long()
 
 
 def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
@@ -162,8 +169,8 @@ class _Loop:
         rate = self.schedule.learning_rate_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        tokens, weights = torch.as_tensor(batch.tokens), torch.as_tensor(batch.weights)
-        loss = self._backward(tokens, weights)
+        tokens = torch.as_tensor(batch.tokens)
+        loss = self._backward(tokens, torch.as_tensor(batch.weights), torch.as_tensor(batch.positions))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.max_grad_norm)
         line = {"step": step, "loss": loss, "lr": rate, "grad_norm": float(norm), "batch_tokens": tokens.numel()}
         if math.isfinite(loss + line["grad_norm"]):
@@ -172,19 +179,16 @@ class _Loop:
         self.optimizer.zero_grad()
         return {**line, "penalty": float(self.gates.penalty()), "layers": self.gates.metrics()}
 
-    def _backward(self, tokens: Tensor, weights: Tensor) -> float:
+    def _backward(self, tokens: Tensor, weights: Tensor, positions: Tensor) -> float:
         """Accumulate the gradient of the mean weighted loss of the whole step; return that loss in nats a token."""
         total = weights[:, 1:].sum()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         summed = torch.zeros((), device=self.accelerator.device)
         for index in range(self.schedule.accumulation):
             rows = slice(index * world + rank, None, self.schedule.accumulation * world)
-            part = tokens[rows].to(self.accelerator.device)
-            loss = weighted_loss(
-                self.model(input_ids=part, attention_mask=padding_mask(part), use_cache=False).logits,
-                part,
-                weights[rows].to(self.accelerator.device),
-            )
+            part, place, weight = (x[rows].to(self.accelerator.device) for x in (tokens, positions, weights))
+            logits = self.model(input_ids=part, position_ids=place, use_cache=False).logits
+            loss = weighted_loss(logits, part, weight)
             # DistributedDataParallel averages over processes what must be summed here.
             self.accelerator.backward(loss * (world / total))
             summed += loss.detach()

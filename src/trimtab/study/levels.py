@@ -155,7 +155,8 @@ class Data:
     vocab_size: int = 1024
     python_share: float = 0.5
     row_length: int = 128
-    rows: int = 32
+    rows: int = 8
+    python_weight: float = 0.5
     prompt_weight: float = 0.05
 
     def check(self, where: str) -> None:

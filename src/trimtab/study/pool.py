@@ -90,7 +90,7 @@ class Pool:
         if not ready:
             yield None
         for pipe in ready:
-            yield self._receive(busy[pipe])  # type: ignore[index]
+            yield self._receive(busy[pipe])
 
     def _receive(self, worker: _Worker) -> Event:
         try:

@@ -1,0 +1,172 @@
+"""The command line: verbs only. A scientific setting that is not in the study file does not exist.
+
+Data goes to standard output, progress and errors to standard error. Exit codes: 0 done, 1 some cells failed, 2 the
+request cannot be carried out (the message says why), 130 interrupted (run the same command again to go on).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trimtab.errors import TrimtabError
+
+if TYPE_CHECKING:
+    from trimtab.study.spec import Study
+    from trimtab.study.store import RunFolder
+
+_STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+_OUTPUT = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Run folder. Default: runs/NAME, from the study's name."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+class _Group(click.Group):
+    """Turns errors raised on purpose into one message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the verb returns
+        try:
+            return super().invoke(ctx)
+        except TrimtabError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted; the same command goes on from here", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="trimtab")
+def main() -> None:
+    """Measure how mixture-of-experts load balancing holds up under initialization and capacity stress."""
+
+
+@main.command()
+@_STUDY
+@_OUTPUT
+@_JSON
+def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
+    """List the cells of STUDY and estimate the time they will take here."""
+    from trimtab.study import planning  # noqa: PLC0415 - each verb loads only what it needs
+
+    study, folder = _open(study_file, output)
+    estimate = planning.estimate(study, folder)
+    if as_json:
+        click.echo(json.dumps(estimate.record(), indent=1))
+        return
+    for cell in estimate.cells:
+        click.echo(f"{'done' if cell in estimate.finished else 'to do':6} {cell}")
+    click.echo(estimate.sentence(), err=True)
+
+
+@main.command()
+@_STUDY
+@_OUTPUT
+@click.option("-j", "--workers", type=click.IntRange(min=1), help="Cells side by side. Default: as the cores allow.")
+@click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; marked in every table.")
+@click.option("--report/--no-report", "with_report", default=True, help="Write the report at the end.")
+def run(
+    study_file: Path, output: Path | None, workers: int | None, *, allow_unsandboxed: bool, with_report: bool
+) -> None:
+    """Run every cell of STUDY that has no result yet, then print the answer and write the report."""
+    from trimtab.study import environment, progress  # noqa: PLC0415
+    from trimtab.study import run as runner  # noqa: PLC0415
+
+    study, folder = _open(study_file, output)
+    if not runner.unfinished(study, folder):
+        click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
+    else:
+        environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
+        with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
+            summary = runner.run(study, folder, workers=workers, on_event=display)
+        for name in summary.corrupt:
+            click.echo(f"{folder.cell(name).path} held a corrupt file; the cell was redone", err=True)
+        for name in summary.failed:
+            click.echo(f"failed: {name}; see {folder.cell(name).error}", err=True)
+    _answer(study, folder, with_report=with_report)
+    if runner.unfinished(study, folder):
+        sys.exit(1)
+
+
+@main.command()
+@_STUDY
+@_OUTPUT
+@_JSON
+def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
+    """Say of each cell of STUDY whether it is done, running, failed or waiting."""
+    from trimtab.study import planning  # noqa: PLC0415
+
+    study, folder = _open(study_file, output)
+    states = planning.states(study, folder)
+    if as_json:
+        click.echo(json.dumps(states, indent=1))
+        return
+    for cell, state in states.items():
+        click.echo(f"{state:24} {cell}")
+
+
+@main.command()
+@_STUDY
+@_OUTPUT
+@_JSON
+def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
+    """Print the answer of STUDY from the cells that are done."""
+    study, folder = _open(study_file, output)
+    if as_json:
+        from trimtab.study.table import StudyTable  # noqa: PLC0415
+
+        click.echo(json.dumps(StudyTable.load(folder.path, study).record(), indent=1))
+        return
+    _answer(study, folder, with_report=False)
+
+
+@main.command()
+@_STUDY
+@_OUTPUT
+def report(study_file: Path, output: Path | None) -> None:
+    """Write the report of STUDY from the cells that are done."""
+    study, folder = _open(study_file, output)
+    _answer(study, folder, with_report=True)
+
+
+@main.command()
+@_JSON
+def doctor(*, as_json: bool) -> None:
+    """Say what this machine can do: sandbox tier, threads, optional packages, benchmark data."""
+    from trimtab.study import environment  # noqa: PLC0415
+
+    findings = environment.doctor()
+    if as_json:
+        click.echo(json.dumps(findings, indent=1))
+        return
+    for name, finding in findings.items():
+        click.echo(f"{name:18} {finding}")
+
+
+def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
+    from trimtab.study import spec, store  # noqa: PLC0415
+
+    study = spec.load(study_file)
+    return study, store.RunFolder((output or Path("runs") / study.name).resolve())
+
+
+def _answer(study: Study, folder: RunFolder, *, with_report: bool) -> None:
+    """Print the answer table; write the table and the page."""
+    from trimtab.report import terminal  # noqa: PLC0415
+    from trimtab.study.table import StudyTable  # noqa: PLC0415
+
+    found = StudyTable.load(folder.path, study)
+    terminal.show(found)
+    if with_report:
+        from trimtab.report import page  # noqa: PLC0415
+
+        click.echo(f"report: {page.write(found, folder.path)}")
+
+
+if __name__ == "__main__":
+    main()

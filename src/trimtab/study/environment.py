@@ -1,0 +1,130 @@
+"""What a run was made with: machine, versions, sandbox, data. And the same as a check-up: ``trimtab doctor``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import BenchmarkError, SandboxUnavailable, StudyError
+from trimtab.study import store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trimtab.study.spec import Study
+
+_PACKAGES: Final = ("trimtab", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "scipy")
+_EXTRAS: Final = {
+    "hf": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
+    "report": ("altair", "vl_convert"),
+}
+
+
+def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsandboxed: bool) -> None:
+    """Write ``environment.json`` and copy the study's controls into the run folder.
+
+    Raises:
+        SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
+        StudyError: The controls file that the study names cannot be read.
+        RunFolderError: The folder holds another study.
+    """
+    folder.claim(study.text)
+    if study.controls is not None:
+        _copy_controls(study_file.parent / study.controls, folder)
+    facts = {
+        "machine": machine(),
+        "packages": packages(),
+        "sandbox": attestation(allow_unsandboxed=allow_unsandboxed),
+        "allow_unsandboxed": allow_unsandboxed,
+    }
+    store.write_json(folder.environment, facts)
+
+
+def _copy_controls(source: Path, folder: store.RunFolder) -> None:
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"controls file {source} cannot be read: {error}", hint="fix or remove `controls`") from error
+    store.write_atomic(folder.controls, text)
+
+
+def machine() -> dict[str, Any]:
+    """Describe this machine."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def attestation(*, allow_unsandboxed: bool) -> dict[str, Any]:
+    """Start a sandbox, let it test itself, and return what it observed.
+
+    Raises:
+        SandboxUnavailable: No tier holds and ``allow_unsandboxed`` is False.
+    """
+    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415 - starting one takes a moment
+
+    with Sandbox(allow_unsandboxed=allow_unsandboxed) as box:
+        return dict(box.attestation)
+
+
+def doctor() -> dict[str, str]:
+    """Say in a line each what this machine can do and, where it cannot, what would change that."""
+    facts = machine()
+    return {
+        "machine": f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']}",
+        "python": facts["python"],
+        "workers": f"{facts['cores']} cells side by side at one thread each",
+        "sandbox": _sandbox_line(),
+        **{f"extra {name}": _extra_line(name, modules) for name, modules in _EXTRAS.items()},
+        **{f"data {name}": _data_line(name) for name in ("humaneval", "mbpp-sanitized")},
+    }
+
+
+def _sandbox_line() -> str:
+    try:
+        found = attestation(allow_unsandboxed=False)
+    except SandboxUnavailable as error:
+        return f"NO TIER HOLDS: {error}"
+    return f"tier {found['tier']} holds (observed by canaries)"
+
+
+def _extra_line(name: str, modules: tuple[str, ...]) -> str:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    return f"missing {', '.join(missing)}: pip install 'trimtab[{name}]'" if missing else "installed"
+
+
+def _data_line(name: str) -> str:
+    from trimtab.codeeval import problems  # noqa: PLC0415 - a check-up reads the data, a run need not
+
+    try:
+        found = problems.load(name)
+    except BenchmarkError as error:
+        return f"not here: {error}"
+    return f"{len(found.problems)} problems from {found.source}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a device, not a path of ours
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()

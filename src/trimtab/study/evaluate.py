@@ -1,0 +1,180 @@
+"""What a trained cell is measured on, under each evaluation capacity.
+
+*Dropless* is the headline: it asks what was learned. The other capacities ask what is lost when calls compete for an
+expert's room, which depends on who shares the batch; so batch size and order are settings of the study. Everything is
+kept as counts and sums per problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.codeeval import micro, mutate
+from trimtab.codeeval.completion import Sampling
+from trimtab.codeeval.judge import Sample, judge
+from trimtab.lm import score
+from trimtab.lm.generate import LocalCompleter
+from trimtab.moe.capacity import room
+from trimtab.moe.routing import drop_floor, max_violation_floor
+from trimtab.sandbox.broker import Sandbox
+from trimtab.study import store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from trimtab.codeeval.problems import Problem
+    from trimtab.study.stages import Bench
+
+DROPLESS: Final = "dropless"
+_MICRO_STOP: Final = ("\ndef ", "\nclass ", "\nif ", "\nprint", "\n#", "\n@")
+
+
+@dataclass(slots=True)
+class Measured:
+    """The measurements of :class:`~trimtab.study.store.CellResult`, being filled in."""
+
+    passes: dict[str, dict[str, dict[str, list[int]]]] = field(default_factory=dict)
+    losses: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    unigram: dict[str, dict[str, float]] = field(default_factory=dict)
+    ranking: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    routing: list[dict[str, Any]] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the measurements by name."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+
+def measure(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> Measured:
+    """Measure a trained cell; ``samples.jsonl`` and ``verdicts.jsonl`` are written on the way."""
+    found = Measured(absent=dict(bench.absent))
+    conditions: list[float | None] = [None, *bench.evaluation.capacities]
+    samples: list[dict[str, Any]] = []
+    for index, capacity in enumerate(conditions):
+        report("evaluate", index, len(conditions) + 1)
+        with bench.gates.eval_capacity(capacity):
+            _python(bench, found, _label(capacity))
+            samples += _generate(bench, found, _label(capacity))
+    _benchmarks(bench, found)
+    report("evaluate", len(conditions), len(conditions) + 1)
+    store.write_lines(folder.samples, samples)
+    _judge(bench, found, folder, samples)
+    return found
+
+
+def train_tail(bench: Bench, folder: store.CellFolder) -> list[dict[str, Any]]:
+    """Return the routing of the last fifth of training, averaged over steps, one record a layer, with its floors."""
+    lines = store.read_lines(folder.train_log)
+    tail = lines[-max(1, len(lines) // 5) :]
+    return [_tail_of_layer(bench, tail, index) for index in range(len(tail[0]["layers"]))] if tail else []
+
+
+def _tail_of_layer(bench: Bench, tail: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
+    records = [line["layers"][index] for line in tail]
+    router = bench.gates.routers[index]
+    # Calls compete within a micro-batch, and are counted over the whole step.
+    tokens = bench.corpus.settings.rows * bench.corpus.settings.row_length
+    micro_batch = tokens // bench.training.accumulation
+    slots = room(
+        bench.gates.capacity.factor,
+        tokens=micro_batch,
+        num_experts=router.num_experts,
+        num_experts_per_tok=router.num_experts_per_tok,
+    )
+    means = {key: sum(r[key] for r in records) / len(records) for key in records[0] if key != "layer"}
+    return {
+        **means,
+        "layer": records[0]["layer"],
+        "phase": "train_tail",
+        "eval_capacity": None,
+        "tokens": tokens,
+        "max_violation_floor": max_violation_floor(tokens, router.num_experts, router.num_experts_per_tok),
+        "drop_floor": drop_floor(micro_batch, router.num_experts, router.num_experts_per_tok, slots),
+    }
+
+
+def _label(capacity: float | None) -> str:
+    return DROPLESS if capacity is None else str(capacity)
+
+
+def _python(bench: Bench, found: Measured, label: str) -> None:
+    """Loss on held-out real Python, per window."""
+    windows = bench.corpus.heldout()[: bench.evaluation.python_windows]
+    documents = [score.Document(context=(bench.corpus.bos,), continuation=tuple(w.tokens)) for w in windows]
+    with bench.gates.measure() as routing:
+        scored = score.nats(bench.model, documents, batch_tokens=bench.evaluation.scoring_tokens)
+    found.losses.setdefault("python", {})[label] = {
+        w.unit_id: [nats, tokens, w.num_bytes] for w, (nats, tokens) in zip(windows, scored, strict=True)
+    }
+    found.unigram["python"] = {w.unit_id: bench.corpus.unigram_nats(w.tokens) for w in windows}
+    found.routing += [{**line, "phase": "eval:python", "eval_capacity": label} for line in routing]
+
+
+def _benchmarks(bench: Bench, found: Measured) -> None:
+    """Dropless likelihood of reference solutions, and their rank among mutants."""
+    encode = bench.corpus.tokenizer.encode
+    for name in bench.evaluation.benchmarks:
+        if name not in bench.benchmarks:
+            continue
+        tasks = bench.benchmarks[name].problems
+        texts = [[p.canonical_solution, *mutate.mutants(p.prompt, p.canonical_solution)] for p in tasks]
+        documents = [
+            score.Document(context=(bench.corpus.bos, *encode(p.prompt)), continuation=tuple(encode(text)))
+            for p, candidates in zip(tasks, texts, strict=True)
+            for text in candidates
+        ]
+        scored = iter(score.nats(bench.model, documents, batch_tokens=bench.evaluation.scoring_tokens))
+        losses, unigram, ranking = {}, {}, {}
+        for problem, candidates in zip(tasks, texts, strict=True):
+            (nats, tokens), *others = [next(scored) for _ in candidates]
+            losses[problem.task_id] = [nats, tokens, len(problem.canonical_solution.encode())]
+            unigram[problem.task_id] = bench.corpus.unigram_nats(encode(problem.canonical_solution))
+            ranking[problem.task_id] = [sum(nats < other for other, _ in others), len(others)]
+        found.losses[name] = {DROPLESS: losses}
+        found.unigram[name], found.ranking[name] = unigram, ranking
+
+
+def _micro(bench: Bench) -> Iterator[tuple[str, tuple[Problem, ...]]]:
+    yield "micro", micro.problems(count=bench.evaluation.micro_problems)
+    if bench.evaluation.micro_pro_problems:
+        yield "micro-pro", micro.problems(count=bench.evaluation.micro_pro_problems, pro=True)
+
+
+def _generate(bench: Bench, found: Measured, label: str) -> list[dict[str, Any]]:
+    """Greedy completions of the micro-benchmarks; the self-invoking one is decoded dropless only."""
+    completer = LocalCompleter(
+        model=bench.model, tokenizer=bench.corpus.tokenizer, batch_size=bench.evaluation.generation_batch
+    )
+    sampling = Sampling(stop=_MICRO_STOP, max_new_tokens=bench.evaluation.max_new_tokens)
+    samples = []
+    for name, tasks in _micro(bench):
+        if name == "micro-pro" and label != DROPLESS:
+            continue
+        with bench.gates.measure() as routing:
+            completions = completer.complete([task.prompt for task in tasks], sampling)
+            samples += [_sample(name, label, tasks, c.prompt_index, c.text) for c in completions]
+        found.routing += [{**line, "phase": f"eval:{name}", "eval_capacity": label} for line in routing]
+    return samples
+
+
+def _sample(name: str, label: str, tasks: Sequence[Problem], index: int, text: str) -> dict[str, Any]:
+    return {"benchmark": name, "eval_capacity": label, "task_id": tasks[index].task_id, "completion": text}
+
+
+def _judge(bench: Bench, found: Measured, folder: store.CellFolder, samples: list[dict[str, Any]]) -> None:
+    """Run what was generated, each distinct program once."""
+    tasks = [task for _, group in _micro(bench) for task in group]
+    distinct = {(record["task_id"], record["completion"]): None for record in samples}
+    asked = [Sample(task_id=task_id, sample_index=i, completion=text) for i, (task_id, text) in enumerate(distinct)]
+    with Sandbox() as box:
+        verdicts = dict(zip(distinct, judge(asked, tasks, box), strict=True))
+    lines = []
+    for record in samples:
+        verdict = verdicts[record["task_id"], record["completion"]]
+        counts = found.passes.setdefault(record["benchmark"], {}).setdefault(record["eval_capacity"], {})
+        tried, passed = counts.get(record["task_id"], [0, 0])
+        counts[record["task_id"]] = [tried + 1, passed + (verdict.outcome == "passed")]
+        kept = {key: record[key] for key in ("benchmark", "eval_capacity", "task_id")}
+        lines.append({**kept, "outcome": str(verdict.outcome), "detail": verdict.detail, "cpu_s": verdict.cpu_s})
+    store.write_lines(folder.verdicts, lines)

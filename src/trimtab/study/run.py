@@ -1,0 +1,178 @@
+"""Run cells: the chain of one cell on one page, and all cells of a study.
+
+Each stage reads the files of the stage before it and writes its own. When ``result.json`` exists the cell is done.
+``python -m trimtab.study.run CELL_FOLDER`` runs one cell, so that Slurm, Ray or GNU parallel need no code of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trimtab.errors import CellError, RunFolderError
+from trimtab.study import store
+from trimtab.study.pool import Event, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trimtab.study.spec import Cell, Study
+
+
+@dataclass(slots=True)
+class Timing:
+    """CPU and wall seconds of each stage of a cell: what varies between identical runs."""
+
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure the block as ``name``."""
+        cpu, wall = time.process_time(), time.monotonic()
+        try:
+            yield
+        finally:
+            spent = {"cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - wall}
+            self.seconds[name] = {key: round(value, 3) for key, value in spent.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``timing.json`` holds."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {"stages": self.seconds, "peak_rss_mib": round(peak, 1), "host": socket.gethostname()}
+
+
+def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: None) -> None:
+    """Run the cell in folder ``path`` from whatever is there to its ``result.json``.
+
+    Raises:
+        RunFolderError: ``cell.json`` cannot be read.
+        CellError: A stage failed.
+    """
+    # Imported here: a cell needs torch, planning and reading a study do not.
+    from trimtab.study import evaluate, stages  # noqa: PLC0415
+
+    folder, timing = store.CellFolder(path), Timing()
+    record = store.read_json(folder.cell)
+    with timing.stage("setup"):
+        report("setup", 0, 1)
+        bench = stages.prepare(record, cache=path.parent.parent / "cache")
+    with timing.stage("train"):
+        outcome = stages.train(bench, folder, report)
+    with timing.stage("evaluate"):
+        measured = evaluate.measure(bench, folder, report) if not outcome["diverged"] else evaluate.Measured()
+        measured.routing[:0] = evaluate.train_tail(bench, folder)
+    store.write_json(folder.timing, timing.record())
+    store.CellResult(
+        cell_id=path.name,
+        factors=record["factors"],
+        outcome="diverged" if outcome["diverged"] else "completed",
+        training={key: outcome[key] for key in ("steps", "tokens", "parameters")},
+        **measured.fields(),
+    ).write(folder.result)
+    shutil.rmtree(folder.checkpoint, ignore_errors=True)
+    folder.error.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: cell ids that were already there, finished now, failed now, and files found corrupt."""
+
+    skipped: tuple[str, ...]
+    done: tuple[str, ...]
+    failed: tuple[str, ...]
+    corrupt: tuple[str, ...]
+
+
+def run(
+    study: Study,
+    folder: store.RunFolder,
+    *,
+    workers: int | None = None,
+    on_event: Callable[[Event | None], None] = lambda _: None,
+) -> Summary:
+    """Run every cell of ``study`` that has no result yet.
+
+    Args:
+        study: The study.
+        folder: Where it lives; created, or continued if it holds the same study.
+        workers: Processes; by default as many as the cores allow at ``training.threads`` each.
+        on_event: Told of progress; None is a tick of the clock.
+
+    Raises:
+        RunFolderError: The folder holds another study, or another run is working in it.
+    """
+    with folder.lock():
+        folder.claim(study.text)
+        cells = {cell.id: cell for cell in study.cells()}
+        corrupt = tuple(name for name in cells if _discard_if_corrupt(folder.cell(name)))
+        skipped = tuple(name for name in cells if folder.cell(name).result.exists())
+        waiting = [name for name in cells if name not in skipped]
+        for name in waiting:
+            folder.cell(name).prepare(name, as_record(study, cells[name]))
+        done, failed = _run_all(folder, waiting, workers or default_workers(study), study.training.threads, on_event)
+    return Summary(skipped=skipped, done=tuple(done), failed=tuple(failed), corrupt=corrupt)
+
+
+def unfinished(study: Study, folder: store.RunFolder) -> list[str]:
+    """Return the ids of the cells of ``study`` that have no result yet."""
+    return [cell.id for cell in study.cells() if not folder.cell(cell.id).result.exists()]
+
+
+def as_record(study: Study, cell: Cell) -> dict[str, Any]:
+    """Return what ``cell.json`` holds."""
+    return {"study": study.name, "factors": dict(cell.factors), "settings": dict(cell.settings)}
+
+
+def default_workers(study: Study) -> int:
+    """Return how many cells fit on this machine's cores side by side."""
+    return max(1, len(os.sched_getaffinity(0)) // study.training.threads)
+
+
+def _run_all(
+    folder: store.RunFolder,
+    waiting: list[str],
+    workers: int,
+    threads: int,
+    on_event: Callable[[Event | None], None],
+) -> tuple[list[str], list[str]]:
+    done: list[str] = []
+    failed: list[str] = []
+    pool = Pool(work=run_cell, count=workers, threads=threads)
+    for event in pool.run([folder.cell(name).path for name in waiting]):
+        if event is not None and event.kind == "done":
+            done.append(event.folder.name)
+        if event is not None and event.kind == "failed":
+            failed.append(event.folder.name)
+            store.write_atomic(store.CellFolder(event.folder).error, event.error)
+        on_event(event)
+    return done, failed
+
+
+def _discard_if_corrupt(folder: store.CellFolder) -> bool:
+    """Move an unreadable result or cell description aside, so that only this cell is redone."""
+    found = False
+    for path, read in ((folder.cell, store.read_json), (folder.result, store.CellResult.read)):
+        try:
+            if path.exists():
+                read(path)
+        except RunFolderError:
+            path.replace(path.with_name(path.name + ".corrupt"))
+            found = True
+    return found
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m trimtab.study.run CELL_FOLDER")
+    try:
+        run_cell(Path(sys.argv[1]).resolve())
+    except (CellError, RunFolderError) as error:
+        raise SystemExit(f"error: {error}") from error

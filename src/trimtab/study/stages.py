@@ -1,0 +1,255 @@
+"""From a cell's plain values to a trained model: the one place where names become objects.
+
+Seeds are paired across arms: the same seed gives the same initial weights, the same stress and the same order of data,
+whatever the balancer, so that differences between arms are differences of the arms.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from trimtab.codeeval import problems
+from trimtab.errors import BenchmarkError, RunFolderError
+from trimtab.lm import checkpoint, models
+from trimtab.lm import train as training
+from trimtab.lm.corpus import Corpus, CorpusSettings
+from trimtab.moe import balancers, expert_init, experts
+from trimtab.moe.attach import Gates, attach
+from trimtab.moe.capacity import Capacity
+from trimtab.moe.router import find_routers
+from trimtab.study import levels, store
+from trimtab.study.decode import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from transformers import PreTrainedModel
+
+    from trimtab.codeeval.problems import Benchmark
+
+_DEDUPLICATED_AGAINST: Final = ("humaneval", "mbpp-sanitized")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A cell ready to be trained or measured."""
+
+    seed: int
+    model: PreTrainedModel
+    gates: Gates
+    corpus: Corpus
+    benchmarks: Mapping[str, Benchmark]
+    absent: Mapping[str, str]
+    training: levels.Training
+    evaluation: levels.Evaluation
+
+
+def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
+    """Build what ``cell.json`` describes; texts are tokenized once and kept in ``cache``.
+
+    Raises:
+        StudyError: The cell's settings do not decode.
+        ConfigurationError: The balancer cannot work on this model.
+    """
+    settings = record["settings"]
+    model_level = decode(levels.ModelLevel, settings["model"], "cell.model")
+    rule = levels.balancer(settings["balancer"], "cell.balancer")
+    seed = int(record["factors"]["seed"]) + rule.seed_offset
+    schedule = decode(levels.Training, settings["training"], "cell.training")
+    torch.set_num_threads(schedule.threads)
+    benchmarks, absent = load_benchmarks(_DEDUPLICATED_AGAINST)
+    data = decode(levels.Data, settings["data"], "cell.data")
+    corpus = build_corpus(data, cache, benchmarks)
+    model = build_model(model_level, data, seed)
+    initialize(
+        model, decode(levels.InitLevel, _without_none(settings["expert_init"]), "cell.expert_init"), corpus, seed
+    )
+    capacity = decode(levels.CapacityLevel, _without_none(settings["capacity"]), "cell.capacity")
+    return Bench(
+        seed=seed,
+        model=model,
+        gates=_attach(model, balancer(rule), capacity_of(capacity), schedule.accumulation),
+        corpus=corpus,
+        benchmarks=benchmarks,
+        absent=absent,
+        training=schedule,
+        evaluation=decode(levels.Evaluation, settings["evaluation"], "cell.evaluation"),
+    )
+
+
+def _attach(model: PreTrainedModel, rule: balancers.Balancer, capacity: Capacity, accumulation: int) -> Gates:
+    """Attach; a control without feed-forward blocks has nothing to balance."""
+    if not find_routers(model):
+        return attach(model, balancer=balancers.NoBalancer())
+    return attach(model, balancer=rule, capacity=capacity, accumulation=accumulation)
+
+
+def load_benchmarks(names: tuple[str, ...]) -> tuple[dict[str, Benchmark], dict[str, str]]:
+    """Return the benchmarks that are here, and for the others why not."""
+    found, absent = {}, {}
+    for name in names:
+        try:
+            found[name] = problems.load(name)
+        except BenchmarkError as error:
+            absent[name] = error.message
+    return found, absent
+
+
+def build_corpus(data: levels.Data, cache: Path, benchmarks: Mapping[str, Benchmark]) -> Corpus:
+    """Return the training text, without what it shares with the benchmarks."""
+    settings = CorpusSettings(
+        vocab_size=data.vocab_size,
+        python_share=data.python_share,
+        row_length=data.row_length,
+        rows=data.rows,
+        python_weight=data.python_weight,
+        prompt_weight=data.prompt_weight,
+    )
+    exclude = [p.prompt + p.canonical_solution for benchmark in benchmarks.values() for p in benchmark.problems]
+    return Corpus.build(cache, settings, exclude)
+
+
+def build_model(level: levels.ModelLevel, data: levels.Data, seed: int) -> PreTrainedModel:
+    """Return the fresh model of this seed, with the fast expert computation."""
+    size = models.ModelSize(
+        vocab_size=data.vocab_size,
+        hidden_size=level.hidden_size,
+        num_hidden_layers=level.num_hidden_layers,
+        num_attention_heads=level.num_attention_heads,
+        intermediate_size=level.intermediate_size,
+        moe_intermediate_size=level.moe_intermediate_size,
+        num_experts=level.num_experts,
+        num_experts_per_tok=level.num_experts_per_tok,
+        feed_forward=level.feed_forward,
+    )
+    model = models.build(level.preset, size, seed=seed)
+    experts.use(model)
+    return model
+
+
+def balancer(level: levels.BalancerLevel) -> balancers.Balancer:
+    """Turn the table of a rule into the rule."""
+    if isinstance(level, levels.LossFreeLevel):
+        return balancers.LossFree(
+            bias_update_rate=level.bias_update_rate,
+            rule=level.update,
+            schedule=level.schedule,
+            centered=level.centered,
+        )
+    if isinstance(level, levels.SwitchLevel):
+        return balancers.SwitchLoss(coef=level.coef, scope=level.scope)
+    if isinstance(level, levels.ZLossLevel):
+        return balancers.RouterZLoss(coef=level.coef)
+    return balancers.NoBalancer()
+
+
+def capacity_of(level: levels.CapacityLevel) -> Capacity:
+    """Turn the table of a capacity into the capacity; evaluation is dropless unless it is asked otherwise."""
+    return Capacity(factor=level.factor, drop_policy=level.drop_policy, load_signal=level.load_signal)
+
+
+def initialize(model: PreTrainedModel, level: levels.InitLevel, corpus: Corpus, seed: int) -> None:
+    """Apply the stress of an initialization; the same seed stresses the same experts in every arm."""
+    kinds: dict[str, Callable[[], expert_init.ExpertInit]] = {
+        "random": expert_init.Random,
+        "scaled_router": lambda: expert_init.ScaledRouter(factor=level.factor),
+        "skewed_router": lambda: expert_init.SkewedRouter(shift=level.shift, share=level.share),
+        "twin_rows": lambda: expert_init.TwinRows(groups=level.groups, noise=level.noise),
+        "identical_experts": expert_init.IdenticalExperts,
+        "dead_expert": expert_init.DeadExpert,
+    }
+    sample = torch.as_tensor(corpus.batch(seed, 0).tokens)
+    kinds[level.kind]().apply(model, sample, torch.Generator().manual_seed(seed))
+
+
+def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Train, or take the model that is already there; return steps, tokens, parameters and whether it diverged."""
+    outcome_file = folder.model / "outcome.json"
+    if outcome_file.exists():
+        outcome: dict[str, Any] = store.read_json(outcome_file)
+        if not outcome["diverged"]:
+            _load(bench, folder.model)
+        return outcome
+    settings = bench.training
+    schedule = training.Schedule(
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        decay_fraction=settings.decay_fraction,
+        max_grad_norm=settings.max_grad_norm,
+        accumulation=settings.accumulation,
+        checkpoint_every=settings.checkpoint_every,
+    )
+    _discard_unreadable(folder.checkpoint)
+    ended = training.train(
+        bench.model,
+        bench.gates,
+        lambda step: bench.corpus.batch(bench.seed, step),
+        schedule,
+        folder.path,
+        on_step=lambda step: report("train", step, schedule.steps),
+    )
+    outcome = {
+        "steps": ended.steps,
+        "tokens": ended.tokens,
+        "diverged": ended.diverged,
+        "parameters": models.count_parameters(bench.model),
+    }
+    _save(bench, folder.model, outcome)
+    return outcome
+
+
+def seconds_per_step(level: levels.ModelLevel, data: levels.Data) -> float:
+    """Time a training step of this model on random tokens; the second of two, because the first allocates."""
+    model = build_model(level, data, seed=0)
+    tokens = torch.randint(3, data.vocab_size, (data.rows, data.row_length))
+    spent = 0.0
+    for _ in range(2):
+        start = time.process_time()
+        training.weighted_loss(model(input_ids=tokens).logits, tokens, torch.ones(tokens.shape)).backward()  # type: ignore[no-untyped-call]
+        spent = time.process_time() - start
+    return spent
+
+
+def _discard_unreadable(folder: Path) -> None:
+    try:
+        checkpoint.latest(folder)
+    except RunFolderError as error:
+        print(f"{error.message}; this cell is trained from its start", file=sys.stderr)  # noqa: T201 - a worker's log
+        shutil.rmtree(folder)
+
+
+def _save(bench: Bench, folder: Path, outcome: Mapping[str, Any]) -> None:
+    """Write the model in transformers' form, and the gates beside it; the folder appears whole or not at all."""
+    temporary = folder.with_name("model.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    bench.model.save_pretrained(temporary)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in bench.gates.state_dict().items()},
+        temporary / "gates.safetensors",
+    )
+    (temporary / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+    temporary.replace(folder)
+
+
+def _load(bench: Bench, folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    missing = bench.model.load_state_dict(weights, strict=False).missing_keys
+    if set(missing) - {"lm_head.weight"}:  # tied to the embedding, so saved once
+        raise RunFolderError(f"{folder} lacks {missing[0]}", hint=f"delete {folder} to train this cell again")
+    bench.gates.load_state_dict(load_file(folder / "gates.safetensors"))
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop nulls: in a cell's JSON they stand for a key that the study file leaves out."""
+    return {key: value for key, value in table.items() if value is not None}
