@@ -21,7 +21,7 @@ from torch import distributed
 from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Context
 from trimtab.moe.router import NATIVE_BIAS
-from trimtab.moe.routing import Routing, expected_drops
+from trimtab.moe.routing import Routing, expected_drops, scores_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -167,9 +167,7 @@ class Gate:
         """Choose with the bias, weigh without it (arXiv 2408.15664, Eq. 3)."""
         assert self.bias is not None  # noqa: S101 - a balancer with a bias has given it one
         self.bias = self.bias.to(logits.device)
-        scores = Routing(
-            logits=logits, experts=logits, weights=logits, score_function=self.router.score_function
-        ).scores
+        scores = scores_of(logits, self.router.score_function)
         chosen = self.settings.balancer.select(scores.detach(), self.bias)
         experts = chosen.topk(self.router.num_experts_per_tok, dim=-1).indices
         return self.router.weights_of(scores, experts).to(dtype), experts
@@ -254,9 +252,11 @@ class Gate:
         """Return the routing as losses count it: the top-k of scores without bias (arXiv 2412.19437, Eq. 18)."""
         if not self.settings.balancer.has_bias:
             return routing
+        # From detached logits: checkpointing wants the same tensors saved for backward when this runs a second time.
+        scores = scores_of(routing.logits.detach(), routing.score_function)
         return Routing(
             logits=routing.logits,
-            experts=routing.scores.detach().topk(routing.num_experts_per_tok, dim=-1).indices,
+            experts=scores.topk(routing.num_experts_per_tok, dim=-1).indices,
             weights=routing.weights,
             score_function=routing.score_function,
             valid=routing.valid,

@@ -8,8 +8,10 @@ reproduce its weights are the ones it has. A router that none reproduces is refu
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -132,7 +134,7 @@ def _probe(gate: nn.Module, where: str, hidden: int) -> tuple[Tensor, Tensor, Te
     tokens = torch.randn(_PROBE_TOKENS, hidden, generator=generator) / hidden**0.5
     try:
         with torch.no_grad():
-            result = torch.func.functional_call(gate, values, (tokens,))
+            result = torch.func.functional_call(_without_hooks(gate), values, (tokens,))
     except (TypeError, RuntimeError) as error:
         raise UnsupportedModelError(f"{where} cannot be called with hidden states alone: {error}") from error
     if not (isinstance(result, tuple) and len(result) == 3 and all(isinstance(t, torch.Tensor) for t in result)):
@@ -142,6 +144,16 @@ def _probe(gate: nn.Module, where: str, hidden: int) -> tuple[Tensor, Tensor, Te
     if not shaped or indices.is_floating_point() or weights.shape != indices.shape:
         raise UnsupportedModelError(f"{where} does not return logits [T, E], weights [T, K] and indices [T, K]")
     return logits, weights, indices
+
+
+def _without_hooks(gate: nn.Module) -> nn.Module:
+    """Return a shallow copy that nobody listens to, so that the probe is not recorded by hooks of others."""
+    bare = copy.copy(gate)
+    for name in ("_forward_hooks", "_forward_pre_hooks"):
+        setattr(bare, name, OrderedDict())
+    for name in ("_parameters", "_buffers"):
+        setattr(bare, name, dict(getattr(gate, name)))
+    return bare
 
 
 def _scale(gate: nn.Module) -> float:
