@@ -1,0 +1,147 @@
+"""What a report begins with: the answer in words, as a matrix method × stress × benchmark, and with its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from trimtab.report import charts, numbers, words
+from trimtab.report.conditions import links
+from trimtab.report.document import Block, Bullets, Cell, Code, Paragraph, Strong, Table, cell
+from trimtab.study.endpoints import ENDPOINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.report.document import Inline
+    from trimtab.stats import Estimate
+    from trimtab.study.contrasts import Answer
+    from trimtab.study.table import StudyTable
+
+_GLYPHS: Final = {
+    "equivalent": "\u2248",
+    "better": "\u25b2",
+    "worse": "\u25bc",
+    "undecided": "?",
+    "exploratory": "\u25cb",
+    "not measured": "\u2013",
+}
+_NONE: Final = "\u2013"
+
+
+def blocks(table: StudyTable) -> tuple[Block, ...]:
+    """Return the answer of ``table``."""
+    contrast = table.study.contrast
+    rows = [row for row in table.answers if row.role == "primary"]
+    told = tuple((words.sentence(row, table.study.confidence),) for row in rows)
+    told_how = (
+        f" does, with its {numbers.percent(table.study.confidence)} interval. Positive, to the right: it loses more."
+        " Shaded: the margin within which a difference would not matter. Thick line: the interval that must lie inside"
+        " the margin to be called equivalent."
+    )
+    arms = (Code(contrast.treatment), " loses under the stress than ", Code(contrast.control))
+    return (
+        Paragraph((Strong(words.lead(table)),), kind="lead"),
+        Bullets(told),
+        _matrix(table),
+        Paragraph(("Each cell: how much more ", *arms, told_how), kind="note"),
+        _details(table),
+    )
+
+
+def _matrix(table: StudyTable) -> Table:
+    names = list(dict.fromkeys(row.endpoint for row in table.answers))
+    found: dict[tuple[str, str, str], dict[str, Answer]] = {}
+    for row in table.answers:
+        found.setdefault((row.method, row.model, row.stressor.label), {})[row.endpoint] = row
+    reach = {name: _reach([row for row in table.answers if row.endpoint == name]) for name in names}
+    several = len(table.study.factors["model"]) > 1
+    body = []
+    for (method, model, label), group in found.items():
+        short = next(iter(group.values())).stressor.short
+        stress = Cell(((f"{model}: {short}" if several else short,), (label,)), kind="stress")
+        body.append((cell(Code(method)), stress, *(_verdict(group[name], reach[name]) for name in names)))
+    head = ("method", "stress", *(_heading(table, name) for name in names))
+    return Table(head=head, rows=tuple(body), kind="matrix")
+
+
+def _heading(table: StudyTable, name: str) -> str:
+    endpoint, margin = ENDPOINTS[name], table.study.margins.get(name)
+    band = f"\u00b1{numbers.scaled(endpoint, margin):g} " if margin else ""
+    primary = ", primary" if name == table.study.endpoints.primary else ""
+    return f"{endpoint.title}{primary} ({band}{numbers.unit(endpoint)})"
+
+
+def _verdict(row: Answer, reach: float) -> Cell:
+    endpoint = ENDPOINTS[row.endpoint]
+    glyph = _GLYPHS[row.words.split(" (")[0]]
+    lines: list[tuple[Inline, ...]] = [(Strong(f"{glyph} {row.words}"),)]
+    picture = ""
+    if row.difference is not None:
+        lines.append((numbers.signed(endpoint, row.difference.value, row.margin),))
+        lines.append((numbers.span(endpoint, row.difference.interval, row.margin),))
+        picture = _picture(row, row.difference, reach)
+    elif row.diverged:
+        lines.append((f"{len(row.diverged)} cells diverged",))
+    tip = "\n".join(filter(None, (row.reason, f"{len(row.seeds)} seeds", *(f"cells/{name}" for name in row.cells))))
+    return Cell(tuple(lines), kind=f"verdict {row.words.split(' (')[0].replace(' ', '-')}", picture=picture, tip=tip)
+
+
+def _picture(row: Answer, estimate: Estimate, reach: float) -> str:
+    outer, inner = estimate.interval, estimate.equivalence
+    if outer is None or inner is None:
+        return ""
+    return charts.small_interval(
+        estimate.value, (outer.low, outer.high), (inner.low, inner.high), margin=row.margin, reach=reach
+    )
+
+
+def _reach(rows: Sequence[Answer]) -> float:
+    """Return the largest absolute number in one column, so that its small pictures share an axis."""
+    values = [row.margin or 0.0 for row in rows]
+    for estimate in (row.difference for row in rows):
+        if estimate is not None:
+            values.append(abs(estimate.value))
+            values += [abs(end) for one in [estimate.interval] if one for end in (one.low, one.high)]
+    return 1.1 * max(values, default=1.0) or 1.0
+
+
+def _details(table: StudyTable) -> Table:
+    confidence = table.study.confidence
+    tost = numbers.percent(1 - 2 * (1 - confidence))
+    head = (
+        "endpoint", "method", "stress", "D of method", "D of control", "difference",
+        numbers.percent(confidence), f"{tost} (TOST)", "interval by", "p, Holm", "p of TOST, Holm", "tests", "seeds",
+        "verdict", "remark", "cells",
+    )  # fmt: skip
+    return Table(
+        head=head,
+        rows=tuple(_detail(table, row) for row in table.answers),
+        kind="numbers",
+        folded="Every number of the answer, with the cells it was computed from",
+    )
+
+
+def _detail(table: StudyTable, row: Answer) -> tuple[Cell, ...]:
+    endpoint, estimate = ENDPOINTS[row.endpoint], row.difference
+
+    def value(one: Estimate | None) -> Cell:
+        return cell(numbers.signed(endpoint, one.value, row.margin) if one else _NONE, kind="number")
+
+    return (
+        cell(f"{endpoint.title}, {numbers.unit(endpoint)}"),
+        cell(Code(row.method)),
+        cell(row.stressor.label),
+        value(row.treated),
+        value(row.controlled),
+        value(estimate),
+        cell(numbers.span(endpoint, estimate.interval, row.margin) if estimate else _NONE, kind="number"),
+        cell(numbers.span(endpoint, estimate.equivalence, row.margin) if estimate else _NONE, kind="number"),
+        cell(estimate.method if estimate else _NONE),
+        cell(numbers.p_value(row.p_difference if row.tests else None), kind="number"),
+        cell(numbers.p_value(row.p_equivalence if row.tests else None), kind="number"),
+        cell(str(row.tests) if row.tests else _NONE, kind="number"),
+        cell(str(len(row.seeds)), kind="number"),
+        cell(row.words),
+        cell("; ".join(filter(None, (row.reason, *row.missing)))),
+        cell(*links(table, row.cells), kind="cells"),
+    )

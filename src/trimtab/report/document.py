@@ -1,0 +1,113 @@
+"""What a report consists of, before it is a page or a Markdown file: sections of a few kinds of blocks.
+
+Text is plain and is escaped by whoever renders it; only ``Figure`` and ``Cell.picture`` hold markup, and that is drawn
+by :mod:`trimtab.report.charts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A name as it is written in a file."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """Words that matter most."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to a file in the run folder; ``target`` is relative to the report."""
+
+    text: str
+    target: str
+
+
+Inline = str | Code | Strong | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table: lines of text, a kind for the style sheet, a small picture, a tooltip."""
+
+    lines: tuple[tuple[Inline, ...], ...]
+    kind: str = ""
+    picture: str = ""
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text."""
+
+    parts: tuple[Inline, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list of short texts."""
+
+    items: tuple[tuple[Inline, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table; ``folded`` is the summary under which it is folded away, on a page that can fold."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+    kind: str = ""
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A drawing; ``name`` is its file's name in the Markdown report."""
+
+    name: str
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A file shown as it is."""
+
+    summary: str
+    text: str
+
+
+Block = Paragraph | Bullets | Table | Figure | Listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A titled part."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A whole report; ``chips`` are the few facts every reader needs before the first number."""
+
+    title: str
+    subtitle: str
+    chips: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+
+
+def cell(*parts: Inline, kind: str = "", picture: str = "", tip: str = "") -> Cell:
+    """Return a table cell with one line."""
+    return Cell((parts,), kind=kind, picture=picture, tip=tip)

@@ -1,0 +1,97 @@
+"""A document as one self-contained page: no remote asset, no request, and a policy that forbids both."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Paragraph, Strong, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trimtab.report.document import Block, Cell, Document, Inline, Section
+
+
+def asset(name: str) -> str:
+    """Return a file that belongs to this package."""
+    return resources.files("trimtab.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def render(document: Document) -> str:
+    """Return the page."""
+    script = asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # Only this very script may run, and nothing may be fetched, whatever a file in the run folder says.
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    chips = "".join(f"<li><b>{escape(name)}</b> {escape(value)}</li>" for name, value in document.chips)
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(document.title)}: trimtab report</title>",
+            f"<style>\n{asset('chart.css')}{asset('page.css')}</style>\n</head>\n<body>\n<main>",
+            f'<header><p class="brand">trimtab study</p><h1>{escape(document.title)}</h1>',
+            f'<p class="subtitle">{escape(document.subtitle)}</p><ul class="chips">{chips}</ul></header>',
+            *(_section(section) for section in document.sections),
+            f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
+        )
+    )
+
+
+def _section(section: Section) -> str:
+    body = "\n".join(_block(block) for block in section.blocks)
+    return f"<section>\n<h2>{escape(section.title)}</h2>\n{body}\n</section>"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph():
+            return f'<p class="{escape(block.kind)}">{_inline(block.parts)}</p>'
+        case Bullets():
+            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in block.items) + "</ul>"
+        case Figure():
+            return f"<figure>{block.svg}<figcaption>{escape(block.caption)}</figcaption></figure>"
+        case Listing():
+            summary = f"<summary>{escape(block.summary)}</summary>"
+            return f"<details>{summary}<pre>{escape(block.text)}</pre></details>"
+        case Table():
+            return _table(block)
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    written = (
+        f'<div class="scroll"><table class="{escape(table.kind)}">{caption}'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+    )
+    return f"<details><summary>{escape(table.folded)}</summary>{written}</details>" if table.folded else written
+
+
+def _cell(cell: Cell) -> str:
+    lines = "".join(f'<span class="l{index}">{_inline(line)}</span>' for index, line in enumerate(cell.lines))
+    kind = f' class="{escape(cell.kind)}"' if cell.kind else ""
+    tip = f' title="{escape(cell.tip)}"' if cell.tip else ""
+    return f"<td{kind}{tip}>{lines}{cell.picture}</td>"
+
+
+def _inline(parts: Iterable[Inline]) -> str:
+    return "".join(map(_part, parts))
+
+
+def _part(part: Inline) -> str:
+    match part:
+        case Code():
+            return f"<code>{escape(part.text)}</code>"
+        case Strong():
+            return f"<strong>{escape(part.text)}</strong>"
+        case Link():
+            return f'<a href="{escape(part.target)}">{escape(part.text)}</a>'
+        case str():
+            return escape(part)
