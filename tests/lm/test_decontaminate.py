@@ -15,7 +15,7 @@ SOLUTION = '''def sum_squares(lst):
             result.append(lst[i])
     return sum(result)
 '''
-OTHER = '''import os
+OTHER = """import os
 
 def walk(folder):
     for name in sorted(os.listdir(folder)):
@@ -23,7 +23,7 @@ def walk(folder):
 
 def size(folder):
     return sum(os.path.getsize(name) for name in walk(folder))
-'''
+"""
 
 
 def test_unrelated_text_is_untouched():
@@ -42,7 +42,9 @@ def test_a_planted_copy_is_removed_under_another_name_and_layout():
 
 
 def test_a_part_of_a_copy_is_removed():
-    part = "class A:\n    x = 1\n\n    for i in range(len(lst)):\n        if i % 3 == 0:\n            pass\n\n    y = 2\n"
+    part = (
+        "class A:\n    x = 1\n\n    for i in range(len(lst)):\n        if i % 3 == 0:\n            pass\n\n    y = 2\n"
+    )
     cleaned = Decontaminator([SOLUTION]).clean(part)
     assert "range" not in cleaned
     assert "x = 1" in cleaned
@@ -86,7 +88,7 @@ def test_nothing_to_exclude_removes_nothing():
     assert Decontaminator([]).clean(OTHER) == OTHER
 
 
-WORDS = st.lists(st.sampled_from("a b c + ( ) 1".split()), max_size=60)
+WORDS = st.lists(st.sampled_from(["a", "b", "c", "+", "(", ")", "1"]), max_size=60)
 
 
 @given(WORDS, st.lists(WORDS, max_size=3), st.integers(2, 5))

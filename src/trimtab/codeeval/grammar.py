@@ -123,6 +123,10 @@ class Grammar:
         depth: Most list steps in a row; a fold may follow.
         held_out: Share of the classes of two or more operations kept from training, before closing under parts.
         pro_share: Share of the training samples in self-invoking form.
+        functions: Names a problem's function may have.
+        arguments: Names its argument may have; more of them are harder, because they have to be copied.
+        phrasings: How many of the phrases of a primitive are used.
+        links: What stands between the last two phrases of a docstring.
 
     Raises:
         BenchmarkError: An unknown primitive, or a number out of range.
@@ -132,6 +136,10 @@ class Grammar:
     depth: int = 2
     held_out: float = 0.12
     pro_share: float = 0.2
+    functions: tuple[str, ...] = ("work", "process", "apply", "change", "compute", "update", "adapt", "run")
+    arguments: tuple[str, ...] = ("xs", "nums", "values", "data")
+    phrasings: int = 3
+    links: tuple[str, ...] = (", then ", " and ", ". Then ", ", and after that ")
 
     def __post_init__(self) -> None:
         for name in self.primitives:
@@ -142,6 +150,9 @@ class Grammar:
         for name, share in (("held_out", self.held_out), ("pro_share", self.pro_share)):
             if not 0 <= share < 1:
                 raise BenchmarkError(f"grammar: {name} must be in [0, 1), got {share!r}")
+        for name in ("primitives", "functions", "arguments", "links", "phrasings"):
+            if not getattr(self, name):
+                raise BenchmarkError(f"grammar: {name} must not be empty")
 
     @property
     def steps(self) -> tuple[str, ...]:

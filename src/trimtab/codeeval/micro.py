@@ -41,10 +41,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 _DEFAULT: Final = Grammar()
 _ASSERTS: Final = 8
-_FUNCTIONS: Final = ("work", "process", "apply", "change", "compute", "update", "adapt", "run")
-_SECOND_FUNCTIONS: Final = ("combine", "handle", "collect", "answer")
-_ARGUMENTS: Final = ("xs", "nums", "values", "data")
-_LINKS: Final = (", then ", " and ", ". Then ", ", and after that ")
+SECOND_FUNCTIONS: Final = ("combine", "handle", "collect", "answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +99,7 @@ def _problems(count: int, seed: int, pro: bool, grammar: Grammar) -> tuple[Probl
         examples = _examples(instance, caller, dice)
         if (instance, caller) not in seen and examples.can_tell:
             seen.add((instance, caller))
-            found.append(_problem(len(found), _write(instance, caller, dice), examples))
+            found.append(_problem(len(found), _write(instance, caller, dice, grammar), examples))
     if len(found) < count:
         raise BenchmarkError(
             f"this grammar holds out only {len(found)} different problems, not {count}",
@@ -138,13 +135,13 @@ def training_samples(*, count: int, seed: int, grammar: Grammar = _DEFAULT) -> I
     while made < count:
         instance = dice.instance(dice.pick(dice.pick(groups)))
         if dice.real() >= grammar.pro_share:
-            yield _text(instance, dice)
+            yield _text(instance, dice, grammar)
         else:
             fitting = [one for one in callers.CALLERS if one.folds == is_fold(names(instance))]
             caller = dice.pick(fitting)
             if _one_list_behavior(instance, caller) in withheld:
                 continue
-            yield _pro_text(instance, caller, dice)
+            yield _pro_text(instance, caller, dice, grammar)
         made += 1
 
 
@@ -191,22 +188,23 @@ class _Dice:
         return [int(self.real() * 30) - 9 for _ in range(size)]
 
 
-def _text(instance: Instance, dice: _Dice, function: str | None = None) -> tuple[str, str]:
+def _text(instance: Instance, dice: _Dice, grammar: Grammar, function: str | None = None) -> tuple[str, str]:
     """Write the prompt and the solution of an instance; wording and names are drawn."""
-    function, argument = function or dice.pick(_FUNCTIONS), dice.pick(_ARGUMENTS)
-    phrases = [dice.pick(PRIMITIVES[name].phrases).format(c=constant) for name, constant in instance]
-    prompt = _header(function, (argument,), _sentence(phrases, dice.pick(_LINKS)))
+    function, argument = function or dice.pick(grammar.functions), dice.pick(grammar.arguments)
+    wordings = [PRIMITIVES[name].phrases[: grammar.phrasings] for name, _ in instance]
+    phrases = [dice.pick(few).format(c=constant) for few, (_, constant) in zip(wordings, instance, strict=True)]
+    prompt = _header(function, (argument,), _sentence(phrases, dice.pick(grammar.links)))
     lines = [PRIMITIVES[name].code.format(v=argument, c=constant) for name, constant in instance]
     result = lines.pop() if is_fold(names(instance)) else argument
     return prompt, "".join(f"    {argument} = {line}\n" for line in lines) + f"    return {result}\n"
 
 
-def _pro_text(instance: Instance, caller: callers.Caller, dice: _Dice) -> tuple[str, str]:
+def _pro_text(instance: Instance, caller: callers.Caller, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
     """Write a base with its solution and the header of the function that calls it; then the call."""
-    function = dice.pick(_FUNCTIONS)
-    prompt, solution = _text(instance, dice, function)
+    function = dice.pick(grammar.functions)
+    prompt, solution = _text(instance, dice, grammar, function)
     phrase = dice.pick(caller.phrases).format(f=function)
-    second = _header(dice.pick(_SECOND_FUNCTIONS), caller.arguments, _sentence([phrase], ""))
+    second = _header(dice.pick(SECOND_FUNCTIONS), caller.arguments, _sentence([phrase], ""))
     return f"{prompt}{solution}\n\n{second}", f"    return {caller.code.format(f=function)}\n"
 
 
@@ -221,8 +219,8 @@ def _sentence(phrases: Sequence[str], link: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _write(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> tuple[str, str]:
-    return _text(instance, dice) if caller is None else _pro_text(instance, caller, dice)
+def _write(instance: Instance, caller: callers.Caller | None, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
+    return _text(instance, dice, grammar) if caller is None else _pro_text(instance, caller, dice, grammar)
 
 
 def _problem(number: int, text: tuple[str, str], examples: _Examples) -> Problem:

@@ -122,6 +122,7 @@ class Corpus:
     Attributes:
         tokenizer: The tokenizer trained on this text.
         settings: What it was built from.
+        folder: Where it lies.
         provenance: Files, bytes, licenses, hashes and what was removed, as plain values.
         pad, bos, eos: Token ids.
     """
@@ -130,6 +131,7 @@ class Corpus:
 
     def __init__(self, folder: Path, settings: CorpusSettings) -> None:
         self.settings = settings
+        self.folder = folder
         self.tokenizer = Tokenizer.load(folder / "tokenizer.json")
         self.provenance: dict[str, Any] = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         self._python = np.load(folder / "python.npy", mmap_mode="r")
@@ -294,7 +296,7 @@ def _write(folder: Path, settings: CorpusSettings, taken: _Taken, exclude: Seque
 
 def _windows(documents: Sequence[list[int]], length: int) -> NDArray[np.uint16]:
     """Cut the documents, joined by ``<eos>``, into rows that each begin with ``<bos>``."""
-    stream = np.concatenate([np.array([*ids, EOS], dtype=np.uint16) for ids in documents])
+    stream = np.array([number for ids in documents for number in (*ids, EOS)], dtype=np.uint16)
     count = len(stream) // (length - 1)
     rows = stream[: count * (length - 1)].reshape(count, length - 1)
     return np.concatenate([np.full((count, 1), BOS, dtype=np.uint16), rows], axis=1)
