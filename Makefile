@@ -22,7 +22,7 @@ bench: $(READY)  ## side-by-side measurements against peers; minutes
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 docs: $(READY)  ## regenerate the command reference
-	$(BIN)/python -m trimtab.cli docs/reference/cli.md
+	$(BIN)/python docs/make_reference.py
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

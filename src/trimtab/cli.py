@@ -135,6 +135,18 @@ def report(study_file: Path, output: Path | None) -> None:
 
 
 @main.command()
+@_STUDY
+@_OUTPUT
+def controls(study_file: Path, output: Path | None) -> None:
+    """Measure the controls of STUDY from its finished cells and print them as JSON, to be kept beside a study."""
+    from trimtab.study import controls as measuring  # noqa: PLC0415
+    from trimtab.study.table import StudyTable  # noqa: PLC0415
+
+    study, folder = _open(study_file, output)
+    click.echo(json.dumps(measuring.measure(StudyTable.load(folder.path, study)), indent=1))
+
+
+@main.command()
 @_JSON
 def doctor(*, as_json: bool) -> None:
     """Say what this machine can do: sandbox tier, threads, optional packages, benchmark data."""

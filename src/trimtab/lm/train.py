@@ -141,7 +141,7 @@ def train(
     wrapped, prepared = accelerator.prepare(model, optimizer)
     wrapped.train()
     loop = _Loop(accelerator=accelerator, model=wrapped, optimizer=prepared, gates=gates, schedule=schedule)
-    with (folder / "train.jsonl").open("a", encoding="utf-8") as log:
+    with (folder / "train.jsonl").open("a", encoding="utf-8", buffering=1) as log:
         while step < schedule.steps:
             step += 1
             line = loop.step(step, batch_at(step))
@@ -150,7 +150,6 @@ def train(
                 return Outcome(steps=step, tokens=tokens, diverged=True)
             log.write(json.dumps({**line, "tokens": tokens}) + "\n")
             if step % schedule.checkpoint_every == 0 and step < schedule.steps:
-                log.flush()
                 state = checkpoint.collect(model, optimizer, gates.state_dict())
                 checkpoint.save(folder / "checkpoint", checkpoint.Checkpoint(step=step, tokens=tokens, tensors=state))
             on_step(step)

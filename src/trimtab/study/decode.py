@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from trimtab.errors import StudyError, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 T = TypeVar("T")
 
@@ -65,6 +63,8 @@ def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401 - an
         return _value(inner, value, where)
     if origin is tuple and isinstance(value, list):
         return tuple(_value(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
+        return {key: _value(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and type(value) is int:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:

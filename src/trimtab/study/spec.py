@@ -13,15 +13,16 @@ import itertools
 import json
 import re
 import tomllib
+from collections.abc import Mapping  # noqa: TC003 - read by the strict decoder
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimtab.errors import StudyError, nearest
 from trimtab.study import levels
 from trimtab.study.decode import decode, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
@@ -56,6 +57,23 @@ class Endpoints:
 
     primary: str
     secondary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """``[[control]]``: two levels of the models that an endpoint must tell apart, or must not.
+
+    A positive control is a stress that must cost at least ``threshold`` of the endpoint; a negative one is a change of
+    name that must cost less. ``stress`` and ``reference`` name levels; what they leave out is at its reference.
+    """
+
+    name: str
+    kind: Literal["positive", "negative"]
+    factor: str
+    endpoint: str
+    threshold: float
+    stress: Mapping[str, str]
+    reference: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +114,26 @@ class Study:
     data: levels.Data
     training: levels.Training
     evaluation: levels.Evaluation
+    select: tuple[Mapping[str, tuple[str | int, ...]], ...]
+    control: tuple[Control, ...]
     controls: str | None
     text: str
 
     def cells(self) -> Iterator[Cell]:
-        """Yield every cell, seeds outermost so that an interrupted study holds whole replicates."""
+        """Yield the cells, seeds outermost so that an interrupted study holds whole replicates.
+
+        Every combination of levels, or with ``[[select]]`` those that one of its tables admits.
+        """
         names = ("seed", *FACTORS[:-1])
         for values in itertools.product(*(self.factors[name] for name in names)):
             chosen = dict(zip(names, values, strict=True))
-            yield Cell(factors={name: chosen[name] for name in FACTORS}, settings=self._settings(chosen))
+            if self._selected(chosen):
+                yield Cell(factors={name: chosen[name] for name in FACTORS}, settings=self._settings(chosen))
+
+    def _selected(self, chosen: Mapping[str, str | int]) -> bool:
+        if not self.select:
+            return True
+        return any(all(chosen[name] in admitted for name, admitted in table.items()) for table in self.select)
 
     def _settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         model = self.models[chosen["model"]]
@@ -151,8 +180,8 @@ def parse(text: str, where: str = "study") -> Study:
 
 
 _TOP: Final = (
-    "name", "description", "controls", "confidence", "factors", "reference", "contrast", "endpoints", "margins",
-    "models", "balancers", "expert_inits", "capacities", "data", "training", "evaluation",
+    "name", "description", "controls", "confidence", "factors", "select", "control", "reference", "contrast",
+    "endpoints", "margins", "models", "balancers", "expert_inits", "capacities", "data", "training", "evaluation",
 )  # fmt: skip
 
 
@@ -164,10 +193,11 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         if key not in table:
             raise StudyError(f"{where}: missing key {key!r}")
     models = _levels(table, "models", levels.ModelLevel, where, default={"tiny": {}})
+    factors = _factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors")
     return Study(
         name=_string(table["name"], f"{where}.name"),
         description=_string(table.get("description", ""), f"{where}.description"),
-        factors=_factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors"),
+        factors=factors,
         reference=decode(Reference, table_of(table["reference"], f"{where}.reference"), f"{where}.reference"),
         contrast=decode(Contrast, table_of(table["contrast"], f"{where}.contrast"), f"{where}.contrast"),
         endpoints=decode(Endpoints, table_of(table["endpoints"], f"{where}.endpoints"), f"{where}.endpoints"),
@@ -185,6 +215,8 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         evaluation=decode(
             levels.Evaluation, table_of(table.get("evaluation", {}), f"{where}.evaluation"), f"{where}.evaluation"
         ),
+        select=tuple(_select(entry, factors, at) for entry, at in _array(table, "select", where)),
+        control=tuple(_control(entry, factors, at) for entry, at in _array(table, "control", where)),
         controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),
         text=text,
     )
@@ -215,6 +247,43 @@ def _factors(table: dict[str, Any], models: Mapping[str, Any], where: str) -> di
             raise StudyError(f"{where}.seed: {min(values)} is negative")
         result[name] = tuple(values)
     return result
+
+
+def _array(table: dict[str, Any], key: str, where: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each table of ``[[key]]`` with its place."""
+    entries = table.get(key, [])
+    if not isinstance(entries, list):
+        raise StudyError(f"{where}.{key}: expected tables headed [[{key}]], got {entries!r}")
+    for index, entry in enumerate(entries):
+        yield table_of(entry, f"{where}.{key}[{index}]"), f"{where}.{key}[{index}]"
+
+
+def _select(
+    entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]], where: str
+) -> dict[str, tuple[str | int, ...]]:
+    for name, admitted in entry.items():
+        if name not in FACTORS:
+            raise StudyError(f"{where}: unknown factor {name!r}", hint=nearest(name, FACTORS))
+        if not isinstance(admitted, list):
+            raise StudyError(f"{where}.{name}: expected a list of levels, got {admitted!r}")
+        for level in admitted:
+            _check_level(level, factors[name], f"{where}.{name}")
+    return {name: tuple(admitted) for name, admitted in entry.items()}
+
+
+def _control(entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]], where: str) -> Control:
+    control = decode(Control, entry, where)
+    for side, levels_of in (("stress", control.stress), ("reference", control.reference)):
+        for name, level in levels_of.items():
+            _check_level(level, factors.get(name, ()), f"{where}.{side}.{name}")
+    if control.endpoint not in ENDPOINTS:
+        raise StudyError(f"{where}.endpoint: unknown {control.endpoint!r}", hint=nearest(control.endpoint, ENDPOINTS))
+    return control
+
+
+def _check_level(level: object, valid: tuple[str | int, ...], where: str) -> None:
+    if level not in valid:
+        raise StudyError(f"{where}: {level!r} is not a level in [factors]", hint=nearest(str(level), map(str, valid)))
 
 
 def _margins(table: dict[str, Any], where: str) -> dict[str, float]:
@@ -286,9 +355,6 @@ def _check_names(study: Study, where: str) -> None:
         "contrast.control": (study.contrast.control, study.factors["balancer"]),
     }
     for key, (level, valid) in chosen.items():
-        if level not in valid:
-            raise StudyError(
-                f"{where}.{key}: {level!r} is not a level in [factors]", hint=nearest(level, map(str, valid))
-            )
+        _check_level(level, valid, f"{where}.{key}")
     if study.contrast.treatment == study.contrast.control:
         raise StudyError(f"{where}.contrast: treatment and control are both {study.contrast.control!r}")
