@@ -11,6 +11,7 @@ Only gated SiLU experts in a stock layout on a CPU are computed here; everything
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -64,7 +65,7 @@ def _supported(module: nn.Module, hidden_states: Tensor) -> bool:
 class _Calls:
     """Calls of weight ≠ 0 sorted by expert: ``token`` [n], ``slot`` [n] in the flattened [T·K], segments."""
 
-    __slots__ = ("bag", "segments", "slot", "token")
+    __slots__ = ("bag", "idle", "segments", "slot", "token")
 
     def __init__(self, index: Tensor, weights: Tensor, num_experts: int) -> None:
         flat = index.flatten()
@@ -77,12 +78,9 @@ class _Calls:
         # Where the result of each call lies; a dropped one reads row 0 with weight 0.
         place = torch.zeros_like(flat).scatter_(0, self.slot, torch.arange(total))
         self.bag = place.view_as(index)
-        self.segments: list[tuple[int, int, int]] = []
-        start = 0
-        for expert, count in enumerate(counts):
-            if count:
-                self.segments.append((expert, start, start + count))
-            start += count
+        self.idle = [expert for expert, count in enumerate(counts) if not count]
+        ends = itertools.accumulate(counts)
+        self.segments = [(e, end - n, end) for (e, n), end in zip(enumerate(counts), ends, strict=True) if n]
 
     def combine(self, rows: Tensor, weights: Tensor) -> Tensor:
         """Sum ``rows`` [n, H] over the calls of each token with ``weights`` [T, K]."""
@@ -123,7 +121,9 @@ class _Experts(torch.autograd.Function):
         grad_gathered = torch.empty_like(gathered)
         grad_weight = torch.zeros_like(weights)
         grad_weight_sorted = weights.new_empty(len(gathered))
-        grad_gate_up, grad_down = torch.zeros_like(gate_up), torch.zeros_like(down)
+        grad_gate_up, grad_down = torch.empty_like(gate_up), torch.empty_like(down)
+        for idle in calls.idle:
+            grad_gate_up[idle], grad_down[idle] = 0, 0
         weight_sorted = weights.flatten()[calls.slot]
         grad_rows = grad.index_select(0, calls.token)
         for expert, start, end in calls.segments:

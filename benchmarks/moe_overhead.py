@@ -1,0 +1,100 @@
+"""What attaching costs, and what the fast experts save: CPU time of training steps, as ratios of interleaved runs.
+
+The quick model (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2), one thread, process CPU time.
+Every round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed
+is the median over rounds of a variant's step to the first one's, with its quartiles.
+
+    python benchmarks/moe_overhead.py [rounds]
+"""
+
+import statistics
+import sys
+import time
+
+import torch
+
+from trimtab.lm import models
+from trimtab.moe import experts
+from trimtab.moe.attach import attach
+from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
+from trimtab.moe.capacity import Capacity
+
+ROWS, COLUMNS = 32, 96  # 3,072 tokens a step
+
+
+class Step:
+    """A model, its optimizer and perhaps its gates."""
+
+    def __init__(self, preset="sigmoid", implementation="trimtab", balancer=None, capacity=None):
+        self.model = models.build(preset, models.ModelSize(), seed=0)
+        experts.use(self.model)
+        self.model.set_experts_implementation(implementation)
+        self.model.train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
+        self.gates = None if balancer is None else attach(self.model, balancer=balancer, capacity=capacity)
+        self.times = []
+
+    def run(self, tokens):
+        """Train one step and note its CPU time."""
+        start = time.process_time()
+        self.model(input_ids=tokens, labels=tokens, use_cache=False).loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.gates is not None:
+            self.gates.update()
+            self.gates.metrics()
+            float(self.gates.penalty())
+        self.times.append(time.process_time() - start)
+
+
+def compare(title, variants, rounds):
+    """Print the median ratio of each variant's step to that of the first."""
+    tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
+    for variant in variants.values():
+        variant.run(tokens)
+        variant.times.clear()
+    for number in range(rounds):
+        # Alternate the order, so that none always runs in another's warm cache.
+        names = list(variants) if number % 2 else list(reversed(variants))
+        for name in names:
+            variants[name].run(tokens)
+    base = next(iter(variants.values())).times
+    print(f"\n{title} ({rounds} rounds, {ROWS * COLUMNS} tokens)")
+    for name, variant in variants.items():
+        ratios = [mine / first for mine, first in zip(variant.times, base, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        step = 1000 * statistics.median(variant.times)
+        print(f"  {name:<34} {step:7.1f} ms CPU   ratio {middle:.3f}  [{low:.3f}, {high:.3f}]")
+
+
+def main():
+    torch.set_num_threads(1)
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    compare(
+        "Attachment, sigmoid (GLM-4-MoE)",
+        {
+            "not attached": Step(),
+            "NoBalancer": Step(balancer=NoBalancer()),
+            "LossFree": Step(balancer=LossFree(bias_update_rate=1e-3)),
+            "SwitchLoss global": Step(balancer=SwitchLoss(coef=1e-2, scope="global")),
+            "LossFree, capacity 1.25": Step(balancer=LossFree(bias_update_rate=1e-3), capacity=Capacity(factor=1.25)),
+        },
+        rounds,
+    )
+    compare(
+        "Attachment, softmax (Qwen3-MoE)",
+        {
+            "not attached": Step("softmax"),
+            "LossFree": Step("softmax", balancer=LossFree(bias_update_rate=1e-3)),
+        },
+        rounds,
+    )
+    compare(
+        "Experts",
+        {name: Step(implementation=name) for name in ("trimtab", "grouped_mm", "eager")},
+        rounds,
+    )
+
+
+if __name__ == "__main__":
+    main()
