@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trimtab.study.stages import Bench
 
 DROPLESS: Final = "dropless"
+# Each mutant is scored behind its whole prompt, so three a problem already cost more than everything else here.
+_MUTANTS: Final = 3
 _MICRO_STOP: Final = ("\ndef ", "\nclass ", "\nif ", "\nprint", "\n#", "\n@")
 
 
@@ -118,7 +120,7 @@ def _benchmarks(bench: Bench, found: Measured) -> None:
         if name not in bench.benchmarks:
             continue
         tasks = bench.benchmarks[name].problems
-        texts = [[p.canonical_solution, *mutate.mutants(p.prompt, p.canonical_solution)] for p in tasks]
+        texts = [[p.canonical_solution, *mutate.mutants(p.prompt, p.canonical_solution, limit=_MUTANTS)] for p in tasks]
         documents = [
             score.Document(context=(bench.corpus.bos, *encode(p.prompt)), continuation=tuple(encode(text)))
             for p, candidates in zip(tasks, texts, strict=True)
