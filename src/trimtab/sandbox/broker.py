@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
+_PLAIN_FRAME: Final = 1 << 20  # answers beyond this are read in a confined process: parsing multiplies their size
 _ENDS: Final = {
     "syntax": Outcome.SYNTAX,
     "error": Outcome.ERROR,
@@ -251,6 +252,8 @@ def _by_data(pair: _Pair, program: str, cases: tuple[asserts.Case, ...], limits:
 
 def _judge(frame: bytes, case: asserts.Case, number: int) -> _Judged | None:
     """Return None when the answer satisfies its assertion, else what is wrong with it."""
+    if len(frame) > _PLAIN_FRAME:
+        raise _NeedsDriverError
     try:
         answer = codec.loads(frame)
     except codec.CodecError as error:
@@ -266,16 +269,23 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> _Judged | None:
             return None
     except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
         return Outcome.ERROR, f"assert {number}: {case.source}: {type(error).__name__}: {error}"[:500]
-    return Outcome.WRONG, f"assert {number}: {case.source}: got {_SHOWN.repr(value)}"[:500]
+    return Outcome.WRONG, f"assert {number}: {case.source}: got {_show(value)}"[:500]
+
+
+def _show(value: Any) -> str:
+    try:
+        return _SHOWN.repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return f"a large {type(value).__name__}"
 
 
 def _unanswered(answer: dict[str, Any]) -> _Judged:
     if "raise" in answer:
-        name, text = (str(part)[:400] for part in list(answer["raise"])[:2])
+        name, text = codec.pair(answer["raise"])
         if name == "MemoryError":
             return Outcome.OOM, f"{name}: {text}"
         return (Outcome.EXIT if name in ENDINGS else Outcome.ERROR), f"{name}: {text}"
-    kind, text = ([str(part)[:500] for part in answer.get("end", ())] + ["", ""])[:2]
+    kind, text = codec.pair(answer.get("end"))
     return _ENDS.get(kind, Outcome.ERROR), text
 
 
@@ -325,6 +335,8 @@ def _ending(job: Job, report: Report, limits: Limits) -> _Judged:
         return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
     if report.ended == "wall":
         return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock"
+    if report.ended == "killed":
+        return Outcome.ERROR, "the program stopped answering, or answered what is not data"
     number = report.status & 0x7F
     if number:
         return Outcome.CRASH, f"signal {signal.Signals(number).name}"

@@ -171,7 +171,7 @@ class Decoder:
     """
 
     def __init__(self, *, plain: bool = False, handle: Callable[[int, str, bool], object] = _handle) -> None:
-        self._keys = PLAIN_KEYS if plain else MAX_ITEMS
+        self._limit = self._keys = PLAIN_KEYS if plain else MAX_ITEMS
         self._readers = _PLAIN_READERS if plain else _PLAIN_READERS | _RICH_READERS
         self._handle = handle
 
@@ -181,6 +181,7 @@ class Decoder:
         Raises:
             CodecError: ``data`` is nothing that :func:`encode` writes.
         """
+        self._keys = self._limit
         try:
             return self._decode(data)
         except CodecError:
@@ -285,6 +286,14 @@ _RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "timedelta": lambda reader, content: dt.timedelta(*(_strict(int, part) for part in reader.items(content))),
     "type": lambda _, content: _named_type(content),
 }
+
+
+def pair(data: Any) -> tuple[str, str]:
+    """Read a pair of short texts, whatever was sent in its place."""
+    parts = data if isinstance(data, list) else []
+    texts = [part[:500] for part in parts[:2] if isinstance(part, str)]
+    first, second = (*texts, "", "")[:2]
+    return first, second
 
 
 def dumps(message: Any) -> bytes:

@@ -88,7 +88,7 @@ def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> d
     if tier == "A":
         layers.put("namespaces", lambda: _namespaces(readable, ask, root=root))
     if root and tier != "D":
-        layers.put("uid_dropped", lambda: _become(INSIDE_ID if tier == "A" else None))
+        _drop_user(layers, tier)
     if tier in ("A", "B", "C"):
         layers.put("no_new_privileges", kernel.no_new_privileges)
         layers.put("capabilities", kernel.drop_capabilities)
@@ -99,6 +99,16 @@ def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> d
         program = filters.zygote(kernel.MACHINE, frozen=tier == "C")
         layers.put("seccomp", lambda: kernel.load_filter(program), profile="pure", instructions=len(program) // 8)
     return layers.found
+
+
+def _drop_user(layers: Layers, tier: str) -> None:
+    """Stop being root; where a container forbids that, tiers that cannot fork and open nothing do without."""
+    try:
+        layers.put("uid_dropped", lambda: _become(INSIDE_ID if tier == "A" else None))
+    except LayerError as refused:
+        if tier == "A":
+            raise
+        layers.found["uid_dropped"] = {"active": False, "why": str(refused.error)}
 
 
 def _namespaces(readable: tree.Readable, ask: Callable[[str], None], *, root: bool) -> None:

@@ -134,7 +134,7 @@ class Client:
             raise SampleEndedError from None
         answer = self._receive()
         if "raise" in answer:
-            name, text = (str(part)[:1000] for part in answer["raise"])
+            name, text = codec.pair(answer["raise"])
             if name in ENDINGS:
                 self.end = ["exit", f"{name}: {text}"]
                 raise SampleEndedError
@@ -151,7 +151,7 @@ class Client:
             self.gone = True
             raise SampleEndedError from None
         if "end" in message:
-            self.end = [str(part)[:500] for part in message["end"]][:2]
+            self.end = list(codec.pair(message["end"]))
             raise SampleEndedError
         return message
 

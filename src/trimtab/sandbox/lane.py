@@ -190,6 +190,7 @@ class Job:
         try:
             socket.send_fds(control, [json.dumps(message).encode()], [writer, *(s.fileno() for s in sockets)])
         except OSError as error:
+            self.close()
             raise SandboxError(f"the zygote is gone: {error}") from error
         finally:
             os.close(writer)
@@ -207,7 +208,6 @@ class Job:
             if frame is not None:
                 return frame
             if self.inbox.overflowed:
-                self.kill()
                 return None
             if self.report is not None and not self._receive():
                 return self.inbox.take()
@@ -244,7 +244,7 @@ class Job:
 
     def watch(self, poll: select.poll) -> None:
         """Register what to wait for: streams that have not ended, and the zygote's report."""
-        if self._open_socket:
+        if self._open_socket and not self.inbox.overflowed:
             poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._outbox else 0))
         if self._open_pipe:
             poll.register(self._pipe, select.POLLIN)
@@ -280,6 +280,8 @@ class Job:
         except ConnectionResetError:
             return False
         self.inbox.feed(data)
+        if self.inbox.overflowed:
+            self.kill()
         return bool(data)
 
     def _drain(self) -> bool:

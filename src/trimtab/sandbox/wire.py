@@ -55,7 +55,11 @@ def _exactly(descriptor: int, length: int) -> bytes:
 
 
 class Inbox:
-    """Frames out of bytes that arrive in pieces."""
+    """Frames out of bytes that arrive in pieces, and never more of them than one longest frame.
+
+    Attributes:
+        overflowed: Whether a longer frame was announced, or more bytes came than anybody took.
+    """
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -63,16 +67,25 @@ class Inbox:
 
     def feed(self, data: bytes) -> None:
         """Take more bytes."""
-        self._data += data
+        if len(self._data) + len(data) > 2 * MAX_FRAME:
+            self.overflowed = True
+        if not self.overflowed:
+            self._data += data
+            self._announced()
+
+    def _announced(self) -> int:
+        """Return the length of the next frame, 0 while unknown."""
+        if len(self._data) < HEADER.size:
+            return 0
+        length = int(HEADER.unpack_from(self._data)[0])
+        self.overflowed = self.overflowed or length > MAX_FRAME
+        return length
 
     def take(self) -> bytes | None:
-        """Return the next whole frame, or None; ``overflowed`` says that one is announced too long."""
-        if len(self._data) < HEADER.size:
+        """Return the next whole frame, or None."""
+        size = HEADER.size + self._announced()
+        if self.overflowed or len(self._data) < size:
             return None
-        (length,) = HEADER.unpack_from(self._data)
-        self.overflowed = self.overflowed or length > MAX_FRAME
-        if self.overflowed or len(self._data) < HEADER.size + length:
-            return None
-        frame = bytes(self._data[HEADER.size : HEADER.size + length])
-        del self._data[: HEADER.size + length]
+        frame = bytes(self._data[HEADER.size : size])
+        del self._data[:size]
         return frame
