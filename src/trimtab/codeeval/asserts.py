@@ -44,7 +44,16 @@ def choose(
         left = [function for function in standing if _agrees(function, arguments, value)]
         (chosen if len(left) < len(standing) else idle).append(arguments)
         standing = left
-    return chosen + idle[: max(0, count - len(chosen))]
+    # What remains to be filled: first what gives a result not seen yet, because many results are [] or 0.
+    seen = {repr(right(*arguments)) for arguments in chosen}
+    for fresh in (True, False):
+        for arguments in list(idle):
+            result = repr(right(*arguments))
+            if len(chosen) < count and (result not in seen or not fresh):
+                seen.add(result)
+                chosen.append(arguments)
+                idle.remove(arguments)
+    return chosen
 
 
 def differ(right: Callable[..., Any], other: Callable[..., Any], pool: Sequence[Arguments]) -> bool:

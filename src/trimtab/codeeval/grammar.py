@@ -10,6 +10,7 @@ constants, such as ``(add, reverse)`` and ``(reverse, add)``, form one *class*: 
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -124,6 +125,7 @@ class Grammar:
         held_out: Share of the classes of two or more operations kept from training, before closing under parts.
         pro_share: Share of the training samples in self-invoking form.
         functions: Names a problem's function may have.
+        base_functions: Names a self-invoking problem's base may have; more of them are harder, as they are copied.
         arguments: Names its argument may have; more of them are harder, because they have to be copied.
         phrasings: How many of the phrases of a primitive are used.
         links: What stands between the last two phrases of a docstring.
@@ -135,8 +137,9 @@ class Grammar:
     primitives: tuple[str, ...] = tuple(PRIMITIVES)
     depth: int = 2
     held_out: float = 0.12
-    pro_share: float = 0.2
+    pro_share: float = 0.25
     functions: tuple[str, ...] = ("work", "process", "apply", "change", "compute", "update", "adapt", "run")
+    base_functions: tuple[str, ...] = ("change", "work")
     arguments: tuple[str, ...] = ("xs", "nums", "values", "data")
     phrasings: int = 3
     links: tuple[str, ...] = (", then ", " and ", ". Then ", ", and after that ")
@@ -150,7 +153,7 @@ class Grammar:
         for name, share in (("held_out", self.held_out), ("pro_share", self.pro_share)):
             if not 0 <= share < 1:
                 raise BenchmarkError(f"grammar: {name} must be in [0, 1), got {share!r}")
-        for name in ("primitives", "functions", "arguments", "links", "phrasings"):
+        for name in ("primitives", "functions", "base_functions", "arguments", "links", "phrasings"):
             if not getattr(self, name):
                 raise BenchmarkError(f"grammar: {name} must not be empty")
 
@@ -192,8 +195,22 @@ def names(instance: Instance) -> Composition:
 @cache
 def operation(name: str, constant: int | None) -> Callable[[list[int]], Any]:
     """Return the function that a primitive's code denotes."""
-    source = "lambda xs: " + PRIMITIVES[name].code.format(v="xs", c=constant)
-    function: Callable[[list[int]], Any] = eval(source, {})  # noqa: S307 - our own expressions, of the table above
+    return _compiled(PRIMITIVES[name].code.format(v="xs", c=constant))
+
+
+@cache
+def misreadings(name: str, constant: int | None) -> tuple[Callable[[list[int]], Any], ...]:
+    """Return the primitive with one number in its code off by one; some raise."""
+    code = PRIMITIVES[name].code.format(v="xs", c=constant)
+    return tuple(
+        _compiled(f"{code[: found.start()]}{int(found.group()) + change}{code[found.end() :]}")
+        for found in re.finditer(r"\d+", code)
+        for change in (-1, 1)
+    )
+
+
+def _compiled(code: str) -> Callable[[list[int]], Any]:
+    function: Callable[[list[int]], Any] = eval(f"lambda xs: {code}", {})  # noqa: S307 - our own, of the table above
     return function
 
 

@@ -29,6 +29,7 @@ from trimtab.codeeval.grammar import (
     evaluate,
     is_fold,
     language,
+    misreadings,
     names,
     parts,
 )
@@ -201,7 +202,7 @@ def _text(instance: Instance, dice: _Dice, grammar: Grammar, function: str | Non
 
 def _pro_text(instance: Instance, caller: callers.Caller, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
     """Write a base with its solution and the header of the function that calls it; then the call."""
-    function = dice.pick(grammar.functions)
+    function = dice.pick(grammar.base_functions)
     prompt, solution = _text(instance, dice, grammar, function)
     phrase = dice.pick(caller.phrases).format(f=function)
     second = _header(dice.pick(SECOND_FUNCTIONS), caller.arguments, _sentence([phrase], ""))
@@ -255,7 +256,7 @@ class _Examples:
 def _examples(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> _Examples:
     lists = _lists(dice)
     base = partial(evaluate, instance)
-    near: list[Callable[..., Any]] = [partial(evaluate, one) for one in near_misses(instance)]
+    near = near_misses(instance)
     if caller is None:
         pool: tuple[asserts.Arguments, ...] = tuple((one,) for one in lists)
         return _Examples(benchmark="micro", right=base, idle=asserts.STUBS, wrong=tuple(near), pool=pool)
@@ -287,17 +288,20 @@ def _pool(caller: callers.Caller, lists: list[list[int]], dice: _Dice) -> list[a
     return [*unequal, *((one, one) for one in lists)]
 
 
-def near_misses(instance: Instance) -> list[Instance]:
-    """Return instances one edit away: an operation dropped, replaced or swapped, a constant off by one."""
-    found: list[Instance] = []
+def near_misses(instance: Instance) -> list[Callable[[list[int]], Any]]:
+    """Return functions one edit away: an operation dropped, replaced or swapped, a number in it off by one."""
+    found: list[Callable[[list[int]], Any]] = []
     for at, (name, constant) in enumerate(instance):
         before, after = instance[:at], instance[at + 1 :]
-        found.append((*before, *after))
-        fold = PRIMITIVES[name].fold
-        others = [one for one in PRIMITIVES.values() if one.fold == fold and one.name != name]
-        found += [(*before, (one.name, one.choices[len(one.choices) // 2]), *after) for one in others]
-        if constant is not None:
-            found += [(*before, (name, constant + change), *after) for change in (-1, 1)]
+        replaced = [one for one in PRIMITIVES.values() if one.fold == PRIMITIVES[name].fold and one.name != name]
+        edits = [(*before, (one.name, one.choices[len(one.choices) // 2]), *after) for one in replaced]
+        edits.append((*before, *after))
         if after and not PRIMITIVES[after[0][0]].fold:
-            found.append((*before, after[0], (name, constant), *after[1:]))
-    return [one for one in found if one]
+            edits.append((*before, after[0], (name, constant), *after[1:]))
+        found += [partial(evaluate, one) for one in edits]
+        found += [partial(_misread, before, wrong, after) for wrong in misreadings(name, constant)]
+    return found
+
+
+def _misread(before: Instance, wrong: Callable[[list[int]], Any], after: Instance, argument: list[int]) -> Any:  # noqa: ANN401
+    return evaluate(after, wrong(evaluate(before, argument)))
