@@ -110,11 +110,14 @@ def keep(
         [T, K] bool, or None when every valid call is kept and nothing is padding.
     """
     asked = None if valid is None else valid[:, None].expand_as(experts)
-    if slots is None or slots >= experts.shape[0]:
+    if slots is None or slots >= len(experts):
         return asked
     flat = experts.flatten()
+    last = int(flat.max())
     # Padding is sent to an expert of its own, behind the others, which has no room.
-    target = flat if asked is None else torch.where(asked.flatten(), flat, flat.max() + 1)
+    target = flat if asked is None else torch.where(asked.flatten(), flat, last + 1)
+    if int(torch.bincount(target)[: last + 1].max()) <= slots:
+        return asked
     order = _priority(weights, drop_policy, generator)
     target_ordered = target if order is None else target[order]
     grouped = target_ordered.argsort(stable=True)

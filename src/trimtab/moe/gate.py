@@ -139,8 +139,10 @@ class Gate:
         found: Tensor = getattr(self.router.module, NATIVE_BIAS)
         if found is self.bias:
             return
-        cast_only = found.dtype != torch.float32 and torch.equal(self.bias.to(found), found)
-        self.bias = self.bias.to(found.device) if cast_only else found.float()
+        # Never an inference tensor, which no later training step could change.
+        with torch.inference_mode(mode=False):
+            cast_only = found.dtype != torch.float32 and torch.equal(self.bias.to(found), found)
+            self.bias = self.bias.to(found.device) if cast_only else found.float().clone()
         setattr(self.router.module, NATIVE_BIAS, self.bias)
 
     def before(self, _module: nn.Module, _args: Any) -> None:  # noqa: ANN401 - a forward pre-hook
