@@ -139,7 +139,7 @@ class Synthetic:
                 "micro": self._passes("micro_pass1", key, names),
                 "micro-pro": self._passes("micro_pro_pass1", key, names),
             },
-            "unigram": {"python": dict.fromkeys(names, 300.0 * 5.6)},
+            "unigram": {text: dict.fromkeys(names, 1680.0) for text in ("python", "humaneval")},
             "ranking": {"humaneval": {name: [3, 4] for name in names}},
             "routing": self._routing(key),
             "absent": dict(self.absent),

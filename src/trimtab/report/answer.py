@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trimtab.report import charts, numbers, words
-from trimtab.report.conditions import links
+from trimtab.report.conditions import grouped_links
 from trimtab.report.document import Block, Bullets, Cell, Code, Paragraph, Strong, Table, cell
 from trimtab.study.endpoints import ENDPOINTS
 
@@ -43,9 +43,20 @@ def blocks(table: StudyTable) -> tuple[Block, ...]:
         Paragraph((Strong(words.lead(table)),), kind="lead"),
         Bullets(told),
         _matrix(table),
+        *_remarks([row for row in table.answers if row.method == contrast.treatment and row.role != "primary"]),
         Paragraph(("Each cell: how much more ", *arms, told_how), kind="note"),
         _details(table),
     )
+
+
+def _remarks(rows: Sequence[Answer]) -> tuple[Block, ...]:
+    """Return why cells of the matrix hold no verdict, or less of one than their interval suggests; once each."""
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if row.reason:
+            told.setdefault((ENDPOINTS[row.endpoint].title, row.words, row.reason), []).append(row.stressor.short)
+    lines = tuple((f"{title}, {', '.join(names)}: {word}: {why}.",) for (title, word, why), names in told.items())
+    return (Bullets(lines, kind="note"),) if lines else ()
 
 
 def _matrix(table: StudyTable) -> Table:
@@ -81,8 +92,10 @@ def _verdict(row: Answer, reach: float) -> Cell:
         lines.append((numbers.span(endpoint, row.difference.interval, row.margin),))
         picture = _picture(row, row.difference, reach)
     elif row.diverged:
-        lines.append((f"{len(row.diverged)} cells diverged",))
-    tip = "\n".join(filter(None, (row.reason, f"{len(row.seeds)} seeds", *(f"cells/{name}" for name in row.cells))))
+        lines.append((f"{numbers.count(len(row.diverged), 'cell')} diverged",))
+    tip = "\n".join(
+        filter(None, (row.reason, numbers.count(len(row.seeds), "seed"), *(f"cells/{name}" for name in row.cells)))
+    )
     return Cell(tuple(lines), kind=f"verdict {row.words.split(' (')[0].replace(' ', '-')}", picture=picture, tip=tip)
 
 
@@ -143,5 +156,5 @@ def _detail(table: StudyTable, row: Answer) -> tuple[Cell, ...]:
         cell(str(len(row.seeds)), kind="number"),
         cell(row.words),
         cell("; ".join(filter(None, (row.reason, *row.missing)))),
-        cell(*links(table, row.cells), kind="cells"),
+        cell(*grouped_links(table, row.cells), kind="cells"),
     )

@@ -107,7 +107,7 @@ def small_interval(value: float, outer: tuple[float, float], inner: tuple[float,
 
 def forest(panels: Sequence[Forest], names: Sequence[str], label: str) -> str:
     """Return panels side by side that share their rows; ``names`` are the series."""
-    margin = 8 + 6.4 * max(len(row.label) for panel in panels for row in panel.rows)
+    margin = 18 + 7.4 * max(len(row.label) for panel in panels for row in panel.rows)
     width = (WIDTH - margin) / len(panels) - _GAP
     heights = [12.0 + 15 * max(len(panel.rows[i].marks) for panel in panels) for i in range(len(panels[0].rows))]
     top = _LEGEND + 26
@@ -193,14 +193,16 @@ def _panel(panel: Panel, shared: Axes, y: Scale, place: tuple[float, float], *, 
             "line", svg.title(f"sampling floor {panel.floor:.3g}"), class_="floor", x1=left, x2=left + width,
             y1=y(panel.floor), y2=y(panel.floor),
         )  # fmt: skip
-    for line in panel.lines:
-        yield _line(line, x, y)
+    # The first series, the study's treatment, is drawn last and lies on top.
+    for order, line in reversed(list(enumerate(panel.lines))):
+        aside = 0.07 * (order - (len(panel.lines) - 1) / 2) if shared.names else 0.0
+        yield _line(line, x, y, aside)
 
 
-def _line(line: Line, x: Scale, y: Scale) -> str:
-    upper = [(x(point[0]), y(point[3])) for point in line.points]
-    lower = [(x(point[0]), y(point[2])) for point in line.points]
-    middle = [(x(point[0]), y(point[1])) for point in line.points]
+def _line(line: Line, x: Scale, y: Scale, aside: float) -> str:
+    upper = [(x(point[0] + aside), y(point[3])) for point in line.points]
+    lower = [(x(point[0] + aside), y(point[2])) for point in line.points]
+    middle = [(x(point[0] + aside), y(point[1])) for point in line.points]
     parts = [svg.title(line.tip), svg.band(upper, lower, class_="band"), svg.polyline(middle, class_="line")]
     if line.dots:
         parts += [svg.tag("circle", class_="point", cx=across, cy=down, r=3) for across, down in middle]

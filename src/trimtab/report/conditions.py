@@ -59,18 +59,23 @@ def cells(table: StudyTable, condition: Condition, method: str) -> tuple[str, ..
 
 
 def links(table: StudyTable, ids: Iterable[str]) -> tuple[Inline, ...]:
-    """Return links to cell folders, grouped by arm and condition and labeled by seed."""
+    """Return links to cell folders, labeled by seed: one condition of one method a table row."""
+    parts: list[Inline] = []
+    for name in dict.fromkeys(ids):
+        label, target = f"s{table.cells[name].factors['seed']}", f"../cells/{name}/result.json"
+        parts += [" "] * bool(parts) + [Link(label, target) if name in table.results else f"{label} missing"]
+    return tuple(parts)
+
+
+def grouped_links(table: StudyTable, ids: Iterable[str]) -> tuple[Inline, ...]:
+    """Return links to cell folders of several methods and conditions, named group by group."""
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(ids):
         factors = table.cells[name].factors
         groups.setdefault(f"{factors['balancer']}, {factors['expert_init']}, {factors['capacity']}: ", []).append(name)
     parts: list[Inline] = []
-    for index, (group, names) in enumerate(groups.items()):
-        parts.append(("; " if index else "") + group)
-        for place, name in enumerate(names):
-            parts += [" "] * (place > 0) + [
-                Link(f"s{table.cells[name].factors['seed']}", f"../cells/{name}/result.json")
-            ]
+    for group, names in groups.items():
+        parts += [("; " if parts else "") + group, *links(table, names)]
     return tuple(parts)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.report import answer, figures, numbers, series, words
 from trimtab.report.conditions import cells, conditions, links, methods
 from trimtab.report.document import Block, Bullets, Cell, Code, Document, Link, Listing, Paragraph, Section, Table, cell
-from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE
+from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE, unigram
 from trimtab.study.table import UNSANDBOXED
 
 if TYPE_CHECKING:
@@ -68,10 +68,27 @@ def _levels(table: StudyTable) -> list[Block]:
         for method in methods(table.study):
             ids = cells(table, condition, method)
             values = [_mean_cell(one, _headline(table, one, ids)) for one in measured]
-            rows.append((cell(condition.label), cell(Code(method)), *values, cell(*links(table, ids), kind="cells")))
-    head = ("trained", "method", *(f"{one.title}, {one.unit}" for one in measured), "cells")
-    caption = "Mean over seeds and, in brackets, lowest and highest seed; evaluated dropless. pass@1 in per cent."
+            rows.append(
+                (
+                    cell(condition.label, kind="name"),
+                    cell(Code(method)),
+                    *values,
+                    cell(*links(table, ids), kind="cells"),
+                )
+            )
+    rows.append(
+        (cell("unigram baseline", kind="name"), cell(""), *(_baseline(table, one) for one in measured), cell(""))
+    )
+    head = ("trained", "method", *(f"{one.title}, {numbers.level_unit(one)}" for one in measured), "cells")
+    caption = "Mean over seeds and, in brackets, lowest and highest seed; evaluated dropless."
     return [Table(head=head, rows=tuple(rows), caption=caption, kind="numbers")]
+
+
+def _baseline(table: StudyTable, endpoint: Endpoint) -> Cell:
+    """Return the loss of the training text's unigram distribution, mean over cells."""
+    found = [value for result in table.results.values() if (value := unigram(endpoint, result)) is not None]
+    value = series.mean(found)
+    return cell(_NONE if value is None else numbers.level(endpoint, value), kind="number")
 
 
 def _headline(table: StudyTable, endpoint: Endpoint, ids: Sequence[str], capacity: str = HEADLINE) -> list[float]:
@@ -108,7 +125,14 @@ def _routing(table: StudyTable) -> Table:
             ids = cells(table, condition, method)
             values = [_statistic(table, ids, key, "train_tail", None) for _, key in columns]
             written = [cell(_NONE if value is None else f"{value:.3g}", kind="number") for value in values]
-            rows.append((cell(condition.label), cell(Code(method)), *written, cell(*links(table, ids), kind="cells")))
+            rows.append(
+                (
+                    cell(condition.label, kind="name"),
+                    cell(Code(method)),
+                    *written,
+                    cell(*links(table, ids), kind="cells"),
+                )
+            )
     head = ("trained", "method", *(name for name, _ in columns), "cells")
     caption = "At the end of training; mean over layers and seeds."
     return Table(head=head, rows=tuple(rows), caption=caption, kind="numbers")
@@ -144,7 +168,7 @@ def _drops(table: StudyTable) -> Table | None:
                 for one in phases
             ]
             rows.append(
-                (cell(condition.label), cell(Code(method)), *(_drop_cell(*pair) for pair in found),
+                (cell(condition.label, kind="name"), cell(Code(method)), *(_drop_cell(*pair) for pair in found),
                  cell(*links(table, ids), kind="cells"))
             )  # fmt: skip
     names = ["end of training", *(f"{phase.removeprefix('eval:')} at {capacity}" for phase, capacity in phases[1:])]
@@ -177,7 +201,7 @@ def _capacities(table: StudyTable) -> list[Block]:
             (cell(Link(name, f"../cells/{name}/result.json")), *(_value(endpoint, one.get(column)) for column in names))
             for name, one in by_cell.items()
         )
-        folded = f"Every cell: {endpoint.title}, {endpoint.unit}"
+        folded = f"Every cell: {endpoint.title}, {numbers.level_unit(endpoint)}"
         blocks.append(Table(head=("cell", *names), rows=rows, kind="numbers", folded=folded))
     return blocks
 
@@ -244,25 +268,29 @@ in the sandbox named above.
 
 
 def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
-    rows = []
-    for name in table.cells:
-        result = table.results.get(name)
-        state = "missing" if result is None else result.outcome
-        told = table.missing.get(name) or logs.unreadable.get(name, "")
-        tokens = f"{result.training.get('tokens', 0):,}" if result else _NONE
-        kind = "" if state == "completed" else "worse"
-        rows.append(
-            (cell(Link(name, f"../cells/{name}/")), cell(state, kind=kind), cell(tokens, kind="number"), cell(told))
-        )
+    rows = {name: _cell_row(table, logs, name) for name in table.cells}
+    odd = [name for name in rows if name not in table.results or table.results[name].outcome != "completed"]
     lead = (
         "Every number above is computed from these folders: ", Code("result.json"), " holds counts per problem, ",
         Code("verdicts.jsonl"), " and ", Code("samples.jsonl"), " the programs behind them, ", Code("train.jsonl"),
         " every step. The same values in long form: ", Link("table.csv", "../table.csv"), ".",
     )  # fmt: skip
-    return (
-        Paragraph(lead),
-        Table(head=("cell", "state", "training tokens", "remark"), rows=tuple(rows), kind="numbers"),
-    )
+    head = ("cell", "state", "training tokens", "remark")
+    blocks: list[Block] = [Paragraph(lead)]
+    if odd:
+        blocks.append(Table(head=head, rows=tuple(rows[name] for name in odd), kind="numbers"))
+    folded = f"All {len(rows)} cells"
+    return (*blocks, Table(head=head, rows=tuple(rows.values()), kind="numbers", folded=folded))
+
+
+def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[Cell, ...]:
+    result = table.results.get(name)
+    state = "missing" if result is None else result.outcome
+    told = table.missing.get(name) or logs.unreadable.get(name, "")
+    tokens = f"{result.training.get('tokens', 0):,}" if result else _NONE
+    shown = cell(state, kind="" if state == "completed" else "worse")
+    linked = cell(Link(name, f"../cells/{name}/") if (table.folder / "cells" / name).is_dir() else Code(name))
+    return linked, shown, cell(tokens, kind="number"), cell(told)
 
 
 def _environment(table: StudyTable) -> tuple[Block, ...]:

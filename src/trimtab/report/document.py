@@ -57,6 +57,7 @@ class Bullets:
     """A list of short texts."""
 
     items: tuple[tuple[Inline, ...], ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def eval_capacity(table: StudyTable) -> Figure | None:
         if len(capacities) > 1 and any(len(line.points) > 1 for panel in panels for line in panel.lines):
             for start in range(0, len(panels), _COLUMNS):
                 rows.append(panels[start : start + _COLUMNS])
-                label = "pass@1, %" if endpoint.unit == "pass@1" else f"{endpoint.benchmark}, {endpoint.unit}"
+                label = f"{endpoint.benchmark}, {'pass@1 %' if endpoint.unit == 'pass@1' else endpoint.unit}"
                 axes.append(charts.Axes(x="evaluation capacity", y=label, names=tuple(capacities)))
     if not rows:
         return None

@@ -53,7 +53,11 @@ def _block(block: Block) -> str:
         case Paragraph():
             return f'<p class="{escape(block.kind)}">{_inline(block.parts)}</p>'
         case Bullets():
-            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in block.items) + "</ul>"
+            return (
+                f'<ul class="{escape(block.kind)}">'
+                + "".join(f"<li>{_inline(item)}</li>" for item in block.items)
+                + "</ul>"
+            )
         case Figure():
             return f"<figure>{block.svg}<figcaption>{escape(block.caption)}</figcaption></figure>"
         case Listing():

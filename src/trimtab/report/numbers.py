@@ -17,6 +17,11 @@ def unit(endpoint: Endpoint) -> str:
     return "points" if endpoint.unit in _POINTS else endpoint.unit
 
 
+def level_unit(endpoint: Endpoint) -> str:
+    """Return the unit a metric's value is written in."""
+    return "%" if endpoint.unit in _POINTS else endpoint.unit
+
+
 def scaled(endpoint: Endpoint, value: float) -> float:
     """Return a value in the unit it is written in."""
     return value * 100 if endpoint.unit in _POINTS else value
@@ -54,3 +59,8 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "\u2013"
     return "<\u20090.001" if p < 0.001 else f"{p:.2g}"
+
+
+def count(number: int, name: str) -> str:
+    """Return "1 seed", "2 seeds"."""
+    return f"{number} {name}{'s' * (number != 1)}"

@@ -89,7 +89,10 @@ class Scale:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             marks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
             found = [mark for mark in marks if self.low <= mark <= self.high]
-            return found if len(found) <= count + 2 else [mark for mark in found if f"{mark:e}"[0] == "1"] or found
+            if len(found) > count + 2:
+                return [mark for mark in found if f"{mark:e}"[0] == "1"] or found
+            if len(found) >= 3:
+                return found
         step = _round_step((self.high - self.low) / count)
         first = math.ceil(self.low / step - 1e-9)
         return [round(i * step, 12) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]

@@ -80,7 +80,7 @@ def limits(table: StudyTable) -> list[str]:
 
 
 def _seeds(seeds: int) -> str:
-    name = f"{seeds} seed{'s' * (seeds != 1)}"
+    name = numbers.count(seeds, "seed")
     if seeds < MIN_SEEDS:
         return (
             f"{name}: the spread over seeds cannot be known from so few, so every tested row reads"
@@ -103,10 +103,8 @@ def _marks(table: StudyTable) -> list[str]:
         )
     told += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
     if table.missing:
-        told.append(
-            f"{len(table.missing)} of {len(table.cells)} cells are missing; they are listed below with the reason."
-        )
+        told.append(f"Missing: {len(table.missing)} of {len(table.cells)} cells, listed below with the reason.")
     diverged = [name for name, result in table.results.items() if result.outcome == "diverged"]
     if diverged:
-        told.append(f"{len(diverged)} cells diverged. They rank worst and are in no mean.")
+        told.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
     return told

@@ -355,7 +355,7 @@ def _remark(raw: Answer, row: Answer, alpha: float) -> str:
         return f"no seed has all its cells ({row.missing[0]})" if row.missing else "no cells"
     if row.ranks:
         return (
-            f"{len(row.diverged)} cells diverged and rank worst: {row.method} loses more in {row.ranks[0]},"
+            f"{len(row.diverged)} diverged, ranking worst: {row.method} loses more in {row.ranks[0]},"
             f" less in {row.ranks[1]} of {len(row.seeds)} seeds"
         )
     if row.difference is None:
@@ -363,10 +363,10 @@ def _remark(raw: Answer, row: Answer, alpha: float) -> str:
     if len(row.seeds) < stats.MIN_SEEDS:
         return f"under {stats.MIN_SEEDS} seeds the spread over seeds is unknown"
     hints = (
-        (row.p_equivalence, raw.p_equivalence, "inside the margin"),
-        (row.p_difference, raw.p_difference, "excludes 0"),
+        (row.p_equivalence, raw.p_equivalence, "the TOST interval lies inside the margin"),
+        (row.p_difference, raw.p_difference, "the interval excludes 0"),
     )
     for adjusted, nominal, claim in hints:
         if adjusted is not None and nominal is not None and nominal <= alpha:
-            return "" if adjusted <= alpha else f"{claim} alone, but not after Holm over {row.tests} tests"
+            return "" if adjusted <= alpha else f"{claim}, but not after Holm over {row.tests} tests"
     return "" if row.margin else "no margin is set, so it cannot be called equivalent"

@@ -77,6 +77,20 @@ class Endpoint:
         return counts
 
 
+def unigram(endpoint: Endpoint, result: CellResult) -> float | None:
+    """Return what the unigram distribution of the training text scores on the same text; None where there is none.
+
+    Raises:
+        RunFolderError: A count is not one.
+    """
+    nats, counts = result.unigram.get(endpoint.benchmark, {}), endpoint.counts(result)
+    shared = nats.keys() & counts.keys()
+    if endpoint.source != "losses" or not shared:
+        return None
+    total = sum(nats[unit] for unit in sorted(shared)) / sum(counts[unit][1] for unit in sorted(shared))
+    return total / math.log(2) if endpoint.unit == "bits/byte" else total
+
+
 def _part(result: CellResult, source: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = getattr(result, source)
     return part
