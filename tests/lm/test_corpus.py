@@ -1,7 +1,9 @@
+import dataclasses
 import itertools
 import json
-import multiprocessing
-from pathlib import Path
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -184,25 +186,44 @@ def test_the_cache_is_used_and_named_by_all_that_matters(small, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="made again"):
         Corpus.build(folder.parent, SMALL, ["def other():\n    pass\n"])
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        Corpus.build(folder.parent, CorpusSettings(rows=4), [])
+        Corpus.build(folder.parent, dataclasses.replace(SMALL, grammar=Grammar(pro_share=0.1)), [])
+    assert Corpus.build(folder.parent, dataclasses.replace(SMALL, rows=4, python_weight=0.1), []).folder == folder
 
 
-def build_elsewhere(cache, results):
-    built = Corpus.build(Path(cache), SMALL, ["planted"])
-    results.put((str(built.folder), int(built.batch(1, 1).tokens.sum())))
+BUILD_ELSEWHERE = """
+import sys
+from pathlib import Path
+from trimtab.lm import python_text
+from trimtab.lm.corpus import Corpus, CorpusSettings
+every = [file for file in python_text.files() if file.source == "stdlib"]
+python_text.files = lambda: every
+sizes = {"python_bytes": 90_000, "heldout_bytes": 9_000, "micro_samples": 90}
+settings = CorpusSettings(vocab_size=400, row_length=64, rows=8, **sizes)
+built = Corpus.build(Path(sys.argv[1]), settings, [])
+print(built.folder.name, built.batch(1, 1).tokens.sum())
+"""
 
 
-def test_two_processes_may_build_at_once(tmp_path, small_sources):
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [context.Process(target=build_elsewhere, args=(str(tmp_path), results)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    answers = {results.get(timeout=120) for _ in workers}
-    for worker in workers:
-        worker.join()
+def test_two_processes_may_build_at_once(tmp_path):
+    command = [sys.executable, "-c", BUILD_ELSEWHERE, str(tmp_path)]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    answers = {worker.communicate(timeout=120)[0] for worker in workers}
+    assert [worker.returncode for worker in workers] == [0, 0]
     assert len(answers) == 1
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".lock"]
+
+
+@pytest.mark.parametrize("name", ["python.npy", "tokenizer.json", "provenance.json"])
+def test_a_torn_cache_is_made_again(small, tmp_path, small_sources, name):
+    cache = tmp_path / "cache"
+    shutil.copytree(small.folder, cache / small.folder.name)
+    (cache / "corpus-killed.tmp").mkdir()
+    torn = cache / small.folder.name / name
+    torn.write_bytes(torn.read_bytes()[:1000])
+    again = Corpus.build(cache, SMALL, [])
+    assert np.array_equal(again.batch(0, 1).tokens, small.batch(0, 1).tokens)
+    assert torn.read_bytes() == (small.folder / name).read_bytes()
+    assert not (cache / "corpus-killed.tmp").exists()
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path, small_sources, monkeypatch):
@@ -229,7 +250,11 @@ def test_building_twice_gives_the_same_bytes(small, tmp_path, small_sources):
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"python_share": 1.5}, "python_share 1.5"), ({"rows": 0}, "rows must be at least 2, got 0")],
+    [
+        ({"python_share": 1.5}, "python_share 1.5"),
+        ({"rows": 0}, "rows must be at least 2, got 0"),
+        ({"vocab_size": 70000}, "two bytes"),
+    ],
 )
 def test_impossible_settings_are_refused(settings, said):
     with pytest.raises(ConfigurationError, match=said):

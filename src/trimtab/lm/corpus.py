@@ -43,6 +43,7 @@ _MAKERS: Final = (
     *(m.__file__ for m in (asserts, callers, decontaminate, grammar, micro, python_text, tokenizer)),
 )
 _TOKENIZER_TEXTS: Final = 300  # files, of about 12 kB; more do not change a thousand merges
+_ONLY_IN_BATCHES: Final = frozenset({"rows", "python_share", "python_weight", "prompt_weight", "solution_weight"})
 _STREAMS: Final = {"python": 0, "micro": 1, "order": 2}
 
 
@@ -86,6 +87,8 @@ class CorpusSettings:
         for name in ("row_length", "rows", "python_bytes", "heldout_bytes", "micro_samples"):
             if getattr(self, name) < 2:
                 raise ConfigurationError(f"{name} must be at least 2, got {getattr(self, name)!r}")
+        if self.vocab_size > 2**16:
+            raise ConfigurationError(f"vocab_size {self.vocab_size} is more than {2**16}: ids are kept in two bytes")
 
     @property
     def python_rows(self) -> int:
@@ -153,10 +156,10 @@ class Corpus:
         """
         taken = _take(settings)
         folder = cache / f"corpus-{_key(settings, taken, exclude)}"
-        if not folder.exists():
+        if not _is_whole(folder):
             cache.mkdir(parents=True, exist_ok=True)
             with _lock(cache / "corpus.lock"):
-                if not folder.exists():
+                if not _is_whole(folder):
                     _make(folder, settings, taken, exclude)
         return cls(folder, settings)
 
@@ -215,7 +218,9 @@ def _take(settings: CorpusSettings) -> _Taken:
 
 
 def _key(settings: CorpusSettings, taken: _Taken, exclude: Sequence[str]) -> str:
-    parts = [json.dumps(asdict(settings), sort_keys=True).encode(), importlib.metadata.version("tokenizers").encode()]
+    """Name the text by all that it depends on, and by nothing else, so that weights can be tried without rebuilding."""
+    kept = {name: value for name, value in asdict(settings).items() if name not in _ONLY_IN_BATCHES}
+    parts = [json.dumps(kept, sort_keys=True).encode(), importlib.metadata.version("tokenizers").encode()]
     parts += [Path(str(maker)).read_bytes() for maker in _MAKERS]
     parts += [part for unit_id, raw in taken.raw.items() for part in (unit_id.encode(), raw)]
     parts += [text.encode() for text in exclude]
@@ -238,11 +243,23 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a corpus lies there with every file as long as it was written."""
+    try:
+        written = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["written"]
+        return all((folder / name).stat().st_size == size for name, size in written.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def _make(folder: Path, settings: CorpusSettings, taken: _Taken, exclude: Sequence[str]) -> None:
-    """Write a corpus beside ``folder`` and give it its name when it is complete."""
+    """Write a corpus beside ``folder`` and give it its name when it is complete; the lock is held."""
+    for left in [folder, *folder.parent.glob("corpus-*.tmp")]:  # torn, or by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix="corpus-", suffix=".tmp", dir=folder.parent))
     try:
         provenance = _write(temporary, settings, taken, exclude)
+        provenance["written"] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
         (temporary / "provenance.json").write_text(json.dumps(provenance, indent=1), encoding="utf-8")
         temporary.rename(folder)
     finally:
@@ -274,7 +291,7 @@ def _write(folder: Path, settings: CorpusSettings, taken: _Taken, exclude: Seque
         "files": {unit_id: [len(raw), hashlib.sha256(raw).hexdigest()] for unit_id, raw in taken.raw.items()},
         "heldout_files": [file.unit_id for file in taken.heldout],
         "heldout_units": units,
-        "train_bytes": sum(map(len, train)),
+        "train_bytes": sum(len(text.encode()) for text in train),
         "removed": {
             "functions_named_as_in_a_benchmark": cleaner.functions,
             "paragraphs_shared_with_a_benchmark": cleaner.paragraphs,
