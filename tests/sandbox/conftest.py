@@ -38,6 +38,7 @@ def box(request):
     found = _start(request.param)
     if isinstance(found, SandboxUnavailable):
         pytest.skip(f"tier {request.param} does not hold here: {found.message}")
+    assert found.attestation["enforced"], "hostile programs must never run without isolation: they would do harm"
     return found
 
 

@@ -4,6 +4,8 @@ Each program defines ``solve(xs)``, which should return the sum of a list. ``CON
 ``solve`` returns a report of what it met; ``FORGING`` and ``ENDING`` must never pass.
 """
 
+# ruff: noqa: E501, ISC004 - programs stay as somebody would write them
+
 from __future__ import annotations
 
 TEST = """

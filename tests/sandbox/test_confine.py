@@ -90,7 +90,7 @@ def test_files_outside_cannot_be_read_written_changed_or_listed(box, outside):
 def test_files_of_the_machine_cannot_be_read(box):
     paths = ["/etc/passwd", "/etc/shadow", "/proc/self/maps", "/proc/1/environ", f"/proc/{os.getpid()}/environ",
              f"/proc/{os.getpid()}/mem", "/dev/kmsg", "/dev/mem", "/dev/vda", "/dev/tty", "/dev/ptmx", "/sys/kernel",
-             str(Path.home() / ".bashrc"), str(Path(__file__)), "/", "/proc", "/dev/shm", "/tmp/x"]  # fmt: skip
+             str(Path.home() / ".bashrc"), str(Path(__file__)), "/", "/proc", "/dev/shm"]  # fmt: skip  # noqa: S108
     found = reached(box, "    for p in PATHS: found[p] = met(lambda: os.open(p, os.O_RDONLY))", PATHS=paths)
     assert [path for path, answer in found.items() if answer == "open"] == []
 
@@ -281,6 +281,6 @@ def test_the_standard_library_is_there(box):
         "unittest",
     ]
     found = reached(box, body, NAMES=names)
-    readable = all(os.stat(p).st_mode & 1 for p in Path(os.__file__).resolve().parents)
+    readable = all(p.stat().st_mode & 1 for p in Path(os.__file__).resolve().parents)
     if readable or box.attestation["tier"] == "A":
         assert set(found.values()) == {"open"}

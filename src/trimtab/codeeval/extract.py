@@ -7,11 +7,11 @@ have them. Linear in the length of the text.
 
 from __future__ import annotations
 
-import ast
 import io
 import tokenize
-import warnings
 from dataclasses import dataclass
+
+from trimtab.sandbox import source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ def extract(prompt: str, completion: str) -> Extracted:
 
 def _parses(program: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in generated text is not our concern
-            ast.parse(program)
+        source.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
@@ -55,7 +53,9 @@ def _body_end(prompt: str, completion: str) -> int:
             if starts_line and token.start[1] == 0 and token.start[0] > first and token.type != tokenize.COMMENT:
                 return _offset(lines, token.start[0]) - len(prompt)
             starts_line = False
-    except (tokenize.TokenError, IndentationError, SyntaxError) as error:
+    except IndentationError:
+        return len(completion)  # a line that fits no level does not leave the function
+    except (tokenize.TokenError, SyntaxError) as error:
         return _offset(lines, _last_line(error)) - len(prompt)
     return len(completion)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval.extract import extract
 from trimtab.errors import BenchmarkError
+from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Limits, Outcome
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ _NOTHING: Final = _Needs("", ())
 @functools.lru_cache(maxsize=4096)
 def _needs(problem: Problem) -> _Needs:
     try:
-        used = {node.id for node in ast.walk(ast.parse(problem.test)) if isinstance(node, ast.Name)}
+        used = {node.id for node in ast.walk(source.parse(problem.test)) if isinstance(node, ast.Name)}
     except SyntaxError:
         return _NOTHING
     used -= {problem.entry_point}
@@ -137,10 +138,10 @@ def _needs(problem: Problem) -> _Needs:
     return _Needs(problem.prompt if used & in_prompt else "", tuple(sorted(used & in_solution)))
 
 
-def _defined(source: str) -> frozenset[str]:
-    """Return the functions and classes a source defines at its top level; none when it does not parse."""
+def _defined(text: str) -> frozenset[str]:
+    """Return the functions and classes a text defines at its top level; none when it does not parse."""
     try:
-        body = ast.parse(source).body
+        body = source.parse(text).body
     except SyntaxError:
         return frozenset()
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))

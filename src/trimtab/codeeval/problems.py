@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import BenchmarkError, nearest
+from trimtab.sandbox import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,10 +169,10 @@ def _unix(text: str) -> str:
 
 def _tested(code: str, assertions: str) -> str:
     """Return the first function of ``code`` that the assertions call."""
-    defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    defined = [node.name for node in source.parse(code).body if isinstance(node, ast.FunctionDef)]
     called = {
         node.func.id
-        for node in ast.walk(ast.parse(assertions))
+        for node in ast.walk(source.parse(assertions))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     return next(name for name in reversed(defined) if name in called)

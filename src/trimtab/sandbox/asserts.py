@@ -16,7 +16,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.sandbox import codec
+from trimtab.sandbox import codec, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +73,11 @@ def parse(test: str, entry_point: str) -> tuple[Case, ...] | None:
         entry_point: The name under which the tests may also call the function.
     """
     try:
-        tree = ast.parse(test)
+        tree = source.parse(test)
         body = _check_body(tree)
         cases = [_case(node, body[1], entry_point) for node in body[0]]
-    except (_NotLiteralError, SyntaxError, ValueError, RecursionError, codec.CodecError):
-        return None
+    except (_NotLiteralError, SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
+        return None  # also what the test's own constants raise: at run time, it raises there
     found = tuple(case for case in cases if case is not None)
     return found or None
 
