@@ -132,7 +132,8 @@ def _benchmarks(bench: Bench, found: Measured) -> None:
             (nats, tokens), *others = [next(scored) for _ in candidates]
             losses[problem.task_id] = [nats, tokens, len(problem.canonical_solution.encode())]
             unigram[problem.task_id] = bench.corpus.unigram_nats(encode(problem.canonical_solution))
-            ranking[problem.task_id] = [sum(nats < other for other, _ in others), len(others)]
+            if others:  # a solution without a single token to swap ranks among nobody
+                ranking[problem.task_id] = [sum(nats < other for other, _ in others), len(others)]
         found.losses[name] = {DROPLESS: losses}
         found.unigram[name], found.ranking[name] = unigram, ranking
 

@@ -158,12 +158,15 @@ class Data:
     rows: int = 8
     python_weight: float = 0.5
     prompt_weight: float = 0.05
+    python_bytes: int = 6_000_000
+    heldout_bytes: int = 400_000
+    micro_samples: int = 24_000
 
     def check(self, where: str) -> None:
         """Refuse shares and sizes that make no batch."""
         if not 0 <= self.python_share <= 1:
             raise StudyError(f"{where}.python_share: {self.python_share} is not between 0 and 1")
-        for name in ("rows", "row_length"):
+        for name in ("rows", "row_length", "python_bytes", "heldout_bytes", "micro_samples"):
             _positive(getattr(self, name), f"{where}.{name}")
 
 

@@ -105,8 +105,11 @@ class Pool:
         return event
 
     def _stop(self) -> None:
+        """End idle workers by closing their pipe, which lets them clean up; busy ones by a signal."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.pipe.close()
+            if worker.folder is not None:
+                worker.process.terminate()
         for worker in self._workers:
             worker.process.join()
         self._workers.clear()

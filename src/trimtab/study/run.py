@@ -113,17 +113,17 @@ def run(
         folder.claim(study.text)
         cells = {cell.id: cell for cell in study.cells()}
         corrupt = tuple(name for name in cells if _discard_if_corrupt(folder.cell(name)))
+        for name, cell in cells.items():
+            folder.cell(name).prepare(name, as_record(study, cell))
         skipped = tuple(name for name in cells if folder.cell(name).result.exists())
         waiting = [name for name in cells if name not in skipped]
-        for name in waiting:
-            folder.cell(name).prepare(name, as_record(study, cells[name]))
         done, failed = _run_all(folder, waiting, workers or default_workers(study), study.training.threads, on_event)
     return Summary(skipped=skipped, done=tuple(done), failed=tuple(failed), corrupt=corrupt)
 
 
 def unfinished(study: Study, folder: store.RunFolder) -> list[str]:
-    """Return the ids of the cells of ``study`` that have no result yet."""
-    return [cell.id for cell in study.cells() if not folder.cell(cell.id).result.exists()]
+    """Return the ids of the cells of ``study`` that have no sound result yet."""
+    return [cell.id for cell in study.cells() if not _is_done(folder.cell(cell.id))]
 
 
 def as_record(study: Study, cell: Cell) -> dict[str, Any]:
@@ -154,6 +154,13 @@ def _run_all(
             store.write_atomic(store.CellFolder(event.folder).error, event.error)
         on_event(event)
     return done, failed
+
+
+def _is_done(folder: store.CellFolder) -> bool:
+    try:
+        return folder.result.exists() and store.CellResult.read(folder.result) is not None
+    except RunFolderError:
+        return False
 
 
 def _discard_if_corrupt(folder: store.CellFolder) -> bool:

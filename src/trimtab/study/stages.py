@@ -6,6 +6,7 @@ whatever the balancer, so that differences between arms are differences of the a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils.logging import disable_progress_bar
 
 from trimtab.codeeval import problems
 from trimtab.errors import BenchmarkError, RunFolderError
@@ -66,6 +68,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     seed = int(record["factors"]["seed"]) + rule.seed_offset
     schedule = decode(levels.Training, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
+    disable_progress_bar()  # saving a model of eight megabytes needs none
     benchmarks, absent = load_benchmarks(_DEDUPLICATED_AGAINST)
     data = decode(levels.Data, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
@@ -106,14 +109,7 @@ def load_benchmarks(names: tuple[str, ...]) -> tuple[dict[str, Benchmark], dict[
 
 def build_corpus(data: levels.Data, cache: Path, benchmarks: Mapping[str, Benchmark]) -> Corpus:
     """Return the training text, without what it shares with the benchmarks."""
-    settings = CorpusSettings(
-        vocab_size=data.vocab_size,
-        python_share=data.python_share,
-        row_length=data.row_length,
-        rows=data.rows,
-        python_weight=data.python_weight,
-        prompt_weight=data.prompt_weight,
-    )
+    settings = CorpusSettings(**dataclasses.asdict(data))
     exclude = [p.prompt + p.canonical_solution for benchmark in benchmarks.values() for p in benchmark.problems]
     return Corpus.build(cache, settings, exclude)
 

@@ -142,7 +142,8 @@ class StudyTable:
 
     def absent(self) -> dict[str, str]:
         """Return benchmark → why it was not measured, over all finished cells."""
-        return {name: why for result in self.results.values() for name, why in sorted(result.absent.items())}
+        reasons = {name: why for result in self.results.values() for name, why in sorted(result.absent.items())}
+        return {name: why.removeprefix(f"{name}: ") for name, why in reasons.items()}
 
     def csv(self) -> str:
         """Return the long form as CSV."""

@@ -1,0 +1,277 @@
+"""The whole path on a study small enough for a test: real training, generation, sandboxed execution, table and report.
+
+The command line is run as a user runs it, in processes of its own.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trimtab.study import spec, store
+from trimtab.study.run import as_record
+
+STUDY = """
+name = "small"
+
+[factors]
+balancer = ["loss_free", "aux_global"]
+expert_init = ["random", "skewed"]
+capacity = ["dropless"]
+seed = [0]
+
+[reference]
+expert_init = "random"
+capacity = "dropless"
+
+[contrast]
+treatment = "loss_free"
+control = "aux_global"
+
+[endpoints]
+primary = "python_loss"
+secondary = ["humaneval_nll", "micro_pass1"]
+
+[margins]
+python_loss = 0.02
+
+[balancers.loss_free]
+rule = "loss_free"
+bias_update_rate = 0.01
+
+[balancers.aux_global]
+rule = "switch"
+coef = 0.01
+
+[expert_inits.random]
+
+[expert_inits.skewed]
+kind = "skewed_router"
+
+[capacities.dropless]
+
+[models.tiny]
+hidden_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+intermediate_size = 48
+moe_intermediate_size = 16
+num_experts = 4
+
+[data]
+vocab_size = 512
+rows = 4
+row_length = 64
+python_bytes = 300000
+heldout_bytes = 40000
+micro_samples = 400
+
+[training]
+steps = 40
+warmup_steps = 4
+checkpoint_every = 5
+
+[evaluation]
+capacities = [1.0]
+micro_problems = 12
+micro_pro_problems = 6
+python_windows = 20
+generation_batch = 12
+max_new_tokens = 24
+"""
+
+
+def trimtab(*arguments, check=True, **options):
+    """Run the command line; return the finished process."""
+    command = [sys.executable, "-m", "trimtab.cli", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TRIMTAB_DATA": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run: its folder, its study file and what the run printed."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "small.toml").write_text(STUDY)
+    done = trimtab("run", folder / "small.toml", "-o", folder / "run")
+    return folder / "run", folder / "small.toml", done
+
+
+def cells(folder):
+    return sorted((folder / "cells").iterdir())
+
+
+def test_every_cell_has_a_result_and_the_answer_is_printed(finished):
+    folder, _, done = finished
+    assert len(cells(folder)) == 4
+    for cell in cells(folder):
+        found = {path.name for path in cell.iterdir()}
+        assert {"cell.json", "train.jsonl", "samples.jsonl", "verdicts.jsonl", "timing.json", "result.json"} <= found
+        assert "checkpoint" not in found
+        assert "error.txt" not in found
+    assert "undecided (1 seed)" in done.stdout
+    assert str(folder / "report" / "report.html") in done.stdout.replace("\n", "")
+
+
+def test_the_report_holds_everything_it_shows(finished):
+    folder, _, _ = finished
+    page = (folder / "report" / "report.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
+    for cell in cells(folder):
+        assert cell.name in page
+    assert (folder / "report" / "report.md").exists()
+
+
+def test_a_result_is_counts_that_can_be_recomputed_from_the_lines(finished):
+    for cell in cells(finished[0]):
+        result = store.CellResult.read(cell / "result.json")
+        verdicts = store.read_lines(cell / "verdicts.jsonl")
+        assert len(verdicts) == len(store.read_lines(cell / "samples.jsonl")) == 12 * 2 + 6
+        for benchmark, conditions in result.passes.items():
+            for capacity, tasks in conditions.items():
+                chosen = [v for v in verdicts if (v["benchmark"], v["eval_capacity"]) == (benchmark, capacity)]
+                assert sum(n for n, _ in tasks.values()) == len(chosen)
+                assert sum(c for _, c in tasks.values()) == sum(v["outcome"] == "passed" for v in chosen)
+        assert set(result.losses["python"]) == {"dropless", "1.0"}
+        assert len(result.losses["humaneval"]["dropless"]) == 164
+        assert "mbpp-sanitized" in result.absent
+        assert {line["phase"] for line in result.routing} == {
+            "train_tail",
+            "eval:python",
+            "eval:micro",
+            "eval:micro-pro",
+        }
+
+
+def test_training_learned_something_and_capacity_dropped_something(finished):
+    for cell in cells(finished[0]):
+        losses = [line["loss"] for line in store.read_lines(cell / "train.jsonl")]
+        assert sum(losses[-5:]) < sum(losses[:5])
+        routing = store.CellResult.read(cell / "result.json").routing
+        assert all(line["drop_rate"] > 0 for line in routing if line["eval_capacity"] == "1.0")
+        assert all(line["drop_rate"] == 0 for line in routing if line["eval_capacity"] == "dropless")
+
+
+def test_the_same_seed_starts_from_the_same_weights_in_every_arm(finished):
+    first = {}
+    for cell in cells(finished[0]):
+        record = store.read_json(cell / "cell.json")
+        line = store.read_lines(cell / "train.jsonl")[0]
+        first.setdefault(record["factors"]["expert_init"], set()).add(line["loss"])
+    assert {name: len(losses) for name, losses in first.items()} == {"random": 1, "skewed": 1}
+
+
+def test_a_second_run_does_nothing(finished):
+    folder, study, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "cells").rglob("*") if path.is_file()}
+    done = trimtab("run", study, "-o", folder)
+    assert "all 4 cells are done" in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "cells").rglob("*") if path.is_file()}
+
+
+def test_a_changed_study_is_refused_with_what_differs(finished, tmp_path):
+    folder, _, _ = finished
+    changed = tmp_path / "small.toml"
+    changed.write_text(STUDY.replace("coef = 0.01", "coef = 0.02"))
+    done = trimtab("run", changed, "-o", folder, check=False)
+    assert done.returncode == 2
+    assert "-coef = 0.01" in done.stderr
+    assert "+coef = 0.02" in done.stderr
+
+
+def test_a_mistake_in_the_study_is_one_message_and_no_folder(tmp_path):
+    bad = tmp_path / "bad.toml"
+    bad.write_text(STUDY.replace('rule = "switch"', 'rule = "swich"'))
+    done = trimtab("run", bad, "-o", tmp_path / "run", check=False)
+    assert done.returncode == 2
+    assert "unknown balancer 'swich'" in done.stderr
+    assert "did you mean 'switch'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_status_table_and_plan_speak_json(finished):
+    folder, study, _ = finished
+    status = json.loads(trimtab("status", study, "-o", folder, "--json").stdout)
+    assert set(status.values()) == {"done"}
+    plan = json.loads(trimtab("plan", study, "-o", folder, "--json").stdout)
+    assert plan["minutes"] == 0
+    assert json.loads(trimtab("table", study, "-o", folder, "--json").stdout)
+
+
+def one_cell(folder, seed=0):
+    """Prepare one cell for `python -m trimtab.study.run`, sharing the corpus of the finished run."""
+    study = spec.parse(STUDY.replace("seed = [0]", f"seed = [{seed}]"))
+    cell = next(iter(study.cells()))
+    run = store.RunFolder(folder)
+    run.cell(cell.id).prepare(cell.id, as_record(study, cell))
+    return run.cell(cell.id)
+
+
+def start(cell):
+    return subprocess.Popen(
+        [sys.executable, "-m", "trimtab.study.run", cell.path],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TRIMTAB_DATA": ""},
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("moment", ["training", "evaluation"])
+def test_kill_9_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, moment):
+    folder, _, _ = finished
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    cell = one_cell(tmp_path)
+    process = start(cell)
+    deadline = time.monotonic() + 120
+    there = (lambda: len(store.read_lines(cell.train_log)) >= 12) if moment == "training" else cell.model.exists
+    while not there() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert there()
+    assert not cell.result.exists()
+    again = start(cell)
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors.decode()
+    whole = folder / "cells" / cell.path.name
+    for name in ("result.json", "train.jsonl", "samples.jsonl"):
+        assert (cell.path / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_corrupt_result_is_named_and_only_that_cell_redone(finished, tmp_path):
+    folder, study, _ = finished
+    first, *others = cells(folder)
+    good = (first / "result.json").read_bytes()
+    (first / "result.json").write_bytes(good[: len(good) // 2])
+    before = {path: path.stat().st_mtime_ns for cell in others for path in cell.rglob("*")}
+    done = trimtab("run", study, "-o", folder, "--no-report")
+    assert f"{first} held a corrupt file" in done.stderr.replace("\n", " ")
+    assert (first / "result.json").read_bytes() == good
+    assert before == {path: path.stat().st_mtime_ns for cell in others for path in cell.rglob("*")}
+
+
+def test_a_failed_cell_keeps_its_traceback_and_the_exit_code_says_so(finished, tmp_path):
+    folder, _, _ = finished
+    # A stress no model of four experts can carry: found out only when it is applied.
+    study = tmp_path / "failing.toml"
+    study.write_text(
+        STUDY.replace('kind = "skewed_router"', 'kind = "twin_rows"\ngroups = 4').replace("steps = 40", "steps = 5")
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "cache").symlink_to(folder / "cache")
+    done = trimtab("run", study, "-o", tmp_path / "run", check=False)
+    assert done.returncode == 1
+    states = json.loads(trimtab("status", study, "-o", tmp_path / "run", "--json").stdout)
+    assert sorted(states.values()) == ["done", "done", "failed", "failed"]
+    errors = list(Path(tmp_path / "run").glob("cells/*/error.txt"))
+    assert len(errors) == 2
+    assert "TwinRows" in errors[0].read_text()
