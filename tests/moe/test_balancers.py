@@ -156,6 +156,16 @@ def test_padding_changes_nothing(balancer):
     )
 
 
+@contract
+def test_padding_may_hold_anything(balancer):
+    logits = draw(6).index_fill_(0, torch.tensor([1, 4]), float("nan")).requires_grad_()
+    routing = route(logits, valid=torch.tensor([True, False, True, True, False, True]))
+    value = balancer.penalty(routing, context_of(routing, torch.zeros(6, dtype=torch.int64)))
+    assert value.isfinite()
+    if balancer.has_penalty:
+        assert torch.autograd.grad(value, logits)[0].isfinite().all()
+
+
 def test_the_two_families_are_the_two_abstract_classes():
     assert {type(b) for b in EVERY if isinstance(b, BiasBalancer)} == {LossFree}
     assert {type(b) for b in EVERY if isinstance(b, LossBalancer)} == {NoBalancer, SwitchLoss, RouterZLoss}

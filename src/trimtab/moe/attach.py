@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import torch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()
+_MOST_PASSES: Final = 256
 
 
 class Passes:
@@ -44,7 +45,8 @@ class Passes:
 
     def __init__(self) -> None:
         self._open: list[ForwardPass] = []
-        self._counted: deque[ForwardPass] = deque()
+        # Bounded for loops that never call update().
+        self._counted: deque[ForwardPass] = deque(maxlen=_MOST_PASSES)
         self.ordinal = 0
         self.step = 1
 
@@ -87,7 +89,7 @@ class Passes:
             # A block called by itself: every token is text, and nothing is counted.
             return ForwardPass(rows=1, columns=len(logits)), None
         known = [(one, one.decisions[layer]) for one in self._counted if layer in one.decisions]
-        known = [pair for pair in known if _same_size(pair[0], logits)]
+        known = [pair for pair in known if pair[1].tokens == len(logits)]
         if not known:
             return ForwardPass(rows=1, columns=len(logits)), None
         if len(known) == 1:
@@ -361,10 +363,6 @@ def _valid(mask: Any, columns: int) -> Tensor | None:  # noqa: ANN401 - whatever
         return None
     valid = mask[:, -columns:].bool()
     return None if bool(valid.all()) else valid.flatten()
-
-
-def _same_size(one: ForwardPass, logits: Tensor) -> bool:
-    return one.columns == 0 or one.rows * one.columns == len(logits)
 
 
 def _step_line(gate: Gate) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final, get_args
 import torch
 
 from trimtab.errors import ConfigurationError, nearest
+from trimtab.moe.routing import scores_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -186,9 +187,10 @@ class SwitchLoss(LossBalancer):
 
     def penalty(self, routing: Routing, context: Context) -> Tensor:
         """Return coef · E · Σ f·P; 0 for a batch of padding."""
-        scores = routing.select(routing.scores)
+        # Rows of text first: padding may hold anything, NaN included, and must not reach the gradient.
+        scores = scores_of(routing.select(routing.logits), routing.score_function)
         if not len(scores):
-            return routing.logits.sum() * 0
+            return routing.logits.new_zeros(())
         if routing.score_function == "sigmoid":
             scores = scores / scores.sum(-1, keepdim=True)
         if self.scope == "sequence" and context.sequence is not None:
@@ -226,7 +228,7 @@ class RouterZLoss(LossBalancer):
         """Return coef · mean(logsumexp²) over tokens; 0 for a batch of padding."""
         logits = routing.select(routing.logits)
         if not len(logits):
-            return routing.logits.sum() * 0
+            return routing.logits.new_zeros(())
         return self.coef * logits.float().logsumexp(-1).square().mean()
 
 

@@ -37,8 +37,9 @@ def in_backward() -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class Decision:
-    """What a gate decided in a forward pass, for its recomputation."""
+    """What a gate decided for its tokens in a forward pass, for its recomputation."""
 
+    tokens: int
     fingerprint: Tensor
     kept: Tensor | None
     load_so_far: Tensor
@@ -160,7 +161,7 @@ class Gate:
         if decision is None:
             decision = self._count(routing, current)
         if routing.kept is not None:
-            weights = weights * routing.kept
+            weights = weights.masked_fill(~routing.kept, 0)
         if current.counted and self.settings.balancer.has_penalty:
             weights = self._penalize(routing, weights, current, decision)
         return logits, weights, experts
@@ -233,7 +234,10 @@ class Gate:
         )
         self.observed = self.observed + self.settings.balancer.observe(routing, context).to(self.observed.device)
         decision = Decision(
-            fingerprint=routing.logits.detach().sum(0), kept=routing.kept, load_so_far=self._load_so_far(routing)
+            tokens=len(routing.logits),
+            fingerprint=routing.logits.detach().sum(0),
+            kept=routing.kept,
+            load_so_far=self._load_so_far(routing),
         )
         current.decisions[self.router.layer] = decision
         return decision
