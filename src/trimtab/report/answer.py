@@ -53,7 +53,8 @@ def _remarks(rows: Sequence[Answer]) -> tuple[Block, ...]:
     """Return why cells of the matrix hold no verdict, or less of one than their interval suggests; once each."""
     told: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
-        if row.reason:
+        # That seeds are few is said in the word itself and among the limits.
+        if row.reason and not row.words.startswith("undecided ("):
             told.setdefault((ENDPOINTS[row.endpoint].title, row.words, row.reason), []).append(row.stressor.short)
     lines = tuple((f"{title}, {', '.join(names)}: {word}: {why}.",) for (title, word, why), names in told.items())
     return (Bullets(lines, kind="note"),) if lines else ()

@@ -106,6 +106,8 @@ def _mean_cell(endpoint: Endpoint, values: Sequence[float]) -> Cell:
     if not values:
         return cell(_NONE)
     low, middle, high = min(values), sum(values) / len(values), max(values)
+    if len(values) == 1:
+        return cell(numbers.level(endpoint, middle), kind="number")
     span = f"[{numbers.level(endpoint, low)}, {numbers.level(endpoint, high)}]"
     return Cell(((numbers.level(endpoint, middle),), (span,)), kind="number")
 

@@ -42,12 +42,13 @@ def sentence(row: Answer, confidence: float) -> str:
         return f"{place}: {row.words} ({row.reason})."
     # The sign is told in words, so the number goes without.
     size = numbers.signed(endpoint, abs(row.difference.value), row.margin).lstrip("+")
-    more = "more" if row.difference.value > 0 else "less"
-    told = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
+    told = f"{place}, {row.method} loses as much as {row.control}, to the digits shown"
+    if float(size):
+        more = "more" if row.difference.value > 0 else "less"
+        told = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
     if row.difference.interval is not None:
-        told += (
-            f" ({numbers.percent(confidence)} interval {numbers.span(endpoint, row.difference.interval, row.margin)})"
-        )
+        span = numbers.span(endpoint, row.difference.interval, row.margin)
+        told += f" ({numbers.percent(confidence)} interval {span}, {numbers.count(len(row.seeds), 'seed')})"
     remark = f"; {row.reason}" if row.reason else ""
     return f"{told}: {row.words}{_against(row)}{remark}."
 
