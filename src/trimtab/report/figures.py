@@ -49,6 +49,8 @@ def degradation(table: StudyTable) -> Figure | None:
             "Degradation of each method under each stress: metric under stress minus metric at the reference, turned so"
             f" that right is worse. Large dot: mean over seeds; small dots: single seeds; line:"
             f" {numbers.percent(table.study.confidence)} interval."
+            + " A method with a diverged cell has no mean and is not drawn."
+            * any(found.diverged for found in table.degradations)
         ),
     )
 
