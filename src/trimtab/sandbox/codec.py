@@ -296,9 +296,14 @@ def pair(data: Any) -> tuple[str, str]:
     return first, second
 
 
+# Built once: json.dumps and json.loads would build these anew at each call with such options.
+_WRITE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_READ: Final = json.JSONDecoder(parse_constant=_refuse_object).decode
+
+
 def dumps(message: Any) -> bytes:
     """Write a message: JSON in ASCII."""
-    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
+    return _WRITE(message).encode()
 
 
 def loads(data: bytes) -> dict[str, Any]:
@@ -308,7 +313,7 @@ def loads(data: bytes) -> dict[str, Any]:
         CodecError: The bytes are not one JSON object.
     """
     try:
-        message = json.loads(data, parse_constant=_refuse_object)
+        message = _READ(data.decode())
     except (ValueError, RecursionError) as error:
         raise CodecError(f"not a message: {type(error).__name__}") from None
     if not isinstance(message, dict):

@@ -97,7 +97,7 @@ def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> d
         layers.put("landlock", lambda: kernel.landlock_restrict(tree.rules(readable)))
     if tier in ("A", "B", "C"):
         program = filters.zygote(kernel.MACHINE, frozen=tier == "C")
-        layers.put("seccomp", lambda: kernel.load_filter(program), profile="pure", instructions=len(program) // 8)
+        layers.put("seccomp", lambda: kernel.Filter(program).load(), profile="pure", instructions=len(program) // 8)
     return layers.found
 
 

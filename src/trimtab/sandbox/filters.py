@@ -151,6 +151,7 @@ def child_template(machine: str) -> bytes:
     return _assemble(machine, {table[name]: block for name, block in rules.items() if name in table}, _PASS)
 
 
-def child(template: bytes, process: int) -> bytes:
-    """Return a child's program: it may signal no process but ``process``, itself."""
-    return template.replace(struct.pack("=I", _PID_MARK), struct.pack("=I", process))
+def own_process(template: bytes) -> tuple[int, ...]:
+    """Return the offsets in a child's program where its process id belongs: it may signal itself and nobody else."""
+    mark = struct.pack("=I", _PID_MARK)
+    return tuple(index for index in range(0, len(template), 4) if template[index : index + 4] == mark)

@@ -120,14 +120,24 @@ def die_with_parent(signal_number: int) -> None:
     _prctl("prctl(PDEATHSIG)", _PR_SET_PDEATHSIG, signal_number)
 
 
-def load_filter(program: bytes) -> None:
-    """Install a seccomp program: 8-byte instructions as :mod:`trimtab.sandbox.filters` assembles them."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(
-        struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions)), 16
-    )  # struct sock_fprog on a 64-bit machine
-    number, mode, none = ctypes.c_long(TABLE["seccomp"]), ctypes.c_long(_SECCOMP_SET_MODE_FILTER), ctypes.c_long(0)
-    _checked("seccomp", int(_libc.syscall(number, mode, none, header)))
+class Filter:
+    """A seccomp program ready to load: 8-byte instructions as :mod:`trimtab.sandbox.filters` assembles them.
+
+    Made before a fork and patched after it, so that a child neither assembles nor allocates.
+    """
+
+    def __init__(self, program: bytes) -> None:
+        self.program = bytearray(program)
+        instructions = (ctypes.c_char * len(program)).from_buffer(self.program)
+        packed = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))  # struct sock_fprog, 64 bits
+        self._kept = instructions
+        header = ctypes.create_string_buffer(packed, 16)
+        mode, none = ctypes.c_long(_SECCOMP_SET_MODE_FILTER), ctypes.c_long(0)
+        self._arguments = (ctypes.c_long(TABLE["seccomp"]), mode, none, header)
+
+    def load(self) -> None:
+        """Install the program in this process and all it forks."""
+        _checked("seccomp", int(_libc.syscall(*self._arguments)))
 
 
 def landlock_abi() -> int:

@@ -1,7 +1,7 @@
 """Parsing source that others wrote without passing on the parser's warnings about it.
 
-The parser warns of unknown escapes and the like through the process-wide warnings machinery, whose filters are not safe to
-change from several threads at once; hence the lock.
+The parser warns of unknown escapes and the like through the process-wide warnings machinery, whose filters are not
+safe to change from several threads at once; hence the lock.
 """
 
 from __future__ import annotations

