@@ -174,6 +174,8 @@ def _answer(study: Study, folder: RunFolder, *, with_report: bool) -> None:
 
     found = StudyTable.load(folder.path, study)
     terminal.show(found)
+    if found.results:
+        found.write_csv()
     if with_report:
         from trimtab.report import page  # noqa: PLC0415
 

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from trimtab.study.spec import Study
 
 _PACKAGES: Final = ("trimtab", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "scipy")
-_EXTRAS: Final = {
-    "hf": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
-    "report": ("altair", "vl_convert"),
-}
+_EXTRAS: Final = {"hf": ("torch", "transformers", "accelerate", "tokenizers", "safetensors")}
 
 
 def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsandboxed: bool) -> None:
@@ -34,10 +31,14 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
     folder.claim(study.text)
     if study.controls is not None:
         _copy_controls(study_file.parent / study.controls, folder)
+    sandbox = attestation(allow_unsandboxed=allow_unsandboxed)
+    before = store.read_json(folder.environment) if folder.environment.exists() else {}
+    if before and not before["sandbox"]["enforced"]:
+        sandbox = before["sandbox"]  # cells of an earlier run stay marked, whatever this machine can do
     facts = {
         "machine": machine(),
         "packages": packages(),
-        "sandbox": attestation(allow_unsandboxed=allow_unsandboxed),
+        "sandbox": sandbox,
         "allow_unsandboxed": allow_unsandboxed,
     }
     store.write_json(folder.environment, facts)

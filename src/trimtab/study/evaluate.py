@@ -48,8 +48,18 @@ class Measured:
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
 
-def measure(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> Measured:
-    """Measure a trained cell; ``samples.jsonl`` and ``verdicts.jsonl`` are written on the way."""
+def measure(
+    bench: Bench,
+    folder: store.CellFolder,
+    report: Callable[[str, int, int], None],
+    *,
+    allow_unsandboxed: bool = False,
+) -> Measured:
+    """Measure a trained cell; ``samples.jsonl`` and ``verdicts.jsonl`` are written on the way.
+
+    Raises:
+        SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
+    """
     found = Measured(absent=dict(bench.absent))
     conditions: list[float | None] = [None, *bench.evaluation.capacities]
     samples: list[dict[str, Any]] = []
@@ -61,7 +71,9 @@ def measure(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, 
     _benchmarks(bench, found)
     report("evaluate", len(conditions), len(conditions) + 1)
     store.write_lines(folder.samples, samples)
-    _judge(bench, found, folder, samples)
+    verdicts = _judge(bench, samples, allow_unsandboxed=allow_unsandboxed)
+    _count(found, samples, verdicts)
+    store.write_lines(folder.verdicts, verdicts)
     return found
 
 
@@ -165,19 +177,25 @@ def _sample(name: str, label: str, tasks: Sequence[Problem], index: int, text: s
     return {"benchmark": name, "eval_capacity": label, "task_id": tasks[index].task_id, "completion": text}
 
 
-def _judge(bench: Bench, found: Measured, folder: store.CellFolder, samples: list[dict[str, Any]]) -> None:
-    """Run what was generated, each distinct program once."""
+def _judge(bench: Bench, samples: list[dict[str, Any]], *, allow_unsandboxed: bool) -> list[dict[str, Any]]:
+    """Run what was generated, each distinct program once; return one verdict a sample, in their order."""
     tasks = [task for _, group in _micro(bench) for task in group]
     distinct = {(record["task_id"], record["completion"]): None for record in samples}
     asked = [Sample(task_id=task_id, sample_index=i, completion=text) for i, (task_id, text) in enumerate(distinct)]
-    with Sandbox() as box:
+    with Sandbox(allow_unsandboxed=allow_unsandboxed) as box:
         verdicts = dict(zip(distinct, judge(asked, tasks, box), strict=True))
+        tier = box.attestation["tier"]
     lines = []
     for record in samples:
         verdict = verdicts[record["task_id"], record["completion"]]
+        kept = {key: record[key] for key in ("benchmark", "eval_capacity", "task_id")}
+        outcome = {"outcome": str(verdict.outcome), "detail": verdict.detail, "cpu_s": verdict.cpu_s, "tier": tier}
+        lines.append({**kept, **outcome})
+    return lines
+
+
+def _count(found: Measured, samples: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> None:
+    for record, verdict in zip(samples, verdicts, strict=True):
         counts = found.passes.setdefault(record["benchmark"], {}).setdefault(record["eval_capacity"], {})
         tried, passed = counts.get(record["task_id"], [0, 0])
-        counts[record["task_id"]] = [tried + 1, passed + (verdict.outcome == "passed")]
-        kept = {key: record[key] for key in ("benchmark", "eval_capacity", "task_id")}
-        lines.append({**kept, "outcome": str(verdict.outcome), "detail": verdict.detail, "cpu_s": verdict.cpu_s})
-    store.write_lines(folder.verdicts, lines)
+        counts[record["task_id"]] = [tried + 1, passed + (verdict["outcome"] == "passed")]

@@ -68,7 +68,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     seed = int(record["factors"]["seed"]) + rule.seed_offset
     schedule = decode(levels.Training, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
-    disable_progress_bar()  # saving a model of eight megabytes needs none
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # saving a model of eight megabytes needs none
     benchmarks, absent = load_benchmarks(_DEDUPLICATED_AGAINST)
     data = decode(levels.Data, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
