@@ -139,7 +139,7 @@ class Grammar:
     held_out: float = 0.12
     pro_share: float = 0.25
     functions: tuple[str, ...] = ("work", "process", "apply", "change", "compute", "update", "adapt", "run")
-    base_functions: tuple[str, ...] = ("change", "work")
+    base_functions: tuple[str, ...] = ("work",)
     arguments: tuple[str, ...] = ("xs", "nums", "values", "data")
     phrasings: int = 3
     links: tuple[str, ...] = (", then ", " and ", ". Then ", ", and after that ")

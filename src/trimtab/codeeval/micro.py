@@ -7,7 +7,8 @@ shows such a function with its solution and asks for a second one that calls it 
 Decisions: (1) the split is by composition, closed under equal behavior and under parts: no training text computes what
 a test composition computes, nor contains a held-out pair of operations. (2) Tests refute stubs and near misses
 (:mod:`trimtab.codeeval.asserts`). (3) Every draw comes from ``random.Random.random``, whose stream Python guarantees,
-and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed.
+and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed. (4) Self-invoking
+problems are new twice: the base is held out, and so is what follows the call.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from trimtab.codeeval import asserts, callers
+from trimtab.codeeval import asserts
+from trimtab.codeeval.callers import CALLERS, Call, Caller, followers
 from trimtab.codeeval.grammar import (
     PRIMITIVES,
     PROBES,
@@ -96,11 +98,11 @@ def _problems(count: int, seed: int, pro: bool, grammar: Grammar) -> tuple[Probl
         if len(found) == count:
             break
         instance = dice.instance(dice.pick(groups[attempt % len(groups)]))
-        caller = dice.pick([one for one in callers.CALLERS if one.folds == is_fold(names(instance))]) if pro else None
-        examples = _examples(instance, caller, dice)
-        if (instance, caller) not in seen and examples.can_tell:
-            seen.add((instance, caller))
-            found.append(_problem(len(found), _write(instance, caller, dice, grammar), examples))
+        call = dice.call(instance, grammar, held_out=True) if pro else None
+        examples = _examples(instance, call, dice)
+        if (instance, call) not in seen and examples.can_tell:
+            seen.add((instance, call))
+            found.append(_problem(len(found), _write(instance, call, dice, grammar), examples))
     if len(found) < count:
         raise BenchmarkError(
             f"this grammar holds out only {len(found)} different problems, not {count}",
@@ -138,11 +140,10 @@ def training_samples(*, count: int, seed: int, grammar: Grammar = _DEFAULT) -> I
         if dice.real() >= grammar.pro_share:
             yield _text(instance, dice, grammar)
         else:
-            fitting = [one for one in callers.CALLERS if one.folds == is_fold(names(instance))]
-            caller = dice.pick(fitting)
-            if _one_list_behavior(instance, caller) in withheld:
+            call = dice.call(instance, grammar, held_out=False)
+            if _one_list_behavior(instance, call) in withheld:
                 continue
-            yield _pro_text(instance, caller, dice, grammar)
+            yield _pro_text(instance, call, dice, grammar)
         made += 1
 
 
@@ -152,11 +153,11 @@ def _behaviors_of(compositions: tuple[Composition, ...], grammar: Grammar) -> fr
     return frozenset(shown for shown, one in language(grammar).behaviors.items() if one in wanted)
 
 
-def _one_list_behavior(instance: Instance, caller: callers.Caller) -> str | None:
-    """Return what a caller of one list does on the probes: it might amount to a test composition."""
-    if caller.arguments != ("xs",):
+def _one_list_behavior(instance: Instance, call: Call) -> str | None:
+    """Return what a call on one list does on the probes: it might amount to a test composition."""
+    if call.caller.arguments != ("xs",):
         return None
-    function = callers.bind(caller, partial(evaluate, instance))
+    function = call.bind(partial(evaluate, instance))
     return repr([function(list(probe)) for probe in PROBES])
 
 
@@ -185,6 +186,14 @@ class _Dice:
     def instance(self, one: Composition) -> Instance:
         return tuple((name, self.pick(PRIMITIVES[name].choices)) for name in one)
 
+    def call(self, base: Instance, grammar: Grammar, *, held_out: bool) -> Call:
+        """Draw a way to call ``base``; in training a flat list is returned as it is every other time."""
+        caller = self.pick([one for one in CALLERS if one.folds == is_fold(names(base))])
+        following = followers(caller, grammar, held_out=held_out)
+        if not following or (not held_out and self.real() < 0.5):
+            return Call(caller=caller)
+        return Call(caller=caller, after=self.instance((self.pick(following),)))
+
     def numbers(self, size: int) -> list[int]:
         return [int(self.real() * 30) - 9 for _ in range(size)]
 
@@ -192,21 +201,30 @@ class _Dice:
 def _text(instance: Instance, dice: _Dice, grammar: Grammar, function: str | None = None) -> tuple[str, str]:
     """Write the prompt and the solution of an instance; wording and names are drawn."""
     function, argument = function or dice.pick(grammar.functions), dice.pick(grammar.arguments)
-    wordings = [PRIMITIVES[name].phrases[: grammar.phrasings] for name, _ in instance]
-    phrases = [dice.pick(few).format(c=constant) for few, (_, constant) in zip(wordings, instance, strict=True)]
-    prompt = _header(function, (argument,), _sentence(phrases, dice.pick(grammar.links)))
-    lines = [PRIMITIVES[name].code.format(v=argument, c=constant) for name, constant in instance]
-    result = lines.pop() if is_fold(names(instance)) else argument
-    return prompt, "".join(f"    {argument} = {line}\n" for line in lines) + f"    return {result}\n"
+    prompt = _header(function, (argument,), _sentence(_phrases(instance, dice, grammar), dice.pick(grammar.links)))
+    return prompt, _body(argument, [], instance)
 
 
-def _pro_text(instance: Instance, caller: callers.Caller, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
+def _pro_text(instance: Instance, call: Call, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
     """Write a base with its solution and the header of the function that calls it; then the call."""
     function = dice.pick(grammar.base_functions)
     prompt, solution = _text(instance, dice, grammar, function)
-    phrase = dice.pick(caller.phrases).format(f=function)
-    second = _header(dice.pick(SECOND_FUNCTIONS), caller.arguments, _sentence([phrase], ""))
-    return f"{prompt}{solution}\n\n{second}", f"    return {caller.code.format(f=function)}\n"
+    phrases = [dice.pick(call.caller.phrases).format(f=function), *_phrases(call.after, dice, grammar)]
+    second = _header(dice.pick(SECOND_FUNCTIONS), call.caller.arguments, _sentence(phrases, dice.pick(grammar.links)))
+    code = call.caller.code.format(f=function)
+    body = _body("xs", [code], call.after) if call.after else f"    return {code}\n"
+    return f"{prompt}{solution}\n\n{second}", body
+
+
+def _phrases(instance: Instance, dice: _Dice, grammar: Grammar) -> list[str]:
+    return [dice.pick(PRIMITIVES[name].phrases[: grammar.phrasings]).format(c=constant) for name, constant in instance]
+
+
+def _body(variable: str, lines: list[str], instance: Instance) -> str:
+    """Write a line for each operation, after ``lines``, and return the last result."""
+    lines = lines + [PRIMITIVES[name].code.format(v=variable, c=constant) for name, constant in instance]
+    result = lines.pop() if is_fold(names(instance)) else variable
+    return "".join(f"    {variable} = {line}\n" for line in lines) + f"    return {result}\n"
 
 
 def _header(function: str, arguments: tuple[str, ...], doc: str) -> str:
@@ -220,8 +238,8 @@ def _sentence(phrases: Sequence[str], link: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _write(instance: Instance, caller: callers.Caller | None, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
-    return _text(instance, dice, grammar) if caller is None else _pro_text(instance, caller, dice, grammar)
+def _write(instance: Instance, call: Call | None, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
+    return _text(instance, dice, grammar) if call is None else _pro_text(instance, call, dice, grammar)
 
 
 def _problem(number: int, text: tuple[str, str], examples: _Examples) -> Problem:
@@ -253,21 +271,25 @@ class _Examples:
         return all(asserts.differ(self.right, one, self.pool) for one in self.idle)
 
 
-def _examples(instance: Instance, caller: callers.Caller | None, dice: _Dice) -> _Examples:
+def _examples(instance: Instance, call: Call | None, dice: _Dice) -> _Examples:
     lists = _lists(dice)
     base = partial(evaluate, instance)
     near = near_misses(instance)
-    if caller is None:
+    if call is None:
         pool: tuple[asserts.Arguments, ...] = tuple((one,) for one in lists)
         return _Examples(benchmark="micro", right=base, idle=asserts.STUBS, wrong=tuple(near), pool=pool)
-    others = [one for one in callers.CALLERS if one.arguments == caller.arguments and one.folds == caller.folds]
-    return _Examples(
-        benchmark="micro-pro",
-        right=callers.bind(caller, base),
-        idle=(*asserts.STUBS, lambda *given: base(given[0])),
-        wrong=(*(callers.bind(caller, one) for one in near), *(callers.bind(one, base) for one in others)),
-        pool=tuple(_pool(caller, lists, dice)),
-    )
+    called = Call(caller=call.caller).bind(base)
+    others = [one for one in CALLERS if one.arguments == call.caller.arguments and one.folds == call.caller.folds]
+    wrong: list[Callable[..., Any]] = [call.bind(one) for one in near]
+    wrong += [Call(caller=one, after=call.after).bind(base) for one in others if one.flat or not call.after]
+    wrong += [partial(_then, called, one) for one in near_misses(call.after)]
+    idle = (*asserts.STUBS, lambda *given: base(given[0]))
+    pool = tuple(_pool(call.caller, lists, dice))
+    return _Examples(benchmark="micro-pro", right=call.bind(base), idle=idle, wrong=tuple(wrong), pool=pool)
+
+
+def _then(first: Callable[..., Any], second: Callable[[Any], Any], *given: list[int]) -> Any:  # noqa: ANN401
+    return second(first(*given))
 
 
 def _lists(dice: _Dice) -> list[list[int]]:
@@ -279,7 +301,7 @@ def _lists(dice: _Dice) -> list[list[int]]:
     return mixed + [list(probe) for probe in PROBES] + single + ramps + narrow
 
 
-def _pool(caller: callers.Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:
+def _pool(caller: Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:
     if caller.arguments == ("xs",):
         return [(one,) for one in lists]
     if caller.arguments == ("rows",):
