@@ -541,3 +541,68 @@ def test_a_failed_forward_pass_leaves_no_trace(build, text, family):
     with pytest.raises(IndexError):
         model(input_ids=text + 1000)
     assert gates._settings.passes._open == []
+
+
+@pytest.mark.parametrize("scope", ["sequence", "micro", "global"])
+def test_losses_count_the_top_k_without_the_bias_that_moved_the_selection(build, text, family, scope):
+    """arXiv 2412.19437, Eq. 18: f is of the unbiased top-k; the biased one is balanced by the bias already."""
+    model = build(family)
+    stack = Stack(LossFree(bias_update_rate=1e-2), SwitchLoss(coef=0.1, scope=scope))
+    gates = attach(model, balancer=stack)
+    state = gates.state_dict()
+    for name in state:
+        if name.endswith("bias"):
+            state[name] = torch.linspace(-0.5, 0.5, 8)
+    gates.load_state_dict(state)
+    seen = {}
+    for router in gates.routers:
+        router.module.register_forward_hook(
+            lambda _module, _args, output, router=router: seen.update({router.layer: (router, *output)})
+        )
+    step(model, gates, text)
+    expected = 0.0
+    for router, logits, _, experts in seen.values():
+        unbiased = logits.detach().topk(2).indices
+        assert not torch.equal(unbiased.sort(1).values, experts.sort(1).values)
+        expected += float(expected_penalty(SwitchLoss(coef=0.1, scope=scope), router, logits.detach(), unbiased))
+    assert float(gates.penalty()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_random_drops_differ_by_step_micro_batch_and_layer_and_repeat_with_the_run(build, text, family):
+    def drops():
+        model = build(family)
+        limits = Capacity(factor=0.5, drop_policy="random")
+        gates = attach(model, balancer=NoBalancer(), capacity=limits, accumulation=2)
+        model.train()
+        for router in gates.routers:
+            torch.nn.init.zeros_(router.module.weight)  # every call to the same experts, in every layer and pass
+            router.module.register_forward_hook(lambda _module, _args, output: kept.append(output[1] != 0))
+        for _ in range(2):
+            for _ in range(2):
+                model(input_ids=text, use_cache=False)
+            gates.update()
+
+    kept = []
+    drops()
+    drops()
+    first, again = kept[:8], kept[8:]
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert len({tuple(mask.flatten().tolist()) for mask in first}) == 8
+
+
+def test_decoding_after_left_padding_counts_the_new_tokens_alone(build, text, family):
+    """The mask of a decoding step is as long as the cache: only its last column is about the new tokens."""
+    model = build(family).eval()
+    gates = attach(model, balancer=NoBalancer())
+    padded, mask = pad(text, "left")
+    with torch.no_grad():
+        cache = model(input_ids=padded, attention_mask=mask, use_cache=True).past_key_values
+        with gates.measure() as lines:
+            model(
+                input_ids=text[:, :1],
+                attention_mask=torch.cat([mask, torch.ones(4, 1, dtype=torch.long)], 1),
+                past_key_values=cache,
+                use_cache=True,
+            )
+    assert [line["tokens"] for line in lines] == [4, 4]
+    assert sum(lines[0]["load"]) == 8

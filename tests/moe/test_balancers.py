@@ -141,6 +141,16 @@ def test_hardly_any_tokens(balancer, tokens):
 
 
 @contract
+def test_load_is_routed_unless_kept_is_asked_for(balancer):
+    plain = route(draw())
+    kept = torch.arange(64)[:, None].expand(64, 2) % 3 == 0
+    routing = dataclasses.replace(plain, kept=kept)
+    for signal, expected in (("routed", plain.load), ("kept", torch.bincount(plain.experts[kept], minlength=8))):
+        context = dataclasses.replace(context_of(routing), load_signal=signal)
+        assert torch.equal(balancer.observe(routing, context), expected)
+
+
+@contract
 def test_padding_changes_nothing(balancer):
     logits = draw(40)
     valid = torch.arange(40) % 3 != 0

@@ -114,7 +114,7 @@ def test_random_follows_its_generator_and_leaves_the_global_state_alone():
         (1.0, 512, 8, 2, 128),
         (1.25, 512, 8, 2, 160),
         (1.0, 5, 4, 1, 2),
-        (1.1, 40, 8, 2, 11),  # 11.000000000000002 in binary floating point
+        (1.1, 200, 8, 2, 55),  # 55.00000000000001 in binary floating point
         (0.1, 30, 3, 1, 1),
         (1.0, 1, 8, 2, 1),
         (2.0, 4, 2, 2, 8),  # more room than tokens: dropless

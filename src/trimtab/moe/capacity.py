@@ -79,7 +79,7 @@ def room(
 ) -> int | None:
     """Slots of one expert for T tokens: ⌈C·K·T / E⌉, at least ``min_capacity``; None when dropless.
 
-    Exact in the decimal digits of C: 1.1 × 2 × 40 / 8 is 11, not 12.
+    Exact in the decimal digits of C: 1.1 × 2 × 200 / 8 is 55, not 56.
     """
     if factor is None:
         return None
