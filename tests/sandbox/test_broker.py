@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ _spec.loader.exec_module(hostile)
 
 
 def short(expected):
-    """Limits that end soon, but not by the clock on a busy machine where CPU time should end it."""
-    return Limits(cpu_s=0.4, wall_s=1.2 if "timeout_wall" in expected else 20.0, memory_mib=512, output_mib=2.0)
+    """Limits that end soon what they should end, and leave time on a busy machine for what should end otherwise."""
+    return Limits(
+        cpu_s=0.4 if "timeout_cpu" in expected else 5.0,
+        wall_s=1.2 if "timeout_wall" in expected else 20.0,
+        memory_mib=512,
+        output_mib=2.0,
+    )
 
 
 GOOD = "def solve(xs):\n    return sum(xs)\n"
@@ -220,8 +226,11 @@ def test_nothing_is_left_when_a_sandbox_closes():
 def test_a_zygote_that_is_killed_is_replaced(best):
     pair = best._pairs[0]
     pair.solution._process.kill()
-    pair.solution._process.wait()
+    killed = pair.solution._process
+    killed.wait()
+    time.sleep(0.1)
     assert run(best, GOOD).outcome is Outcome.PASSED
+    assert pair.solution._process is not killed
 
 
 def test_allow_listed_packages_and_only_those_can_be_imported():

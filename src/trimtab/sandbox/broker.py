@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
+_DYING_S: Final = 1.0
 _PLAIN_FRAME: Final = 1 << 20  # answers beyond this are read in a confined process: parsing multiplies their size
 _ENDS: Final = {
     "syntax": Outcome.SYNTAX,
@@ -40,6 +41,7 @@ _ENDS: Final = {
     "exit": Outcome.EXIT,
     "oom": Outcome.OOM,
     "missing": Outcome.MISSING,
+    "output_limit": Outcome.OUTPUT_LIMIT,
 }
 _Judged = tuple[Outcome, str]
 
@@ -120,7 +122,12 @@ class Sandbox:
         else:
             raise probe.unavailable(reasons)
         self._attestation = probe.attestation(found, self._requested, reasons, self._limits)
-        self._pairs += [_Pair(tier, self._packages) for _ in range(self._workers - 1)]
+        try:
+            for _ in range(self._workers - 1):
+                self._pairs.append(_Pair(tier, self._packages))
+        except BaseException:
+            self.close()
+            raise
         for each in self._pairs:
             self._idle.put(each)
         return self
@@ -304,10 +311,12 @@ def _by_driver(pair: _Pair, program: str, message: dict[str, Any], limits: Limit
         driver.send(codec.dumps(message))
         frame = driver.take(solution)
         driver_report = driver.finish()
-        solution.kill()
-        report = solution.finish()
+        found = {} if frame is None else codec.loads(frame)
+        if found.get("outcome") != "gone":
+            solution.kill()
+        report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
         ended = _ending(solution, report, limits)
-        judged = _driver_says(frame, ended, _ending(driver, driver_report, limits))
+        judged = _driver_says(found, ended, _ending(driver, driver_report, limits))
         return _verdict(solution, report, judged, "driver")
     finally:
         for end in (calls, theirs):
@@ -316,10 +325,9 @@ def _by_driver(pair: _Pair, program: str, message: dict[str, Any], limits: Limit
             _over(job)
 
 
-def _driver_says(frame: bytes | None, solution: _Judged, driver: _Judged) -> _Judged:
-    if frame is None:
+def _driver_says(found: dict[str, Any], solution: _Judged, driver: _Judged) -> _Judged:
+    if not found:
         return driver[0], f"the test code: {driver[1]}"
-    found = codec.loads(frame)
     if found["end"] is not None:
         return _unanswered(found)
     if found["outcome"] == "gone":
@@ -335,9 +343,9 @@ def _ending(job: Job, report: Report, limits: Limits) -> _Judged:
         return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
     if report.ended == "wall":
         return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock"
-    if report.ended == "killed":
-        return Outcome.ERROR, "the program stopped answering, or answered what is not data"
     number = report.status & 0x7F
+    if report.ended == "killed" and number == signal.SIGKILL:
+        return Outcome.ERROR, "the program stopped answering, or answered what is not data"
     if number:
         return Outcome.CRASH, f"signal {signal.Signals(number).name}"
     return Outcome.EXIT, f"the program ended itself with status {report.status >> 8}"

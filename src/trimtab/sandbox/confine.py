@@ -93,6 +93,8 @@ def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> d
         layers.put("no_new_privileges", kernel.no_new_privileges)
         layers.put("capabilities", kernel.drop_capabilities)
         kernel.not_dumpable()
+    if tier == "A":
+        kernel.die_with_parent(signal.SIGKILL)  # a change of user clears it, so only now
     if tier in ("A", "B"):
         layers.put("landlock", lambda: kernel.landlock_restrict(tree.rules(readable)))
     if tier in ("A", "B", "C"):
@@ -118,16 +120,17 @@ def _namespaces(readable: tree.Readable, ask: Callable[[str], None], *, root: bo
     kernel.unshare(_NAMESPACES)
     ask("map")
     tree.enter(readable)
-    _become_first()
+    _become_first(root=root)
 
 
-def _become_first() -> None:
+def _become_first(*, root: bool) -> None:
     """Fork: the child is process 1 of the new namespace, the parent only waits to take its place in the host's."""
     child = os.fork()
     if child == 0:
-        kernel.die_with_parent(signal.SIGKILL)
         return
     os.closerange(0, 64)
+    if root:
+        _become(INSIDE_ID)  # the kernel lets its death end the child only if both are one user's
     kernel.drop_capabilities()
     while True:
         try:

@@ -47,7 +47,7 @@ _KEPT_OUTPUT: Final = 64 << 10
 _CHUNK: Final = 1 << 16
 
 
-class LayerRefusedError(Exception):
+class LayerRefusedError(SandboxError):
     """A zygote could not confine itself as asked; ``facts`` has layer, errno and text."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
@@ -215,11 +215,11 @@ class Job:
                 continue
             serve(self, *others)
 
-    def finish(self) -> Report:
+    def finish(self, linger_s: float = _LINGER_S) -> Report:
         """Wait for the end of a process whose verdict is settled; end it when it lingers."""
-        until = time.monotonic() + _LINGER_S
+        until = time.monotonic() + linger_s
         while self.report is None and time.monotonic() < until:
-            serve(self, timeout=_LINGER_S)
+            serve(self, timeout=linger_s)
         if self.report is None:
             self.kill()
         while self.report is None:

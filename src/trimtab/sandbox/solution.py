@@ -77,7 +77,10 @@ class Solution:
                 return
 
     def _send(self, message: dict[str, Any]) -> None:
-        wire.write(self._descriptor, codec.dumps(message))
+        data = codec.dumps(message)
+        if len(data) > wire.MAX_FRAME:
+            data = codec.dumps({"end": ["output_limit", f"a result of {len(data)} bytes"]})
+        wire.write(self._descriptor, data)
 
     def _load(self, program: str) -> list[str] | None:
         """Run the program's top level; return how it ended when it cannot be used."""

@@ -41,8 +41,9 @@ _PRELOAD: Final = (
 )
 # Where no file can be opened afterwards, these too, although some of them make a fork dearer.
 _PRELOAD_FROZEN: Final = (
-    "argparse asyncio csv difflib fnmatch glob graphlib html inspect ipaddress keyword locale logging queue random "
-    "secrets shutil statistics stringprep tempfile threading timeit tokenize urllib.parse uuid warnings weakref "
+    "argparse asyncio colorsys csv difflib fnmatch glob graphlib html inspect ipaddress keyword locale logging pickle "
+    "platform queue random secrets shlex shutil statistics stringprep tempfile threading timeit tokenize urllib.parse "
+    "uuid warnings weakref "
     "encodings.ascii encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.idna encodings.punycode "
     "encodings.rot_13 encodings.unicode_escape zoneinfo xml.etree.ElementTree html.parser concurrent.futures"
 )
