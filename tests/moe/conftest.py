@@ -15,6 +15,8 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
+from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
+
 SHARED = {
     "vocab_size": 64,
     "hidden_size": 32,
@@ -90,3 +92,56 @@ def build():
 @pytest.fixture
 def text():
     return torch.randint(3, 64, (4, 16), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(
+    params=[
+        NoBalancer(),
+        LossFree(bias_update_rate=1e-2),
+        SwitchLoss(coef=0.1, scope="sequence"),
+        SwitchLoss(coef=0.1, scope="micro"),
+        SwitchLoss(coef=0.1, scope="global"),
+        RouterZLoss(coef=0.1),
+        Stack(LossFree(bias_update_rate=1e-2), SwitchLoss(coef=0.1, scope="sequence")),
+    ],
+    ids=repr,
+)
+def balancer(request):
+    return request.param
+
+
+@pytest.fixture
+def step():
+    def make(model, gates, tokens, accumulation=1):
+        """One optimizer step without an optimizer; returns the loads and the gradients."""
+        model.train()
+        for index in range(accumulation):
+            rows = tokens[index::accumulation]
+            (model(input_ids=rows, labels=rows, use_cache=False).loss / accumulation).backward()
+        loads = gates.loads()
+        gates.update()
+        gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        model.zero_grad()
+        return loads, gradients
+
+    return make
+
+
+@pytest.fixture
+def close():
+    def check(left, right):
+        assert left.keys() == right.keys()
+        for name, tensor in left.items():
+            assert torch.allclose(tensor, right[name], rtol=1e-4, atol=1e-6), name
+
+    return check
+
+
+@pytest.fixture
+def equal():
+    def check(left, right):
+        assert left.keys() == right.keys()
+        for name, tensor in left.items():
+            assert torch.equal(tensor, right[name]), name
+
+    return check
