@@ -1,6 +1,7 @@
 """Samples in, verdicts out: each completion becomes a program and is tested in the sandbox.
 
-Decisions: outcomes are a closed list; a verdict says what was done to the text before it ran; what a test needs beside
+Decisions: outcomes are a closed list; a completion runs as it is, and only one that is a syntax error is cut and run
+again, which its verdict says; what a test needs beside
 the tested function is found once per problem: helpers that the prompt defines run beside the test from the prompt's own
 text, and names that only a solution can define (MBPP's tree nodes) are the trusted names.
 """
@@ -14,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval.extract import extract
+from trimtab.codeeval.extract import cut
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Limits, Outcome
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problems import Problem
     from trimtab.sandbox.broker import Sandbox
+    from trimtab.sandbox.verdict import RunVerdict
 
 __all__ = ["Outcome", "Sample", "Verdict", "judge"]
 
@@ -89,16 +91,12 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
         raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
     if not sample.completion.strip():
         return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
-    extracted = extract(problem.prompt, sample.completion)
-    needs = _needs(problem)
-    found = sandbox.run(
-        program=problem.prompt + extracted.completion,
-        entry_point=problem.entry_point,
-        test=problem.test,
-        support=needs.support,
-        trusted_names=needs.names,
-        limits=_SLOW.get(problem.task_id),
-    )
+    steps: tuple[str, ...] = ()
+    found = _run(sandbox, problem, sample.completion)
+    if found.outcome is Outcome.SYNTAX and (kept := cut(problem.prompt, sample.completion)) is not None:
+        again = _run(sandbox, problem, kept)
+        if again.outcome is not Outcome.SYNTAX:
+            found, steps = again, ("cut",)
     return Verdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,
@@ -106,8 +104,20 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
         detail=found.detail,
         cpu_s=found.cpu_s,
         memory_mib=found.memory_mib,
-        steps=extracted.steps,
+        steps=steps,
         oracle=found.oracle,
+    )
+
+
+def _run(sandbox: Sandbox, problem: Problem, completion: str) -> RunVerdict:
+    needs = _needs(problem)
+    return sandbox.run(
+        program=problem.prompt + completion,
+        entry_point=problem.entry_point,
+        test=problem.test,
+        support=needs.support,
+        trusted_names=needs.names,
+        limits=_SLOW.get(problem.task_id),
     )
 
 
