@@ -2,7 +2,9 @@
 
 The quick model (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2), one thread, process CPU time.
 Every round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed
-is the median over rounds of a variant's step to the first one's, with its quartiles.
+is the median over rounds of a variant's step to the first one's, with its quartiles. That ratio is noisy at the level
+of a percent, so the time spent inside hooks and update is also clocked directly (least of all rounds; without the
+backward pass of what they add to the graph).
 
     python benchmarks/moe_overhead.py [rounds]
 """
@@ -10,14 +12,16 @@ is the median over rounds of a variant's step to the first one's, with its quart
 import statistics
 import sys
 import time
+from contextlib import contextmanager
 
 import torch
 
 from trimtab.lm import models
 from trimtab.moe import experts
-from trimtab.moe.attach import attach
+from trimtab.moe.attach import Gates, Passes, attach
 from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
 from trimtab.moe.capacity import Capacity
+from trimtab.moe.gate import Gate
 
 ROWS, COLUMNS = 32, 96  # 3,072 tokens a step
 
@@ -67,6 +71,45 @@ def compare(title, variants, rounds):
         print(f"  {name:<34} {step:7.1f} ms CPU   ratio {middle:.3f}  [{low:.3f}, {high:.3f}]")
 
 
+@contextmanager
+def clocked():
+    """Clock everything the gates do; yields a list of one float, the CPU seconds so far."""
+    spent = [0.0]
+
+    def timed(method):
+        def call(*args, **kwargs):
+            start = time.process_time()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                spent[0] += time.process_time() - start
+
+        return call
+
+    places = [(Gate, "before"), (Gate, "after"), (Gates, "update"), (Gates, "metrics"), (Passes, "begin")]
+    methods = [(owner, name, getattr(owner, name)) for owner, name in places]
+    for owner, name, method in methods:
+        setattr(owner, name, timed(method))
+    try:
+        yield spent
+    finally:
+        for owner, name, method in methods:
+            setattr(owner, name, method)
+
+
+def inside(title, rounds, **settings):
+    """Print the CPU time a step spends inside the gates, beside that of the rest of the step."""
+    tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
+    with clocked() as spent:
+        step, gates = Step(**settings), []
+        for _ in range(rounds):
+            before = spent[0]
+            step.run(tokens)
+            gates.append(spent[0] - before)
+    rest = min(total - own for total, own in zip(step.times, gates, strict=True))
+    print(f"  {title:<34} {1000 * min(gates):7.2f} ms of {1000 * rest:.0f} ms   ratio {1 + min(gates) / rest:.4f}")
+
+
 def main():
     torch.set_num_threads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
@@ -89,6 +132,12 @@ def main():
         },
         rounds,
     )
+    print("\nInside hooks and update")
+    rule, global_loss = LossFree(bias_update_rate=1e-3), SwitchLoss(coef=1e-2, scope="global")
+    inside("LossFree, sigmoid", rounds, balancer=rule)
+    inside("LossFree, softmax", rounds, preset="softmax", balancer=rule)
+    inside("SwitchLoss global, sigmoid", rounds, balancer=global_loss)
+    inside("LossFree, sigmoid, capacity 1.0", rounds, balancer=rule, capacity=Capacity(factor=1.0))
     compare(
         "Experts",
         {name: Step(implementation=name) for name in ("trimtab", "grouped_mm", "eager")},
