@@ -33,7 +33,7 @@ Rule = Literal["sign", "proportional"]
 Schedule = Literal["constant", "inv_sqrt", "inv"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
     """What surrounds a routing.
 

@@ -27,7 +27,7 @@ ScoreFunction = Literal["softmax", "sigmoid"]
 DEAD_SHARE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Routing:
     """The decisions of one router for one batch of T tokens.
 
