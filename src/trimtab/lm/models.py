@@ -41,6 +41,7 @@ class ModelSize:
     num_experts: int = 8
     num_experts_per_tok: int = 2
     max_position_embeddings: int = 1024
+    initializer_range: float = 0.02
     feed_forward: Literal["experts", "none"] = "experts"
 
 
@@ -94,6 +95,7 @@ def _shared(size: ModelSize) -> dict[str, Any]:
         "num_experts_per_tok": size.num_experts_per_tok,
         "norm_topk_prob": True,
         "max_position_embeddings": size.max_position_embeddings,
+        "initializer_range": size.initializer_range,
         "tie_word_embeddings": True,
         "pad_token_id": 0,
         "bos_token_id": 1,

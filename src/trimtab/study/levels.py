@@ -25,11 +25,18 @@ class ModelLevel:
     moe_intermediate_size: int = 128
     num_experts: int = 8
     num_experts_per_tok: int = 2
+    initializer_range: float = 0.02
     feed_forward: Literal["experts", "none"] = "experts"
 
     def check(self, where: str) -> None:
         """Refuse impossible dimensions."""
-        for name in ("hidden_size", "num_attention_heads", "intermediate_size", "moe_intermediate_size"):
+        for name in (
+            "hidden_size",
+            "num_attention_heads",
+            "intermediate_size",
+            "moe_intermediate_size",
+            "initializer_range",
+        ):
             _positive(getattr(self, name), f"{where}.{name}")
         if self.num_hidden_layers < 2:
             raise StudyError(

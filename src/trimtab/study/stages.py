@@ -116,17 +116,8 @@ def build_corpus(data: levels.Data, cache: Path, benchmarks: Mapping[str, Benchm
 
 def build_model(level: levels.ModelLevel, data: levels.Data, seed: int) -> PreTrainedModel:
     """Return the fresh model of this seed, with the fast expert computation."""
-    size = models.ModelSize(
-        vocab_size=data.vocab_size,
-        hidden_size=level.hidden_size,
-        num_hidden_layers=level.num_hidden_layers,
-        num_attention_heads=level.num_attention_heads,
-        intermediate_size=level.intermediate_size,
-        moe_intermediate_size=level.moe_intermediate_size,
-        num_experts=level.num_experts,
-        num_experts_per_tok=level.num_experts_per_tok,
-        feed_forward=level.feed_forward,
-    )
+    dimensions = {name: value for name, value in dataclasses.asdict(level).items() if name != "preset"}
+    size = models.ModelSize(vocab_size=data.vocab_size, **dimensions)
     model = models.build(level.preset, size, seed=seed)
     experts.use(model)
     return model
