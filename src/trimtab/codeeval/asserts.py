@@ -72,5 +72,5 @@ def check(right: Callable[..., Any], chosen: Sequence[Arguments]) -> str:
 def _agrees(function: Callable[..., Any], arguments: Arguments, value: object) -> bool:
     try:
         return bool(function(*arguments) == value)
-    except (ArithmeticError, TypeError, ValueError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return False

@@ -13,7 +13,7 @@ import itertools
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import BenchmarkError, nearest
@@ -103,14 +103,32 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
         _step("skip", "{v}[{c}:]", "skip the first {c} items", "drop {c} items from the start", constants=range(1, 4)),
         _step("alternate", "{v}[::2]", "keep every other item", "take every second item"),
         _step("distinct", "list(dict.fromkeys({v}))", "remove duplicates", "keep each value once"),
+        _step("halve", "[x // 2 for x in {v}]", "halve each number", "divide every value by two"),
+        _step("cube", "[x ** 3 for x in {v}]", "cube each number", "raise every value to the third power"),
+        _step("digit", "[x % 10 for x in {v}]", "keep the last digit of each number", "reduce every value modulo ten"),
+        _step("sign", "[(x > 0) - (x < 0) for x in {v}]", "replace each number by its sign", "take signs"),
+        _step("nonzero", "[x for x in {v} if x]", "remove zeros", "drop every zero"),
+        _step("descend", "sorted({v}, reverse=True)", "sort from large to small", "put the largest items first"),
+        _step("rotate", "{v}[1:] + {v}[:1]", "move the first item to the end", "rotate the list left"),
+        _step("shorten", "{v}[:-1]", "remove the last item", "leave out the final item"),
+        _step("mirror", "{v} + {v}[::-1]", "append the reversed list", "add a mirror image"),
+        _step("repeat", "{v} * 2", "repeat the list", "write the list twice"),
+        _step("between", "{v}[1::2]", "keep items at odd positions", "take the items in between"),
+        _step("change", "[b - a for a, b in zip({v}, {v}[1:])]", "take differences of neighbors", "find the changes"),
+        _step("pairs", "[a + b for a, b in zip({v}, {v}[1:])]", "add neighbors", "find the sum of each pair in a row"),
+        _step("weigh", "[i * x for i, x in enumerate({v})]", "multiply each number by its position", "weigh by index"),
+        _step("shift", "[i + x for i, x in enumerate({v})]", "add its position to each number", "add the index"),
         _fold("sum", "sum({v})", "return the sum", "add up the numbers", "return the total"),
         _fold("length", "len({v})", "return the length", "count the items"),
         _fold("largest", "max({v}, default=0)", "return the largest", "find the maximum"),
         _fold("smallest", "min({v}, default=0)", "return the smallest", "find the minimum"),
         _fold(
             "count", "{v}.count({c})", "count how often {c} occurs", "return the number of {c} values",
-            constants=range(10),
+            constants=range(5),
         ),
+        _fold("head", "({v} or [0])[0]", "return the first item", "give what comes first"),
+        _fold("last", "({v} or [0])[-1]", "return the last item", "give what comes last"),
+        _fold("spread", "max({v}, default=0) - min({v}, default=0)", "return the range", "find the spread"),
     )
 }  # fmt: skip
 
@@ -252,16 +270,14 @@ class Language:
     behaviors: Mapping[str, Composition]
 
 
-def _outputs(composition: Composition) -> Iterator[tuple[Instance, list[Any]]]:
-    """Yield each instance with its outputs on the probes, sharing the work of common beginnings."""
+@lru_cache(maxsize=8)  # the folds of a chain come one after the other
+def _outputs(composition: Composition) -> tuple[tuple[Any, ...], ...]:
+    """Return the outputs on the probes of each instance, sharing the work of common beginnings."""
     if not composition:
-        yield (), [list(probe) for probe in PROBES]
-        return
+        return (tuple(list(probe) for probe in PROBES),)
     *before, last = composition
-    for instance, values in _outputs(tuple(before)):
-        for constant in PRIMITIVES[last].choices:
-            apply = operation(last, constant)
-            yield (*instance, (last, constant)), [apply(value) for value in values]
+    applied = [operation(last, constant) for constant in PRIMITIVES[last].choices]
+    return tuple(tuple(map(apply, values)) for values in _outputs(tuple(before)) for apply in applied)
 
 
 class _Classes:
@@ -317,8 +333,8 @@ def _has_part(composition: Composition, compositions: set[Composition]) -> bool:
 def _behaviors(composition: Composition) -> set[str]:
     """Return what the instances do; empty when one of them ignores its argument."""
     shown = set()
-    for _, values in _outputs(composition):
+    for values in _outputs(composition):
         if all(value == values[0] for value in values):
             return set()
-        shown.add(repr(values))
+        shown.add(repr(list(values)))
     return shown

@@ -14,6 +14,7 @@ problems are new twice: the base is held out, and so is what follows the call.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
 from dataclasses import dataclass
@@ -293,12 +294,14 @@ def _then(first: Callable[..., Any], second: Callable[[Any], Any], *given: list[
 
 
 def _lists(dice: _Dice) -> list[list[int]]:
-    """Return lists to test on, the most telling first: mixed, then short, then ramps and narrow ranges."""
+    """Return lists to test on, the most telling first: mixed, then short, ramps, narrow ranges, all tiny ones."""
     mixed = [dice.numbers(3 + size % 7) for size in range(16)]
-    single = [[n] for n in range(11)]  # the border of a comparison shows best alone
+    single = [[n] for n in range(-4, 11)]  # the border of a comparison shows best alone
+    tiny = [[*pair] for pair in itertools.product(range(-3, 4), repeat=2)]
+    tiny += [[*three] for three in itertools.product((-1, 0, 2), repeat=3)]
     narrow = [[low + n % 5 for n in dice.numbers(4 + low % 9)] for low in range(-12, 21, 3)]
     ramps = [[first + way * n for n in range(12)] for first in (-11, 0, 10, 21) for way in (1, -1)]
-    return mixed + [list(probe) for probe in PROBES] + single + ramps + narrow
+    return mixed + [list(probe) for probe in PROBES] + single + ramps + narrow + tiny
 
 
 def _pool(caller: Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:

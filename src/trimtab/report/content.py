@@ -297,7 +297,7 @@ def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[Cell, ...]:
 
 def _environment(table: StudyTable) -> tuple[Block, ...]:
     blocks: list[Block] = []
-    for part in ("machine", "packages", "sandbox"):
+    for part in ("machine", "packages", "sandbox", "training text"):
         found = table.environment.get(part)
         if isinstance(found, dict):
             blocks.append(_pairs(part, found))

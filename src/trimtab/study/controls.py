@@ -12,7 +12,7 @@ import numpy as np
 
 from trimtab.errors import StudyError
 from trimtab.stats import student_interval
-from trimtab.study.endpoints import ENDPOINTS
+from trimtab.study.endpoints import ENDPOINTS, HEADLINE
 from trimtab.study.sensitivity import SCHEMA
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def _measure(table: StudyTable, control: Control) -> dict[str, Any]:
     seeds = sorted(sides[0].keys() & sides[1].keys())
     if not seeds:
         raise StudyError(f"control {control.name!r}: no seed has both cells done", hint="run the study to its end")
-    harm = endpoint.harm * np.array([_value(control, sides[0][s]) - _value(control, sides[1][s]) for s in seeds])
+    harm = endpoint.harm * np.array(
+        [_value(control, sides[0][s], control.evaluated_at) - _value(control, sides[1][s], HEADLINE) for s in seeds]
+    )
     measured, spread = float(harm.mean()), _interval(harm, table.study.confidence)
     felt = measured >= control.threshold and (spread is None or spread[0] > 0)
     interval = "one seed, no interval" if spread is None else f"{spread[0]:+.4f} to {spread[1]:+.4f}"
@@ -52,7 +54,7 @@ def _measure(table: StudyTable, control: Control) -> dict[str, Any]:
         "threshold": control.threshold,
         "measured": round(measured, 4),
         "passed": felt if control.kind == "positive" else abs(measured) < control.threshold,
-        "cells": [result.cell_id for side in sides for _, result in sorted(side.items())],
+        "cells": sorted({result.cell_id for side in sides for result in side.values()}),
         "note": f"{len(seeds)} seeds, {table.study.confidence:.0%} interval {interval} {endpoint.unit}, + is worse",
     }
 
@@ -76,10 +78,10 @@ def _defaults(study: Study) -> dict[str, str]:
     }
 
 
-def _value(control: Control, result: CellResult) -> float:
-    counts = ENDPOINTS[control.endpoint].counts(result).values()
+def _value(control: Control, result: CellResult, capacity: str) -> float:
+    counts = ENDPOINTS[control.endpoint].counts(result, capacity).values()
     if not counts:
-        raise StudyError(f"control {control.name!r}: {result.cell_id} did not measure {control.endpoint}")
+        raise StudyError(f"control {control.name!r}: {result.cell_id} did not measure {control.endpoint} at {capacity}")
     return sum(numerator for numerator, _ in counts) / sum(denominator for _, denominator in counts)
 
 

@@ -59,12 +59,13 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
     # Imported here: a cell needs torch, planning and reading a study do not.
     from trimtab.study import evaluate, stages  # noqa: PLC0415
 
-    folder, timing = store.CellFolder(path), Timing()
+    folder, run_folder, timing = store.CellFolder(path), store.RunFolder(path.parent.parent), Timing()
     record = store.read_json(folder.cell)
     with timing.stage("setup"):
         report("setup", 0, 1)
-        bench = stages.prepare(record, cache=path.parent.parent / "cache")
-        allowed = _unsandboxed_is_allowed(store.RunFolder(path.parent.parent))
+        bench = stages.prepare(record, cache=run_folder.path / "cache")
+        allowed = _unsandboxed_is_allowed(run_folder)
+        store.write_json(run_folder.text, bench.corpus.provenance)
     with timing.stage("train"):
         outcome = stages.train(bench, folder, report)
     with timing.stage("evaluate"):

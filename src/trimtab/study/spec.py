@@ -65,6 +65,7 @@ class Control:
 
     A positive control is a stress that must cost at least ``threshold`` of the endpoint; a negative one is a change of
     name that must cost less. ``stress`` and ``reference`` name levels; what they leave out is at its reference.
+    ``evaluated_at`` is the evaluation capacity of the stressed side.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Control:
     threshold: float
     stress: Mapping[str, str]
     reference: Mapping[str, str]
+    evaluated_at: str = "dropless"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,8 +205,13 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Machine, versions, sandbox attestation and text provenance."""
+        """Machine, versions and sandbox attestation."""
         return self.path / "environment.json"
+
+    @property
+    def text(self) -> Path:
+        """Provenance of the training text: files, hashes, licenses, and what was removed."""
+        return self.path / "text.json"
 
     @property
     def controls(self) -> Path:

@@ -96,7 +96,7 @@ class StudyTable:
             results=results,
             missing=missing,
             controls=sensitivity.load(folder.controls),
-            environment=store.read_json(folder.environment) if folder.environment.exists() else {},
+            environment=_environment(folder),
         )
 
     @cached_property
@@ -205,6 +205,21 @@ class StudyTable:
             sandbox=self.sandbox,
             folder=f"cells/{cell_id}",
         )
+
+
+def _environment(folder: store.RunFolder) -> dict[str, Any]:
+    """Return what the run recorded of its surroundings, the training text in a few lines."""
+    found: dict[str, Any] = store.read_json(folder.environment) if folder.environment.exists() else {}
+    if folder.text.exists():
+        text = store.read_json(folder.text)
+        found["training text"] = {
+            "SHA-256 of the real Python": text["content_sha256"],
+            "bytes of it": text["train_bytes"],
+            "sources": ", ".join(f"{s['name']} {s['version']} ({s['license']})" for s in text["sources"]),
+            "removed": text["removed"],
+            "compared with benchmark texts": text["deduplicated_against"]["texts"],
+        }
+    return found
 
 
 def _result(folder: store.CellFolder, cell: Cell) -> store.CellResult:
