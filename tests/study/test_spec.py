@@ -100,6 +100,8 @@ BAD = {
     "not toml": ('name = "demo"', "name = demo", "is not TOML", ""),
     "top-k": ("[margins]", "[models.m]\nnum_experts_per_tok = 9\n[margins]", "not between 1 and num_experts = 8", ""),
     "k = 1": ("[margins]", "[models.m]\nnum_experts_per_tok = 1\n[margins]", "gets no gradient", "at least 2"),
+    "initialization": ('kind = "skewed_router"', 'kind = "skewed"', "unknown initialization", "'skewed_router'"),
+    "other kind's": ('kind = "skewed_router"', "shift = 3.0", "skewed: unknown key 'shift'", "valid: 'kind'"),
     "literal": ("factor = 1", 'drop_policy = "prob"', "'prob' is not known", "did you mean 'probs'"),
 }  # fmt: skip
 

@@ -127,18 +127,64 @@ def balancer(table: dict[str, Any], where: str) -> BalancerLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InitLevel:
-    """``[expert_inits.NAME]``: what is done to a fresh model before training (:mod:`trimtab.moe.expert_init`)."""
+class PlainInit:
+    """A fresh model as it is, its experts made identical, or one of them dead: nothing to set."""
 
-    kind: Literal["random", "scaled_router", "skewed_router", "twin_rows", "identical_experts", "dead_expert"] = (
-        "random"
-    )
-    factor: float = 1.0
+    kind: Literal["random", "identical_experts", "dead_expert"] = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledRouterInit:
+    """Router rows times ``factor``."""
+
+    kind: Literal["scaled_router"]
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkewedRouterInit:
+    """A ``share`` of the experts favored by ``shift`` logits at the mean router input."""
+
+    kind: Literal["skewed_router"]
     shift: float = 3.0
     share: float = 0.125
-    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinRowsInit:
+    """Experts in ``groups`` groups of equal router rows, up to ``noise`` row standard deviations."""
+
+    kind: Literal["twin_rows"]
+    groups: int
     noise: float = 0.0
-    also_identical: bool = False
+
+
+InitLevel = PlainInit | ScaledRouterInit | SkewedRouterInit | TwinRowsInit
+_KINDS: Final[dict[str, type[Any]]] = {
+    "random": PlainInit,
+    "identical_experts": PlainInit,
+    "dead_expert": PlainInit,
+    "scaled_router": ScaledRouterInit,
+    "skewed_router": SkewedRouterInit,
+    "twin_rows": TwinRowsInit,
+}
+
+
+def expert_init(table: dict[str, Any], where: str) -> InitLevel:
+    """Decode ``[expert_inits.NAME]``: its key ``kind``, "random" if absent, says which other keys there are.
+
+    Raises:
+        StudyError: The kind is unknown, or a value cannot work.
+    """
+    kind = table.get("kind", "random")
+    if kind not in _KINDS:
+        raise StudyError(f"{where}.kind: unknown initialization {kind!r}", hint=nearest(str(kind), _KINDS))
+    level: InitLevel = decode(_KINDS[kind], table, where)
+    if isinstance(level, SkewedRouterInit) and not 0 < level.share < 1:
+        raise StudyError(f"{where}.share: {level.share} is not between 0 and 1")
+    if isinstance(level, ScaledRouterInit):
+        _positive(level.factor, f"{where}.factor")
+    return level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

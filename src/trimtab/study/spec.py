@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
 ENDPOINTS: Final = ("python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1")
 _LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
-_SECTIONS: Final = {
-    "model": levels.ModelLevel,
-    "expert_init": levels.InitLevel,
-    "capacity": levels.CapacityLevel,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +205,10 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
             name: levels.balancer(table_of(value, f"{where}.balancers.{name}"), f"{where}.balancers.{name}")
             for name, value in table_of(table["balancers"], f"{where}.balancers").items()
         },
-        expert_inits=_levels(table, "expert_inits", levels.InitLevel, where, default={"random": {}}),
+        expert_inits={
+            name: levels.expert_init(table_of(value, f"{where}.expert_inits.{name}"), f"{where}.expert_inits.{name}")
+            for name, value in table_of(table.get("expert_inits", {"random": {}}), f"{where}.expert_inits").items()
+        },
         capacities=_levels(table, "capacities", levels.CapacityLevel, where, default={"dropless": {}}),
         data=decode(levels.Data, table_of(table.get("data", {}), f"{where}.data"), f"{where}.data"),
         training=decode(levels.Training, table_of(table.get("training", {}), f"{where}.training"), f"{where}.training"),

@@ -73,9 +73,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     data = decode(levels.Data, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
     model = build_model(model_level, data, seed)
-    initialize(
-        model, decode(levels.InitLevel, _without_none(settings["expert_init"]), "cell.expert_init"), corpus, seed
-    )
+    initialize(model, levels.expert_init(settings["expert_init"], "cell.expert_init"), corpus, seed)
     capacity = decode(levels.CapacityLevel, _without_none(settings["capacity"]), "cell.capacity")
     return Bench(
         seed=seed,
@@ -146,16 +144,18 @@ def capacity_of(level: levels.CapacityLevel) -> Capacity:
 
 def initialize(model: PreTrainedModel, level: levels.InitLevel, corpus: Corpus, seed: int) -> None:
     """Apply the stress of an initialization; the same seed stresses the same experts in every arm."""
-    kinds: dict[str, Callable[[], expert_init.ExpertInit]] = {
+    stresses: dict[str, Callable[..., expert_init.ExpertInit]] = {
         "random": expert_init.Random,
-        "scaled_router": lambda: expert_init.ScaledRouter(factor=level.factor),
-        "skewed_router": lambda: expert_init.SkewedRouter(shift=level.shift, share=level.share),
-        "twin_rows": lambda: expert_init.TwinRows(groups=level.groups, noise=level.noise),
+        "scaled_router": expert_init.ScaledRouter,
+        "skewed_router": expert_init.SkewedRouter,
+        "twin_rows": expert_init.TwinRows,
         "identical_experts": expert_init.IdenticalExperts,
         "dead_expert": expert_init.DeadExpert,
     }
+    values = dataclasses.asdict(level)
+    stress = stresses[values.pop("kind")](**values)
     sample = torch.as_tensor(corpus.batch(seed, 0).tokens)
-    kinds[level.kind]().apply(model, sample, torch.Generator().manual_seed(seed))
+    stress.apply(model, sample, torch.Generator().manual_seed(seed))
 
 
 def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> dict[str, Any]:
