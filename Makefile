@@ -17,6 +17,7 @@ check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(READY)  ## side-by-side measurements against peers; minutes
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done

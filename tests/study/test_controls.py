@@ -121,3 +121,9 @@ def test_the_quick_study_and_its_controls_train_the_same_models():
     assert own.models["tiny"] == quick.models["tiny"] == tuning.models["tiny"]
     assert own.capacities == quick.capacities
     assert own.balancers["loss_free"] == quick.balancers["loss_free"]
+
+
+def test_an_answer_over_cells_that_the_study_leaves_out_says_so(tmp_path):
+    (answer,) = table(tmp_path, tight_passes=[4, 4, 4]).answers
+    assert answer.seeds == ()
+    assert any("the study leaves it out" in reason for reason in answer.missing)

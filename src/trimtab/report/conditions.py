@@ -55,7 +55,7 @@ def cells(table: StudyTable, condition: Condition, method: str) -> tuple[str, ..
         table.cell_id(condition.model, method, condition.expert_init, condition.capacity, int(seed))
         for seed in table.study.factors["seed"]
     )
-    return tuple(name for name in ids if name in table.results)
+    return tuple(name for name in ids if name is not None and name in table.results)
 
 
 def links(table: StudyTable, ids: Iterable[str]) -> tuple[Inline, ...]:

@@ -265,8 +265,10 @@ def _gather(table: StudyTable, endpoint: Endpoint, conditions: Sequence[tuple[st
     diverged: list[str] = []
     cells: list[str] = []
     for seed in (int(level) for level in table.study.factors["seed"]):
-        names = [table.cell_id(*condition, seed) for condition in conditions]
-        gaps = [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint))]
+        found = {condition: table.cell_id(*condition, seed) for condition in conditions}
+        names = [name for name in found.values() if name is not None]
+        gaps = [f"{', '.join(one)}: the study leaves it out" for one, name in found.items() if name is None]
+        gaps += [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint))]
         cells.extend(names)
         if gaps:
             missing.extend(gaps)

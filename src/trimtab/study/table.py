@@ -122,9 +122,9 @@ class StudyTable:
             return "not recorded"
         return UNSANDBOXED if found.get("enforced") is False else str(found.get("tier", "not recorded"))
 
-    def cell_id(self, model: str, balancer: str, expert_init: str, capacity: str, seed: int) -> str:
-        """Return the id of the cell with these levels."""
-        return self._index[model, balancer, expert_init, capacity, seed]
+    def cell_id(self, model: str, balancer: str, expert_init: str, capacity: str, seed: int) -> str | None:
+        """Return the id of the cell with these levels; None when the study's ``[[select]]`` leaves it out."""
+        return self._index.get((model, balancer, expert_init, capacity, seed))
 
     @cached_property
     def _index(self) -> dict[tuple[str | int, ...], str]:
