@@ -1,1 +1,45 @@
-"""trimtab: how mixture-of-experts load balancing holds up under initialization and capacity stress."""
+"""trimtab: how mixture-of-experts load balancing holds up under initialization and capacity stress.
+
+The names below are what a training script needs. They are loaded when first used, so that ``import trimtab`` loads no
+torch, and reading a study needs none.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from trimtab.moe.attach import Gates, attach
+    from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
+    from trimtab.moe.capacity import Capacity
+
+__all__ = ["Capacity", "Gates", "LossFree", "NoBalancer", "RouterZLoss", "Stack", "SwitchLoss", "attach"]
+
+_HOMES: Final = {
+    "attach": "attach",
+    "Gates": "attach",
+    "Capacity": "capacity",
+    "LossFree": "balancers",
+    "NoBalancer": "balancers",
+    "RouterZLoss": "balancers",
+    "Stack": "balancers",
+    "SwitchLoss": "balancers",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    from trimtab.errors import MissingExtraError  # noqa: PLC0415 - nothing is loaded before it is asked for
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trimtab' has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(f"trimtab.moe.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("trimtab"):
+            raise
+        raise MissingExtraError(str(error.name), extra="hf") from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

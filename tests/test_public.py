@@ -1,0 +1,29 @@
+"""The public names, frozen: a change here is a change for users."""
+
+import subprocess
+import sys
+
+import pytest
+
+import trimtab
+
+NAMES = ["Capacity", "Gates", "LossFree", "NoBalancer", "RouterZLoss", "Stack", "SwitchLoss", "attach"]
+
+
+def test_the_public_names_are_these():
+    assert trimtab.__all__ == NAMES
+    assert set(NAMES) <= set(dir(trimtab))
+    for name in NAMES:
+        assert getattr(trimtab, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'Balance'"):
+        _ = trimtab.Balance
+
+
+def test_without_torch_the_message_says_what_to_install():
+    code = "import sys; sys.modules['torch'] = None; import trimtab; trimtab.attach"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'trimtab[hf]'" in done.stderr
