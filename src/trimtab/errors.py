@@ -5,7 +5,6 @@
     TrimtabError
     ├── StudyError            a study file: unknown key, wrong type, impossible combination
     ├── RunFolderError        a run folder: changed study, corrupt or torn file, foreign result
-    ├── CellError             a cell whose stage failed; the traceback is in its error.txt
     ├── ConfigurationError    an impossible balancer, capacity or initialization
     │   └── UnsupportedModelError   a model whose routers cannot be reached, and why
     ├── BenchmarkError        benchmark data that is missing, altered or malformed
@@ -49,10 +48,6 @@ class StudyError(TrimtabError):
 
 class RunFolderError(TrimtabError):
     """A run folder that does not match its study, or a file in it that cannot be read."""
-
-
-class CellError(TrimtabError):
-    """A cell whose stage failed."""
 
 
 class ConfigurationError(TrimtabError, ValueError):

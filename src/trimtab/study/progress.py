@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from trimtab.study.run import unfinished
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
@@ -49,9 +51,8 @@ class Display:
 
     def __enter__(self) -> Self:
         """Start the display."""
-        cells = list(self.study.cells())
-        self._total = len(cells)
-        self._before = sum(self.folder.cell(cell.id).result.exists() for cell in cells)
+        self._total = len(list(self.study.cells()))
+        self._before = self._total - len(unfinished(self.study, self.folder))
         if self._console.is_terminal:
             self._live = Live(self._table(), console=self._console, refresh_per_second=4, transient=True)
             self._live.start()

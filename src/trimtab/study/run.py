@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trimtab.errors import CellError, RunFolderError
+from trimtab.errors import RunFolderError, TrimtabError
 from trimtab.study import store
 from trimtab.study.pool import Event, Pool
 
@@ -54,7 +54,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
 
     Raises:
         RunFolderError: ``cell.json`` cannot be read.
-        CellError: A stage failed.
+        TrimtabError: A stage cannot do what the cell asks, or the sandbox does not hold here.
     """
     # Imported here: a cell needs torch, planning and reading a study do not.
     from trimtab.study import evaluate, stages  # noqa: PLC0415
@@ -190,5 +190,5 @@ if __name__ == "__main__":
         raise SystemExit("usage: python -m trimtab.study.run CELL_FOLDER")
     try:
         run_cell(Path(sys.argv[1]).resolve())
-    except (CellError, RunFolderError) as error:
+    except TrimtabError as error:
         raise SystemExit(f"error: {error}") from error
