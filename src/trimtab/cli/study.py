@@ -1,55 +1,25 @@
-"""The command line: verbs only. A scientific setting that is not in the study file does not exist.
-
-Data goes to standard output, progress and errors to standard error. Exit codes: 0 done, 1 some cells failed, 2 the
-request cannot be carried out (the message says why), 130 interrupted (run the same command again to go on).
-"""
+"""Verbs over a study file: plan, run, status, table, report, controls."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.errors import TrimtabError
+from trimtab.cli.options import JSON, OUTPUT, STUDY
 
 if TYPE_CHECKING:
     from trimtab.study.spec import Study
     from trimtab.study.store import RunFolder
 
-_STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
-_OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Run folder. Default: runs/NAME, from the study's name."
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
-
-class _Group(click.Group):
-    """Turns errors raised on purpose into one message and exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the verb returns
-        try:
-            return super().invoke(ctx)
-        except TrimtabError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted; the same command goes on from here", err=True)
-            ctx.exit(130)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="trimtab")
-def main() -> None:
-    """Measure how mixture-of-experts load balancing holds up under initialization and capacity stress."""
-
-
-@main.command()
-@_STUDY
-@_OUTPUT
-@_JSON
+@click.command()
+@STUDY
+@OUTPUT
+@JSON
 def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """List the cells of STUDY and estimate the time they will take here."""
     from trimtab.study import planning  # noqa: PLC0415 - each verb loads only what it needs
@@ -64,9 +34,9 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     click.echo(estimate.sentence(), err=True)
 
 
-@main.command()
-@_STUDY
-@_OUTPUT
+@click.command()
+@STUDY
+@OUTPUT
 @click.option("-j", "--workers", type=click.IntRange(min=1), help="Cells side by side. Default: as the cores allow.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; marked in every table.")
 @click.option("--report/--no-report", "with_report", default=True, help="Write the report at the end.")
@@ -93,10 +63,10 @@ def run(
         sys.exit(1)
 
 
-@main.command()
-@_STUDY
-@_OUTPUT
-@_JSON
+@click.command()
+@STUDY
+@OUTPUT
+@JSON
 def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Say of each cell of STUDY whether it is done, running, failed or waiting."""
     from trimtab.study import planning  # noqa: PLC0415
@@ -110,10 +80,10 @@ def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
         click.echo(f"{state:24} {cell}")
 
 
-@main.command()
-@_STUDY
-@_OUTPUT
-@_JSON
+@click.command()
+@STUDY
+@OUTPUT
+@JSON
 def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Print the answer of STUDY from the cells that are done."""
     study, folder = _open(study_file, output)
@@ -125,18 +95,18 @@ def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     _answer(study, folder, with_report=False)
 
 
-@main.command()
-@_STUDY
-@_OUTPUT
+@click.command()
+@STUDY
+@OUTPUT
 def report(study_file: Path, output: Path | None) -> None:
     """Write the report of STUDY from the cells that are done."""
     study, folder = _open(study_file, output)
     _answer(study, folder, with_report=True)
 
 
-@main.command()
-@_STUDY
-@_OUTPUT
+@click.command()
+@STUDY
+@OUTPUT
 def controls(study_file: Path, output: Path | None) -> None:
     """Measure the controls of STUDY from its finished cells and print them as JSON, to be kept beside a study."""
     from trimtab.study import controls as measuring  # noqa: PLC0415
@@ -144,20 +114,6 @@ def controls(study_file: Path, output: Path | None) -> None:
 
     study, folder = _open(study_file, output)
     click.echo(json.dumps(measuring.measure(StudyTable.load(folder.path, study)), indent=1))
-
-
-@main.command()
-@_JSON
-def doctor(*, as_json: bool) -> None:
-    """Say what this machine can do: sandbox tier, threads, optional packages, benchmark data."""
-    from trimtab.study import environment  # noqa: PLC0415
-
-    findings = environment.doctor()
-    if as_json:
-        click.echo(json.dumps(findings, indent=1))
-        return
-    for name, finding in findings.items():
-        click.echo(f"{name:18} {finding}")
 
 
 def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
@@ -180,7 +136,3 @@ def _answer(study: Study, folder: RunFolder, *, with_report: bool) -> None:
         from trimtab.report import page  # noqa: PLC0415
 
         click.echo(f"report: {page.write(found, folder.path)}")
-
-
-if __name__ == "__main__":
-    main()
