@@ -47,7 +47,10 @@ def route(logits, score_function="sigmoid", top_k=2, valid=None):
 def context_of(routing, sequence=None, load_so_far=None):
     return Context(
         training=True,
-        load_so_far=routing.load if load_so_far is None else load_so_far,
+        num_experts_per_tok=routing.num_experts_per_tok,
+        score_function=routing.score_function,
+        valid=routing.valid,
+        load_so_far=load_so_far,
         sequence=sequence,
     )
 
@@ -76,15 +79,15 @@ def test_methods_are_pure(balancer):
     routing = route(logits)
     copies = logits.clone(), state.clone()
     first = [
-        balancer.select(routing.scores, state),
+        balancer.select(routing.scores, state, context_of(routing)),
         balancer.penalty(routing, context_of(routing)),
-        balancer.observe(routing, context_of(routing)),
+        balancer.observe(routing, state, context_of(routing)),
         balancer.update(state, routing.load, 1),
     ]
     second = [
-        balancer.select(routing.scores, state),
+        balancer.select(routing.scores, state, context_of(routing)),
         balancer.penalty(routing, context_of(routing)),
-        balancer.observe(routing, context_of(routing)),
+        balancer.observe(routing, state, context_of(routing)),
         balancer.update(state, routing.load, 1),
     ]
     for one, two in zip(first, second, strict=True):
@@ -95,8 +98,8 @@ def test_methods_are_pure(balancer):
 
 @contract
 def test_a_zero_state_selects_plain_top_k(balancer):
-    scores = draw().sigmoid()
-    assert torch.equal(balancer.select(scores, torch.zeros(8)), scores)
+    routing = route(draw())
+    assert torch.equal(balancer.select(routing.scores, balancer.initial(8), context_of(routing)), routing.scores)
 
 
 @contract
@@ -146,7 +149,7 @@ def test_load_is_routed_unless_kept_is_asked_for(balancer):
     routing = dataclasses.replace(plain, kept=kept)
     for signal, expected in (("routed", plain.load), ("kept", torch.bincount(plain.experts[kept], minlength=8))):
         context = dataclasses.replace(context_of(routing), load_signal=signal)
-        assert torch.equal(balancer.observe(routing, context), expected)
+        assert torch.equal(balancer.observe(routing, balancer.initial(8), context), expected)
 
 
 @contract
@@ -156,8 +159,8 @@ def test_padding_changes_nothing(balancer):
     padded, alone = route(logits, valid=valid), route(logits[valid])
     sequence = torch.arange(40) // 10
     assert torch.equal(
-        balancer.observe(padded, context_of(padded)),
-        balancer.observe(alone, context_of(alone)),
+        balancer.observe(padded, balancer.initial(8), context_of(padded)),
+        balancer.observe(alone, balancer.initial(8), context_of(alone)),
     )
     assert torch.allclose(
         balancer.penalty(padded, context_of(padded, sequence)),

@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import torch
-from torch import distributed
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError, nearest
-from trimtab.moe import routing
+from trimtab.moe import reduction, routing
 from trimtab.moe.balancers import Balancer, NoBalancer
 from trimtab.moe.capacity import Capacity, check_factor
 from trimtab.moe.gate import Decision, ForwardPass, Gate, Tally, in_backward
@@ -170,12 +169,10 @@ class Gates:
                 had another coefficient than asked for.
         """
         self._check_accumulation()
-        self._reduce()
+        reduction.over_processes(self._gates)
         step = self._settings.passes.step
         for gate in self._gates:
-            gate.restore_native_bias()
-            if gate.bias is not None and self.balancer.has_bias:
-                gate.bias.copy_(self.balancer.update(gate.bias, gate.observed.to(gate.bias.device), step))
+            gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
         self._metrics = [_step_line(gate) for gate in self._gates]
         self._finish_step()
@@ -239,6 +236,8 @@ class Gates:
             prefix = f"layers.{gate.router.layer}"
             if gate.bias is not None:
                 state[f"{prefix}.bias"] = gate.bias.detach().clone()
+            if len(gate.memory):
+                state[f"{prefix}.memory"] = gate.memory.clone()
             state[f"{prefix}.observed"] = gate.observed.clone()
         return state
 
@@ -263,6 +262,7 @@ class Gates:
             prefix = f"layers.{gate.router.layer}"
             if gate.bias is not None:
                 gate.bias.copy_(state[f"{prefix}.bias"])
+            gate.memory = state.get(f"{prefix}.memory", gate.memory).clone().to(gate.memory)
             gate.observed = state[f"{prefix}.observed"].clone().to(gate.observed.device)
         self._settings.passes.finish_step()
         self._settings.passes.step = int(state["step"])
@@ -287,17 +287,6 @@ class Gates:
                 f" {seen / told:g} times",
                 hint=f"attach(..., accumulation={seen})",
             )
-
-    def _reduce(self) -> None:
-        """Add counts up over processes, in one call."""
-        if not (self._gates and distributed.is_initialized()):
-            return
-        parts = [tensor for gate in self._gates for tensor in (gate.observed, gate.tally.routed, gate.tally.kept)]
-        flat = torch.cat(parts)
-        distributed.all_reduce(flat)
-        pieces = iter(flat.split([len(part) for part in parts]))
-        for gate in self._gates:
-            gate.observed, gate.tally.routed, gate.tally.kept = next(pieces), next(pieces), next(pieces)
 
 
 def attach(
@@ -347,6 +336,7 @@ def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
             hint="attach NoBalancer() without a capacity to a dense model",
         )
     for router in routers:
+        balancer.check(router)
         if router.module in _ATTACHED:
             raise ConfigurationError(f"{router.name} is attached already", hint="call detach() on its gates first")
         if router.renormalize and router.num_experts_per_tok == 1:

@@ -11,7 +11,7 @@ and looks up what was decided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +114,9 @@ class Gate:
         self.router = router
         self.settings = settings
         self.bias = self._initial_bias()
+        self.memory = settings.balancer.initial(router.num_experts)[router.num_experts :]
         self.tally = Tally.empty(router.num_experts)
-        self.observed = torch.zeros(router.num_experts, dtype=torch.int64)
+        self.observed = settings.balancer.nothing(router.num_experts)
         self.unbiased_load = torch.zeros(router.num_experts, dtype=torch.int64)
         self.penalty = torch.zeros(())
         self.measured: Tally | None = None
@@ -127,7 +128,25 @@ class Gate:
                 native = native.float()
                 setattr(self.router.module, NATIVE_BIAS, native)
             return native
-        return torch.zeros(self.router.num_experts) if self.settings.balancer.has_bias else None
+        balancer, num_experts = self.settings.balancer, self.router.num_experts
+        return balancer.initial(num_experts)[:num_experts].clone() if balancer.has_bias else None
+
+    @property
+    def state(self) -> Tensor:
+        """[S] what the balancer has learned: the bias [E], and behind it whatever else the rule remembers."""
+        if self.bias is None:
+            return torch.zeros(self.router.num_experts)
+        return torch.cat([self.bias, self.memory.to(self.bias.device)]) if len(self.memory) else self.bias
+
+    def move(self, step: int) -> None:
+        """Let the balancer learn from what was observed since the last step."""
+        self.restore_native_bias()
+        balancer = self.settings.balancer
+        if self.bias is None or not balancer.has_bias:
+            return
+        after = balancer.update(self.state, self.observed.to(self.bias.device), step)
+        self.bias.copy_(after[: self.router.num_experts])
+        self.memory = after[self.router.num_experts :].clone()
 
     def restore_native_bias(self) -> None:
         """Undo a cast of the router's own bias: a bfloat16 bias stops moving at 0.5.
@@ -153,10 +172,10 @@ class Gate:
     def after(self, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor, Tensor]) -> Any:  # noqa: ANN401
         """Forward hook of the router: see the module."""
         logits, weights, experts = output
-        if self.settings.balancer.has_bias and not self.router.native_bias:
-            weights, experts = self._select(logits, weights.dtype)
         current, decision = self.settings.passes.find(self.router.layer, logits)
         valid = current.valid if current.valid is not None and len(current.valid) == len(logits) else None
+        if self.settings.balancer.has_bias and not self.router.native_bias:
+            weights, experts = self._select(logits, weights.dtype, self._context(current, valid))
         routing = self._limit(logits, (weights, experts, valid), current, decision)
         if decision is None:
             decision = self._count(routing, current)
@@ -166,12 +185,24 @@ class Gate:
             weights = self._penalize(routing, weights, current, decision)
         return logits, weights, experts
 
-    def _select(self, logits: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _context(self, current: ForwardPass, valid: Tensor | None, load_so_far: Tensor | None = None) -> Context:
+        return Context(
+            training=current.training,
+            num_experts_per_tok=self.router.num_experts_per_tok,
+            score_function=self.router.score_function,
+            valid=valid,
+            load_so_far=load_so_far,
+            load_signal=self.settings.capacity.load_signal,
+            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
+            accumulation=self.settings.accumulation,
+        )
+
+    def _select(self, logits: Tensor, dtype: torch.dtype, context: Context) -> tuple[Tensor, Tensor]:
         """Choose with the bias, weigh without it (arXiv 2408.15664, Eq. 3)."""
         assert self.bias is not None  # noqa: S101 - a balancer with a bias has given it one
         self.bias = self.bias.to(logits.device)
         scores = scores_of(logits, self.router.score_function)
-        chosen = self.settings.balancer.select(scores.detach(), self.bias)
+        chosen = self.settings.balancer.select(scores.detach(), self.state, context)
         experts = chosen.topk(self.router.num_experts_per_tok, dim=-1).indices
         return self.router.weights_of(scores, experts).to(dtype), experts
 
@@ -226,13 +257,9 @@ class Gate:
         if not current.counted:
             return None
         self.tally.add(routing, tokens, self._room(current, tokens))
-        context = Context(
-            training=True,
-            load_so_far=self.tally.routed,
-            load_signal=self.settings.capacity.load_signal,
-            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
-        )
-        self.observed = self.observed + self.settings.balancer.observe(routing, context).to(self.observed.device)
+        context = self._context(current, routing.valid)
+        seen = self.settings.balancer.observe(routing, self.state, context)
+        self.observed = self.observed + seen.to(self.observed.device)
         decision = Decision(
             tokens=len(routing.logits),
             fingerprint=routing.logits.detach().sum(0),
@@ -269,12 +296,10 @@ class Gate:
         )
 
     def _penalize(self, routing: Routing, weights: Tensor, current: ForwardPass, decision: Decision | None) -> Tensor:
-        context = Context(
-            training=True,
-            load_so_far=self.tally.routed if decision is None else decision.load_so_far,
-            sequence=current.sequence.to(weights.device) if current.rows * current.columns == len(weights) else None,
-            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
-        )
+        so_far = self.tally.routed if decision is None else decision.load_so_far
+        context = self._context(current, routing.valid, so_far)
+        if current.rows * current.columns == len(weights):
+            context = replace(context, sequence=current.sequence.to(weights.device))
         value = self.settings.balancer.penalty(self._unbiased(routing), context)
         share = 1.0 / self.settings.accumulation
         if not in_backward():

@@ -1,0 +1,134 @@
+"""What every balancer can do, and the two families of the research question.
+
+:class:`BiasBalancer` (ALF-LB and kin) adds a bias to the scores that top-k sees, and has no loss. :class:`LossBalancer`
+(Switch and kin) has a loss, and no bias. :class:`~trimtab.moe.balancers.Stack` puts one bias and any losses together
+(DeepSeek-V3).
+
+Axes: T tokens, E experts, K experts a token. A state is [S] with the bias [E] in front: a rule that remembers more than
+a bias keeps it behind. ``select`` and ``update`` work on the last axes, so that a simulator may put others before them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trimtab.moe.capacity import LoadSignal
+    from trimtab.moe.router import Router
+    from trimtab.moe.routing import Routing, ScoreFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """What surrounds a routing.
+
+    Args:
+        training: Whether this is a training step.
+        num_experts_per_tok: K.
+        score_function: How scores come from logits.
+        valid: [T] whether a token is text; None when all are.
+        load_so_far: [E] calls of this optimizer step up to and with this micro-batch, over all processes, by the top-k
+            of scores without a bias; None when they are those of this micro-batch.
+        sequence: [T] number of the sequence of each token, from 0; None when there is one sequence.
+        load_signal: Which calls count as load.
+        router_weight: [E, H] the rows of the router.
+        accumulation: Micro-batches of an optimizer step.
+    """
+
+    training: bool
+    num_experts_per_tok: int
+    score_function: ScoreFunction
+    valid: Tensor | None = None
+    load_so_far: Tensor | None = None
+    sequence: Tensor | None = None
+    load_signal: LoadSignal = "routed"
+    router_weight: Tensor | None = None
+    accumulation: int = 1
+
+
+class Balancer(ABC):
+    """One rule.
+
+    ``has_bias`` and ``has_penalty`` say which acts are not the identity, so that a gate can skip them. ``causal`` says
+    that, given the state, later tokens of a batch do not change which experts earlier ones get.
+    """
+
+    __slots__ = ()
+    has_bias: ClassVar[bool] = False
+    has_penalty: ClassVar[bool] = False
+    causal: ClassVar[bool] = True
+
+    def check(self, router: Router) -> None:  # noqa: B027 - most rules work with any router
+        """Refuse a router that the rule cannot balance.
+
+        Raises:
+            ConfigurationError: With the reason and the way out.
+        """
+
+    def initial(self, num_experts: int) -> Tensor:
+        """Return the state [S] before the first step, float32; the bias [E] comes first."""
+        return torch.zeros(num_experts)
+
+    def nothing(self, num_experts: int) -> Tensor:
+        """Return what :meth:`observe` returns for no tokens at all."""
+        return torch.zeros(num_experts, dtype=torch.int64)
+
+    @abstractmethod
+    def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
+        """Return the scores [T, E] that top-k sees; weights always come from ``scores``."""
+
+    @abstractmethod
+    def penalty(self, routing: Routing, context: Context) -> Tensor:
+        """Return the loss of this layer and micro-batch, coefficient included: a scalar with a gradient to logits."""
+
+    def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - some read it
+        """Return what :meth:`update` learns from; the gate adds it up over micro-batches, then processes."""
+        return routing.kept_load if context.load_signal == "kept" else routing.load
+
+    @abstractmethod
+    def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:
+        """Return the state after optimizer step ``step`` (from 1)."""
+
+    def resting(self, step: int) -> bool:  # noqa: ARG002 - most rules never rest
+        """Tell whether the rule means to leave its state alone at ``step``."""
+        return not self.has_bias
+
+
+class BiasBalancer(Balancer):
+    """A rule that acts through a bias on the selection alone (arXiv 2408.15664, Eq. 3): no gradient is disturbed."""
+
+    __slots__ = ()
+    has_bias: ClassVar[bool] = True
+
+    @final
+    def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - one bias for all
+        """Add the bias."""
+        return scores + state[..., : scores.shape[-1]]
+
+    @final
+    def penalty(self, routing: Routing, context: Context) -> Tensor:  # noqa: ARG002 - the family has none
+        """Return 0."""
+        return routing.logits.new_zeros(())
+
+
+class LossBalancer(Balancer):
+    """A rule that acts through the gradient alone; selection is plain top-k."""
+
+    __slots__ = ()
+    has_penalty: ClassVar[bool] = True
+
+    @final
+    def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - the family has no bias
+        """Return the scores as they are."""
+        return scores
+
+    @final
+    def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - nothing is learned
+        """Return the state as it is."""
+        return state
