@@ -10,6 +10,8 @@
     ├── BenchmarkError        benchmark data that is missing, altered or malformed
     ├── SandboxError          the sandbox itself failed; never the program inside it
     │   └── SandboxUnavailable      no tier of isolation holds on this machine
+    ├── EvidenceError         a corpus, claim file or source that cannot be used
+    │   └── DocumentError           one document: malformed, hostile or over a limit
     └── MissingExtraError     an optional dependency is not installed (also an ImportError)
 
 A message names the value, the place and what was expected. ``hint`` holds the way out, so that the command line can
@@ -68,6 +70,14 @@ class SandboxError(TrimtabError):
 
 class SandboxUnavailable(SandboxError):  # noqa: N818 - the state of a machine, named as the design names it
     """No tier of isolation holds on this machine."""
+
+
+class EvidenceError(TrimtabError):
+    """A corpus, claim file or source that cannot be used."""
+
+
+class DocumentError(EvidenceError):
+    """A document that cannot be read: malformed, hostile, or over a stated limit."""
 
 
 class MissingExtraError(TrimtabError, ImportError):

@@ -1,0 +1,60 @@
+"""Numbers as people print them, with their digits kept: ``Decimal("54.90")`` claims two decimals, 54.9 one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+MINUS = str.maketrans({"−": "-", "–": "-", "\u2010": "-", "\u2011": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})  # noqa: RUF001
+
+# A number starts where no word or decimal point runs into it: "GPT-4" and "v2.5" hold none, "-4" and "(90.2)" do;
+# the dash of a range ("1-2") is no sign.
+NUMERAL = re.compile(
+    r"(?<![\w.])(?<![A-Za-z]-)(?P<sign>(?:(?<![\w.%)\]])[-+])?)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:[eE](?P<exponent>[-+]?\d{1,3}))?(?P<scale>[KMBT](?![\w]))?(?![\w.]*\d)(?!-?[A-Za-z])"
+)
+SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)")
+SCALES = {"K": 3, "M": 6, "B": 9, "T": 12}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numeral:
+    """A number found in a text: its value with the digits printed, and its offsets."""
+
+    value: Decimal
+    start: int
+    end: int
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals are printed; negative for a value that stands for thousands or millions."""
+        exponent = self.value.as_tuple().exponent
+        return -exponent if isinstance(exponent, int) else 0
+
+
+def read(text: str) -> list[Numeral]:
+    """Return every number of ``text``, in order, spreads included.
+
+    >>> [str(n.value) for n in read("GPT-4 has 97.60 (90.2) and −1,234 of 1.5e3")]  # noqa: RUF002
+    ['97.60', '90.2', '-1234', '1.5E+3']
+    """
+    return [_numeral(match) for match in NUMERAL.finditer(text.translate(MINUS))]
+
+
+def spread(text: str) -> Numeral | None:
+    """Return the deviation a text gives behind ±, or None.
+
+    >>> spread("54.9 ± 0.3").value
+    Decimal('0.3')
+    """
+    match = SPREAD.search(text)
+    if match is None:
+        return None
+    return Numeral(value=Decimal(match["spread"]), start=match.start("spread"), end=match.end("spread"))
+
+
+def _numeral(match: re.Match[str]) -> Numeral:
+    value = Decimal(match["sign"] + match["digits"].replace(",", ""))
+    shift = int(match["exponent"] or 0) + SCALES.get(match["scale"] or "", 0)
+    return Numeral(value=value.scaleb(shift) if shift else value, start=match.start(), end=match.end())
