@@ -56,6 +56,16 @@ def test_a_helper_of_the_prompt_is_not_the_program_s(box, humaneval):
     assert verdict.outcome is Outcome.WRONG
 
 
+def test_a_test_may_use_what_the_reference_imports(box, published):
+    tasks = published("mbpp-pro").problems
+    problem = tasks[204]  # its assertions build a Counter, which only the problem imports
+    assert "Counter(" in problem.test
+    verdict = next(judge([sample(problem, problem.canonical_solution)], tasks, box))
+    assert verdict.outcome is Outcome.PASSED
+    verdict = next(judge([sample(problem, f"    pass\ndef {problem.entry_point}(*_):\n    return 0\n")], tasks, box))
+    assert verdict.outcome is Outcome.WRONG
+
+
 def test_a_tail_that_does_not_parse_is_cut_and_the_cut_is_recorded(box, humaneval):
     problem = humaneval[2]
     text = problem.canonical_solution + "\n\ndef unfinished(x):\n    return [x for"

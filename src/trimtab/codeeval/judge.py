@@ -3,7 +3,8 @@
 Decisions: outcomes are a closed list; a completion runs as it is, and only one that is a syntax error is cut and run
 again, which its verdict says; what a test needs beside
 the tested function is found once per problem: helpers that the prompt defines run beside the test from the prompt's own
-text, and names that only a solution can define (MBPP's tree nodes) are the trusted names.
+text, so do imports of the prompt and the reference, and names that only a solution can define (MBPP's tree nodes) are
+the trusted names.
 """
 
 from __future__ import annotations
@@ -145,7 +146,25 @@ def _needs(problem: Problem) -> _Needs:
     used -= {problem.entry_point}
     in_prompt = _defined(problem.prompt)
     in_solution = _defined(problem.prompt + problem.canonical_solution) - in_prompt
-    return _Needs(problem.prompt if used & in_prompt else "", tuple(sorted(used & in_solution)))
+    support = _imports(problem.prompt + problem.canonical_solution, used)
+    if used & in_prompt:
+        support += problem.prompt
+    return _Needs(support, tuple(sorted(used & in_solution)))
+
+
+def _imports(text: str, names: set[str]) -> str:
+    """Return the imports at the top level of trusted text that bind any of ``names``: tests may count on them."""
+    try:
+        body = source.parse(text).body
+    except SyntaxError:
+        return ""
+    found = [
+        node
+        for node in body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and names & {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    ]
+    return "".join(f"{ast.unparse(node)}\n" for node in found)
 
 
 def _defined(text: str) -> frozenset[str]:

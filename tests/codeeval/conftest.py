@@ -1,0 +1,39 @@
+"""Where benchmark data is, and a fresh environment that finds none."""
+
+import functools
+import os
+from pathlib import Path
+
+import pytest
+
+from trimtab.codeeval import problems, registry
+
+SHARED = [parent / "shared" / "data" for parent in Path(__file__).parents]
+
+
+def _folder():
+    named = os.environ.get("TRIMTAB_DATA")
+    places = [Path(named)] if named else SHARED
+    return next((place / "codeeval" for place in places if (place / "codeeval").is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def published():
+    """Loads a published benchmark, or skips where its file is not on this machine."""
+
+    @functools.cache
+    def load(name):
+        folder = _folder()
+        if folder is None or not (folder / registry.BENCHMARKS[name].filename).is_file():
+            pytest.skip(f"{name} is not on this machine: set TRIMTAB_DATA")
+        return problems.load(name, folder)
+
+    return load
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    """An environment without benchmark data and with an empty cache, which is returned."""
+    monkeypatch.delenv("TRIMTAB_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
