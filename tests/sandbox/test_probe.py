@@ -47,7 +47,7 @@ def _lying_pair(_):
     from trimtab.sandbox import broker  # noqa: PLC0415 - the class before it is replaced
 
     honest = broker._Pair
-    return lambda _tier, packages: honest("D", packages)
+    return lambda _tier, *rest: honest("D", *rest)
 
 
 def test_order_of_tiers_and_refusals():

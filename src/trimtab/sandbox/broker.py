@@ -17,33 +17,26 @@ from __future__ import annotations
 import contextlib
 import queue
 import reprlib
-import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from trimtab.errors import SandboxError
-from trimtab.sandbox import asserts, codec, probe
-from trimtab.sandbox.driver import ENDINGS
-from trimtab.sandbox.lane import Job, Lane, LayerRefusedError, Report
+from trimtab.sandbox import asserts, calls, codec, probe
+from trimtab.sandbox.endings import ending, over, unanswered
+from trimtab.sandbox.lane import Job, Lane, LayerRefusedError
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trimtab.sandbox.endings import Judged
+    from trimtab.sandbox.lane import Report
+
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
 _DYING_S: Final = 1.0
-_PLAIN_FRAME: Final = 1 << 20  # answers beyond this are read in a confined process: parsing multiplies their size
-_ENDS: Final = {
-    "syntax": Outcome.SYNTAX,
-    "error": Outcome.ERROR,
-    "exit": Outcome.EXIT,
-    "oom": Outcome.OOM,
-    "missing": Outcome.MISSING,
-    "output_limit": Outcome.OUTPUT_LIMIT,
-}
-_Judged = tuple[Outcome, str]
+_PLAIN_FRAME: Final = calls.MAX_ANSWER  # answers beyond this are read in a confined process
 
 
 class _NeedsDriverError(Exception):
@@ -53,10 +46,13 @@ class _NeedsDriverError(Exception):
 class _Pair:
     """A solution zygote and, once a test needs it, a driver zygote."""
 
-    def __init__(self, tier: str, packages: Sequence[str]) -> None:
-        self._tier, self._packages = tier, packages
-        self.solution = Lane(role="solution", tier=tier, packages=packages)
+    def __init__(self, tier: str, packages: Sequence[str], hash_seed: int) -> None:
+        self._tier, self._packages, self._hash_seed = tier, packages, hash_seed
+        self.solution = self._start()
         self._driver: Lane | None = None
+
+    def _start(self) -> Lane:
+        return Lane(role="solution", tier=self._tier, packages=self._packages, hash_seed=self._hash_seed)
 
     @property
     def driver(self) -> Lane:
@@ -68,7 +64,7 @@ class _Pair:
     def restart(self) -> None:
         """Replace zygotes that broke."""
         self.close()
-        self.solution = Lane(role="solution", tier=self._tier, packages=self._packages)
+        self.solution = self._start()
 
     def close(self) -> None:
         """End both."""
@@ -88,6 +84,7 @@ class Sandbox:
         limits: For samples that are given none.
         workers: How many zygotes to start.
         packages: Import names of installed packages that programs may use beside the standard library.
+        hash_seed: What programs see as PYTHONHASHSEED: the order of sets of strings follows from it.
 
     Raises:
         SandboxUnavailable: On entering, when no tier holds, naming each layer that is missing and what would fix it.
@@ -102,7 +99,9 @@ class Sandbox:
         limits: Limits | None = None,
         workers: int = 1,
         packages: Sequence[str] = (),
+        hash_seed: int = 0,
     ) -> None:
+        self._hash_seed = hash_seed
         self._requested = tier
         self._allow_unsandboxed = allow_unsandboxed
         self._limits = limits or Limits()
@@ -124,7 +123,7 @@ class Sandbox:
         self._attestation = probe.attestation(found, self._requested, reasons, self._limits)
         try:
             for _ in range(self._workers - 1):
-                self._pairs.append(_Pair(tier, self._packages))
+                self._pairs.append(_Pair(tier, self._packages, self._hash_seed))
         except BaseException:
             self.close()
             raise
@@ -135,7 +134,7 @@ class Sandbox:
     def _try(self, tier: str) -> probe.Observed | dict[str, Any]:
         """Start a zygote at ``tier`` and observe it; return what is wrong when the tier does not hold."""
         try:
-            pair = _Pair(tier, self._packages)
+            pair = _Pair(tier, self._packages, self._hash_seed)
         except LayerRefusedError as refused:
             return refused.facts
         except SandboxError as error:
@@ -213,6 +212,24 @@ class Sandbox:
                         raise
         raise AssertionError("unreachable")
 
+    def call(self, program: str, asked: Sequence[calls.Call], limits: Limits | None = None) -> calls.Answers:
+        """Run a program and return what its functions return; data that the program chose, never a verdict.
+
+        Args:
+            program: Untrusted source.
+            asked: Calls to make in turn: a name the program defines, and arguments that are data.
+            limits: For this sample.
+
+        Raises:
+            SandboxError: The sandbox itself failed, twice.
+        """
+        with self._pair() as pair:
+            try:
+                return calls.answers(pair.solution, program, asked, limits or self._limits)
+            except SandboxError:
+                pair.restart()
+                return calls.answers(pair.solution, program, asked, limits or self._limits)
+
     @contextlib.contextmanager
     def _pair(self) -> Iterator[_Pair]:
         if not self._pairs:
@@ -225,15 +242,10 @@ class Sandbox:
 
     def _observe(self, pair: _Pair, program: str) -> Any:
         """Run a canary program and return what its ``probe()`` returned."""
-        job = pair.solution.start(Limits(cpu_s=10.0))
-        job.send(codec.dumps({"program": program, "calls": [["probe", [], {}]]}))
-        frame = job.take()
-        job.finish()
-        job.close()
-        answer = codec.loads(frame) if frame is not None else {}
-        if "value" not in answer:
-            raise SandboxError(f"the canaries did not run: {answer or job.report}")
-        return codec.Decoder(plain=True).decode(answer["value"])
+        found = calls.answers(pair.solution, program, [("probe", ())], Limits(cpu_s=10.0))
+        if not found.values:
+            raise SandboxError(f"the canaries did not run: {found.outcome}: {found.detail}")
+        return found.values[0]
 
 
 def _by_data(pair: _Pair, program: str, cases: tuple[asserts.Case, ...], limits: Limits) -> RunVerdict:
@@ -241,7 +253,7 @@ def _by_data(pair: _Pair, program: str, cases: tuple[asserts.Case, ...], limits:
     job = pair.solution.start(limits)
     try:
         job.send(codec.dumps({"program": program, "calls": [case.call for case in cases]}))
-        judged: _Judged | None = None
+        judged: Judged | None = None
         for number, case in enumerate(cases, 1):
             frame = job.take()
             judged = None if frame is None else _judge(frame, case, number)
@@ -252,12 +264,12 @@ def _by_data(pair: _Pair, program: str, cases: tuple[asserts.Case, ...], limits:
         if judged is not None and judged[0] is not Outcome.PASSED:
             job.kill()
         report = job.finish()
-        return _verdict(job, report, judged or _ending(job, report, limits), "data")
+        return _verdict(job, report, judged or ending(job, report, limits), "data")
     finally:
-        _over(job)
+        over(job)
 
 
-def _judge(frame: bytes, case: asserts.Case, number: int) -> _Judged | None:
+def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
     """Return None when the answer satisfies its assertion, else what is wrong with it."""
     if len(frame) > _PLAIN_FRAME:
         raise _NeedsDriverError
@@ -266,7 +278,7 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> _Judged | None:
     except codec.CodecError as error:
         return Outcome.ERROR, str(error)
     if "value" not in answer:
-        return _unanswered(answer)
+        return unanswered(answer)
     try:
         value = codec.Decoder(plain=True).decode(answer["value"])
     except codec.CodecError:
@@ -284,16 +296,6 @@ def _show(value: Any) -> str:
         return _SHOWN.repr(value)
     except ValueError:  # an integer of more digits than Python prints
         return f"a large {type(value).__name__}"
-
-
-def _unanswered(answer: dict[str, Any]) -> _Judged:
-    if "raise" in answer:
-        name, text = codec.pair(answer["raise"])
-        if name == "MemoryError":
-            return Outcome.OOM, f"{name}: {text}"
-        return (Outcome.EXIT if name in ENDINGS else Outcome.ERROR), f"{name}: {text}"
-    kind, text = codec.pair(answer.get("end"))
-    return _ENDS.get(kind, Outcome.ERROR), text
 
 
 def _by_driver(pair: _Pair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:
@@ -315,43 +317,27 @@ def _by_driver(pair: _Pair, program: str, message: dict[str, Any], limits: Limit
         if found.get("outcome") != "gone":
             solution.kill()
         report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
-        ended = _ending(solution, report, limits)
-        judged = _driver_says(found, ended, _ending(driver, driver_report, limits))
+        ended = ending(solution, report, limits)
+        judged = _driver_says(found, ended, ending(driver, driver_report, limits))
         return _verdict(solution, report, judged, "driver")
     finally:
         for end in (calls, theirs):
             end.close()
         for job in jobs:
-            _over(job)
+            over(job)
 
 
-def _driver_says(found: dict[str, Any], solution: _Judged, driver: _Judged) -> _Judged:
+def _driver_says(found: dict[str, Any], solution: Judged, driver: Judged) -> Judged:
     if not found:
         return driver[0], f"the test code: {driver[1]}"
     if found["end"] is not None:
-        return _unanswered(found)
+        return unanswered(found)
     if found["outcome"] == "gone":
         return solution
     return Outcome(found["outcome"]), found["detail"]
 
 
-def _ending(job: Job, report: Report, limits: Limits) -> _Judged:
-    """Say why a process ended that should not have."""
-    if job.flooded or job.inbox.overflowed:
-        return Outcome.OUTPUT_LIMIT, "printed or returned too much"
-    if report.ended == "cpu" or report.cpu_s >= limits.cpu_s:
-        return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
-    if report.ended == "wall":
-        return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock"
-    number = report.status & 0x7F
-    if report.ended == "killed" and number == signal.SIGKILL:
-        return Outcome.ERROR, "the program stopped answering, or answered what is not data"
-    if number:
-        return Outcome.CRASH, f"signal {signal.Signals(number).name}"
-    return Outcome.EXIT, f"the program ended itself with status {report.status >> 8}"
-
-
-def _verdict(job: Job, report: Report, judged: _Judged, oracle: str) -> RunVerdict:
+def _verdict(job: Job, report: Report, judged: Judged, oracle: str) -> RunVerdict:
     return RunVerdict(
         outcome=judged[0],
         detail=judged[1],
@@ -360,12 +346,3 @@ def _verdict(job: Job, report: Report, judged: _Judged, oracle: str) -> RunVerdi
         output=job.output,
         oracle=oracle,
     )
-
-
-def _over(job: Job) -> None:
-    """Make sure that a process is over before its descriptors are given back."""
-    if job.report is None:
-        with contextlib.suppress(SandboxError):
-            job.kill()
-            job.finish()
-    job.close()

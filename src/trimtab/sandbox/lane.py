@@ -35,7 +35,6 @@ _BOOT: Final = (
 _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",
     "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -72,20 +71,21 @@ class Lane:
         role: "solution" or "driver".
         tier: The tier to confine it to.
         packages: Paths of packages it may read beside the standard library.
+        hash_seed: Its PYTHONHASHSEED.
 
     Raises:
         LayerRefusedError: The tier is not to be had.
         SandboxError: The process did not come up.
     """
 
-    def __init__(self, *, role: str, tier: str, packages: Sequence[str] = ()) -> None:
+    def __init__(self, *, role: str, tier: str, packages: Sequence[str] = (), hash_seed: int = 0) -> None:
         self._numbers = iter(range(1, 1 << 62))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
                 [sys.executable, "-s", "-S", "-P", "-B", "-c", _BOOT, str(_SOURCE), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_ENVIRONMENT,
+                env=_ENVIRONMENT | {"PYTHONHASHSEED": str(hash_seed)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
