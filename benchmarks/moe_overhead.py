@@ -18,10 +18,12 @@ import torch
 
 from trimtab.lm import models
 from trimtab.moe import experts
-from trimtab.moe.attach import Gates, Passes, attach
+from trimtab.moe.attach import attach
 from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.gate import Gate
+from trimtab.moe.gates import Gates
+from trimtab.moe.passes import Passes
 
 ROWS, COLUMNS = 32, 96  # 3,072 tokens a step
 

@@ -10,15 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from trimtab.moe.attach import Gates, attach
+    from trimtab.moe.attach import attach
     from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
     from trimtab.moe.capacity import Capacity
+    from trimtab.moe.gates import Gates
 
 __all__ = ["Capacity", "Gates", "LossFree", "NoBalancer", "RouterZLoss", "Stack", "SwitchLoss", "attach"]
 
 _HOMES: Final = {
     "attach": "attach",
-    "Gates": "attach",
+    "Gates": "gates",
     "Capacity": "capacity",
     "LossFree": "balancers",
     "NoBalancer": "balancers",

@@ -26,7 +26,7 @@ from trimtab.moe.routing import Routing, expected_drops, scores_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from trimtab.moe.attach import Settings
+    from trimtab.moe.gates import Settings
     from trimtab.moe.router import Router
 
 

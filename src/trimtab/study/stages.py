@@ -24,7 +24,7 @@ from trimtab.lm import checkpoint, models
 from trimtab.lm import train as training
 from trimtab.lm.corpus import Corpus, CorpusSettings
 from trimtab.moe import balancers, expert_init, experts
-from trimtab.moe.attach import Gates, attach
+from trimtab.moe.attach import attach
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.router import find_routers
 from trimtab.study import levels, store
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from trimtab.codeeval.problems import Benchmark
+    from trimtab.moe.gates import Gates
 
 _DEDUPLICATED_AGAINST: Final = ("humaneval", "mbpp-sanitized")
 
