@@ -13,7 +13,7 @@ from trimtab.evidence.numerals import read, spread
     ("text", "values"),
     [
         ("97.6 (90.2)", ["97.6", "90.2"]),
-        ("GPT-4, v2.5, Qwen2.5-Coder-7B, 2D, 1e4x", []),
+        ("GPT-4, v2.5, Qwen2.5-Coder-7B, 2D, 0-shot", []),
         ("54.90%", ["54.90"]),
         ("\N{MINUS SIGN}1,234.5", ["-1234.5"]),
         ("1,2 or .5", ["1", "2", ".5"]),

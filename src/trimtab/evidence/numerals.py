@@ -12,7 +12,8 @@ MINUS = str.maketrans({"−": "-", "–": "-", "\u2010": "-", "\u2011": "-", "\u
 # the dash of a range ("1-2") is no sign.
 NUMERAL = re.compile(
     r"(?<![\w.])(?<![A-Za-z]-)(?P<sign>(?:(?<![\w.%)\]])[-+])?)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?:[eE](?P<exponent>[-+]?\d{1,3}))?(?P<scale>[KMBT](?![\w]))?(?![\w.]*\d)(?!-?[A-Za-z])"
+    r"(?:[eE](?P<exponent>[-+]?\d{1,3}))?(?P<scale>[KMBT](?!\w))?(?![\w.]*\d)"
+    r"(?:(?!-?[A-Za-z])|(?=(?:ms|s|sec|min|h|GB|GiB|MB|MiB|x|pp)(?!\w)))"
 )
 SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)")
 SCALES = {"K": 3, "M": 6, "B": 9, "T": 12}

@@ -1,0 +1,98 @@
+"""Which elements of a page a reader cannot see: by attributes, inline styles and the page's simple style rules."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+TINY_PT = 2.0
+RULE = re.compile(r"([^{}]{1,400})\{([^{}]{0,4000})\}")
+DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
+SIMPLE = re.compile(r"^(?P<tag>[a-zA-Z][\w-]*)?(?:\.(?P<class>[\w-]+)|#(?P<id>[\w-]+))?$")
+WHITE = re.compile(r"^(?:white|#fff|#ffffff|rgba?\(\s*25[0-5]\s*,\s*25[0-5]\s*,\s*25[0-5]\s*(?:,\s*[\d.]+\s*)?\))$")
+LENGTH = re.compile(r"^(-?\d*\.?\d+)(px|pt|em|rem|%)?$")
+POINTS = {"px": 0.75, "pt": 1.0, "em": 10.0, "rem": 12.0, "%": 0.1, None: 0.75}
+
+Style = dict[str, str]
+
+
+class Styles:
+    """The rules of a page that hide something.
+
+    Only selectors of one tag, class or id are understood; a rule with any other selector is passed over, since calling
+    visible text hidden would lose it.
+
+    Args:
+        sheet: The text of all ``<style>`` elements.
+    """
+
+    def __init__(self, sheet: str) -> None:
+        self._rules: list[tuple[re.Match[str], Style]] = []
+        for selectors, body in RULE.findall(re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)[:200_000]):
+            declared = _declarations(body)
+            simple = [SIMPLE.match(selector.strip()) for selector in selectors.split(",")]
+            if _reason(declared, on_color=False):
+                self._rules.extend((match, declared) for match in simple if match and match[0])
+
+    def reason(self, element: Element) -> str | None:
+        """Return why a reader does not see an element, or None."""
+        if element.get("hidden") is not None and str(element.tag).lower() != "math":
+            return "hidden attribute"
+        style: Style = {}
+        for match, declared in self._rules:
+            if _selects(match, element):
+                style |= declared
+        style |= _declarations(element.get("style") or "")
+        return _reason(style, on_color=_on_color(element)) if style else None
+
+
+def _declarations(text: str) -> Style:
+    return {
+        name.lower(): value.strip().lower().replace("!important", "").strip()
+        for name, value in DECLARATION.findall(text)
+    }
+
+
+def _selects(match: re.Match[str], element: Element) -> bool:
+    if match["tag"] and match["tag"].lower() != str(element.tag).lower():
+        return False
+    if match["class"]:
+        return match["class"] in (element.get("class") or "").split()
+    return match["id"] is None or match["id"] == element.get("id")
+
+
+def _reason(style: Style, *, on_color: bool) -> str | None:
+    if style.get("display") == "none":
+        return "display:none"
+    if style.get("visibility") in {"hidden", "collapse"}:
+        return "visibility:hidden"
+    if (size := _points(style.get("font-size"))) is not None and size < TINY_PT:
+        return "tiny"
+    if style.get("opacity", "").strip("0.") == "" and "opacity" in style:
+        return "transparent"
+    if style.get("color") == "transparent" or (
+        WHITE.match(style.get("color", "")) and not (on_color or _colored(style))
+    ):
+        return "white"
+    moved = (_points(style.get(side)) for side in ("left", "top", "right", "text-indent", "margin-left"))
+    return "off-page" if any(length is not None and length < -500 for length in moved) else None
+
+
+def _points(text: str | None) -> float | None:
+    match = LENGTH.match(text or "")
+    return float(match[1]) * POINTS[match[2]] if match else None
+
+
+def _colored(style: Style) -> bool:
+    background = style.get("background-color") or style.get("background") or ""
+    return background not in {"", "none", "transparent"} and not WHITE.match(background)
+
+
+def _on_color(element: Element) -> bool:
+    """Whether an ancestor gives a background on which white can be read."""
+    return any(
+        _colored(_declarations(each.get("style") or "")) or each.get("bgcolor") for each in element.iterancestors()
+    )

@@ -1,0 +1,32 @@
+"""How much of a document is read: what is past a limit is an error or a warning that names it, never silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on one document.
+
+    Args:
+        file_bytes: A larger file is refused.
+        characters: Of readable text; what is behind is left out with a warning.
+        table_cells: Of one table's grid after merged cells are laid out; further rows are left out with a warning.
+        cells: Of all tables of one document; further tables are left out with a warning.
+        pages: Of a PDF; further pages are left out with a warning.
+        cpu_seconds: For one PDF, which is read in a process of its own; past it the PDF is refused.
+        memory_bytes: Of that process's address space; past it the PDF is refused.
+        members: Files in one archive; past it the archive is refused.
+        expanded_bytes: Of one archive's members together; past it the archive is refused.
+    """
+
+    file_bytes: int = 64 << 20
+    characters: int = 10_000_000
+    table_cells: int = 100_000
+    cells: int = 400_000
+    pages: int = 400
+    cpu_seconds: int = 240
+    memory_bytes: int = 3 << 30
+    members: int = 2_000
+    expanded_bytes: int = 256 << 20
