@@ -11,7 +11,8 @@
     ├── SandboxError          the sandbox itself failed; never the program inside it
     │   └── SandboxUnavailable      no tier of isolation holds on this machine
     ├── EvidenceError         a corpus, claim file or source that cannot be used
-    │   └── DocumentError           one document: malformed, hostile or over a limit
+    │   ├── DocumentError           one document: malformed, hostile or over a limit
+    │   └── ClaimError              a claim, a registry of names or a calibration set that cannot be read
     └── MissingExtraError     an optional dependency is not installed (also an ImportError)
 
 A message names the value, the place and what was expected. ``hint`` holds the way out, so that the command line can
@@ -78,6 +79,10 @@ class EvidenceError(TrimtabError):
 
 class DocumentError(EvidenceError):
     """A document that cannot be read: malformed, hostile, or over a stated limit."""
+
+
+class ClaimError(EvidenceError):
+    """A claim, a registry of names or a calibration set that cannot be read."""
 
 
 class MissingExtraError(TrimtabError, ImportError):

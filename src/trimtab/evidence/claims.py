@@ -1,0 +1,313 @@
+"""A claim: one statement of a report, and the facts in it that something could support or contradict.
+
+Values are kept as they were written ("96.2", not 96.2 as binary), because a comparison is made at the claim's own
+precision. A claim is plain data: ``claims.jsonl`` holds one a line, and :func:`schema` says what a line may hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from trimtab.errors import ClaimError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+EXTRACTOR: Final = "rules/1"
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)
+
+Relation = Literal["equals", "greater", "less", "same", "best", "worst"]
+Hedge = Literal["exactly", "about", "over", "under"]
+
+
+class Kind(StrEnum):
+    """What a statement asserts, and so which rules apply to it."""
+
+    NUMERIC = "numeric"
+    COMPARISON = "comparison"
+    TREND = "trend"
+    METHOD = "method"
+    CITATION = "citation"
+    OPINION = "opinion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a number was obtained; what is not said is None and matches anything.
+
+    Attributes:
+        shots: Examples in the prompt.
+        k: Of pass@k.
+        decoding: "greedy" or "sampled".
+        split: Part of the benchmark.
+        problems: Number of problems.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    shots: int | None = None
+    k: int | None = None
+    decoding: Literal["greedy", "sampled"] | None = None
+    split: str | None = None
+    problems: int | None = None
+
+    def conflicts(self, other: Setting) -> tuple[str, ...]:
+        """Return the fields in which both say something, and not the same."""
+        names = ("shots", "k", "decoding", "split", "problems")
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
+        return tuple(name for name, one, two in pairs if None not in (one, two) and one != two)
+
+    def words(self) -> str:
+        """Return what is said, for a reader."""
+        told = [f"{self.shots}-shot"] if self.shots is not None else []
+        told += [f"k={self.k}"] if self.k is not None else []
+        told += [f"{self.problems} problems"] if self.problems is not None else []
+        return ", ".join((*told, *filter(None, (self.decoding, self.split))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A number as it was written.
+
+    Attributes:
+        text: Digits, with a sign and a point, for example "96.2".
+        unit: "%", "points", "x", another unit, or empty.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    text: str
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            finite = Decimal(self.text).is_finite()
+        except InvalidOperation:
+            finite = False
+        if not finite:
+            raise ClaimError(f"a value must be a number as it is written, got {self.text!r}")
+
+    @property
+    def value(self) -> Decimal:
+        """The number."""
+        return Decimal(self.text)
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point as written: the precision of the statement."""
+        return max(0, -int(self.value.as_tuple().exponent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing a claim says about a number.
+
+    Attributes:
+        subject: What was measured, as written: usually a model.
+        relation: "equals" compares a value, the others compare two values or all of a column.
+        benchmark: On what, as written.
+        metric: In what, as written.
+        setting: How.
+        value: The value ("equals"), or the size of the difference.
+        hedge: How firmly the value is stated.
+        relative: The difference is a share of the comparator.
+        comparator: The other side's subject; empty if it is the same.
+        comparator_benchmark: The other side's benchmark; empty if it is the same.
+        start: First character in the statement.
+        end: One past the last.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    subject: str
+    relation: Relation = "equals"
+    benchmark: str = ""
+    metric: str = ""
+    setting: Setting = Setting()
+    value: Quantity | None = None
+    hedge: Hedge = "exactly"
+    relative: bool = False
+    comparator: str = ""
+    comparator_benchmark: str = ""
+    start: int = 0
+    end: int = 0
+
+    def words(self) -> str:
+        """Return the fact as it was understood, for a reader."""
+        place = " ".join(filter(None, (self.benchmark, self.metric if self.metric != self.benchmark else "")))
+        how = f" ({told})" if (told := self.setting.words()) else ""
+        hedge = "" if self.hedge == "exactly" else f"{self.hedge} "
+        value = f"{hedge}{self.value.text}{self.value.unit}" if self.value else ""
+        on = f" on {place}{how}" if place or how else ""
+        if self.relation == "equals":
+            return f"{self.subject}{on}: {value}"
+        other = " on ".join(filter(None, (self.comparator, self.comparator_benchmark))) or "all others"
+        by = f" by {value}" if value else ""
+        return f"{self.subject}{on}: {self.relation} than {other}{by}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A mark such as "(Zheng et al., 2021)" or an address of a work; ``year`` is 0 where none is given."""
+
+    __pydantic_config__ = _STRICT
+
+    text: str
+    authors: str = ""
+    year: int = 0
+    work: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Under what a study would have to be run for its result to bear on a claim; None or empty is not said.
+
+    Attributes:
+        method: Balancing method, as written.
+        control: The method it is compared with.
+        stressor: What was done to both.
+        parameters: Of the model.
+        tokens: Of training.
+        num_experts: Experts a layer.
+        top_k: Experts a token.
+        capacity_factor: Of the stressed side.
+        seeds: Repetitions.
+        benchmark_version: For example "sanitized".
+        margin: What counts as no difference, in the endpoint's unit.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    method: str = ""
+    control: str = ""
+    stressor: str = ""
+    parameters: float | None = None
+    tokens: float | None = None
+    num_experts: int | None = None
+    top_k: int | None = None
+    capacity_factor: float | None = None
+    seeds: int | None = None
+    benchmark_version: str = ""
+    margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a claim is asserted: file, the SHA-256 of its bytes, position and characters of the quoted text."""
+
+    __pydantic_config__ = _STRICT
+
+    document: str
+    sha256: str = ""
+    location: str = ""
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One statement of a report.
+
+    Attributes:
+        id: Unique in its report.
+        statement: As written.
+        kind: Which rules apply.
+        facts: What can be looked up or computed.
+        citations: Marks inside the statement.
+        cites: Works the claim rests on, as addresses or keys; empty means the report's whole reference list.
+        conditions: For a study.
+        asserted_in: Where.
+        extractor: What read the facts, with its version.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    id: str
+    statement: str
+    kind: Kind
+    facts: tuple[Fact, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    cites: tuple[str, ...] = ()
+    conditions: Conditions = Conditions()
+    asserted_in: Place | None = None
+    extractor: str = EXTRACTOR
+
+
+_CLAIM: Final = TypeAdapter(Claim)
+_NUMBER: Final = re.compile(r"[-+\u2212]?\d+(?:,\d{3})*(?:\.\d+)?")
+
+
+def number(text: str) -> str | None:
+    """Return the digits of a number as written, without thousands separators; None if ``text`` is not one.
+
+    >>> number(" 1,024 "), number("\u22120.5"), number("n/a")
+    ('1024', '-0.5', None)
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    return match[0].replace(",", "").replace("\u2212", "-").removeprefix("+") if match else None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line of ``claims.jsonl``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A claim, one a line of claims.jsonl",
+        **_CLAIM.json_schema(),
+    }
+
+
+def dump(claims: Iterable[Claim]) -> str:
+    """Return the lines of ``claims.jsonl``."""
+    return "".join(_CLAIM.dump_json(claim).decode() + "\n" for claim in claims)
+
+
+def record(claim: Claim) -> dict[str, Any]:
+    """Return a claim as plain values."""
+    found: dict[str, Any] = _CLAIM.dump_python(claim, mode="json")
+    return found
+
+
+def load(path: Path) -> tuple[Claim, ...]:
+    """Read ``claims.jsonl``.
+
+    Raises:
+        ClaimError: A line is not a claim, or two have one id; the message says which line and what is wrong.
+    """
+    found: dict[str, Claim] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"{path} cannot be read: {error}") from error
+    for index, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        claim = parse(line, f"{path}, line {index}")
+        if claim.id in found:
+            raise ClaimError(f"{path}, line {index}: the id {claim.id!r} is used twice")
+        found[claim.id] = claim
+    return tuple(found.values())
+
+
+def parse(line: str, where: str) -> Claim:
+    """Read one claim.
+
+    Raises:
+        ClaimError: It is not one.
+    """
+    try:
+        return _CLAIM.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ClaimError(
+            f"{where}: {place or 'the line'}: {first['msg']} (got {json.dumps(first['input'], default=str)[:120]})",
+            hint="`trimtab evidence schema` prints what a claim may hold",
+        ) from error

@@ -1,0 +1,236 @@
+"""Names of models, benchmarks, metrics and methods: which spellings mean the same thing, and where a text uses them.
+
+Decisions: two spellings are one name when their letters, digits, dots between digits and plus signs agree; everything
+beyond that is said in a TOML file, ours (``names.toml``) or a user's, and never guessed. A name is found as whole words
+and never inside a longer hyphenated one: "GPT-4o" is not in "GPT-4o-mini".
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import ClaimError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
+_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
+_LONGEST: Final = 8
+_PLUS: Final = re.compile(r"\s*\(\+\)")
+_FIELDS: Final = {"names", "since", "endpoints", "rules", "factor"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """One thing and its spellings.
+
+    Attributes:
+        id: What the rules compare.
+        kind: One of ``KINDS``.
+        names: Spellings.
+        since: First month of publication, "2021-07"; empty if not known.
+        endpoints: Endpoints of a study that measure this benchmark.
+        rules: Balancing rules of a study that are this method.
+        factor: Factor of a study that is this stressor.
+    """
+
+    id: str
+    kind: str
+    names: tuple[str, ...]
+    since: str = ""
+    endpoints: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    factor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """A name in a text, at characters [start, end)."""
+
+    id: str
+    kind: str
+    start: int
+    end: int
+    text: str
+
+
+@lru_cache(maxsize=65536)
+def key(text: str) -> str:
+    """Return what is left of a name when case, spaces, hyphens and other marks do not matter.
+
+    >>> key("DeepSeek-Coder 6.7B_base") == key("deepseekcoder-6.7b-base")
+    True
+    """
+    return "".join(word for word, _, _ in _words(text)).casefold()
+
+
+def _words(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of ``text`` with their places; "(+)" counts as "+"."""
+    found = []
+    for match in _WORD.finditer(text):
+        plus = _PLUS.match(text, match.end())
+        end = plus.end() if plus else match.end()
+        found.append((match[0] + ("+" if plus else ""), match.start(), end))
+    return found
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every known name.
+
+    Attributes:
+        entries: kind → id → name.
+    """
+
+    entries: Mapping[str, Mapping[str, Name]]
+    _keys: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, *paths: Path) -> Registry:
+        """Read the names that come with trimtab and those in ``paths``.
+
+        Raises:
+            ClaimError: A file cannot be read, has an unknown key, or uses one spelling for two things.
+        """
+        shipped = resources.files("trimtab.evidence").joinpath("names.toml").read_text(encoding="utf-8")
+        entries: dict[str, dict[str, Name]] = {kind: {} for kind in KINDS}
+        for where, text in (("names.toml", shipped), *((str(path), _read(path)) for path in paths)):
+            _add(entries, _parse(text, where), where)
+        return cls(entries, _index(entries))
+
+    def id_of(self, text: str, kind: str) -> str:
+        """Return the id of a name of ``kind``; empty if it is not known."""
+        found = self._keys.get(key(text), {}).get(kind)
+        return found[0] if found and _as_written(text, found[1]) else ""
+
+    def find(self, text: str, kinds: Iterable[str] = KINDS, more: Mapping[str, str] | None = None) -> list[Mention]:
+        """Return the names in ``text``, the longest at each place, none overlapping.
+
+        Args:
+            text: Any text.
+            kinds: Kinds to look for.
+            more: key → id of further models, for example the row headers of tables.
+        """
+        wanted, extra = tuple(kinds), more or {}
+        words = _words(text)
+        found: list[Mention] = []
+        at = 0
+        while at < len(words):
+            hit, used = self._longest(text, words, at, wanted, extra)
+            if hit:
+                found.append(hit)
+            at += used
+        return found
+
+    def _longest(
+        self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Mapping[str, str]
+    ) -> tuple[Mention | None, int]:
+        for size in range(min(_LONGEST, len(words) - at), 0, -1):
+            start, end = words[at][1], words[at + size - 1][2]
+            if not _whole(text, start, end) or not _close(text, words[at : at + size]):
+                continue
+            squashed = "".join(word for word, _, _ in words[at : at + size]).casefold()
+            known = self._keys.get(squashed, {})
+            for kind in kinds:
+                if kind in known and _as_written(text[start:end], known[kind][1]):
+                    return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size
+            if "models" in kinds and squashed in more:
+                return Mention(id=more[squashed], kind="models", start=start, end=end, text=text[start:end]), size
+        return None, 1
+
+
+def _whole(text: str, start: int, end: int) -> bool:
+    """Whether [start, end) is not a part of a longer hyphenated name."""
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(r"[-@/][A-Za-z0-9]", after))
+
+
+def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
+    """Whether only spaces, hyphens, underscores and brackets stand between the words of one name."""
+    return all(re.fullmatch(r"[\s\-_/(]{0,2}", text[one[2] : other[1]]) for one, other in pairwise(words))
+
+
+def _as_written(found: str, spelled: str) -> bool:
+    """Whether a short name in capitals is written in capitals: "HE" is a benchmark, "he" a word."""
+    return not (len(spelled) <= 3 and spelled.isupper()) or found == spelled
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"the names in {path} cannot be read: {error}") from error
+
+
+def _parse(text: str, where: str) -> Iterator[Name]:
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ClaimError(f"{where} is not TOML: {error}") from error
+    for kind, group in tables.items():
+        if kind not in KINDS or not isinstance(group, dict):
+            raise ClaimError(f"{where}: unknown table [{kind}]", hint=nearest(kind, KINDS))
+        for name, table in group.items():
+            yield _name(kind, name, table, where)
+
+
+def _name(kind: str, name: str, table: Any, where: str) -> Name:  # noqa: ANN401 - a TOML value
+    place = f"{where}: [{kind}.{name}]"
+    if not isinstance(table, dict) or not table.get("names"):
+        raise ClaimError(f"{place} has no names", hint='write names = ["one spelling", "another"]')
+    for unknown in table.keys() - _FIELDS:
+        raise ClaimError(f"{place}: unknown key {unknown!r}", hint=nearest(unknown, _FIELDS))
+    lists = {one: table.get(one, []) for one in ("names", "endpoints", "rules")}
+    for one, values in lists.items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ClaimError(f"{place}: {one} is {values!r}, expected a list of texts")
+    return Name(
+        id=name,
+        kind=kind,
+        since=str(table.get("since", "")),
+        factor=str(table.get("factor", "")),
+        names=tuple(lists["names"]),
+        endpoints=tuple(lists["endpoints"]),
+        rules=tuple(lists["rules"]),
+    )
+
+
+def _add(entries: dict[str, dict[str, Name]], names: Iterable[Name], where: str) -> None:
+    """Add names; one that is there already gains the new spellings."""
+    for name in names:
+        group = entries[name.kind]
+        old = group.get(name.id)
+        if old:
+            joined = tuple(dict.fromkeys((*old.names, *name.names)))
+            name = Name(  # noqa: PLW2901 - the same thing, with more spellings
+                id=name.id,
+                kind=name.kind,
+                names=joined,
+                since=name.since or old.since,
+                endpoints=name.endpoints or old.endpoints,
+                rules=name.rules or old.rules,
+                factor=name.factor or old.factor,
+            )
+        taken = {key(text): other.id for other in group.values() if other.id != name.id for text in other.names}
+        for text in name.names:
+            if taken.get(key(text), name.id) != name.id:
+                raise ClaimError(f"{where}: {text!r} is already a name of {taken[key(text)]!r}, so not of {name.id!r}")
+        group[name.id] = name
+
+
+def _index(entries: Mapping[str, Mapping[str, Name]]) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return key → kind → (id, the spelling)."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for kind, group in entries.items():
+        for name in group.values():
+            for text in name.names:
+                found.setdefault(key(text), {}).setdefault(kind, (name.id, text))
+    return found

@@ -1,0 +1,190 @@
+"""What table cells say: each number with its subject, benchmark, metric and setting, and an index to look them up by.
+
+A header part that names a benchmark or metric, or only a setting, is not a subject; every other part is, so that a
+table may have its models in rows or in columns. What the headers leave open is taken from the caption when that says
+one thing only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from trimtab.evidence import settings
+from trimtab.evidence.names import key
+from trimtab.evidence.wording import stems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
+
+    from trimtab.evidence.claims import Setting
+    from trimtab.evidence.document import Cell, Document
+    from trimtab.evidence.names import Registry
+
+_PLUS: Final = re.compile(r"\(\s*\+\s*\)")
+_ORDINARY: Final = frozenset(
+    {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """One number of a table.
+
+    Attributes:
+        cell: Where it stands.
+        document: The file.
+        value: The number.
+        subjects: Ids of what its headers name besides benchmark and metric.
+        benchmark: Id; empty if no known one is named.
+        metric: Id; empty if none is named.
+        setting: How it was obtained.
+        words: Stems of its headers.
+        around: Stems of its caption.
+    """
+
+    cell: Cell
+    document: Document
+    value: Decimal
+    subjects: frozenset[str]
+    benchmark: str
+    metric: str
+    setting: Setting
+    words: frozenset[str]
+    around: frozenset[str]
+
+    @property
+    def table(self) -> tuple[str, int]:
+        """Which table it is in."""
+        return self.cell.document, self.cell.table
+
+
+class Readings:
+    """All numbers of some documents.
+
+    Args:
+        documents: Read in full; their order is kept.
+        registry: Known names.
+    """
+
+    def __init__(self, documents: Iterable[Document], registry: Registry) -> None:
+        self.registry = registry
+        self.all: list[Reading] = []
+        self.by_subject: dict[str, list[Reading]] = defaultdict(list)
+        self.by_benchmark: dict[str, list[Reading]] = defaultdict(list)
+        self.by_word: dict[str, list[Reading]] = defaultdict(list)
+        self.by_table: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+        self._heads: dict[tuple[str, bool], _Head] = {}
+        self._captions: dict[str, tuple[_Head, frozenset[str]]] = {}
+        for document in documents:
+            for cell in document.cells:
+                self._add(document, cell)
+
+    def subject_id(self, text: str) -> str:
+        """Return the id a subject is looked up by."""
+        return self.registry.id_of(text, "models") or key(text)
+
+    def subjects(self) -> dict[str, str]:
+        """Return key → id of everything that stands as a subject in a header and looks like a name."""
+        return {name: name for name in self.by_subject if len(name) > 2 and not name.replace(".", "").isdigit()}
+
+    def row(self, reading: Reading) -> tuple[tuple[str, str], ...]:
+        """Return the cells beside a reading, as (column, text), itself among them."""
+        rows = {one.cell.column: one.cell for one in self.by_table[reading.table] if one.cell.row == reading.cell.row}
+        return tuple((" ".join(cell.column_path), cell.text) for _, cell in sorted(rows.items()))
+
+    def _add(self, document: Document, cell: Cell) -> None:
+        if not cell.numbers:
+            return
+        caption, around = self._caption(cell.caption)
+        for index, value in enumerate(cell.numbers):
+            reading = self._reading(document, cell, index, value, caption, around)
+            self.all.append(reading)
+            for subject in reading.subjects:
+                self.by_subject[subject].append(reading)
+            for word in reading.words | reading.around:
+                self.by_word[word].append(reading)
+            self.by_benchmark[reading.benchmark].append(reading)
+            self.by_table[reading.table].append(reading)
+
+    def _reading(
+        self, document: Document, cell: Cell, index: int, value: Decimal, caption: _Head, around: frozenset[str]
+    ) -> Reading:  # fmt: skip
+        second = index == 1
+        column = self._head(" ".join(cell.column_path), second=second)
+        row = self._head(" ".join(cell.row_path), second=second)
+        parts = [self._head(part, second=second) for part in (*cell.row_path, *cell.column_path)]
+        said = settings.over(settings.over(column.setting, row.setting), caption.setting)
+        return Reading(
+            cell=cell,
+            document=document,
+            value=value,
+            subjects=frozenset(part.subject for part in parts if part.subject),
+            benchmark=column.benchmark or row.benchmark or caption.benchmark,
+            metric=column.metric or row.metric or caption.metric,
+            setting=said,
+            words=column.words | row.words,
+            around=around,
+        )
+
+    def _caption(self, text: str) -> tuple[_Head, frozenset[str]]:
+        found = self._captions.get(text)
+        if found is None:
+            head = _head(text, self.registry, second=False)
+            found = self._captions[text] = (head, head.words)
+        return found
+
+    def _head(self, text: str, *, second: bool) -> _Head:
+        found = self._heads.get((text, second))
+        if found is None:
+            found = self._heads[text, second] = _head(text, self.registry, second=second)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """What one header says."""
+
+    subject: str
+    benchmark: str
+    metric: str
+    setting: Setting
+    words: frozenset[str]
+
+
+def _head(text: str, registry: Registry, *, second: bool) -> _Head:
+    """Read a header; ``second`` is for the number in brackets under a header such as "HumanEval (+)"."""
+    if _PLUS.search(text):
+        text = _PLUS.sub("+" if second else "", text)
+    spaced = text.replace("_", " ")
+    mentions = registry.find(spaced, ("benchmarks", "metrics"))
+    benchmarks = {one.id for one in mentions if one.kind == "benchmarks"}
+    metrics = {one.id for one in mentions if one.kind == "metrics"}
+    setting = settings.read(spaced)
+    named = bool(mentions) or setting != settings.NOTHING
+    subject = "" if named else registry.id_of(text, "models") or key(text)
+    return _Head(
+        subject="" if subject in _ORDINARY else subject,
+        benchmark=next(iter(benchmarks)) if len(benchmarks) == 1 else "",
+        metric=next(iter(metrics)) if len(metrics) == 1 else "",
+        setting=setting,
+        words=frozenset(stems(spaced)),
+    )
+
+
+def matching(readings: Iterable[Reading], benchmark: str, words: frozenset[str]) -> list[Reading]:
+    """Return the readings on a benchmark: by id where it is known, else those with all its words in their headers."""
+    if benchmark:
+        return [one for one in readings if one.benchmark == benchmark]
+    return [one for one in readings if words <= one.words | one.around and (words & one.words or not one.words)]
+
+
+def group(readings: Iterable[Reading]) -> Mapping[tuple[str, int], list[Reading]]:
+    """Return the readings of each table."""
+    found: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+    for one in readings:
+        found[one.table].append(one)
+    return found

@@ -1,0 +1,248 @@
+"""Facts against table cells: the exact tuple, its value at the claim's precision, and where a foreign value stands.
+
+A cell decides only when the whole tuple is there: subject, benchmark and every part of the setting that both sides
+give. A value that differs is a contradiction; one that stands under another header of the same subject, or under the
+same header of another subject, is misattributed, and that place is its home. A tuple that is nowhere decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from trimtab.evidence import arithmetic, settings
+from trimtab.evidence.readings import matching
+from trimtab.evidence.verdicts import Evidence, Flag, Stance, Target
+from trimtab.evidence.wording import stems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trimtab.evidence.claims import Fact, Quantity
+    from trimtab.evidence.readings import Reading, Readings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """What tables say about one fact: evidence, most telling first, and remarks that decide nothing."""
+
+    evidence: tuple[Evidence, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+def target(reading: Reading, readings: Readings) -> Target:
+    """Return the exact place of a reading."""
+    cell, document = reading.cell, reading.document
+    table = cell.label or f"table {cell.table}"
+    row, column = " > ".join(cell.row_path), " > ".join(cell.column_path)
+    return Target(
+        kind="cell",
+        document=document.path,
+        sha256=document.sha256,
+        work=document.work,
+        location=f"{table}, row {row}, column {column} ({cell.position})",
+        table=cell.table,
+        row=cell.row,
+        column=cell.column,
+        quote=cell.text,
+        beside=readings.row(reading),
+    )
+
+
+def look_up(fact: Fact, index: int, readings: Readings) -> Lookup:
+    """Return what the tables say about a fact."""
+    if fact.relation == "equals":
+        return _value(fact, index, readings) if fact.value else Lookup()
+    return _comparison(fact, index, readings)
+
+
+def candidates(readings: Readings, subject: str, benchmark: str, fact: Fact) -> list[Reading]:
+    """Return the cells that hold the tuple of a fact, in the order of their documents."""
+    known, words = _place(readings, benchmark)
+    if subject:
+        pool = readings.by_subject.get(readings.subject_id(subject), [])
+    elif known:
+        pool = readings.by_benchmark.get(known, [])
+    else:
+        pool = _rarest(readings, words)
+    found = matching(pool, known, words) if known or words else pool
+    metric = readings.registry.id_of(fact.metric, "metrics")
+    fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
+    return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
+
+
+def _place(readings: Readings, benchmark: str) -> tuple[str, frozenset[str]]:
+    return readings.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark))
+
+
+def _rarest(readings: Readings, words: frozenset[str]) -> list[Reading]:
+    """Return the cells with the rarest of ``words``."""
+    lists = [readings.by_word.get(word, []) for word in words]
+    return min(lists, key=len, default=[])
+
+
+def _same(quantity: Quantity, fact: Fact, reading: Reading) -> arithmetic.Sameness:
+    ways = [
+        arithmetic.same(quantity.value, quantity.decimals, value, fact.hedge)
+        for value in arithmetic.scales(quantity, reading.value, reading.cell.unit)
+    ]
+    return min(ways, key=("equal", "truncated", "finer", "different").index)
+
+
+def _value(fact: Fact, index: int, readings: Readings) -> Lookup:
+    assert fact.value is not None  # noqa: S101 - the caller's condition
+    found = candidates(readings, fact.subject, fact.benchmark, fact)
+    if not fact.benchmark and not fact.metric:
+        # "X reaches 92": any number of X could be meant, so only agreement tells something.
+        found = [one for one in found if _same(fact.value, fact, one) == "equal"]
+    if not fact.subject:
+        # A paper's own result without a name: other rows of the column are other systems, not contradictions.
+        found = [one for one in found if _same(fact.value, fact, one) == "equal"]
+    judged = [(one, _same(fact.value, fact, one)) for one in found]
+    alike = [_agrees(fact, index, one, how, readings) for one, how in judged if how != "different"]
+    unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
+    homes = _homes(fact, unlike, readings)
+    differing = [_differs(fact, index, one, homes.get(one.document.sha256), readings) for one in unlike]
+    return Lookup(evidence=(*alike, *differing), flags=tuple(_remarks(judged, fact)))
+
+
+def _explained(reading: Reading, judged: Sequence[tuple[Reading, arithmetic.Sameness]]) -> bool:
+    """Whether a differing cell is only another setting of a cell that agrees: same table, or a setting that differs."""
+    return any(
+        how != "different"
+        and other.document is reading.document
+        and (other.table == reading.table or settings.conflicts(other.setting, reading.setting))
+        for other, how in judged
+    )
+
+
+def _agrees(fact: Fact, index: int, reading: Reading, how: arithmetic.Sameness, readings: Readings) -> Evidence:
+    assert fact.value is not None  # noqa: S101
+    remark = {"equal": "", "truncated": ", cut off instead of rounded", "finer": ", with fewer digits"}[how]
+    stance = Stance.SUPPORTS if how == "equal" else Stance.MIXED
+    return Evidence(
+        backend="table",
+        stance=stance,
+        why=f"{fact.words()}: the table has {reading.cell.text}{remark}",
+        target=target(reading, readings),
+        fact=index,
+    )
+
+
+def _differs(fact: Fact, index: int, reading: Reading, home: Reading | None, readings: Readings) -> Evidence:
+    assert fact.value is not None  # noqa: S101
+    why = f"{fact.words()}: the table has {reading.cell.text}"
+    place = target(home, readings) if home else None
+    if place and home:
+        why += f"; {fact.value.text} is {_where(home)}"
+    return Evidence(
+        backend="table", stance=Stance.REFUTES, why=why, target=target(reading, readings), fact=index, home=place
+    )
+
+
+def _where(home: Reading) -> str:
+    cell = home.cell
+    table = cell.label or f"table {cell.table}"
+    return f"{table}'s value for {' > '.join(cell.row_path)} under {' > '.join(cell.column_path)}"
+
+
+def _homes(fact: Fact, unlike: Sequence[Reading], readings: Readings) -> dict[str, Reading]:
+    """Return document → where the value really stands, for the documents that contradict it."""
+    found: dict[str, Reading] = {}
+    for document in dict.fromkeys(one.document.sha256 for one in unlike):
+        ranked = sorted(_strays(fact, document, readings), key=lambda pair: pair[0])
+        if ranked:
+            found[document] = ranked[0][1]
+    return found
+
+
+def _strays(fact: Fact, document: str, readings: Readings) -> Iterable[tuple[int, Reading]]:
+    """Yield the cells of ``document`` with this very value: the subject's own first, then those of its benchmark."""
+    assert fact.value is not None  # noqa: S101
+    known, words = _place(readings, fact.benchmark)
+    own = readings.by_subject.get(readings.subject_id(fact.subject), [])
+    column = readings.by_benchmark.get(known, []) if known else matching(own, known, words)
+    for rank, pool in enumerate((own, column)):
+        for one in pool:
+            if one.cell.document == document and _same(fact.value, fact, one) == "equal":
+                yield rank, one
+
+
+def _remarks(judged: Iterable[tuple[Reading, arithmetic.Sameness]], fact: Fact) -> Iterable[Flag]:
+    counted = Counter(how for _, how in judged)
+    if not counted["equal"] and counted["truncated"]:
+        yield Flag(name="precision", text=f"{fact.words()}: digits were cut off, not rounded")
+    if not counted["equal"] and counted["finer"]:
+        yield Flag(name="precision", text=f"{fact.words()}: the source gives fewer digits than the claim")
+
+
+def _comparison(fact: Fact, index: int, readings: Readings) -> Lookup:
+    if fact.relation in ("best", "worst"):
+        return _extreme(fact, index, readings)
+    ours = candidates(readings, fact.subject, fact.benchmark, replace(fact, value=None))
+    theirs = candidates(
+        readings,
+        fact.comparator or fact.subject,
+        fact.comparator_benchmark or fact.benchmark,
+        replace(fact, value=None),
+    )
+    found: dict[str, list[Evidence]] = {}
+    for one, other in _pairs(ours, theirs):
+        found.setdefault(one.document.sha256, []).append(_compared(fact, index, one, other, readings))
+    # A document that bears the comparison out in one setting is not refuted by another setting it also reports.
+    kept = [
+        evidence
+        for group in found.values()
+        for evidence in ([e for e in group if e.stance is Stance.SUPPORTS] or group)
+    ]
+    return Lookup(evidence=tuple(kept))
+
+
+def _pairs(ours: Sequence[Reading], theirs: Sequence[Reading]) -> Iterable[tuple[Reading, Reading]]:
+    """Pair cells of one table and one setting; where no table has both, cells of one document."""
+    pairs = [
+        (one, other)
+        for one in ours
+        for other in theirs
+        if one is not other and one.document is other.document and not one.setting.conflicts(other.setting)
+    ]
+    close = [(one, other) for one, other in pairs if one.table == other.table]
+    return close or pairs
+
+
+def _compared(fact: Fact, index: int, one: Reading, other: Reading, readings: Readings) -> Evidence:
+    gap = one.value - other.value
+    share = gap / other.value * 100 if other.value else Decimal(0)
+    holds = {"greater": gap > 0, "less": gap < 0, "same": gap == 0}[fact.relation]
+    size = abs(share if fact.relative else gap)
+    if holds and fact.value is not None:
+        holds = arithmetic.same(abs(fact.value.value), fact.value.decimals, size, fact.hedge) == "equal"
+    computed = f"{one.value} \u2212 {other.value} = {gap}" + (f" ({share:.1f} % of it)" if fact.relative else "")
+    return Evidence(
+        backend="table",
+        stance=Stance.SUPPORTS if holds else Stance.REFUTES,
+        why=f"{fact.words()}: computed from the cells, {computed}",
+        target=target(one, readings),
+        fact=index,
+    )
+
+
+def _extreme(fact: Fact, index: int, readings: Readings) -> Lookup:
+    """Judge "the best on B" by the whole column."""
+    found = []
+    for one in candidates(readings, fact.subject, fact.benchmark, replace(fact, value=None)):
+        column = [other for other in readings.by_table[one.table] if other.cell.column == one.cell.column]
+        top = (max if fact.relation == "best" else min)(other.value for other in column)
+        holders = [" > ".join(other.cell.row_path) for other in column if other.value == top]
+        found.append(
+            Evidence(
+                backend="table",
+                stance=Stance.SUPPORTS if one.value == top else Stance.REFUTES,
+                why=f"{fact.words()}: of {len(column)} rows, {top} is {fact.relation} ({', '.join(holders)})",
+                target=target(one, readings),
+                fact=index,
+            )
+        )
+    return Lookup(evidence=tuple(found))

@@ -1,0 +1,245 @@
+"""What is found about a claim, on two axes, with everything that led there.
+
+*Fidelity* says whether the cited source says it; *agreement* whether independent evidence does: other works, other
+tables of the same work, our own measurements. They are never merged: a claim can be verbatim and contested. Absence is
+never refutation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RULES: Final = "rules/1"
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)
+
+Backend = Literal["passage", "table", "citation", "consistency", "study"]
+
+
+class Fidelity(StrEnum):
+    """Does the cited source say it?"""
+
+    VERBATIM = "verbatim"
+    SUPPORTED = "supported"
+    PARTIAL = "partial"
+    MISATTRIBUTED = "misattributed"
+    CONTRADICTED = "contradicted"
+    NOT_FOUND = "not found"
+    NOT_AVAILABLE = "source not available"
+    NOT_CHECKABLE = "not checkable"
+    ERROR = "error"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the source says it."""
+        return self in (Fidelity.VERBATIM, Fidelity.SUPPORTED)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the source says something else."""
+        return self in (Fidelity.MISATTRIBUTED, Fidelity.CONTRADICTED)
+
+
+class Agreement(StrEnum):
+    """Does independent evidence agree?"""
+
+    AGREES = "agrees"
+    CONTESTED = "contested"
+    DISAGREES = "disagrees"
+    NONE = "none"
+
+
+class Stance(StrEnum):
+    """What one piece of evidence does to a claim."""
+
+    SUPPORTS = "supports"
+    REFUTES = "refutes"
+    EQUIVALENT = "equivalent"
+    MIXED = "mixed"
+    NEUTRAL = "neutral"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not comparable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The exact place a piece of evidence is at.
+
+    Attributes:
+        kind: A passage, a table cell, or a study's row.
+        document: File, or run folder.
+        sha256: Of the file's bytes.
+        work: Id of the work it is a text of.
+        location: For a reader: "Table 5, row X, column Y", "line 12".
+        start: First character in the document's text (passages).
+        end: One past the last.
+        table: Number of the table (cells).
+        row: Row of the grid.
+        column: Column of the grid.
+        quote: The passage, the cell as printed, or the row of the answer.
+        beside: The other cells of the row, as (column, text), for a reader; the cell itself is among them.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    kind: Literal["span", "cell", "run"]
+    document: str
+    sha256: str = ""
+    work: str = ""
+    location: str = ""
+    start: int | None = None
+    end: int | None = None
+    table: int | None = None
+    row: int | None = None
+    column: int | None = None
+    quote: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One piece of evidence.
+
+    Attributes:
+        backend: What found it.
+        stance: What it does to the claim.
+        why: In words, with the numbers.
+        target: Where; None for a consistency check, which needs no document.
+        fact: Index of the fact it is about; None for the whole statement.
+        cited: Whether the claim's own source says it, rather than an independent one.
+        score: Share of the statement's words found in order (passages); None elsewhere.
+        mismatches: Conditions in which it differs from the claim.
+        home: Where the value really stands, if it stands elsewhere.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    backend: Backend
+    stance: Stance
+    why: str
+    target: Target | None = None
+    fact: int | None = None
+    cited: bool = True
+    score: float | None = None
+    mismatches: tuple[str, ...] = ()
+    home: Target | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something a reader should know that decides nothing by itself."""
+
+    __pydantic_config__ = _STRICT
+
+    name: Literal["citation year", "citation", "granularity", "precision", "setting", "hidden text", "read in part"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """How often this rule path was right on a named set, and nothing else.
+
+    Attributes:
+        calibration: Name of the set.
+        items: Its size.
+        bin: The rule path's items, and how many of those were right.
+        right: See ``bin``.
+        estimate: right / bin.
+        low: Of Wilson's interval.
+        high: Of Wilson's interval.
+        ece: Expected calibration error over the set, each item predicted without itself.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    calibration: str
+    items: int
+    bin: int
+    right: int
+    estimate: float
+    low: float
+    high: float
+    ece: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is known about one claim.
+
+    Attributes:
+        claim: Its id.
+        fidelity: Does the cited source say it?
+        agreement: Does independent evidence agree?
+        rule_path: The rules that decided, in order.
+        reasons: The same for a reader.
+        evidence: Everything found, also what did not decide.
+        flags: What a reader should know.
+        certainty: GRADE's word for the body of evidence, with its downgrades; empty where there is none.
+        confidence: None without a calibration set of at least 50 items.
+        rules: Version of the rules.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    claim: str
+    fidelity: Fidelity
+    agreement: Agreement = Agreement.NONE
+    rule_path: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    certainty: str = ""
+    downgrades: tuple[str, ...] = ()
+    confidence: Confidence | None = None
+    rules: str = RULES
+
+    @property
+    def words(self) -> str:
+        """Return both axes and the flags in a few words."""
+        told = [self.fidelity.value]
+        if self.agreement is not Agreement.NONE:
+            told.append(self.agreement.value)
+        return ", ".join((*told, *dict.fromkeys(flag.name for flag in self.flags)))
+
+    @property
+    def homes(self) -> tuple[Target, ...]:
+        """Return where misattributed values really stand, each place once."""
+        return tuple(dict.fromkeys(one.home for one in self.evidence if one.home is not None))
+
+
+_VERDICT: Final = TypeAdapter(Verdict)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line of ``verdicts.jsonl``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What is known about a claim, one a line of verdicts.jsonl",
+        **_VERDICT.json_schema(mode="serialization"),
+    }
+
+
+def dump(verdicts: Iterable[Verdict]) -> str:
+    """Return the lines of ``verdicts.jsonl``."""
+    return "".join(_VERDICT.dump_json(verdict).decode() + "\n" for verdict in verdicts)
+
+
+def record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain values."""
+    found: dict[str, Any] = _VERDICT.dump_python(verdict, mode="json")
+    return found
+
+
+def parse(line: str) -> Verdict:
+    """Read back a line of ``verdicts.jsonl``.
+
+    Raises:
+        pydantic.ValidationError: It is not one.
+    """
+    return _VERDICT.validate_json(line)
