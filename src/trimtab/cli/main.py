@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import machine, study
+from trimtab.cli import machine, selfinvoke, study
 from trimtab.cli.options import Group
 
 
@@ -27,5 +27,6 @@ for verb in (
     study.report,
     study.controls,
     machine.doctor,
+    selfinvoke.selfinvoke,
 ):
     main.add_command(verb)

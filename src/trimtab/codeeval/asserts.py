@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.codeeval import mutate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Arguments = tuple[list[Any], ...]
 
-# What a lazy or broken model writes: none of these may pass any generated test.
-STUBS: Final[tuple[Callable[..., Any], ...]] = (
-    lambda *_: None,
-    lambda *_: True,
-    lambda *_: False,
-    lambda *_: 0,
-    lambda *_: 1,
-    lambda *_: "",
-    lambda *_: [],
-    lambda *arguments: arguments[0],
+# The shared battery of lazy answers, as functions.
+STUBS: Final[tuple[Callable[..., Any], ...]] = tuple(
+    eval(f"lambda *arguments: {text}", {})  # noqa: S307 - our own expressions
+    for text in mutate.STUBS
 )
 
 

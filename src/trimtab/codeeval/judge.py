@@ -111,13 +111,13 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
 
 
 def _run(sandbox: Sandbox, problem: Problem, completion: str) -> RunVerdict:
-    needs = _needs(problem)
+    wanted = needs(problem)
     return sandbox.run(
         program=problem.prompt + completion,
         entry_point=problem.entry_point,
         test=problem.test,
-        support=needs.support,
-        trusted_names=needs.names,
+        support=wanted.support,
+        trusted_names=wanted.names,
         limits=_SLOW.get(problem.task_id),
     )
 
@@ -127,18 +127,19 @@ _SLOW: Final = {"HumanEval/75": Limits(cpu_s=8.0), "Mbpp/123": Limits(cpu_s=30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Needs:
+class Needs:
     """What a test uses beside the tested function: trusted text, and names of the program."""
 
     support: str
     names: tuple[str, ...]
 
 
-_NOTHING: Final = _Needs("", ())
+_NOTHING: Final = Needs("", ())
 
 
 @functools.lru_cache(maxsize=4096)
-def _needs(problem: Problem) -> _Needs:
+def needs(problem: Problem) -> Needs:
+    """Return what the test of a problem needs, found from its own texts."""
     try:
         used = {node.id for node in ast.walk(source.parse(problem.test)) if isinstance(node, ast.Name)}
     except SyntaxError:
@@ -149,7 +150,7 @@ def _needs(problem: Problem) -> _Needs:
     support = _imports(problem.prompt + problem.canonical_solution, used)
     if used & in_prompt:
         support += problem.prompt
-    return _Needs(support, tuple(sorted(used & in_solution)))
+    return Needs(support, tuple(sorted(used & in_solution)))
 
 
 def _imports(text: str, names: set[str]) -> str:

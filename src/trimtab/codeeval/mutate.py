@@ -1,4 +1,6 @@
-"""Small wrong versions of a right program, for asking a model which it finds likelier.
+"""Wrong versions of a right program: what a lazy model writes, and mutants.
+
+Tests that let a stub or many mutants pass measure little; and a model can be asked whether it finds a mutant likelier.
 
 One token is replaced at a time, so formatting and length stay as they were and likelihoods compare fairly. Mutants are
 syntactically valid; that they are semantically wrong is likely, not proven (a flipped bound may never matter).
@@ -16,6 +18,14 @@ _SWAPS: Final = {
     "+": "-", "-": "+", "*": "+", "//": "*", "%": "//", "+=": "-=", "-=": "+=",
     "and": "or", "or": "and", "True": "False", "False": "True", "min": "max", "max": "min",
 }  # fmt: skip
+
+# What a lazy or broken model returns whatever the task, over ``arguments``: none of these may pass any test.
+STUBS: Final = ("None", "True", "False", "0", "1", "''", "[]", "arguments[0]")
+
+
+def stub(name: str, expression: str) -> str:
+    """Return a function that ignores its task: ``expression`` may look at ``arguments``."""
+    return f"def {name}(*arguments):\n    return {expression}\n"
 
 
 def mutants(prompt: str, solution: str, *, limit: int = 8) -> list[str]:

@@ -108,24 +108,31 @@ def _words(prompt: str) -> str:
 def humaneval_pro(data: bytes, benchmark: str) -> Iterator[Problem]:
     """Read humaneval_pro.json."""
     for number, record in enumerate(json.loads(data)):
-        yield _pro_problem(record, f"HumanEvalPro/{number}", f"HumanEval/{number}", benchmark)
+        yield self_invoking(record, f"HumanEvalPro/{number}", f"HumanEval/{number}", benchmark)
 
 
 def mbpp_pro(data: bytes, benchmark: str) -> Iterator[Problem]:
     """Read mbpp_pro.json."""
     base = _MBPP_378.split()
     for number, record in enumerate(json.loads(data)):
-        yield _pro_problem(record, f"MbppPro/{number}", f"Mbpp/{base[number]}", benchmark)
+        yield self_invoking(record, f"MbppPro/{number}", f"Mbpp/{base[number]}", benchmark)
 
 
 def bigcodebench_lite_pro(data: bytes, benchmark: str) -> Iterator[Problem]:
     """Read bigcodebench_lite_pro.json."""
     for record in json.loads(data):
         task_id = record["id"].replace("BigCodeBench", "BigCodeBenchLitePro")
-        yield _pro_problem(record, task_id, record["id"], benchmark)
+        yield self_invoking(record, task_id, record["id"], benchmark)
 
 
-def _pro_problem(record: Mapping[str, Any], task_id: str, base_task_id: str, benchmark: str) -> Problem:
+def self_invoking(record: Mapping[str, Any], task_id: str, base_task_id: str, benchmark: str) -> Problem:
+    """Return the problem of a record in HumanEval Pro's schema.
+
+    Raises:
+        KeyError: A field is missing.
+        SyntaxError: Its program or its tests are not Python.
+        StopIteration: Its tests call no function of its program.
+    """
     halves = SelfInvoking(
         base_task_id=base_task_id,
         **{name: record[name] for name in ("raw_problem", "raw_solution", "new_problem", "new_solution", "test_code")},

@@ -1,0 +1,1 @@
+"""Self-invoking problems: built in three steps over any completer, put through gates, audited where published."""

@@ -1,0 +1,135 @@
+"""Published or hand-made self-invoking sets put through the gates: which problems measure something else.
+
+Any file in HumanEval Pro's schema can be audited: a JSON array or JSON Lines of records with ``raw_problem``,
+``raw_solution``, ``new_problem``, ``new_solution`` and ``test_code``.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trimtab.codeeval import readers
+from trimtab.codeeval.selfinvoke import gates
+from trimtab.codeeval.selfinvoke.gates import SOUND, Case, Finding, Gate
+from trimtab.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from trimtab.codeeval.problem import Problem
+    from trimtab.codeeval.selfinvoke.lab import Lab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What the gates found in one problem.
+
+    Attributes:
+        task_id: Which problem.
+        findings: One for each gate that was asked.
+    """
+
+    task_id: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> frozenset[Gate]:
+        """The gates it does not go through."""
+        return frozenset(finding.gate for finding in self.findings if not finding.passed)
+
+    @property
+    def sound(self) -> bool:
+        """Whether a score on it says anything: see :data:`~trimtab.codeeval.selfinvoke.gates.SOUND`."""
+        return not self.failed & SOUND
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {
+            "task_id": self.task_id,
+            "sound": self.sound,
+            "gates": {one.gate.value: [one.passed, one.detail] for one in self.findings},
+        }
+
+
+def audit(
+    problems: Iterable[Problem],
+    lab: Lab,
+    *,
+    bases: Mapping[str, Problem] | None = None,
+    only: Iterable[Gate] = Gate,
+    workers: int = 1,
+) -> Iterator[Audit]:
+    """Yield what the gates find, in the problems' order.
+
+    Args:
+        problems: Self-invoking ones.
+        lab: Where programs run.
+        bases: Base problems by task id: a mutant of a base counts only if the base's own tests refute it.
+        only: The gates to ask; :data:`~trimtab.codeeval.selfinvoke.gates.SOUND` is what a score needs.
+        workers: How many problems at once; the lab should have as many.
+
+    Raises:
+        BenchmarkError: A problem is not a self-invoking one.
+    """
+    wanted, known = frozenset(only), bases or {}
+
+    def look(problem: Problem) -> Audit:
+        base = known.get(problem.pro.base_task_id) if problem.pro else None
+        return Audit(task_id=problem.task_id, findings=tuple(gates.check(Case(problem, base), lab, wanted)))
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(look, problems)
+
+
+def read(path: Path) -> tuple[Problem, ...]:
+    """Read a file in HumanEval Pro's schema; its problems are numbered as in the file.
+
+    Raises:
+        BenchmarkError: It is not there, or a record of it is not in that schema, saying which and why.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path} cannot be read: {error}") from None
+    try:
+        records = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
+    except ValueError as error:
+        raise BenchmarkError(f"{path} is neither a JSON array nor JSON Lines: {error}") from None
+    return tuple(_problem(path, number, record) for number, record in enumerate(records))
+
+
+def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 - whatever the file holds
+    place = f"{path}, record {number}"
+    if not isinstance(record, dict):
+        raise BenchmarkError(f"{place}: expected an object, got {type(record).__name__}")
+    name = str(record.get("id", number))
+    try:
+        return readers.self_invoking(record, f"{path.stem}/{name}", str(record.get("base_task_id", "")), path.stem)
+    except KeyError as error:
+        raise BenchmarkError(f"{place}: no field {error}", hint="see HumanEval Pro's schema") from None
+    except (SyntaxError, ValueError, RecursionError, TypeError, AttributeError) as error:
+        raise BenchmarkError(f"{place}: not a Python program with tests: {error}") from None
+    except StopIteration:
+        raise BenchmarkError(f"{place}: its tests call no function that its program defines") from None
+
+
+def failures(audits: Iterable[Audit]) -> dict[Gate, list[str]]:
+    """Return for each gate the problems that do not go through it."""
+    found: dict[Gate, list[str]] = {gate: [] for gate in Gate}
+    for one in audits:
+        for gate in one.failed:
+            found[gate].append(one.task_id)
+    return found
+
+
+def summary(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield a line for each gate, with the problems that fail it, and the counts of all and of sound problems."""
+    for gate, failing in failures(audits).items():
+        numbers = " ".join(task_id.rpartition("/")[2] for task_id in failing)
+        yield f"{gate.value:10} {len(failing):4}  {numbers}".rstrip()
+    yield f"{'all':10} {len(audits):4}"
+    yield f"{'sound':10} {sum(one.sound for one in audits):4}"
