@@ -14,6 +14,7 @@ import struct
 import pytest
 
 from trimtab.sandbox import filters, syscalls
+from trimtab.sandbox.profile import LIB, PURE, THREADS
 
 ALLOW, KILL = "allow", "kill"
 MACHINES = list(syscalls.TABLES)
@@ -45,7 +46,7 @@ def decide(program, machine, number, args=()):
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_number_is_decided_as_listed(machine):
-    program = filters.zygote(machine, frozen=False)
+    program = filters.zygote(machine, frozen=False, profile=PURE)
     names = {number: name for name, number in syscalls.TABLES[machine].items()}
     judged_by_arguments = {"open", "openat", "fcntl", "ioctl", "socketpair", "sendto", "clone"}
     extra = {"fork", "kill", "tgkill", "prlimit64", "seccomp"}
@@ -60,7 +61,7 @@ def test_every_number_is_decided_as_listed(machine):
 @pytest.mark.parametrize("machine", MACHINES)
 def test_arguments_decide(machine):
     table = syscalls.TABLES[machine]
-    program = filters.zygote(machine, frozen=False)
+    program = filters.zygote(machine, frozen=False, profile=PURE)
     path = 1 << 40
     cases = [
         ("openat", (-100, path, 0o2000000), ALLOW), ("openat", (-100, path, 1), "EROFS"), ("openat", (-100, path, 2), "EROFS"),
@@ -80,7 +81,7 @@ def test_arguments_decide(machine):
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_frozen_opens_nothing(machine):
-    program = filters.zygote(machine, frozen=True)
+    program = filters.zygote(machine, frozen=True, profile=PURE)
     for name in ("open", "openat"):
         if name in syscalls.TABLES[machine]:
             assert decide(program, machine, syscalls.TABLES[machine][name]) == "EPERM"
@@ -89,13 +90,13 @@ def test_frozen_opens_nothing(machine):
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_child_loses_fork_and_may_signal_itself_only(machine):
     table = syscalls.TABLES[machine]
-    program = bytearray(filters.child_template(machine))
+    program = bytearray(filters.child_template(machine, PURE))
     for offset in filters.own_process(bytes(program)):
         struct.pack_into("=I", program, offset, 4711)
     names = {number: name for name, number in table.items()}
     for number in range(600):
         name = names.get(number, "")
-        denied = name in {"clone", "fork", "vfork", "seccomp", "kill", "tkill", "tgkill"}
+        denied = name in {"clone", "fork", "vfork", "seccomp", "kill", "tkill", "tgkill", *filters._SCRATCH_KEEPING}
         assert decide(program, machine, number) == ("EPERM" if denied else ALLOW), name
     for name in ("kill", "tgkill"):
         assert decide(program, machine, table[name], (4711, 9)) == ALLOW
@@ -106,13 +107,42 @@ def test_a_child_loses_fork_and_may_signal_itself_only(machine):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_threads_are_tasks_that_share_memory_and_scratch_is_kept_by_the_zygote(machine):
+    table = syscalls.TABLES[machine]
+    zygote, child = filters.zygote(machine, frozen=False, profile=THREADS), filters.child_template(machine, THREADS)
+    assert decide(child, machine, table["clone"], (0x3D0F00,)) == ALLOW  # what a C library's thread asks for
+    assert decide(child, machine, table["clone"], (0x01200011,)) == "EPERM"  # and its fork
+    assert decide(zygote, machine, table["clone"], (0x10010000,)) == "EPERM"  # a thread in a new user namespace
+    for name in filters._SCRATCH_KEEPING:
+        assert decide(zygote, machine, table[name]) == ALLOW
+        assert decide(child, machine, table[name]) == "EPERM"
+    for name in ("unlinkat", "mkdirat", "ftruncate"):
+        assert decide(zygote, machine, table[name]) == ALLOW
+        assert decide(filters.zygote(machine, frozen=False, profile=PURE), machine, table[name]) == "EPERM"
+    assert decide(zygote, machine, table["openat"], (-100, 1 << 40, 0o101)) == ALLOW
+    assert decide(zygote, machine, table["execve"]) == "EPERM"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_processes_may_be_forked_and_executed_but_not_into_namespaces(machine):
+    table = syscalls.TABLES[machine]
+    programs = filters.zygote(machine, frozen=False, profile=LIB), filters.child_template(machine, LIB)
+    for name, args in (("execve", ()), ("clone", (17,)), ("kill", (5, 9)), ("setsid", ())):
+        assert [decide(program, machine, table[name], args) for program in programs] == [ALLOW, ALLOW]
+    assert decide(programs[0], machine, table["clone"], (0x20000011,)) == "EPERM"
+    assert decide(programs[1], machine, table["prlimit64"], (1,)) == "EPERM"
+    for name in ("unshare", "pivot_root", "mount_setattr", "landlock_create_ruleset"):
+        assert decide(programs[0], machine, table[name]) == "EPERM"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_foreign_architectures_are_killed(machine):
-    program = filters.zygote(machine, frozen=False)
+    program = filters.zygote(machine, frozen=False, profile=PURE)
     assert decide(program, 0x40000003, 1) == KILL
     assert decide(program, machine, 0x40000000) == KILL
     assert decide(program, machine, 0xFFFFFFFF) == KILL
 
 
 def test_programs_stay_short_because_loading_time_grows_with_them():
-    assert len(filters.zygote("x86_64", frozen=False)) // 8 < 300
-    assert len(filters.child_template("x86_64")) // 8 < 60
+    assert len(filters.zygote("x86_64", frozen=False, profile=PURE)) // 8 < 300
+    assert len(filters.child_template("x86_64", PURE)) // 8 < 60

@@ -9,6 +9,7 @@ import pytest
 from trimtab.errors import SandboxError, SandboxUnavailable
 from trimtab.sandbox import probe
 from trimtab.sandbox.broker import Sandbox
+from trimtab.sandbox.profile import PURE
 
 
 def test_attestation_is_json_and_names_layers_and_canaries(box):
@@ -28,17 +29,17 @@ def test_canaries_get_out_where_nothing_isolates():
     with Sandbox(tier="D", allow_unsandboxed=True) as box:
         met = box.attestation["canaries"]
     assert met["read_outside"] == met["tcp"] == met["exec"] == met["environ_of_broker"] == "open"
-    assert probe.leaks("D", met) == []
-    assert {"read_outside", "tcp", "exec"} <= set(probe.leaks("B", met))
+    assert probe.leaks("D", met, PURE) == []
+    assert {"read_outside", "tcp", "exec"} <= set(probe.leaks("B", met, PURE))
 
 
 def test_a_canary_that_did_not_report_counts_as_a_leak():
-    assert "memfd" in probe.leaks("B", {})
+    assert "memfd" in probe.leaks("B", {}, PURE)
 
 
 def test_layers_that_return_success_and_contain_nothing_do_not_count(monkeypatch):
     """A zygote that skips confinement but claims a tier is found out by the canaries."""
-    monkeypatch.setattr("trimtab.sandbox.broker._Pair", _lying_pair(probe))
+    monkeypatch.setattr("trimtab.sandbox.broker.Pair", _lying_pair(probe))
     with pytest.raises(SandboxUnavailable, match="not contained: tcp"), Sandbox():
         pass
 
@@ -46,7 +47,7 @@ def test_layers_that_return_success_and_contain_nothing_do_not_count(monkeypatch
 def _lying_pair(_):
     from trimtab.sandbox import broker  # noqa: PLC0415 - the class before it is replaced
 
-    honest = broker._Pair
+    honest = broker.Pair
     return lambda _tier, *rest: honest("D", *rest)
 
 

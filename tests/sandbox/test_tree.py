@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trimtab.sandbox import kernel, tree
+from trimtab.sandbox.profile import PURE
 
 if sys.platform != "linux":
     pytest.skip("the sandbox is Linux only", allow_module_level=True)
@@ -32,7 +33,7 @@ def covered(rules, path, right):
 
 def test_rules_list_the_standard_library_without_installed_packages(layout):
     stdlib = layout / "python3.11"
-    rules = tree.rules(tree.Readable(stdlib=str(stdlib), libraries=(str(layout),), packages=()))
+    rules = tree.rules(tree.Readable(stdlib=str(stdlib), libraries=(str(layout),), packages=()), PURE)
     for path in ("python3.11/os.py", "python3.11/json/__init__.py", "libpython3.so.1"):
         assert covered(rules, layout / path, kernel.FS_READ_FILE), path
     for path in (
@@ -47,7 +48,7 @@ def test_rules_list_the_standard_library_without_installed_packages(layout):
 
 def test_an_allow_listed_package_is_all_that_is_added(layout):
     package = layout / "python3.11/site-packages/key"
-    rules = tree.rules(tree.Readable(stdlib=str(layout / "python3.11"), libraries=(), packages=(str(package),)))
+    rules = tree.rules(tree.Readable(stdlib=str(layout / "python3.11"), libraries=(), packages=(str(package),)), PURE)
     assert covered(rules, package / "a.py", kernel.FS_READ_FILE)
     assert not covered(rules, package.parent / "other/a.py", kernel.FS_READ_FILE)
 
@@ -65,7 +66,7 @@ def test_folders_inside_others_are_bound_once():
 
 
 def test_survey_finds_the_running_interpreter():
-    found = tree.survey(())
+    found = tree.survey((), PURE)
     assert Path(found.stdlib, "os.py").samefile(os.__file__)
     assert all(Path(folder).is_dir() for folder in found.libraries)
     assert any(name.startswith("libc.so") for folder in found.libraries for name in os.listdir(folder))  # noqa: PTH208

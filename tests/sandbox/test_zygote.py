@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from trimtab.sandbox import zygote
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.verdict import Limits, Outcome
 
@@ -90,3 +91,43 @@ def test_ctrl_c_in_the_terminal_reaches_the_broker_only(best):
     group = os.getpgid(best._pairs[0].solution._process.pid)
     assert group != os.getpgid(0)
     os.killpg(group, signal.SIGCONT)  # the group exists, and is the zygote's own
+
+
+class Clock:
+    """Time as a test wants it: by the clock, and of a process."""
+
+    def __init__(self, monkeypatch, share):
+        self.now, self.used, self.share = 100.0, 0.0, share
+        monkeypatch.setattr(zygote.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(zygote.time, "clock_gettime", lambda _: self.used)
+
+    def end(self, timer):
+        """Let time pass until the timer says it is over; return what it says and when."""
+        while self.now < 1000:
+            step = timer.wait() + 1e-3
+            self.now += step
+            self.used += step * self.share
+            said = timer.over()
+            if said:
+                return said, self.now - 100.0
+        raise AssertionError("never over")
+
+
+@pytest.mark.parametrize(
+    ("share", "said", "at"),
+    [
+        (1.0, "cpu", 3.0),
+        (0.1, "cpu", 30.0),
+        (0.06, "cpu", 50.0),
+        (0.0, "wall", 15.0),
+        (0.01, "wall", 15.0),
+        (0.03, "wall", 60.0),
+    ],
+)
+def test_a_starved_program_has_its_cpu_time_and_a_sleeping_one_does_not_have_for_ever(monkeypatch, share, said, at):
+    limits = Limits()
+    clock = Clock(monkeypatch, share)
+    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
+    found, after = clock.end(zygote._Timer(1, job, 100.0))
+    assert found == said
+    assert after == pytest.approx(at, rel=0.05)

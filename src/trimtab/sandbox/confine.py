@@ -3,7 +3,8 @@
 Order and reasons: namespaces first, while this process may still ask for them; the broker writes the user maps,
 because a process that leaves its old root has no /proc; root maps itself and one unused id, builds the tree with root's
 rights and then becomes the unused id, since process limits do not bind the host's user 0; capabilities go, then
-Landlock, then seccomp, which forbids everything above.
+Landlock, then seccomp, which forbids everything above. Where samples have scratch files, the zygote keeps the right to
+mount, and each child gives up capabilities and takes on Landlock itself, because who is under Landlock may not mount.
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -20,6 +21,8 @@ from trimtab.sandbox import filters, kernel, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trimtab.sandbox.profile import Profile
 
 INSIDE_ID: Final = 1000
 # Whom root becomes: an id that nobody has, else nobody, where a container maps only a few.
@@ -69,38 +72,61 @@ class Layers:
         return result
 
 
-def confine(tier: str, readable: tree.Readable, ask: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Confined:
+    """What confinement came to.
+
+    Attributes:
+        layers: The layers that hold.
+        ruleset: Landlock's rules for each child to take on, where the zygote itself does not; else None.
+    """
+
+    layers: dict[str, Any]
+    ruleset: int | None
+
+
+def confine(tier: str, readable: tree.Readable, profile: Profile, ask: Callable[[str], None]) -> Confined:
     """Confine this process; in tier A the caller goes on as process 1 of a new process namespace.
 
     Args:
         tier: "A", "B", "C" or "D".
         readable: What may be read, from :func:`tree.survey`.
+        profile: What samples may do.
         ask: Sends the broker a word and waits for it to have been done.
-
-    Returns:
-        The layers that hold.
 
     Raises:
         LayerError: The tier is not to be had here.
     """
-    layers = Layers()
+    layers, ruleset = Layers(), None
+    keep = kernel.CAP_SYS_ADMIN if profile.scratch_mib else 0
     root = os.geteuid() == 0
     if tier == "A":
-        layers.put("namespaces", lambda: _namespaces(readable, ask, root=root))
+        layers.put("namespaces", lambda: _namespaces(readable, profile, ask, root=root))
     if root and tier != "D":
+        kernel.keep_capabilities()
         _drop_user(layers, tier)
     if tier in ("A", "B", "C"):
         layers.put("no_new_privileges", kernel.no_new_privileges)
-        layers.put("capabilities", kernel.drop_capabilities)
+        layers.put("capabilities", lambda: kernel.drop_capabilities(keep))
         kernel.not_dumpable()
     if tier == "A":
         kernel.die_with_parent(signal.SIGKILL)  # a change of user clears it, so only now
     if tier in ("A", "B"):
-        layers.put("landlock", lambda: kernel.landlock_restrict(tree.rules(readable)))
+        ruleset = layers.put("landlock", lambda: _landlock(readable, profile))["ruleset"]
+        del layers.found["landlock"]["ruleset"]
     if tier in ("A", "B", "C"):
-        program = filters.zygote(kernel.MACHINE, frozen=tier == "C")
-        layers.put("seccomp", lambda: kernel.Filter(program).load(), profile="pure", instructions=len(program) // 8)
-    return layers.found
+        program = filters.zygote(kernel.MACHINE, frozen=tier == "C", profile=profile)
+        facts = {"profile": profile.name, "instructions": len(program) // 8}
+        layers.put("seccomp", lambda: kernel.Filter(program).load(), **facts)
+    return Confined(layers.found, ruleset)
+
+
+def _landlock(readable: tree.Readable, profile: Profile) -> dict[str, Any]:
+    ruleset, facts = kernel.landlock_ruleset(tree.rules(readable, profile))
+    if profile.scratch_mib:
+        return {**facts, "ruleset": ruleset}
+    kernel.landlock_restrict(ruleset)
+    return {**facts, "ruleset": None}
 
 
 def _drop_user(layers: Layers, tier: str) -> None:
@@ -113,13 +139,13 @@ def _drop_user(layers: Layers, tier: str) -> None:
         layers.found["uid_dropped"] = {"active": False, "why": str(refused.error)}
 
 
-def _namespaces(readable: tree.Readable, ask: Callable[[str], None], *, root: bool) -> None:
+def _namespaces(readable: tree.Readable, profile: Profile, ask: Callable[[str], None], *, root: bool) -> None:
     if root:
         with contextlib.suppress(PermissionError):  # not allowed to: there is then no group to lose
             os.setgroups([])
     kernel.unshare(_NAMESPACES)
     ask("map")
-    tree.enter(readable)
+    tree.enter(readable, profile)
     _become_first(root=root)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.lane import Job, Report
     from trimtab.sandbox.verdict import Limits
 
+_NEARLY: Final = 0.75  # of the memory limit, which counts address space while use is counted in resident pages
 Judged = tuple[Outcome, str]
 _ENDS: Final = {
     "syntax": Outcome.SYNTAX,
@@ -44,13 +45,22 @@ def ending(job: Job, report: Report, limits: Limits) -> Judged:
     if report.ended == "cpu" or report.cpu_s >= limits.cpu_s:
         return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
     if report.ended == "wall":
-        return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock"
+        return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock without computing, or {limits.latest:g} s at all"
     number = report.status & 0x7F
     if report.ended == "killed" and number == signal.SIGKILL:
         return Outcome.ERROR, "the program stopped answering, or answered what is not data"
     if number:
-        return Outcome.CRASH, f"signal {signal.Signals(number).name}"
+        return _crash(report, limits, number)
     return Outcome.EXIT, f"the program ended itself with status {report.status >> 8}"
+
+
+def _crash(report: Report, limits: Limits, number: int) -> Judged:
+    """Tell a program that broke from one whose memory gave out beneath C code, or that the kernel ended for it."""
+    used = report.rss_kib / 1024
+    said = f"signal {signal.Signals(number).name}"
+    if used > _NEARLY * limits.memory_mib:
+        return Outcome.OOM, f"{said} at {used:.0f} of {limits.memory_mib} MiB"
+    return Outcome.CRASH, said
 
 
 def over(job: Job) -> None:

@@ -13,9 +13,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trimtab.sandbox import syscalls
+
+if TYPE_CHECKING:
+    from trimtab.sandbox.profile import Profile
 
 _LOAD: Final = 0x20
 _JUMP: Final = 0x05
@@ -34,9 +37,14 @@ _NEW_NAMESPACES: Final = 0x7E020000 | 0x80
 _WRITING: Final = 0o1 | 0o2 | 0o100 | 0o1000 | 0o20000000
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC; not F_SETOWN or F_SETSIG, which send signals.
 _FCNTL: Final = (0, 1, 2, 3, 4, 1030)
+# F_GETLK, F_SETLK, F_SETLKW.
+_LOCKS: Final = (5, 6, 7)
 # FIOCLEX, FIONCLEX, FIONBIO, FIONREAD, TCGETS.
 _IOCTL: Final = (0x5451, 0x5450, 0x5421, 0x541B, 0x5401)
 _PID_MARK: Final = 0x5AFEC0DE
+_CLONE_THREAD: Final = 0x10000
+# What only a zygote does with the scratch folder of a sample, and no sample may.
+_SCRATCH_KEEPING: Final = ("mount", "umount2", "capset", "landlock_restrict_self")
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 Block = list[Instruction]
@@ -69,6 +77,11 @@ def _only(index: int, values: tuple[int, ...], otherwise: Block = _DENY, then: B
 def _without(index: int, mask: int, otherwise: Block) -> Block:
     """Allow when no bit of ``mask`` is set in the low word of an argument."""
     return [_argument(index), (_ANY_BIT, 0, len(otherwise), mask), *otherwise, *_PASS]
+
+
+def _with(index: int, mask: int) -> Block:
+    """Allow when a bit of ``mask`` is set in the low word of an argument."""
+    return [_argument(index), (_ANY_BIT, len(_DENY), 0, mask), *_DENY, *_PASS]
 
 
 def _null(index: int) -> Block:
@@ -109,14 +122,14 @@ def _assemble(machine: str, rules: dict[int, Block], default: Block) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def zygote(machine: str, *, frozen: bool) -> bytes:
+def zygote(machine: str, *, frozen: bool, profile: Profile) -> bytes:
     """Return the program a zygote loads: what children need, and fork, kill and prlimit for itself.
 
     Args:
         machine: A key of :data:`syscalls.TABLES`.
         frozen: Also refuse to open any file (tier C, where nothing else guards them).
+        profile: What samples may do; scratch files open the calls that write, for mounts to guard.
     """
-    table = syscalls.TABLES[machine]
     readonly = _refuse(errno.EROFS)
     rules: dict[str, Block] = dict.fromkeys(syscalls.PLAIN, _PASS)
     rules |= {
@@ -131,7 +144,18 @@ def zygote(machine: str, *, frozen: bool) -> bytes:
         "clone3": _refuse(errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
         **dict.fromkeys(("fork", "kill", "tgkill", "prlimit64", "seccomp"), _PASS),
     }
-    return _assemble(machine, {table[name]: block for name, block in rules.items() if name in table}, _DENY)
+    if profile.scratch_mib:
+        rules |= dict.fromkeys((*syscalls.WRITING, *_SCRATCH_KEEPING, "open", "openat"), _PASS)
+        rules |= dict.fromkeys(syscalls.ATTRIBUTES, _refuse(errno.ENOTSUP))
+        rules["fcntl"] = _only(1, (*_FCNTL, *_LOCKS))
+    if profile.processes:
+        rules |= dict.fromkeys(syscalls.PROCESSES, _PASS)
+    return _numbered(machine, rules, _DENY)
+
+
+def _numbered(machine: str, rules: dict[str, Block], default: Block) -> bytes:
+    table = syscalls.TABLES[machine]
+    return _assemble(machine, {table[name]: block for name, block in rules.items() if name in table}, default)
 
 
 def _stream() -> Block:
@@ -139,16 +163,14 @@ def _stream() -> Block:
     return _only(1, (*kinds, kinds[1] | socket.SOCK_NONBLOCK))
 
 
-def child_template(machine: str) -> bytes:
+def child_template(machine: str, profile: Profile) -> bytes:
     """Return the program a child loads over its zygote's, before its process id is known."""
-    table = syscalls.TABLES[machine]
-    own = _only(0, (_PID_MARK,))
-    rules = {
-        **dict.fromkeys(("clone", "fork", "vfork", "seccomp"), _DENY),
-        **dict.fromkeys(("kill", "tgkill", "tkill"), own),
-        "prlimit64": _only(0, (0,)),
-    }
-    return _assemble(machine, {table[name]: block for name, block in rules.items() if name in table}, _PASS)
+    rules = {**dict.fromkeys(("seccomp", *_SCRATCH_KEEPING), _DENY), "prlimit64": _only(0, (0,))}
+    if not profile.processes:
+        rules |= dict.fromkeys(("fork", "vfork"), _DENY)
+        rules["clone"] = _with(0, _CLONE_THREAD) if profile.tasks else _DENY
+        rules |= dict.fromkeys(("kill", "tgkill", "tkill"), _only(0, (_PID_MARK,)))
+    return _numbered(machine, rules, _PASS)
 
 
 def own_process(template: bytes) -> tuple[int, ...]:

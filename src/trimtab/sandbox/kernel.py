@@ -24,6 +24,10 @@ CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_NOATIME: Final = 1024
 MS_BIND: Final = 4096
 MS_REC: Final = 16384
 MS_PRIVATE: Final = 1 << 18
@@ -36,15 +40,20 @@ _AT_FDCWD: Final = -100
 _AT_RECURSIVE: Final = 0x8000
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
+_PR_SET_KEEPCAPS: Final = 8
 _PR_SET_NO_NEW_PRIVS: Final = 38
+CAP_SYS_ADMIN: Final = 1 << 21
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _SECCOMP_SET_MODE_FILTER: Final = 1
 
+FS_EXECUTE: Final = 1 << 0
 FS_READ_FILE: Final = 1 << 2
 FS_READ_DIR: Final = 1 << 3
 # How many file-system rights each Landlock ABI knows: bits 0-12, then REFER, TRUNCATE and IOCTL_DEV.
 _FS_BITS: Final = {1: 13, 2: 14, 3: 15, 4: 15}
 _LATEST_FS_BITS: Final = 16
+# Everything one may do with files and folders of one's own: all but devices and sockets.
+FS_SCRATCH: Final = 0xFFFF & ~(1 << 6 | 1 << 9 | 1 << 11 | 1 << 15)
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 MACHINE: Final = platform.machine()
@@ -93,11 +102,21 @@ def pivot_here() -> None:
     os.chdir("/")
 
 
-def drop_capabilities() -> None:
-    """Give up every capability of this process, for good once ``no_new_privileges`` holds."""
+def unmount(target: str) -> None:
+    """Take a mount out of the tree; it goes when nobody uses it any more."""
+    _checked(f"umount2 {target}", int(_libc.umount2(target.encode(), MNT_DETACH)))
+
+
+def drop_capabilities(keep: int = 0) -> None:
+    """Give up every capability of this process but ``keep``, for good once ``no_new_privileges`` holds."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
-    data = ctypes.create_string_buffer(24)
+    data = ctypes.create_string_buffer(struct.pack("=6I", keep, keep, 0, 0, 0, 0), 24)
     _checked("capset", int(_libc.syscall(ctypes.c_long(TABLE["capset"]), header, data)))
+
+
+def keep_capabilities() -> None:
+    """Keep permitted capabilities when root becomes another user."""
+    _prctl("prctl(KEEPCAPS)", _PR_SET_KEEPCAPS, 1)
 
 
 def _prctl(name: str, option: int, value: int) -> None:
@@ -149,14 +168,15 @@ def landlock_abi() -> int:
     return call("landlock_create_ruleset", 0, 0, 1)
 
 
-def landlock_restrict(rules: list[tuple[str, int]]) -> dict[str, int]:
-    """Deny this process every file-system right that Landlock knows, TCP and signals, except ``rules``.
+def landlock_ruleset(rules: list[tuple[str, int]]) -> tuple[int, dict[str, int]]:
+    """Build a ruleset that denies every file-system right that Landlock knows, TCP and signals, except ``rules``.
 
     Args:
         rules: Pairs of a path and the rights on it and beneath it; paths that do not exist are skipped.
 
     Returns:
-        What was enforced: ``abi``, ``fs`` (handled rights), ``net``, ``scope``, ``rules`` (how many).
+        The ruleset's descriptor, and what it enforces: ``abi``, ``fs`` (handled rights), ``net``, ``scope``, ``rules``
+        (how many).
     """
     abi = landlock_abi()
     handled = (1 << _FS_BITS.get(abi, _LATEST_FS_BITS)) - 1
@@ -168,9 +188,13 @@ def landlock_restrict(rules: list[tuple[str, int]]) -> dict[str, int]:
     result = _libc.syscall(number, attributes, ctypes.c_long(size), ctypes.c_long(0))
     ruleset = _checked("landlock_create_ruleset", int(result))
     count = sum(_add_rule(ruleset, path, rights & handled) for path, rights in rules)
+    return ruleset, {"abi": abi, "fs": handled, "net": net, "scope": scope, "rules": count}
+
+
+def landlock_restrict(ruleset: int) -> None:
+    """Bind this process and all it forks to a ruleset, and close its descriptor."""
     call("landlock_restrict_self", ruleset, 0)
     os.close(ruleset)
-    return {"abi": abi, "fs": handled, "net": net, "scope": scope, "rules": count}
 
 
 def _add_rule(ruleset: int, path: str, rights: int) -> bool:
@@ -179,7 +203,7 @@ def _add_rule(ruleset: int, path: str, rights: int) -> bool:
     except OSError:
         return False
     if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        rights &= ~FS_READ_DIR  # a right on directories is refused for a file
+        rights &= FS_EXECUTE | FS_READ_FILE  # a right on directories is refused for a file
     packed = ctypes.create_string_buffer(struct.pack("=Qi", rights, descriptor), 12)
     number = ctypes.c_long(TABLE["landlock_add_rule"])
     result = _libc.syscall(number, ctypes.c_long(ruleset), ctypes.c_long(1), packed, ctypes.c_long(0))

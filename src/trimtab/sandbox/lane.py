@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import SandboxError
 from trimtab.sandbox import wire
+from trimtab.sandbox.profile import PURE, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trimtab.sandbox.verdict import Limits
 
 _SOURCE: Final = Path(__file__).resolve().parents[2]
@@ -34,6 +33,7 @@ _BOOT: Final = (
 )
 _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - in tier A the sample's own, elsewhere out of reach
     "LC_ALL": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",
@@ -64,28 +64,45 @@ class Report:
     ended: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What samples find.
+
+    Attributes:
+        packages: Paths of packages they may read beside the standard library.
+        profile: What they may do.
+        hash_seed: Their PYTHONHASHSEED.
+    """
+
+    packages: tuple[str, ...] = ()
+    profile: Profile = PURE
+    hash_seed: int = 0
+
+
+_DEFAULTS: Final = Settings()
+
+
 class Lane:
     """One zygote.
 
     Args:
         role: "solution" or "driver".
         tier: The tier to confine it to.
-        packages: Paths of packages it may read beside the standard library.
-        hash_seed: Its PYTHONHASHSEED.
+        settings: What its samples find.
 
     Raises:
         LayerRefusedError: The tier is not to be had.
         SandboxError: The process did not come up.
     """
 
-    def __init__(self, *, role: str, tier: str, packages: Sequence[str] = (), hash_seed: int = 0) -> None:
+    def __init__(self, *, role: str, tier: str, settings: Settings = _DEFAULTS) -> None:
         self._numbers = iter(range(1, 1 << 62))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
                 [sys.executable, "-s", "-S", "-P", "-B", "-c", _BOOT, str(_SOURCE), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_ENVIRONMENT | {"PYTHONHASHSEED": str(hash_seed)},
+                env=_ENVIRONMENT | {"PYTHONHASHSEED": str(settings.hash_seed)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -94,7 +111,8 @@ class Lane:
             )
         self.control.settimeout(_START_S)
         try:
-            self.layers = self._handshake({"role": role, "tier": tier, "packages": list(packages)})
+            config = {"packages": settings.packages, "profile": settings.profile.name}
+            self.layers = self._handshake({"role": role, "tier": tier, **config})
         except BaseException:
             self.close()
             raise
@@ -177,7 +195,7 @@ class Job:
         self._printed = 0
         self._open_socket = self._open_pipe = True
         self._allowed = int(limits.output_mib * (1 << 20))
-        self._backstop = time.monotonic() + limits.wall + _GRACE_S
+        self._backstop = time.monotonic() + limits.latest + _GRACE_S
         self.inbox = wire.Inbox()
         self.report: Report | None = None
         self.flooded = False
@@ -185,7 +203,8 @@ class Job:
         self._pipe, writer = os.pipe()
         os.set_blocking(self._pipe, False)
         self._socket.setblocking(False)
-        message = {"job": number, "cpu": limits.cpu_s, "wall": limits.wall, "memory": limits.memory_mib << 20}
+        times = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
+        message = {"job": number, "memory": limits.memory_mib << 20, **times}
         sockets = [theirs] if extra is None else [theirs, extra]
         try:
             socket.send_fds(control, [json.dumps(message).encode()], [writer, *(s.fileno() for s in sockets)])

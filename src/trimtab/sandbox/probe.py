@@ -23,6 +23,7 @@ from trimtab.errors import SandboxError, SandboxUnavailable, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trimtab.sandbox.profile import Profile
     from trimtab.sandbox.verdict import Limits
 
 TIERS: Final = ("A", "B", "C", "D")
@@ -33,11 +34,13 @@ _REQUIRED: Final = (
     "environ_of_broker", "signal_broker", "limit_broker", "answer_key",
 )  # fmt: skip
 _REQUIRED_A: Final = (*_REQUIRED, "stat_outside")
+_OF_PROCESSES: Final = ("fork", "exec")  # what a profile with processes permits
 _HINTS: Final = {
     "namespaces": "allow unprivileged user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or "
     "user.max_user_namespaces>0; under Docker: --security-opt seccomp=unconfined",
     "landlock": "boot with landlock in the lsm= list (kernel 5.13 or later)",
     "seccomp": "run on Linux with seccomp filters (x86_64 or aarch64), or inside a Linux container or virtual machine",
+    "profile": "profile 'pure' holds at every tier",
     "uid_dropped": "run as a plain user, or let root change its user id (CAP_SETUID, CAP_SETGID)",
 }
 
@@ -145,10 +148,16 @@ def observe(run: Callable[[str], Any]) -> dict[str, str]:
     return {str(name): str(met) for name, met in dict(found).items()}
 
 
-def leaks(tier: str, canaries: dict[str, str]) -> list[str]:
+def leaks(tier: str, canaries: dict[str, str], profile: Profile) -> list[str]:
     """Return the canaries that got out although ``tier`` promises otherwise."""
     required = {"A": _REQUIRED_A, "D": ()}.get(tier, _REQUIRED)
-    return [name for name in required if canaries.get(name, _OPEN) == _OPEN]
+    permitted = _OF_PROCESSES if profile.processes else ()
+    return [name for name in required if name not in permitted and canaries.get(name, _OPEN) == _OPEN]
+
+
+def no_profile(name: str) -> dict[str, Any]:
+    """Return the reason why a tier that cannot enforce a profile is not tried."""
+    return {"layer": "profile", "errno": 0, "text": f"cannot enforce the profile {name!r}"}
 
 
 def unavailable(reasons: dict[str, dict[str, Any]]) -> SandboxUnavailable:
@@ -175,7 +184,7 @@ class Observed:
 
 
 def attestation(
-    observed: Observed, requested: str, reasons: dict[str, dict[str, Any]], limits: Limits
+    observed: Observed, requested: str, reasons: dict[str, dict[str, Any]], limits: Limits, profile: Profile
 ) -> dict[str, Any]:
     """Return the record of what isolates, and what was observed."""
     missing = {
@@ -186,8 +195,17 @@ def attestation(
         "tier": observed.tier,
         "requested": requested,
         "enforced": observed.tier != "D",
+        "profile": profile.name,
         "layers": {**observed.layers, **missing},
-        "limits": {"cpu_s": limits.cpu_s, "wall_s": limits.wall, "memory_mib": limits.memory_mib},
+        "limits": {
+            "cpu_s": limits.cpu_s,
+            "wall_s": limits.wall,
+            "latest_s": limits.latest,
+            "memory_mib": limits.memory_mib,
+            "output_mib": limits.output_mib,
+            "tasks": profile.tasks,
+            "scratch_mib": profile.scratch_mib,
+        },
         "canaries": observed.canaries,
         "verdict": "another process",
         "python": platform.python_version(),

@@ -22,6 +22,17 @@ _PLAIN: Final = """
     restart_syscall umask sched_getscheduler sched_getparam getpriority
 """
 
+# What changes files: allowed where the only writable place is a scratch folder of the sample's own.
+_WRITING: Final = """
+    pwrite64 pwritev ftruncate truncate fallocate fsync fdatasync flock mkdir mkdirat rmdir unlink unlinkat
+    rename renameat renameat2 link linkat symlink symlinkat chmod fchmod fchmodat utime utimes utimensat
+    futimesat sendfile copy_file_range fadvise64 sync_file_range
+"""
+# What copies of files ask for: answered with "not supported", which is what makes their callers do without.
+_ATTRIBUTES: Final = "setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr"
+# What processes are started and kept with.
+_PROCESSES: Final = "execve vfork setsid setpgid"
+
 _X86_64: Final = """
     read=0 write=1 readv=19 writev=20 pread64=17 preadv=295 close=3 close_range=436 fstat=5 stat=4 lstat=6
     newfstatat=262 statx=332 statfs=137 fstatfs=138 lseek=8 mmap=9 mprotect=10 munmap=11 mremap=25
@@ -39,7 +50,13 @@ _X86_64: Final = """
     getpriority=140 open=2 openat=257 fcntl=72 ioctl=16 socketpair=53 sendto=44 clone=56 fork=57 vfork=58
     clone3=435 kill=62 tgkill=234 tkill=200 prlimit64=302 seccomp=317 unshare=272 mount=165 umount2=166
     pivot_root=155 capset=126 mount_setattr=442 landlock_create_ruleset=444 landlock_add_rule=445
-    landlock_restrict_self=446
+    landlock_restrict_self=446 pwrite64=18 pwritev=296 ftruncate=77 truncate=76 fallocate=285 fsync=74
+    fdatasync=75 flock=73 mkdir=83 mkdirat=258 rmdir=84 unlink=87 unlinkat=263 rename=82 renameat=264
+    renameat2=316 link=86 linkat=265 symlink=88 symlinkat=266 chmod=90 fchmod=91 fchmodat=268 utime=132
+    utimes=235 utimensat=280 futimesat=261 sendfile=40 copy_file_range=326 fadvise64=221 sync_file_range=277
+    execve=59 setsid=112 setpgid=109
+    setxattr=188 lsetxattr=189 fsetxattr=190 getxattr=191 lgetxattr=192 fgetxattr=193 listxattr=194
+    llistxattr=195 flistxattr=196
 """
 
 _AARCH64: Final = """
@@ -57,11 +74,19 @@ _AARCH64: Final = """
     umask=166 sched_getscheduler=120 sched_getparam=121 getpriority=141 openat=56 fcntl=25 ioctl=29
     socketpair=199 sendto=206 clone=220 clone3=435 kill=129 tgkill=131 tkill=130 prlimit64=261 seccomp=277
     unshare=97 mount=40 umount2=39 pivot_root=41 capset=91 mount_setattr=442 landlock_create_ruleset=444
-    landlock_add_rule=445 landlock_restrict_self=446
+    landlock_add_rule=445 landlock_restrict_self=446 pwrite64=68 pwritev=70 ftruncate=46 truncate=45
+    fallocate=47 fsync=82 fdatasync=83 flock=32 mkdirat=34 unlinkat=35 renameat=38 renameat2=276 linkat=37
+    symlinkat=36 fchmod=52 fchmodat=53 utimensat=88 sendfile=71 copy_file_range=285 fadvise64=223
+    sync_file_range=84 execve=221 setsid=157 setpgid=154
+    setxattr=5 lsetxattr=6 fsetxattr=7 getxattr=8 lgetxattr=9 fgetxattr=10 listxattr=11 llistxattr=12
+    flistxattr=13
 """
 
 
 PLAIN: Final = frozenset(_PLAIN.split())
+WRITING: Final = frozenset(_WRITING.split())
+ATTRIBUTES: Final = frozenset(_ATTRIBUTES.split())
+PROCESSES: Final = frozenset(_PROCESSES.split())
 
 
 def _table(text: str) -> dict[str, int]:

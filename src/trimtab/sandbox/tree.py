@@ -10,14 +10,23 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trimtab.sandbox import kernel
+
+if TYPE_CHECKING:
+    from trimtab.sandbox.profile import Profile
 
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom")
 _INSTALLED: Final = ("site-packages", "dist-packages")
 _READ: Final = kernel.FS_READ_FILE | kernel.FS_READ_DIR
 _LOCK: Final = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID
+# Landlock ignores a rule on the folder that a mount covers, so the scratch file system has a folder around it.
+_AROUND_SCRATCH: Final = "/box"
+SCRATCH: Final = f"{_AROUND_SCRATCH}/tmp"  # noqa: S108 - nobody else is in this tree
+_SCRATCH_FILES: Final = 1000
+# Where the programs of a machine are.
+_PROGRAMS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,32 +37,55 @@ class Readable:
         stdlib: The standard library's directory, resolved.
         libraries: Directories of shared libraries this process has mapped.
         packages: Paths of allow-listed packages: files or directories inside some site-packages.
+        programs: Files and folders of programs that samples may execute.
+        links: Names in the root folder that are symbolic links to some of them, with what they point to.
     """
 
     stdlib: str
     libraries: tuple[str, ...]
     packages: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
-def survey(packages: tuple[str, ...]) -> Readable:
+def survey(packages: tuple[str, ...], profile: Profile) -> Readable:
     """Find out what this interpreter needs; call it after its modules are loaded and before it is confined."""
     with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123 - a child imports as little as it can
         mapped = {line.split(maxsplit=5)[5].strip() for line in file if ".so" in line}
     libraries = {os.path.dirname(os.path.realpath(path)) for path in mapped if path.startswith("/")}  # noqa: PTH120
     stdlib = os.path.dirname(os.path.realpath(os.__file__))  # noqa: PTH120
     inside = tuple(sorted(path for path in libraries if not f"{path}/".startswith(f"{stdlib}/")))
-    return Readable(stdlib=stdlib, libraries=inside, packages=packages)
+    found = Readable(stdlib=stdlib, libraries=inside, packages=packages)
+    return _with_programs(found) if profile.processes else found
+
+
+def _with_programs(found: Readable) -> Readable:
+    there = [path for path in _PROGRAMS if os.path.isdir(path)]  # noqa: PTH112
+    links = tuple((path, os.readlink(path)) for path in there if os.path.islink(path))  # noqa: PTH114, PTH115
+    folders = [path for path in there if path not in dict(links)]
+    return Readable(
+        stdlib=found.stdlib,
+        libraries=found.libraries,
+        packages=found.packages,
+        programs=(*folders, os.path.realpath(sys.executable)),
+        links=links,
+    )
 
 
 def resolve_path(readable: Readable) -> None:
-    """Point ``sys.path`` at the resolved standard library and at the folders of allow-listed packages."""
+    """Point ``sys.path`` and ``sys.executable`` at what of them a confined process sees."""
     folders = dict.fromkeys(os.path.dirname(package) for package in readable.packages)  # noqa: PTH120
     sys.path[:] = [readable.stdlib, f"{readable.stdlib}/lib-dynload", *folders]
     sys.path_importer_cache.clear()
+    sys.executable = os.path.realpath(sys.executable) if readable.programs else ""
 
 
-def rules(readable: Readable) -> list[tuple[str, int]]:
+def rules(readable: Readable, profile: Profile) -> list[tuple[str, int]]:
     """Return Landlock rules: pairs of a path and its rights."""
+    if profile.scratch_mib:
+        # Each sample pays for every rule, and the mount tree shows nothing else than what is listed below.
+        everything = _READ | (kernel.FS_EXECUTE if profile.processes else 0)
+        return [("/", everything), (_AROUND_SCRATCH, kernel.FS_SCRATCH)]
     found: list[tuple[str, int]] = [(readable.stdlib, kernel.FS_READ_DIR)]
     entries = [entry for entry in _names(readable.stdlib) if entry not in _INSTALLED]
     found += [(f"{readable.stdlib}/{entry}", _READ) for entry in entries]
@@ -71,15 +103,15 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def enter(readable: Readable) -> None:
+def enter(readable: Readable, profile: Profile) -> None:
     """Make a private, read-only tree the root of this mount namespace.
 
     Raises:
         OSError: A mount was refused; the message names it.
     """
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    folders = _outermost([readable.stdlib, *readable.libraries])
-    masks = [mask for folder in folders for mask in _installed(folder)]
+    folders = _outermost([readable.stdlib, *readable.libraries, *readable.programs])
+    masks = [mask for folder in folders for mask in _masked(folder)]
     # Sources are opened first: the new root is mounted over a folder that may contain one of them.
     sources = [(path, os.open(path, os.O_PATH)) for path in (*folders, *_DEVICES)]
     packages = [(path, os.open(path, os.O_PATH)) for path in readable.packages]
@@ -94,9 +126,48 @@ def enter(readable: Readable) -> None:
         _bind(base + path, descriptor)
     for mask in masks:
         kernel.mount_attributes(base + mask, _LOCK | kernel.ATTR_NODEV)
-    os.mkdir(f"{base}/tmp")  # noqa: PTH102, S108 - inside the new tree
+    _furnish(base, readable, profile)
     kernel.pivot_here()
     kernel.mount_attributes("/", _LOCK | kernel.ATTR_NODEV, recursive=False)
+
+
+def _furnish(base: str, readable: Readable, profile: Profile) -> None:
+    """Make the folders and links of the new tree that hold nothing of the old one."""
+    for path, aim in readable.links:
+        os.symlink(aim, base + path)  # noqa: PTH211
+    if not profile.scratch_mib:
+        os.mkdir(f"{base}/tmp")  # noqa: PTH102, S108 - inside the new tree
+        return
+    os.makedirs(base + SCRATCH)  # noqa: PTH103
+    os.symlink(SCRATCH, f"{base}/tmp")  # noqa: PTH211, S108 - inside the new tree
+    os.symlink(SCRATCH, f"{base}/dev/shm")  # noqa: PTH211, S108 - same: semaphores and shared memory live there
+
+
+class Scratch:
+    """The scratch file system of the sample to come: empty, bounded, in memory.
+
+    A sample that wrote leaves traces in the state of the folder itself, and only then is the mount replaced. It must
+    be called by a process that may mount, between samples, when nobody uses the old one.
+    """
+
+    def __init__(self, mib: int) -> None:
+        self._options = f"size={mib}m,nr_inodes={_SCRATCH_FILES},mode=0700"
+        self._pristine = self._mount()
+
+    def fresh(self) -> None:
+        """Make sure that the next sample finds nothing of an earlier one."""
+        if self._state() != self._pristine or os.listdir(SCRATCH):  # noqa: PTH208
+            kernel.unmount(SCRATCH)
+            self._pristine = self._mount()
+
+    def _mount(self) -> tuple[int, ...]:
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC | kernel.MS_NOATIME
+        kernel.mount("tmpfs", SCRATCH, "tmpfs", flags, self._options)
+        return self._state()
+
+    def _state(self) -> tuple[int, ...]:
+        found = os.stat(SCRATCH)  # noqa: PTH116
+        return found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _outermost(folders: list[str]) -> list[str]:
@@ -105,6 +176,12 @@ def _outermost(folders: list[str]) -> list[str]:
         if not any(f"{folder}/".startswith(f"{outer}/") for outer in found):
             found.append(folder)
     return found
+
+
+def _masked(folder: str) -> list[str]:
+    """Find the folders of installed packages in a folder of libraries or one that contains such folders."""
+    inner = [f"{folder}/{name}" for name in ("lib", "lib64", "local/lib", "local/lib64")]
+    return [mask for place in (folder, *inner) if not os.path.islink(place) for mask in _installed(place)]  # noqa: PTH114
 
 
 def _installed(folder: str, depth: int = 2) -> list[str]:

@@ -29,7 +29,9 @@ class Limits:
 
     Attributes:
         cpu_s: CPU seconds for the whole sample: loading and all calls together. Load on the machine does not count.
-        wall_s: Seconds by the clock, a backstop for programs that sleep; None is five times ``cpu_s``.
+        wall_s: Seconds by the clock in which a program may do nothing, a backstop for those that sleep; None is five
+            times ``cpu_s``. One that computes whenever it gets a processor has four times as long, so that a busy
+            machine does not change verdicts.
         memory_mib: Address space of the process.
         output_mib: Text printed before the sample is ended.
     """
@@ -41,8 +43,13 @@ class Limits:
 
     @property
     def wall(self) -> float:
-        """Seconds by the clock."""
+        """Seconds by the clock in which nothing is done."""
         return 5 * self.cpu_s if self.wall_s is None else self.wall_s
+
+    @property
+    def latest(self) -> float:
+        """Seconds by the clock after which any program is ended."""
+        return 4 * self.wall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,12 +26,19 @@ import time
 from typing import Any, Final
 
 from trimtab.sandbox import confine, driver, filters, kernel, solution, tree
+from trimtab.sandbox.profile import PROFILES, Profile
 
 CONTROL: Final = 3
 SOCKET: Final = 3  # in a child
 CALLS: Final = 4  # in a child: between a program and its driver
 PACKET: Final = 1 << 16
 _FIRST_FREE: Final = 5
+_DESCRIPTORS: Final = 64
+# Tasks that a process namespace has beside a sample's own extra ones: its first process, the one waiting outside for
+# that, and the sample.
+_TASKS: Final = 3
+_STRETCHES: Final = 8  # pieces that the limit by the clock is counted in
+_BUSY: Final = 0.02  # the share of a processor below which a process is taken to sleep
 _REHEARSALS: Final = 8  # until the interpreter has specialized what they run
 # Loaded before confinement: cheap for a child to inherit, and what generated programs use most.
 _PRELOAD: Final = (
@@ -55,18 +62,21 @@ def main() -> None:
     control = socket.socket(fileno=CONTROL)
     config = json.loads(control.recv(PACKET))
     try:
-        layers = _prepare(control, config)
+        profile = PROFILES[config["profile"]]
+        confined = _prepare(control, config, profile)
     except confine.LayerError as failure:
         facts = {"layer": failure.layer, "errno": failure.error.errno, "text": str(failure.error)}
         control.send(json.dumps({"failed": facts}).encode())
         os._exit(1)
-    control.send(json.dumps({"ready": layers, "machine": kernel.MACHINE}).encode())
-    Zygote(control, role=config["role"], strict=config["tier"] != "D").loop()
+    strict = config["tier"] != "D"
+    zygote = Zygote(control, role=config["role"], profile=profile, strict=strict, ruleset=confined.ruleset)
+    control.send(json.dumps({"ready": confined.layers, "machine": kernel.MACHINE}).encode())
+    zygote.loop()
 
 
-def _prepare(control: socket.socket, config: dict[str, Any]) -> dict[str, Any]:
+def _prepare(control: socket.socket, config: dict[str, Any], profile: Profile) -> confine.Confined:
     _load(_PRELOAD.split())
-    readable = tree.survey(tuple(config["packages"]))
+    readable = tree.survey(tuple(config["packages"]), profile)
     if config["tier"] == "C" or (config["tier"] == "B" and not _readable_by_others(readable.stdlib)):
         _load(_PRELOAD_FROZEN.split())
     tree.resolve_path(readable)
@@ -77,9 +87,9 @@ def _prepare(control: socket.socket, config: dict[str, Any]) -> dict[str, Any]:
             os._exit(1)
 
     os.umask(0o022)
-    layers = confine.confine(config["tier"], readable, ask)
+    confined = confine.confine(config["tier"], readable, profile, ask)
     os.chdir("/")
-    return layers
+    return confined
 
 
 def _load(names: list[str]) -> None:
@@ -105,18 +115,26 @@ class Zygote:
     Args:
         control: The packet socket to the broker.
         role: "solution" or "driver": what its children are.
+        profile: What its children may do.
         strict: Whether children add their own seccomp program.
+        ruleset: Landlock's rules for children to take on; None where the zygote itself did.
     """
 
-    def __init__(self, control: socket.socket, *, role: str, strict: bool) -> None:
+    def __init__(
+        self, control: socket.socket, *, role: str, profile: Profile, strict: bool, ruleset: int | None
+    ) -> None:
         self._control = control
         self._role = role
-        self._filter = kernel.Filter(filters.child_template(kernel.MACHINE)) if strict else None
+        self._profile = profile
+        self._filter = kernel.Filter(filters.child_template(kernel.MACHINE, profile)) if strict else None
         self._own = filters.own_process(bytes(self._filter.program)) if self._filter else ()
+        self._ruleset = ruleset
+        self._scratch = tree.Scratch(profile.scratch_mib) if profile.scratch_mib else None
         # A child's end wakes poll through this pipe; pidfd_open is not everywhere.
         self._wake, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(wake_writer, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal of a sample that could reach process 1
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
@@ -124,7 +142,12 @@ class Zygote:
 
     def loop(self) -> None:
         """Run jobs until the broker closes the control socket."""
-        for option, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 64)):
+        largest = self._profile.scratch_mib << 20
+        for option, value in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_FSIZE, largest),
+            (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+        ):
             resource.setrlimit(option, (value, value))
         for _ in range(_REHEARSALS):
             solution.rehearse()
@@ -141,6 +164,9 @@ class Zygote:
 
     def _run(self, job: dict[str, Any], descriptors: list[int]) -> None:
         started = time.monotonic()
+        if self._scratch is not None:
+            self._scratch.fresh()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = os.fork()
         if process == 0:
             self._become_child(job, descriptors)
@@ -150,10 +176,11 @@ class Zygote:
         _, status, usage = os.wait4(process, 0)
         if os.getpid() == 1:
             _sweep()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # with whatever the sample had left behind
         report = {
             "job": job["job"],
             "status": status,
-            "cpu": round(usage.ru_utime + usage.ru_stime, 6),
+            "cpu": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 6),
             "rss": usage.ru_maxrss,
             "ended": ended,
         }
@@ -162,23 +189,14 @@ class Zygote:
 
     def _watch(self, process: int, job: dict[str, Any], started: float) -> str:
         """Wait for a child to end, or end it; say which."""
-        clock = (~process << 3) | 2  # the CPU clock of another process
-        deadline = started + job["wall"]
-        left = job["cpu"]
+        timer = _Timer(process, job, started)
         while True:
-            wait = max(0.0, min(left, deadline - time.monotonic()))
-            ready = {descriptor for descriptor, _ in self._poll.poll(wait * 1000 + 1)}
+            ready = {descriptor for descriptor, _ in self._poll.poll(timer.wait() * 1000 + 1)}
             if self._wake in ready:
                 os.read(self._wake, 64)
                 if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                     return "exit"
-            ended = self._order(job) if CONTROL in ready else ""
-            if not ended and time.monotonic() >= deadline:
-                ended = "wall"
-            with contextlib.suppress(OSError):  # it has just ended
-                left = job["cpu"] - time.clock_gettime(clock)
-            if not ended and left <= 0:
-                ended = "cpu"
+            ended = (self._order(job) if CONTROL in ready else "") or timer.over()
             if ended:
                 os.kill(process, signal.SIGKILL)
                 return ended
@@ -200,6 +218,8 @@ class Zygote:
             os.dup2(output, 2)
             for target, descriptor in zip((SOCKET, CALLS), sockets, strict=False):
                 os.dup2(descriptor, target)
+            if self._ruleset is not None:
+                self._enter_scratch(self._ruleset)
             os.closerange(_FIRST_FREE if len(sockets) > 1 else CALLS, 1024)
             self._limit(job)
             sys.argv = ["solution.py"]
@@ -210,13 +230,18 @@ class Zygote:
         finally:
             os._exit(70)
 
+    def _enter_scratch(self, ruleset: int) -> None:
+        os.chdir(tree.SCRATCH)
+        kernel.drop_capabilities()
+        kernel.landlock_restrict(ruleset)
+
     def _limit(self, job: dict[str, Any]) -> None:
         memory = job["memory"]
         seconds = int(job["cpu"]) + 2  # a backstop: the zygote's own watch is finer
         for option, value in (
             (resource.RLIMIT_AS, memory),
             (resource.RLIMIT_CPU, seconds),
-            (resource.RLIMIT_NPROC, 0),
+            (resource.RLIMIT_NPROC, self._profile.tasks and self._profile.tasks + _TASKS),
         ):
             resource.setrlimit(option, (value, value))
         if self._filter is not None:
@@ -224,6 +249,40 @@ class Zygote:
             for offset in self._own:
                 struct.pack_into("=I", self._filter.program, offset, process)
             self._filter.load()
+
+
+class _Timer:
+    """Whether a process has had its time: of the processor, or by the clock without using one.
+
+    A process that waits for a processor on a busy machine still gets some of it in every stretch of time; one that
+    sleeps gets none. Only stretches of the second kind count against the limit by the clock.
+    """
+
+    def __init__(self, process: int, job: dict[str, Any], started: float) -> None:
+        self._clock = (~process << 3) | 2  # the CPU clock of another process
+        self._cpu: float = job["cpu"]
+        self._latest: float = started + job["latest"]
+        self._stretch: float = job["wall"] / _STRETCHES
+        self._next = started + self._stretch
+        self._used = self._used_before = 0.0
+        self._idle = 0
+
+    def wait(self) -> float:
+        """Return how many seconds may pass until :meth:`over` has to be asked."""
+        return max(0.0, min(self._cpu - self._used, self._next - time.monotonic()))
+
+    def over(self) -> str:
+        """Return "cpu" or "wall" when that time is up, else nothing."""
+        now = time.monotonic()
+        with contextlib.suppress(OSError):  # it has just ended
+            self._used = time.clock_gettime(self._clock)
+        if self._used >= self._cpu:
+            return "cpu"
+        if now >= self._next:
+            self._idle += self._used - self._used_before < _BUSY * self._stretch
+            self._used_before = self._used
+            self._next = now + self._stretch
+        return "wall" if self._idle >= _STRETCHES or now >= self._latest else ""
 
 
 def _sweep() -> None:

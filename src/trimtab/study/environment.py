@@ -8,7 +8,7 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.errors import BenchmarkError, SandboxUnavailable, StudyError
+from trimtab.errors import BenchmarkError, StudyError
 from trimtab.study import store
 
 if TYPE_CHECKING:
@@ -93,18 +93,22 @@ def doctor() -> dict[str, str]:
         "machine": f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, {facts['system']}",
         "python": facts["python"],
         "workers": f"{facts['cores']} cells side by side at one thread each",
-        "sandbox": _sandbox_line(),
+        **_sandbox_lines(),
         **{f"extra {name}": _extra_line(name, modules) for name, modules in _EXTRAS.items()},
         **{f"data {name}": _data_line(name) for name in ("humaneval", "mbpp-sanitized")},
     }
 
 
-def _sandbox_line() -> str:
-    try:
-        found = attestation(allow_unsandboxed=False)
-    except SandboxUnavailable as error:
-        return f"NO TIER HOLDS: {error}"
-    return f"tier {found['tier']} holds (observed by canaries)"
+def _sandbox_lines() -> dict[str, str]:
+    """Describe each tier and each layer of isolation, with the command that would mend one."""
+    from trimtab.sandbox import diagnosis  # noqa: PLC0415 - starting sandboxes takes a moment
+
+    findings = diagnosis.examine()
+    best = next((f.name for f in findings if f.holds and f.name.startswith("tier")), None)
+    lines = {
+        "sandbox": f"{best} holds (observed by canaries)" if best else "NO TIER HOLDS: generated code will not run"
+    }
+    return lines | {f"sandbox {f.name}": f"{f.text}. Fix: {f.fix}" if f.fix else f.text for f in findings}
 
 
 def _extra_line(name: str, modules: tuple[str, ...]) -> str:

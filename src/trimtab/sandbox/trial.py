@@ -1,0 +1,133 @@
+"""One sample: its program started, its answers compared, its end explained.
+
+Decisions: nothing of a sample is believed but data, and data only when it satisfies every assertion; the first failing
+assertion decides, so what follows it is not waited for; why a process ended is read off what the zygote measured.
+"""
+
+# ruff: noqa: ANN401 - values of any type pass through here
+
+from __future__ import annotations
+
+import reprlib
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.sandbox import calls, codec
+from trimtab.sandbox.endings import ending, over, unanswered
+from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
+
+if TYPE_CHECKING:
+    from trimtab.sandbox import asserts
+    from trimtab.sandbox.endings import Judged
+    from trimtab.sandbox.lane import Job, Report
+    from trimtab.sandbox.pair import Pair
+
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
+_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
+_DYING_S: Final = 1.0
+_PLAIN_FRAME: Final = calls.MAX_ANSWER  # answers beyond this are read in a confined process
+
+
+class NeedsDriverError(Exception):
+    """A result is not plain data: the comparison belongs in a confined process."""
+
+
+def by_data(pair: Pair, program: str, cases: tuple[asserts.Case, ...], limits: Limits) -> RunVerdict:
+    """Send all calls at once and compare each answer here, in order, as it comes."""
+    job = pair.solution.start(limits)
+    try:
+        job.send(codec.dumps({"program": program, "calls": [case.call for case in cases]}))
+        judged: Judged | None = None
+        for number, case in enumerate(cases, 1):
+            frame = job.take()
+            judged = None if frame is None else _judge(frame, case, number)
+            if frame is None or judged is not None:
+                break
+        else:
+            judged = Outcome.PASSED, ""
+        if judged is not None and judged[0] is not Outcome.PASSED:
+            job.kill()
+        report = job.finish()
+        return _verdict(job, report, judged or ending(job, report, limits), "data")
+    finally:
+        over(job)
+
+
+def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
+    """Return None when the answer satisfies its assertion, else what is wrong with it."""
+    if len(frame) > _PLAIN_FRAME:
+        raise NeedsDriverError
+    try:
+        answer = codec.loads(frame)
+    except codec.CodecError as error:
+        return Outcome.ERROR, str(error)
+    if "value" not in answer:
+        return unanswered(answer)
+    try:
+        value = codec.Decoder(plain=True).decode(answer["value"])
+    except codec.CodecError:
+        raise NeedsDriverError from None
+    try:
+        if case.holds(value):
+            return None
+    except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
+        return Outcome.ERROR, f"assert {number}: {case.source}: {type(error).__name__}: {error}"[:500]
+    return Outcome.WRONG, f"assert {number}: {case.source}: got {_show(value)}"[:500]
+
+
+def _show(value: Any) -> str:
+    try:
+        return _SHOWN.repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return f"a large {type(value).__name__}"
+
+
+def by_driver(pair: Pair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:
+    """Let the program and the test code run in two processes that talk to each other; hear the second."""
+    link, theirs = socket.socketpair()
+    jobs: list[Job] = []
+    try:
+        solution = pair.solution.start(limits, theirs)
+        jobs.append(solution)
+        theirs.close()
+        solution.send(codec.dumps({"program": program, "calls": None}))
+        driver = pair.driver.start(limits, link)
+        jobs.append(driver)
+        link.close()
+        driver.send(codec.dumps(message))
+        frame = driver.take(solution)
+        driver_report = driver.finish()
+        found = {} if frame is None else codec.loads(frame)
+        if found.get("outcome") != "gone":
+            solution.kill()
+        report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
+        ended = ending(solution, report, limits)
+        judged = _driver_says(found, ended, ending(driver, driver_report, limits))
+        return _verdict(solution, report, judged, "driver")
+    finally:
+        for end in (link, theirs):
+            end.close()
+        for job in jobs:
+            over(job)
+
+
+def _driver_says(found: dict[str, Any], solution: Judged, driver: Judged) -> Judged:
+    if not found:
+        return driver[0], f"the test code: {driver[1]}"
+    if found["end"] is not None:
+        return unanswered(found)
+    if found["outcome"] == "gone":
+        return solution
+    return Outcome(found["outcome"]), found["detail"]
+
+
+def _verdict(job: Job, report: Report, judged: Judged, oracle: str) -> RunVerdict:
+    return RunVerdict(
+        outcome=judged[0],
+        detail=judged[1],
+        cpu_s=report.cpu_s,
+        memory_mib=round(report.rss_kib / 1024, 1),
+        output=job.output,
+        oracle=oracle,
+    )
