@@ -263,8 +263,9 @@ class _Timer:
         self._cpu: float = job["cpu"]
         self._latest: float = started + job["latest"]
         self._stretch: float = job["wall"] / _STRETCHES
-        self._next = started + self._stretch
-        self._used = self._used_before = 0.0
+        self._next: float = started + self._stretch
+        self._used: float = 0.0
+        self._used_before: float = 0.0
         self._idle = 0
 
     def wait(self) -> float:
