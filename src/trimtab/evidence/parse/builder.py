@@ -59,6 +59,10 @@ class Builder:
         """Add a paragraph, a sentence a span."""
         self._append(self.clean(text, position), "sentence", position)
 
+    def caption(self, text: str, position: Position) -> None:
+        """Add the caption of a figure."""
+        self._append(self.clean(text, position), "caption", position)
+
     def reference(self, text: str, position: Position) -> None:
         """Add an entry of the bibliography, one span."""
         self._append(self.clean(text, position), "reference", position)

@@ -1,0 +1,238 @@
+"""LaTeX source made ready for the parser: what is never printed is blanked, and the author's macros are known.
+
+Blanking keeps every offset, so that lines still lead into the file.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from trimtab.errors import DocumentError, MissingExtraError
+
+try:
+    from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError, get_default_latex_context_db
+    from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
+except ImportError as error:
+    raise MissingExtraError("pylatexenc", extra="evidence") from error
+
+# pylatexenc ships no type information.
+Node = Any
+Context = Any
+
+MAX_EXPANDED = 200_000
+# Arguments as pylatexenc writes them: { mandatory, [ optional, * star.
+ARGUMENTS = {
+    "multicolumn": "{{{",
+    "multirow": "[{[{[{",
+    "makecell": "*[{",
+    "thead": "*[{",
+    "shortstack": "[{",
+    "textcolor": "[{{",
+    "color": "[{",
+    "cellcolor": "[{",
+    "rowcolor": "[{",
+    "columncolor": "[{",
+    "colorbox": "[{{",
+    "fcolorbox": "[{{{",
+    "fontsize": "{{",
+    "resizebox": "*{{{",
+    "scalebox": "{[{",
+    "rotatebox": "[{{",
+    "raisebox": "{[[{",
+    "adjustbox": "{{",
+    "caption": "*[{",
+    "captionof": "*{[{",
+    "subcaption": "*{",
+    "href": "[{{",
+    "bibitem": "[{",
+    "bibliography": "{",
+    "input": "{",
+    "include": "{",
+    "item": "[",
+    "title": "[{",
+    "author": "[{",
+    "num": "[{",
+    "SI": "[{{",
+    "subsubsection": "*[{",
+    "paragraph": "*[{",
+    "subparagraph": "*[{",
+    "textsuperscript": "{",
+    "textsubscript": "{",
+    "vspace": "*{",
+    "hspace": "*{",
+    "setlength": "{{",
+    "addtolength": "{{",
+    "setcounter": "{{",
+    "label": "{",
+    "ref": "{",
+    "cref": "{",
+    "Cref": "{",
+    "autoref": "{",
+    "phantom": "{",
+    "hphantom": "{",
+    "vphantom": "{",
+    "textbf": "{",
+    "mathbf": "{",
+    "bm": "{",
+    "boldsymbol": "{",
+    "underline": "{",
+    "uline": "{",
+    "tablefootnote": "{",
+    "tnote": "{",
+    "dfrac": "{{",
+    "tfrac": "{{",
+    "nicefrac": "{{",
+    "usepackage": "[{",
+    "documentclass": "[{",
+}
+CITES = ("cite", "citep", "citet", "citealt", "citealp", "citeauthor", "citeyear", "parencite", "textcite", "autocite")
+ENVIRONMENTS = {
+    "tabular": "[{",
+    "tabular*": "{[{",
+    "tabularx": "{[{",
+    "tabulary": "{[{",
+    "tabu": "{",
+    "longtable": "[{",
+    "longtabu": "{",
+    "supertabular": "{",
+    "array": "[{",
+    "wraptable": "[{[{",
+    "minipage": "[[[{",
+    "subtable": "[{",
+    "adjustbox": "{",
+    "thebibliography": "{",
+}
+NEVER_PRINTED = re.compile(
+    r"\\iffalse\b.*?\\fi\b|\\begin\{comment\}.*?\\end\{comment\}|\\makeatletter.*?\\makeatother"
+    r"|\\(?:cmidrule|cline|addlinespace|morecmidrules|cdashline|arrayrulecolor|noalign|cmidrulekern)"
+    r"(?:\[[^\]\n]*\])?(?:\([^)\n]*\))?(?:\{[^{}\n]*\})*",
+    re.DOTALL,
+)
+RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
+DEFINITION = re.compile(
+    r"\\(?:(?:re|provide)?newcommand\*?|DeclareRobustCommand\*?|DeclareMathOperator\*?)\s*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?\s*"
+    r"(?:\[(?P<count>\d)\])?\s*(?:\[(?P<default>[^\]]*)\])?\s*(?=\{)|\\def\s*\\(?P<plain>[A-Za-z]+)(?P<marks>(?:#\d)*)\s*(?=\{)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Macro:
+    """An author's own macro.
+
+    Args:
+        body: Its source, ``#1`` … where arguments go.
+        count: How many arguments it takes.
+        default: Of the first argument, if that is optional.
+    """
+
+    body: str
+    count: int = 0
+    default: str | None = None
+
+
+class Source:
+    """The source of one LaTeX file.
+
+    Args:
+        raw: The file's bytes.
+        name: The file's name, for messages.
+
+    Raises:
+        DocumentError: The parser cannot make sense of it.
+    """
+
+    def __init__(self, raw: bytes, name: str) -> None:
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+        self.name = name
+        self.expanded = 0
+        self._lines = [match.start() for match in re.finditer("\n", text)]
+        text = NEVER_PRINTED.sub(_blank, text)
+        text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
+        self.macros, self.text = _take_definitions(text)
+        self._context = _context(self.macros)
+        self.nodes = self.parse(self.text)
+
+    def line(self, offset: int) -> int:
+        """Return the line, from 1, of an offset of the source."""
+        return bisect_right(self._lines, offset - 1) + 1 if offset else 1
+
+    def parse(self, text: str) -> list[Node]:
+        """Return the nodes of a piece of source.
+
+        Raises:
+            DocumentError: The parser gives up.
+        """
+        walker = LatexWalker(text, latex_context=self._context, tolerant_parsing=True)
+        try:
+            return list(walker.get_latex_nodes()[0])
+        except LatexWalkerParseError as error:
+            raise DocumentError(f"{self.name} is not LaTeX that can be parsed: {error}") from error
+
+    def expand(self, node: Node, depth: int) -> list[Node]:
+        """Return the nodes an author's macro stands for; none past a depth of 20 or 200,000 characters in all."""
+        macro = self.macros[node.macroname]
+        given = list(node.nodeargd.argnlist or ()) if node.nodeargd else []
+        body = macro.body
+        for index in range(macro.count, 0, -1):
+            argument = given[index - 1] if index <= len(given) else None
+            body = body.replace(f"#{index}", _source(argument) if argument is not None else macro.default or "")
+        self.expanded += len(body) + 20
+        return [] if depth > 20 or self.expanded > MAX_EXPANDED else self.parse(body)
+
+
+def _source(node: Node) -> str:
+    text: str = node.latex_verbatim()
+    return text[1:-1] if text[:1] in "{[" and text[-1:] in "}]" else text
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
+    """Return the author's macros and the text with their definitions blanked."""
+    macros: dict[str, Macro] = {}
+    pieces, done = [], 0
+    for match in DEFINITION.finditer(text):
+        end = _closing(text, match.end())
+        if match.start() < done or end is None:
+            continue
+        count = int(match["count"] or 0) if match["name"] else match["marks"].count("#")
+        name = match["name"] or match["plain"]
+        macros[name] = Macro(body=text[match.end() + 1 : end], count=count, default=match["default"])
+        pieces += [text[done : match.start()], re.sub(r"[^\n]", " ", text[match.start() : end + 1])]
+        done = end + 1
+    return macros, "".join([*pieces, text[done:]])
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Return the offset of the brace that closes the one at ``start``."""
+    depth = 0
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, start + 20_000):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return None
+
+
+def _context(macros: dict[str, Macro]) -> Context:
+    context = get_default_latex_context_db()
+    own = {
+        name: ("[" if macro.default is not None else "{") + "{" * (macro.count - 1) for name, macro in macros.items()
+    }
+    specs = (
+        ARGUMENTS | dict.fromkeys(CITES, "*[[{") | {name: own[name] if macros[name].count else "" for name in macros}
+    )
+    context.add_context_category(
+        "trimtab",
+        macros=[MacroSpec(name, args_parser=arguments) for name, arguments in specs.items()],
+        environments=[EnvironmentSpec(name, args_parser=arguments) for name, arguments in ENVIRONMENTS.items()],
+        prepend=True,
+    )
+    return context
