@@ -179,6 +179,8 @@ class Reading:
         """Whether a row goes on naming columns: nothing at the label, no numbers, and most other places filled."""
         stub = line[0].text if line[0] is not above[0] else ""
         filled = [cell for cell in line[1:] if cell.text]
+        if filled and all(cell is filled[0] for cell in filled):
+            return False
         return not stub and 2 * len(filled) >= self.width - 1 > 1 and not any(numeric(cell.text) for cell in filled)
 
     def _labels(self) -> int:
