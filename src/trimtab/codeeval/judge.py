@@ -16,17 +16,18 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from trimtab.codeeval import budget, differential
 from trimtab.codeeval.extract import cut
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
-from trimtab.sandbox.verdict import Limits, Outcome
+from trimtab.sandbox.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trimtab.codeeval.problems import Problem
     from trimtab.sandbox.broker import Sandbox
-    from trimtab.sandbox.verdict import RunVerdict
+    from trimtab.sandbox.verdict import Limits, RunVerdict
 
 __all__ = ["Outcome", "Sample", "Verdict", "judge"]
 
@@ -52,7 +53,7 @@ class Verdict:
         cpu_s: CPU seconds of the program's process.
         memory_mib: Its peak resident memory.
         steps: What was done to the text before it ran.
-        oracle: Who compared, "data" or "driver"; empty when nothing ran.
+        oracle: Who compared, "data", "digest" or "driver"; empty when nothing ran.
     """
 
     task_id: str
@@ -111,6 +112,17 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
 
 
 def _run(sandbox: Sandbox, problem: Problem, completion: str) -> RunVerdict:
+    if problem.differential is not None:
+        return differential.verdict(sandbox, problem, problem.prompt + completion)
+    found = _test(sandbox, problem, completion, None)
+    if found.outcome is not Outcome.TIMEOUT_CPU:
+        return found
+    # Only a program that used up the usual budget is worth asking what the reference needs.
+    limits = budget.limits(problem, lambda limits: _test(sandbox, problem, problem.canonical_solution, limits))
+    return found if limits is None else _test(sandbox, problem, completion, limits)
+
+
+def _test(sandbox: Sandbox, problem: Problem, completion: str, limits: Limits | None) -> RunVerdict:
     wanted = needs(problem)
     return sandbox.run(
         program=problem.prompt + completion,
@@ -118,12 +130,8 @@ def _run(sandbox: Sandbox, problem: Problem, completion: str) -> RunVerdict:
         test=problem.test,
         support=wanted.support,
         trusted_names=wanted.names,
-        limits=_SLOW.get(problem.task_id),
+        limits=limits,
     )
-
-
-# Five times what the reference solution takes, where that is more than the usual budget (benchmark data, 2 GHz core).
-_SLOW: Final = {"HumanEval/75": Limits(cpu_s=8.0), "Mbpp/123": Limits(cpu_s=30.0, wall_s=90.0)}
 
 
 @dataclass(frozen=True, slots=True)

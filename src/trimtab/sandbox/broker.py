@@ -20,7 +20,7 @@ import queue
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from trimtab.errors import SandboxError
-from trimtab.sandbox import asserts, calls, probe, trial
+from trimtab.sandbox import asserts, batch, calls, probe, trial
 from trimtab.sandbox.lane import LayerRefusedError, Settings
 from trimtab.sandbox.pair import Pair
 from trimtab.sandbox.profile import named
@@ -190,6 +190,31 @@ class Sandbox:
             SandboxError: The sandbox itself failed, twice.
         """
         return self._twice(lambda pair: calls.answers(pair.solution, program, asked, limits or self._limits))
+
+    def truth(self, program: str, inputs: batch.Inputs, limits: Limits) -> batch.Truth:
+        """Run a reference on many inputs and keep what it returned; see :mod:`trimtab.sandbox.batch`.
+
+        Raises:
+            SandboxError: The sandbox itself failed, twice.
+        """
+        return self._twice(lambda pair: batch.truth(pair.solution, program, inputs, limits))
+
+    def compare(
+        self, program: str, expected: batch.Truth, holds: Callable[[int, Any], bool], limits: Limits | None = None
+    ) -> RunVerdict:
+        """Run a program on many inputs and compare with what a reference returned.
+
+        Args:
+            program: Untrusted source.
+            expected: What the reference returned.
+            holds: Whether a value that is not encoded as the expected one is will do for the input of this index.
+            limits: For this sample.
+
+        Raises:
+            SandboxError: The sandbox itself failed, twice.
+        """
+        bounds = limits or self._limits
+        return self._explained(self._twice(lambda pair: batch.compare(pair.solution, program, expected, holds, bounds)))
 
     def _twice(self, act: Callable[[Pair], _Result]) -> _Result:
         """Do something with a pair of zygotes, and again with new ones where these broke."""

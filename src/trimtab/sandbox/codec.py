@@ -16,9 +16,11 @@ import collections
 import datetime as dt
 import decimal
 import fractions
+import hashlib
 import itertools
 import json
 import math
+import reprlib
 import types
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
 PLAIN_KEYS: Final = 4096  # keys and set members read in plain mode: chosen hashes make each one cost its predecessors
 _BIG: Final = 1 << 63
+_SHORT: Final = 40  # characters of a decimal number that is cheap to compare
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
+_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
 _ITERATORS: Final = (map, filter, zip, enumerate, reversed, types.GeneratorType)
 # The builtin types a value may name; a class of the program crosses as a handle.
 _TYPES: Final = {
@@ -109,6 +115,11 @@ def _items(tag: str, iterate: Callable[[Any], Any]) -> Callable[[Any, Any], Any]
     return lambda value, keep: {tag: [encode(item, keep) for item in iterate(value)]}
 
 
+def _members(tag: str, iterate: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """Write a set: in an order that does not depend on how it came about, so that equal sets read the same."""
+    return lambda value, keep: {tag: sorted([encode(item, keep) for item in iterate(value)], key=repr)}
+
+
 def _pairs(tag: str) -> Callable[[Any, Any], Any]:
     return lambda value, keep: {tag: [encode(part, keep) for pair in dict.items(value) for part in pair]}
 
@@ -138,8 +149,8 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (collections.Counter, _pairs("Counter")),
     (collections.OrderedDict, _pairs("OrderedDict")),
     (dict, _pairs("dict")),
-    (set, _items("set", set.__iter__)),
-    (frozenset, _items("frozenset", frozenset.__iter__)),
+    (set, _members("set", set.__iter__)),
+    (frozenset, _members("frozenset", frozenset.__iter__)),
     (collections.deque, _items("deque", collections.deque.__iter__)),
     (bytes, _text("bytes", lambda value: base64.b64encode(value).decode())),
     (bytearray, _text("bytearray", lambda value: base64.b64encode(value).decode())),
@@ -255,6 +266,19 @@ def _complex(reader: Decoder, content: Any) -> complex:
     return complex(real, imaginary)
 
 
+def _short_decimal(text: str) -> decimal.Decimal:
+    value = decimal.Decimal(text) if len(text) <= _SHORT else decimal.Decimal("NaN")
+    if not value.is_finite() or abs(value.adjusted()) > _SHORT:
+        raise CodecError("a decimal number that may be expensive to compare")
+    return value
+
+
+def _short_fraction(numerator: int, denominator: int) -> fractions.Fraction:
+    if abs(numerator) >= _BIG or abs(denominator) >= _BIG:
+        raise CodecError("a fraction that may be expensive to compare")
+    return fractions.Fraction(numerator, denominator)
+
+
 def _named_type(content: Any) -> type:
     found = _TYPES.get(_strict(str, content))
     if found is None:
@@ -271,21 +295,23 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "dict": lambda reader, content: dict(reader.pairs(content)),
     "bytes": lambda _, content: _bytes(content),
     "complex": _complex,
-}
-_RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "Counter": lambda reader, content: collections.Counter(dict(reader.pairs(content))),
     "OrderedDict": lambda reader, content: collections.OrderedDict(reader.pairs(content)),
     "keys": lambda reader, content: dict.fromkeys(reader.keys(content)).keys(),
     "deque": lambda reader, content: collections.deque(reader.items(content)),
+    "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
+    "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),
+    "time": lambda _, content: dt.time.fromisoformat(_strict(str, content)),
+    "timedelta": lambda reader, content: dt.timedelta(*(_strict(int, part) for part in reader.items(content))),
+    "Decimal": lambda _, content: _short_decimal(_strict(str, content)),
+    "Fraction": lambda reader, content: _short_fraction(*(_strict(int, part) for part in reader.items(content))),
+}
+_RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "iter": lambda reader, content: iter(reader.items(content)),
     "bytearray": lambda _, content: bytearray(_bytes(content)),
     "range": _range,
     "Decimal": lambda _, content: decimal.Decimal(_strict(str, content)),
     "Fraction": lambda reader, content: fractions.Fraction(*(_strict(int, part) for part in reader.items(content))),
-    "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
-    "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),
-    "time": lambda _, content: dt.time.fromisoformat(_strict(str, content)),
-    "timedelta": lambda reader, content: dt.timedelta(*(_strict(int, part) for part in reader.items(content))),
     "type": lambda _, content: _named_type(content),
 }
 
@@ -306,6 +332,24 @@ _READ: Final = json.JSONDecoder(parse_constant=_refuse_object).decode
 def dumps(message: Any) -> bytes:
     """Write a message: JSON in ASCII."""
     return _WRITE(message).encode()
+
+
+def text(data: Any) -> str:
+    """Return encoded data as JSON."""
+    return _WRITE(data)
+
+
+def digest(encoded: str) -> str:
+    """Return a digest of the JSON of an encoded value: equal ones mean equal values."""
+    return hashlib.blake2b(encoded.encode(), digest_size=8).hexdigest()
+
+
+def show(value: Any) -> str:
+    """Return a short text for a decoded value, however large it is."""
+    try:
+        return _SHOWN.repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return f"a large {type(value).__name__}"
 
 
 def loads(data: bytes) -> dict[str, Any]:

@@ -4,8 +4,11 @@ Nothing here is trusted by anybody: the program shares this interpreter and may 
 that the other side checks, and no verdict is ever made here.
 
 Messages in: ``{"program", "calls"}`` first. With ``calls`` (a list of ``[name, args, kwargs]``) each is answered in
-turn and the process ends; without, requests follow: ``{"call", "args", "kwargs"}``, ``{"get"}`` and ``{"set"}``.
-Messages out: ``{"value"}`` or ``{"raise"}`` an answer, ``{"end"}`` the program cannot be used, ``{"ready"}``.
+turn and the process ends; without, requests follow: ``{"call", "args", "kwargs"}``, ``{"get"}`` and ``{"set"}``. With
+``"batch"``, a name, ``{"inputs"}`` follow, rows of arguments, answered by digests, and ``{"tell"}``, positions in the
+last row of digests, answered by values.
+Messages out: ``{"value"}`` or ``{"raise"}`` an answer, ``{"end"}`` the program cannot be used, ``{"ready"}``,
+``{"digests"}`` with ``"more"`` when inputs are left over, or with what ended the row.
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -22,6 +25,7 @@ from typing import Any, Final
 from trimtab.sandbox import codec, wire
 
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
+_KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
 _MUTABLE: Final = (list, dict, set)
 
 
@@ -60,12 +64,14 @@ class Solution:
     def run(self, calls: int) -> None:
         """Load, then answer."""
         request = codec.loads(wire.read(self._descriptor))
-        if request["calls"] is None:
+        if request["calls"] is None and "batch" not in request:
             self._descriptor = calls
         end = self._load(request["program"])
         if end is not None:
             self._send({"end": end})
             return
+        if "batch" in request:
+            self._batches(request["batch"])
         if request["calls"] is None:
             self._send({"ready": True})
             while True:
@@ -76,8 +82,42 @@ class Solution:
             if "value" not in answer:
                 return
 
+    def _batches(self, name: str) -> None:
+        """Answer rows of inputs for ``name`` until the other side closes."""
+        left: list[list[Any]] = []
+        texts: list[str] = []
+        while True:
+            message = codec.loads(wire.read(self._descriptor))
+            for position in message.get("tell", ()):
+                self._send_text(f'{{"value":{texts[position]}}}'.encode())
+            if "inputs" in message:
+                left = [*left, *message["inputs"]]
+                texts, answer = self._row(name, left)
+                self._send(answer)
+                left = left[len(texts) :]
+
+    def _row(self, name: str, inputs: list[list[Any]]) -> tuple[list[str], dict[str, Any]]:
+        """Call ``name`` on inputs until one fails or the results kept for questions grow large."""
+        texts: list[str] = []
+        digests: list[str] = []
+        size = 0
+        for args in inputs:
+            kept = len(self._kept)
+            answer = self._answer({"call": name, "args": args, "kwargs": {}})
+            if "value" not in answer:
+                return texts, {"digests": digests, **answer}
+            text = codec.text(answer["value"])
+            texts.append(text)
+            digests.append(codec.digest(text) if len(self._kept) == kept else "-")
+            size += len(text)
+            if size > _KEPT_BYTES:
+                break
+        return texts, {"digests": digests, "more": True}
+
     def _send(self, message: dict[str, Any]) -> None:
-        data = codec.dumps(message)
+        self._send_text(codec.dumps(message))
+
+    def _send_text(self, data: bytes) -> None:
         if len(data) > wire.MAX_FRAME:
             data = codec.dumps({"end": ["output_limit", f"a result of {len(data)} bytes"]})
         wire.write(self._descriptor, data)

@@ -4,11 +4,8 @@ Decisions: nothing of a sample is believed but data, and data only when it satis
 assertion decides, so what follows it is not waited for; why a process ended is read off what the zygote measured.
 """
 
-# ruff: noqa: ANN401 - values of any type pass through here
-
 from __future__ import annotations
 
-import reprlib
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
     from trimtab.sandbox.lane import Job, Report
     from trimtab.sandbox.pair import Pair
 
-_SHOWN: Final = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
-_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
 _DYING_S: Final = 1.0
 _PLAIN_FRAME: Final = calls.MAX_ANSWER  # answers beyond this are read in a confined process
 
@@ -73,14 +67,7 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
             return None
     except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
         return Outcome.ERROR, f"assert {number}: {case.source}: {type(error).__name__}: {error}"[:500]
-    return Outcome.WRONG, f"assert {number}: {case.source}: got {_show(value)}"[:500]
-
-
-def _show(value: Any) -> str:
-    try:
-        return _SHOWN.repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return f"a large {type(value).__name__}"
+    return Outcome.WRONG, f"assert {number}: {case.source}: got {codec.show(value)}"[:500]
 
 
 def by_driver(pair: Pair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:

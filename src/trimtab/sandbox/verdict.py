@@ -62,7 +62,8 @@ class RunVerdict:
         cpu_s: CPU seconds of the program's process.
         memory_mib: Its peak resident memory.
         output: The beginning of what it printed.
-        oracle: Who compared: "data" (the broker, results only) or "driver" (the test code in a process of its own).
+        oracle: Who compared: "data" (the broker, results only), "digest" (the same, over many inputs) or "driver" (the
+            test code in a process of its own).
     """
 
     outcome: Outcome

@@ -1,0 +1,138 @@
+"""Comparison with a reference as EvalPlus means it, without what it got wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from trimtab.codeeval import budget, differential
+from trimtab.codeeval.judge import Sample, judge
+from trimtab.codeeval.problem import Differential, Oracle, Problem
+from trimtab.errors import BenchmarkError
+from trimtab.sandbox.broker import Sandbox
+from trimtab.sandbox.verdict import Outcome, RunVerdict
+
+
+@pytest.fixture(scope="module")
+def box():
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+def problem(solution, inputs, **options):
+    return Problem(
+        task_id="own/0",
+        prompt="def f(x):\n",
+        entry_point="f",
+        canonical_solution=solution,
+        test="",
+        benchmark="own",
+        differential=Differential(base=tuple(inputs[:1]), plus=tuple(inputs[1:]), **options),
+    )
+
+
+def outcome(box, task, completion):
+    (found,) = judge([Sample(task_id=task.task_id, sample_index=0, completion=completion)], [task], box)
+    return found.outcome
+
+
+HALF = problem("    return x / 2\n", [(3,), (5,), (7,)])
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected"),
+    [
+        ("    return x / 2\n", Outcome.PASSED),
+        ("    return x / 2 + 1e-9\n", Outcome.PASSED),
+        ("    return x / 2 + 1e-3\n", Outcome.WRONG),
+        ("    return x // 2\n", Outcome.WRONG),
+        ("    return [x / 2]\n", Outcome.WRONG),
+        ("    return float('nan')\n", Outcome.WRONG),
+        ("    return x / 2 if x < 7 else 0.0\n", Outcome.WRONG),
+        ("    return 10 ** 400\n", Outcome.WRONG),
+        ("    return x / 0\n", Outcome.ERROR),
+    ],
+)
+def test_floats_are_compared_within_a_millionth(box, completion, expected):
+    assert outcome(box, HALF, completion) is expected
+
+
+def test_a_tolerance_met_at_one_input_does_not_hold_for_the_next(box):
+    """EvalPlus keeps the tolerance of the first float, so that a wrong list of integers nearby would pass after it."""
+    mixed = problem("    return 0.5 if x == 0 else [10 ** 9, 1]\n", [(0,), (1,)])
+    assert outcome(box, mixed, "    return 0.5 if x == 0 else [10 ** 9 + 1, 1]\n") is Outcome.WRONG
+
+
+def test_integers_and_equal_floats_are_equal(box):
+    assert outcome(box, problem("    return [1, 2]\n", [(0,)]), "    return [1.0, True + 1]\n") is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("oracle", "got", "want", "args", "atol", "expected"),
+    [
+        (Oracle.EQUAL, (1.0,), [1.0], (), 0.0, False),
+        (Oracle.EQUAL, [[1.00001]], [[1.0]], (), 1e-4, True),
+        (Oracle.EQUAL, [1.0, 2.0], [1.0], (), 1e-4, False),
+        (Oracle.ROOT, 2.0, -2.0, ([-4.0, 0.0, 1.0],), 1e-4, True),
+        (Oracle.ROOT, 2.1, 2.0, ([-4.0, 0.0, 1.0],), 1e-4, False),
+        (Oracle.SAME_SET, [2, 1, 1], (1, 2), (), 0.0, True),
+        (Oracle.SAME_SET, [1], (1, 2), (), 0.0, False),
+        (Oracle.NOT_NONE, True, object(), (), 0.0, True),
+        (Oracle.NOT_NONE, object(), object(), (), 0.0, True),
+        (Oracle.NOT_NONE, None, object(), (), 0.0, False),
+        (Oracle.NOT_NONE, False, None, (), 0.0, True),
+        (Oracle.NOT_NONE, True, None, (), 0.0, False),
+        (Oracle.PYRAMID, 33, 33, (3, 4), 0.0, True),
+        (Oracle.PYRAMID, 35, 33, (3, 4), 0.0, True),
+        (Oracle.PYRAMID, 34, 33, (3, 4), 0.0, False),
+        (Oracle.DIGITS, 6, 1, (1, 256), 0.0, False),
+        (Oracle.DIGITS, 12, 1, (1, 256), 0.0, True),
+        (Oracle.DIGITS, 1, 1, (1, 256), 0.0, True),
+    ],
+)
+def test_oracles(oracle, got, want, args, atol, expected):
+    assert differential._ORACLES[oracle](got, want, args, atol) is expected
+
+
+def test_a_reference_that_fails_is_the_benchmark_s_fault(box):
+    with pytest.raises(BenchmarkError, match="reference of own/0 ends on input 2"):
+        outcome(box, problem("    return 1 / x\n", [(1,), (0,)]), "    return 1\n")
+
+
+def test_a_problem_without_inputs_is_refused(box):
+    with pytest.raises(BenchmarkError, match="no inputs"):
+        differential.verdict(box, dataclasses.replace(HALF, differential=None), "")
+
+
+@pytest.mark.parametrize(("took", "expected"), [(0.1, None), (0.6, None), (2.0, 10.0)])
+def test_a_slow_reference_gives_five_times_its_time_and_is_measured_once(took, expected):
+    asked = []
+
+    def run(limits):
+        asked.append(limits)
+        return RunVerdict(outcome=Outcome.PASSED, cpu_s=took)
+
+    task = dataclasses.replace(HALF, task_id=f"own/{took}")
+    for _ in range(2):
+        found = budget.limits(task, run)
+        assert (None if found is None else found.cpu_s) == expected
+    assert len(asked) == 1
+
+
+def test_a_sample_of_a_slow_problem_is_given_the_time_it_needs(box, monkeypatch):
+    monkeypatch.setattr(budget, "USUAL", dataclasses.replace(budget.USUAL, cpu_s=0.01))
+    burn = "    import time as t\n    end = t.process_time() + 0.15\n    while t.process_time() < end: pass\n    return x\n"
+    task = Problem(
+        task_id="own/slow",
+        prompt="def f(x):\n",
+        entry_point="f",
+        canonical_solution=burn,
+        test="def check(candidate):\n    assert candidate(1) == 1\n",
+        benchmark="own",
+    )
+    from trimtab.sandbox.verdict import Limits  # noqa: PLC0415 - for one sandbox
+
+    with Sandbox(limits=Limits(cpu_s=0.1)) as short:
+        assert outcome(short, task, burn) is Outcome.PASSED
+        assert outcome(short, task, "    while True: pass\n") is Outcome.TIMEOUT_CPU
