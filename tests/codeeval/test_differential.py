@@ -122,7 +122,10 @@ def test_a_slow_reference_gives_five_times_its_time_and_is_measured_once(took, e
 
 def test_a_sample_of_a_slow_problem_is_given_the_time_it_needs(box, monkeypatch):
     monkeypatch.setattr(budget, "USUAL", dataclasses.replace(budget.USUAL, cpu_s=0.01))
-    burn = "    import time as t\n    end = t.process_time() + 0.15\n    while t.process_time() < end: pass\n    return x\n"
+    burn = (
+        "    import time as t\n    end = t.process_time() + 0.15\n"
+        "    while t.process_time() < end: pass\n    return x\n"
+    )
     task = Problem(
         task_id="own/slow",
         prompt="def f(x):\n",
