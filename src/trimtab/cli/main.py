@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import machine, selfinvoke, study
+from trimtab.cli import evidence, machine, selfinvoke, study
 from trimtab.cli.options import Group
 
 
@@ -28,5 +28,6 @@ for verb in (
     study.controls,
     machine.doctor,
     selfinvoke.selfinvoke,
+    evidence.evidence,
 ):
     main.add_command(verb)

@@ -182,6 +182,8 @@ class Conditions:
         seeds: Repetitions.
         benchmark_version: For example "sanitized".
         margin: What counts as no difference, in the endpoint's unit.
+        expects: How much the method loses, next to the control.
+        effect: By how much more the method loses, in the endpoint's unit; negative where it loses less.
     """
 
     __pydantic_config__ = _STRICT
@@ -197,6 +199,8 @@ class Conditions:
     seeds: int | None = None
     benchmark_version: str = ""
     margin: float | None = None
+    expects: Literal["more", "less", "same"] | None = None
+    effect: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,9 +262,9 @@ def number(text: str) -> str | None:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a line of ``claims.jsonl``."""
     return {
+        **_CLAIM.json_schema(),
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A claim, one a line of claims.jsonl",
-        **_CLAIM.json_schema(),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.evidence.claims import Conditions
 
@@ -17,6 +17,22 @@ _EXPERTS: Final = re.compile(r"(?<![\w.])(\d+)\s+(?:routed\s+)?experts\b", re.IG
 _TOP: Final = re.compile(r"\btop-(\d+)\b", re.IGNORECASE)
 _CAPACITY: Final = re.compile(r"\bcapacity(?: factor)?(?: of| =|=)?\s*(\d+(?:\.\d+)?)\b", re.IGNORECASE)
 _SEEDS: Final = re.compile(r"(?<![\w.])(\d+)\s+seeds\b", re.IGNORECASE)
+_SAME: Final = re.compile(
+    r"\b(?:as (?:much|robust|well|stable|good) as|equally"
+    r"|no (?:more|less|worse|better) than|no difference|equivalent)\b",
+    re.IGNORECASE,
+)
+_LESS: Final = re.compile(
+    r"\b(?:more (?:robust|stable|resilient)|degrad\w+ less|los\w+ less|less (?:degradation|loss|affected|sensitive)"
+    r"|smaller (?:degradation|loss|drop)|(?:suffers?|drops?) less|holds? up better)\b",
+    re.IGNORECASE,
+)
+_MORE: Final = re.compile(
+    r"\b(?:less (?:robust|stable|resilient)|degrad\w+ more|los\w+ more|more (?:degradation|loss|affected|sensitive)"
+    r"|larger (?:degradation|loss|drop)|(?:suffers?|drops?) more|holds? up worse)\b",
+    re.IGNORECASE,
+)
+_SIZE: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(nats|bits|points|%)[^.]{0,12}\b(?:more|less)\b", re.IGNORECASE)
 _VERSION: Final = re.compile(r"\bMBPP[ -](sanitized|full)\b", re.IGNORECASE)
 
 
@@ -45,7 +61,26 @@ def read(text: str, registry: Registry) -> Conditions:
         capacity_factor=float(found[1]) if (found := _CAPACITY.search(text)) else None,
         seeds=_whole(_SEEDS, text),
         benchmark_version=version[1].casefold() if version else "",
+        expects=_expects(text),
+        effect=_effect(text),
     )
+
+
+def _expects(text: str) -> Literal["more", "less", "same"] | None:
+    if _SAME.search(text):
+        return "same"
+    if _LESS.search(text):
+        return "less"
+    return "more" if _MORE.search(text) or _SIZE.search(text) else None
+
+
+def _effect(text: str) -> float | None:
+    """Return a stated difference: "loses 0.05 nats more"; points and per cent as shares."""
+    match = _SIZE.search(text)
+    if match is None:
+        return None
+    size = float(match[1]) / (100 if match[2] in ("points", "%") else 1)
+    return -size if match[0].casefold().endswith("less") else size
 
 
 def _scaled(pattern: re.Pattern[str], text: str) -> float | None:

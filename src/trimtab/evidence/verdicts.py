@@ -219,9 +219,9 @@ _VERDICT: Final = TypeAdapter(Verdict)
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a line of ``verdicts.jsonl``."""
     return {
+        **_VERDICT.json_schema(mode="serialization"),
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What is known about a claim, one a line of verdicts.jsonl",
-        **_VERDICT.json_schema(mode="serialization"),
     }
 
 

@@ -24,6 +24,13 @@ class Strong:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """The words or the number in a source that a reader should look at."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A way to a file in the run folder; ``target`` is relative to the report."""
 
@@ -31,7 +38,7 @@ class Link:
     target: str
 
 
-Inline = str | Code | Strong | Link
+Inline = str | Code | Strong | Mark | Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,10 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table; ``folded`` is the summary under which it is folded away, on a page that can fold."""
+    """A table; ``folded`` is the summary under which it is folded away, on a page that can fold.
+
+    Of the kind "filtered", a page offers to show only rows whose first cell begins with one text.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -101,12 +111,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A whole report; ``chips`` are the few facts every reader needs before the first number."""
+    """A whole report; ``chips`` are the few facts needed before the first number, ``brand`` what it is about."""
 
     title: str
     subtitle: str
     chips: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+    brand: str = "trimtab study"
 
 
 def cell(*parts: Inline, kind: str = "", picture: str = "", tip: str = "") -> Cell:

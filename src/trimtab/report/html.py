@@ -8,7 +8,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Paragraph, Strong, Table
+from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Mark, Paragraph, Strong, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def render(document: Document) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(document.title)}: trimtab report</title>",
             f"<style>\n{asset('chart.css')}{asset('page.css')}</style>\n</head>\n<body>\n<main>",
-            f'<header><p class="brand">trimtab study</p><h1>{escape(document.title)}</h1>',
+            f'<header><p class="brand">{escape(document.brand)}</p><h1>{escape(document.title)}</h1>',
             f'<p class="subtitle">{escape(document.subtitle)}</p><ul class="chips">{chips}</ul></header>',
             *(_section(section) for section in document.sections),
             f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
@@ -95,6 +95,8 @@ def _part(part: Inline) -> str:
             return f"<code>{escape(part.text)}</code>"
         case Strong():
             return f"<strong>{escape(part.text)}</strong>"
+        case Mark():
+            return f"<mark>{escape(part.text)}</mark>"
         case Link():
             return f'<a href="{escape(part.target)}">{escape(part.text)}</a>'
         case str():

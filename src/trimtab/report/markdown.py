@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Paragraph, Strong, Table
+from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Mark, Paragraph, Strong, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,8 +62,8 @@ def _inline(parts: Iterable[Inline]) -> str:
 
 def _part(part: Inline) -> str:
     match part:
-        case Code() | Strong():
-            mark = "**" if isinstance(part, Strong) else ""
+        case Code() | Strong() | Mark():
+            mark = "" if isinstance(part, Code) else "**"
             return f"{mark}{plain(part.text)}{mark}"
         case Link():
             return f"[{plain(part.text)}]({part.target})"

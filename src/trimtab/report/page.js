@@ -22,3 +22,23 @@ document.addEventListener("pointermove", (event) => {
   tip.style.left = `${Math.max(8, left)}px`;
   tip.style.top = `${Math.max(8, top)}px`;
 });
+// Of a filtered table, show only the rows whose first cell begins with one text.
+for (const table of document.querySelectorAll("table.filtered")) {
+  const rows = [...table.tBodies[0].rows];
+  const word = (row) => row.cells[0].querySelector(".l0").textContent;
+  const counts = new Map([["all", rows.length]]);
+  for (const row of rows) counts.set(word(row), (counts.get(word(row)) || 0) + 1);
+  const bar = document.createElement("div");
+  bar.className = "filter";
+  for (const [name, count] of counts) {
+    const button = document.createElement("button");
+    button.textContent = `${name} (${count})`;
+    button.setAttribute("aria-pressed", String(name === "all"));
+    button.addEventListener("click", () => {
+      for (const other of bar.children) other.setAttribute("aria-pressed", String(other === button));
+      for (const row of rows) row.hidden = name !== "all" && word(row) !== name;
+    });
+    bar.append(button);
+  }
+  table.parentNode.before(bar);
+}

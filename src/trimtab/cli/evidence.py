@@ -1,0 +1,117 @@
+"""Verbs over evidence: check, schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trimtab.cli.options import JSON, Group
+from trimtab.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from trimtab.evidence.checking import Check
+    from trimtab.study.table import StudyTable
+
+
+@click.group(cls=Group)
+def evidence() -> None:
+    """Check the claims of a report against documents, tables and our own measurements."""
+
+
+@evidence.command()
+@click.argument("report", type=click.Path(path_type=Path))
+@click.option(
+    "--sources", required=True, type=click.Path(path_type=Path), help="Folder of the documents to check against."
+)
+@click.option(
+    "--study", "study_file", type=click.Path(path_type=Path), help="Study file or run folder: our own measurements."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the page, claims and verdicts.")
+@click.option(
+    "--aliases", multiple=True, type=click.Path(path_type=Path), help="TOML file of further names; repeatable."
+)
+@click.option("--question", default="", help="What the report has to answer. Default: the question it states.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Labelled set; without one no confidence is printed."
+)
+@click.option(
+    "--certainty", type=click.Path(path_type=Path), help="TOML file of a person's certainty, kept with its reason."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 also when the linter finds something.")
+@JSON
+def check(  # noqa: PLR0913 - one argument an option
+    report: Path,
+    sources: Path,
+    *,
+    study_file: Path | None,
+    output: Path | None,
+    aliases: tuple[Path, ...],
+    question: str,
+    calibration: Path | None,
+    certainty: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
+
+    Exit code 1: a claim is contradicted or misattributed.
+    """
+    _needs_the_extra()
+    from trimtab.evidence import checking  # noqa: PLC0415
+
+    options = checking.Options(
+        aliases=aliases,
+        question=question,
+        study=_table(study_file) if study_file else None,
+        calibration=calibration,
+        overrides=certainty,
+    )
+    found = checking.check(report, sources, options)
+    click.echo(json.dumps(found.record(), indent=1) if as_json else _told(found))
+    if output is not None:
+        from trimtab.report import evidence as page  # noqa: PLC0415
+
+        checking.write(found, output)
+        click.echo(f"report: {page.write(found, output)}", err=True)
+    if found.failed or (strict and found.findings):
+        sys.exit(1)
+
+
+@evidence.command()
+@click.option("--verdicts", is_flag=True, help="Of verdicts.jsonl instead of claims.jsonl.")
+def schema(*, verdicts: bool) -> None:
+    """Print the JSON Schema of a line of claims.jsonl."""
+    _needs_the_extra()
+    from trimtab.evidence import claims  # noqa: PLC0415
+    from trimtab.evidence import verdicts as found  # noqa: PLC0415
+
+    click.echo(json.dumps(found.schema() if verdicts else claims.schema(), indent=1))
+
+
+def _needs_the_extra() -> None:
+    for package in ("pydantic", "snowballstemmer"):
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise MissingExtraError(package, extra="evidence") from error
+
+
+def _table(path: Path) -> StudyTable:
+    """Read a run folder, or the run folder of a study file."""
+    from trimtab.study import spec  # noqa: PLC0415
+    from trimtab.study.table import StudyTable  # noqa: PLC0415
+
+    study = spec.load(path / "study.toml" if path.is_dir() else path)
+    return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
+
+
+def _told(found: Check) -> str:
+    lines = [f"{claim.id}  {verdict.words:34} {claim.statement}" for claim, verdict in found.checked]
+    for claim, verdict in found.checked:
+        lines += [f"{claim.id}  home: {home.location}" for home in verdict.homes]
+    lines += ["", *(f"{finding.rule}: {finding.text}" for finding in found.findings)]
+    return "\n".join(lines)

@@ -1,0 +1,188 @@
+"""The page about a checked report: the answer, each claim beside what its source says, what is wrong as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from trimtab.evidence.verdicts import Stance
+from trimtab.report import html, markdown
+from trimtab.report.document import Bullets, Cell, Code, Document, Mark, Paragraph, Section, Strong, Table, cell
+from trimtab.study.store import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trimtab.evidence.checking import Check
+    from trimtab.evidence.claims import Claim
+    from trimtab.evidence.verdicts import Evidence, Fidelity, Target, Verdict
+    from trimtab.report.document import Block, Inline
+
+_SHOWN: Final = 4
+_MARKS: Final = {
+    Stance.SUPPORTS: "supports",
+    Stance.EQUIVALENT: "equivalent",
+    Stance.REFUTES: "says otherwise",
+    Stance.MIXED: "in part",
+    Stance.NEUTRAL: "nearest",
+    Stance.INCONCLUSIVE: "inconclusive",
+    Stance.NOT_COMPARABLE: "not comparable",
+}
+
+
+def write(check: Check, folder: Path) -> Path:
+    """Write ``report.html`` and ``report.md`` into ``folder``; return the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = document(check)
+    write_atomic(folder / "report.md", markdown.render(made))
+    write_atomic(folder / "report.html", html.render(made))
+    return folder / "report.html"
+
+
+def document(check: Check) -> Document:
+    """Return the report of a check."""
+    counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
+    return Document(
+        title=check.report.path.rsplit("/", 1)[-1],
+        subtitle=check.question.text if check.question else "No question was found in the report.",
+        chips=(
+            ("claims", str(len(check.checked))),
+            *((name, str(count)) for name, count in counts.most_common()),
+            ("sources", str(len(check.sources.documents))),
+            ("findings", str(len(check.findings))),
+        ),
+        sections=(_answer(check), _claims(check), _lint(check), _sources(check)),
+        brand="trimtab evidence",
+    )
+
+
+def _answer(check: Check) -> Section:
+    if check.question is None:
+        text = "The report asks no question that names a known method, stress or benchmark, so there is no matrix."
+        return Section(title="Answer", blocks=(Paragraph((text,)),))
+    rows = tuple(
+        (
+            Cell(((Strong(one.method),), (one.stressor,)), kind="stress"),
+            cell(one.benchmark),
+            cell(one.literature),
+            cell(one.study),
+            Cell(((Strong(one.joint),), (f"certainty: {one.certainty}" if one.certainty else "",))),
+            cell(", ".join(one.claims) or "\u2013"),
+        )
+        for one in check.matrix
+    )
+    head = ("method, stress", "benchmark", "literature", "our study", "together", "claims")
+    table = Table(head=head, rows=rows, kind="numbers")
+    return Section(title="Answer", blocks=(Paragraph((check.question.text,), kind="note"), table))
+
+
+def _claims(check: Check) -> Section:
+    rows = tuple(_row(claim, verdict) for claim, verdict in check.checked)
+    head = ("verdict", "claim", "what the source says", "why")
+    told = (
+        "Two axes: does the cited source say it, and does independent evidence agree? Not found refutes nothing."
+        " Marked: the words or the cell that decided."
+    )
+    table = Table(head=head, rows=rows, kind="filtered")
+    return Section(title="Claims", blocks=(Paragraph((told,), kind="note"), table))
+
+
+def _row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:
+    lines: list[tuple[Inline, ...]] = [(verdict.fidelity.value,)]
+    lines.append((verdict.agreement.value if verdict.agreement.value != "none" else "no independent evidence",))
+    extra = [", ".join(dict.fromkeys(flag.name for flag in verdict.flags)), _certainty(verdict), _confidence(verdict)]
+    lines += [(text,) for text in extra if text]
+    place = claim.asserted_in.location if claim.asserted_in else ""
+    return (
+        Cell(tuple(lines), kind=_kind(verdict.fidelity)),
+        Cell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{f', {place}' if place else ''}",))),
+        Cell(tuple(line for one in _telling(verdict) for line in _place(one))),
+        Cell((*((reason,) for reason in verdict.reasons), (Code(" > ".join(verdict.rule_path)),))),
+    )
+
+
+def _kind(fidelity: Fidelity) -> str:
+    return "holds" if fidelity.holds else "fails" if fidelity.fails else "open"
+
+
+def _certainty(verdict: Verdict) -> str:
+    if not verdict.certainty:
+        return ""
+    return (
+        f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades)})" if verdict.downgrades else verdict.certainty
+    )
+
+
+def _confidence(verdict: Verdict) -> str:
+    found = verdict.confidence
+    if found is None:
+        return ""
+    return (
+        f"{found.right} of {found.bin} with this rule path were true in {found.calibration}, {found.items} items:"
+        f" {found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}], ECE {found.ece:.3f}"
+    )
+
+
+def _telling(verdict: Verdict) -> list[Evidence]:
+    """Return the evidence worth showing: what decided first, the nearest passage only where nothing else is."""
+    deciding = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL and one.target is not None]
+    ordered = sorted(deciding, key=lambda one: (not one.cited, one.backend != "passage"))
+    return (ordered or [one for one in verdict.evidence if one.target])[:_SHOWN]
+
+
+def _place(evidence: Evidence) -> Iterator[tuple[Inline, ...]]:
+    """Yield a piece of evidence as lines: where it is, and its words or its row, with what matters marked."""
+    if evidence.target is None:
+        return
+    yield (Strong(_MARKS[evidence.stance]), f": {_name(evidence.target)}")
+    yield _quoted(evidence.target)
+    if evidence.home is not None:
+        yield (Strong("its home"), f": {_name(evidence.home)}")
+        yield _quoted(evidence.home)
+
+
+def _name(target: Target) -> str:
+    return f"{target.document.rsplit('/', 1)[-1]}, {target.location}"
+
+
+def _quoted(target: Target) -> tuple[Inline, ...]:
+    if target.kind == "cell":
+        row: list[Inline] = []
+        for column, text in target.beside:
+            row += [f"{column} ", Mark(text) if target.location and _is(column, target) else text, " | "]
+        return tuple(row[:-1]) or (Mark(target.quote),)
+    return (Mark(target.quote),)
+
+
+def _is(column: str, target: Target) -> bool:
+    match = re.search(r", column (.*) \([^()]*\)$", target.location)
+    return match is not None and match[1].replace(" > ", " ") == column
+
+
+def _lint(check: Check) -> Section:
+    if not check.findings:
+        return Section(title="The report as a whole", blocks=(Paragraph(("The linter found nothing.",)),))
+    blocks: list[Block] = []
+    for finding in check.findings:
+        blocks.append(Paragraph((Strong(finding.rule), f": {finding.text}")))
+        blocks.append(Bullets(tuple((place,) for place in finding.places), kind="note"))
+    return Section(title="The report as a whole", blocks=tuple(blocks))
+
+
+def _sources(check: Check) -> Section:
+    rows = [
+        (one.path, one.work or one.title, f"{len(one.spans)} passages, {len(one.cells)} cells", one.sha256[:12])
+        for one in check.sources.documents
+    ]
+    table = Table(
+        head=("file", "work", "read", "SHA-256"), rows=tuple(tuple(map(cell, row)) for row in rows), kind="numbers"
+    )
+    remarks = [f"{path}: left out, {why}" for path, why in check.sources.left_out]
+    remarks += [f"{path}: not read, {why}" for path, why in check.unread]
+    screened = [f"{one.record}: {'eligible' if one.eligible else 'excluded'}, {one.reason}" for one in check.screened]
+    return Section(
+        title="Sources and screening",
+        blocks=(table, Bullets(tuple((text,) for text in (*remarks, *screened)), kind="note")),
+    )

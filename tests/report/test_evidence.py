@@ -1,0 +1,60 @@
+"""The page about a checked report: the answer first, sources beside claims, nothing of a document becomes markup."""
+
+import re
+
+import pytest
+
+from trimtab.evidence import checking
+from trimtab.report import evidence
+
+PAPER = """# A paper
+
+Table 1: pass@1 (%)
+
+| Model | HumanEval | MBPP |
+|---|---|---|
+| GPT-4o | 90.2 | 86.8 |
+| <img src=x onerror=alert(1)>-7B | 53.7 | 78.3 |
+"""
+REPORT = """# A report
+
+Research question: How robust is ALF-LB to expert capacity on HumanEval?
+
+GPT-4o achieves 90.2% on HumanEval. GPT-4o achieves 86.8% on HumanEval.
+GPT-4o achieves 55.5% on MBPP, <script>alert(1)</script> says someone.
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "paper.md").write_text(PAPER)
+    (tmp_path / "report.md").write_text(REPORT)
+    path = evidence.write(checking.check(tmp_path / "report.md", tmp_path / "sources"), tmp_path / "out")
+    return path.read_text(), path.with_suffix(".md").read_text()
+
+
+def test_it_opens_with_the_answer(page):
+    html, markdown = page
+    assert re.findall(r"<h2>(.*?)</h2>", html)[0] == "Answer"
+    assert markdown.index("no evidence: 1 record from 1 source screened, 0 eligible") < markdown.index("## Claims")
+
+
+def test_each_claim_stands_beside_its_row_with_the_cell_marked(page):
+    html, _ = page
+    assert "HumanEval <mark>90.2</mark> | MBPP 86.8" in html
+    assert "HumanEval 90.2 | MBPP <mark>86.8</mark>" in html
+    assert 'class="filtered"' in html
+    assert re.findall(r'<td class="(\w+)"><span class="l0">([\w ]+)', html) == [
+        ("holds", "supported"),
+        ("fails", "misattributed"),
+        ("fails", "contradicted"),
+    ]
+
+
+def test_nothing_from_a_document_becomes_markup(page):
+    html, _ = page
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert "default-src 'none'" in html
+    assert not re.findall(r"(?:src|href)=\"?https?:", html)
