@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli.options import JSON
 
 if TYPE_CHECKING:
+    from trimtab.codeeval.completion import Completer, Sampling
     from trimtab.codeeval.problem import Problem
+    from trimtab.codeeval.selfinvoke.folder import Folder
 
 UNSANDBOXED = click.option(
     "--allow-unsandboxed", is_flag=True, help="Run programs without isolation where there is none."
@@ -33,6 +37,123 @@ class BuildByDefault(click.Group):
 @click.group(cls=BuildByDefault)
 def selfinvoke() -> None:
     """Build self-invoking problems from base problems, review them, and audit sets of them."""
+
+
+@selfinvoke.command()
+@click.argument("base", metavar="BASE")
+@click.option("-m", "--model", required=True, help="Who proposes: template, or a model as for trimtab eval.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: runs/selfinvoke-BASE-MODEL.")
+@click.option("--attempts", type=click.IntRange(min=1), default=8, show_default=True, help="For each base at most.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many base problems.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--temperature", type=float, default=0.2, show_default=True)
+@WORKERS
+@UNSANDBOXED
+def build(base: str, model: str, output: Path | None, *, allow_unsandboxed: bool, **options: Any) -> None:  # noqa: ANN401
+    """Build self-invoking problems on the problems of BASE: humaneval, mbpp-378, micro, or another benchmark.
+
+    Kill it at any moment; the same command goes on. The folder gets problems.json in HumanEval Pro's schema.
+    """
+    from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke import base as bases  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.build import build as run  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.folder import Folder  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.funnel import funnel  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.lab import Lab  # noqa: PLC0415
+
+    problems = _problems(base)[: options["limit"]]
+    completer = _completer(model)
+    sampling = Sampling(seed=options["seed"], temperature=options["temperature"], max_new_tokens=1500)
+    path = output or Path("runs") / f"selfinvoke-{base}-{Path(model).name}"
+    with Lab(allow_unsandboxed=allow_unsandboxed, workers=options["workers"]) as lab:
+        folder = Folder(path, _settings(base, model, sampling, lab.attestation))
+        with concurrent.futures.ThreadPoolExecutor(lab.workers) as pool:
+            observed = list(pool.map(bases.observe, itertools.count(), problems, itertools.repeat(lab)))
+        usable = [one for one in observed if one.examples]
+        click.echo(f"{len(usable)} of {len(problems)} base problems have calls to build on", err=True)
+        for made in run(usable, completer, lab, folder, sampling, options["attempts"]):
+            click.echo(f"{made.base} attempt {made.attempt}: {made.stage} {made.reason}".rstrip(), err=True)
+        count = folder.publish()
+        click.echo(f"{lab.runs} programs run, {lab.cpu_s:.0f} CPU seconds in them", err=True)
+    click.echo(f"{'step or gate':12} {'attempts':>8} {'bases':>6}")
+    for name, attempts, having in funnel(folder.attempts()):
+        click.echo(f"{name:12} {attempts:8} {having:6}")
+    click.echo(f"{count} problems in {path / 'problems.json'}; {len(folder.queue())} await review", err=True)
+
+
+@selfinvoke.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--accept", "accepted", multiple=True, metavar="BASE_ID", help="Decide without being asked; repeatable.")
+@click.option("--reject", "rejected", multiple=True, metavar="BASE_ID", help="The same.")
+@click.option("--note", default="", help="Why.")
+@click.option("--reviewer", envvar="USER", default="", help="Your name in the record. Default: $USER.")
+@click.option("--list", "only_list", is_flag=True, help="Print what awaits review and stop.")
+def review(
+    folder: Path, *, accepted: tuple[str, ...], rejected: tuple[str, ...], note: str, reviewer: str, only_list: bool
+) -> None:
+    """Decide on the problems in FOLDER that came through the gates; what is rejected leaves problems.json."""
+    from trimtab.codeeval.selfinvoke.folder import Folder  # noqa: PLC0415
+
+    build = Folder(folder)
+    if only_list:
+        for row in build.queue():
+            click.echo(row["base"])
+        return
+    for decision, names in (("accept", accepted), ("reject", rejected)):
+        for name in names:
+            build.review(name, decision, reviewer, note)
+    if not accepted and not rejected:
+        _ask(build, reviewer)
+    click.echo(f"{build.publish()} problems kept; {len(build.queue())} await review", err=True)
+
+
+def _ask(build: Folder, reviewer: str) -> None:
+    """Show one problem after the other until the queue or the person's patience ends."""
+    for row in build.queue():
+        click.echo(f"\n=== {row['base']}\n")
+        click.echo("".join(row["fields"][name] for name in ("raw_problem", "new_problem", "new_solution", "test_code")))
+        for gate, (_, detail) in row["found"].items():
+            click.echo(f"# {gate}: {detail}")
+        choice = click.prompt("accept, reject, skip or quit", type=click.Choice(["a", "r", "s", "q"]), err=True)
+        if choice == "q":
+            return
+        if choice != "s":
+            note = click.prompt("why", default="", err=True) if choice == "r" else ""
+            build.review(row["base"], {"a": "accept", "r": "reject"}[choice], reviewer, note)
+
+
+def _problems(base: str) -> tuple[Problem, ...]:
+    from trimtab.codeeval import micro, problems  # noqa: PLC0415
+
+    return micro.problems(count=64) if base == "micro" else problems.load(base, fetch=True).problems
+
+
+def _completer(model: str) -> Completer:
+    """Return who proposes.
+
+    Raises:
+        ConfigurationError: Nothing here can run that model.
+    """
+    from trimtab.codeeval.selfinvoke.completer import TemplateCompleter  # noqa: PLC0415
+    from trimtab.errors import ConfigurationError  # noqa: PLC0415
+
+    if model == "template":
+        return TemplateCompleter()
+    raise ConfigurationError(f"no completer is called {model!r}", hint="template needs no model")
+
+
+def _settings(base: str, model: str, sampling: Sampling, attestation: dict[str, Any]) -> dict[str, Any]:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    names = ("tier", "enforced", "python")
+    return {
+        "base": base,
+        "completer": model,
+        "seed": sampling.seed,
+        "temperature": sampling.temperature,
+        "trimtab": version("trimtab"),
+        **{name: attestation[name] for name in names},
+    }
 
 
 @selfinvoke.command()

@@ -81,8 +81,12 @@ def audit(
         base = known.get(problem.pro.base_task_id) if problem.pro else None
         return Audit(task_id=problem.task_id, findings=tuple(gates.check(Case(problem, base), lab, wanted)))
 
+    asked, seen = tuple(problems), gates.Seen()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(look, problems)
+        for problem, found in zip(asked, pool.map(look, asked), strict=True):
+            last = (seen.look(problem),) if Gate.NEW in wanted else ()
+            seen.add(problem)
+            yield Audit(task_id=found.task_id, findings=found.findings + last)
 
 
 def read(path: Path) -> tuple[Problem, ...]:

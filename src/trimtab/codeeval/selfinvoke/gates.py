@@ -47,6 +47,7 @@ class Gate(enum.StrEnum):
     MUTANTS = "mutants"  # the tests refute most small changes
     TOLERANCE = "tolerance"  # no float is compared exactly
     LEAK = "leak"  # the problem's text does not hold the solution
+    NEW = "new"  # no earlier problem of the set has the same tests
 
 
 # A score on problems that fail one of these measures something else than self-invoking code generation.
@@ -104,6 +105,26 @@ def line_end(text: str) -> str:
 def defined(text: str) -> tuple[str, ...]:
     """Return the functions and classes that a text defines at its top level, in order."""
     return tuple(n.name for n in source.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef))
+
+
+class Seen:
+    """The problems so far, for :attr:`Gate.NEW`: equal tests under another name are the same problem."""
+
+    def __init__(self) -> None:
+        self._tests: dict[str, str] = {}
+
+    def look(self, problem: Problem) -> Finding:
+        """Compare a problem with those that were added."""
+        earlier = self._tests.get(self._key(problem))
+        return Finding(gate=Gate.NEW, passed=earlier is None, detail=f"as {earlier}" if earlier else "no other")
+
+    def add(self, problem: Problem) -> None:
+        """Remember a problem."""
+        self._tests.setdefault(self._key(problem), problem.task_id)
+
+    @staticmethod
+    def _key(problem: Problem) -> str:
+        return re.sub(rf"\b{re.escape(problem.entry_point)}\b", "f", problem.test)
 
 
 def check(case: Case, lab: Lab, only: Container[Gate] = frozenset(Gate)) -> Iterator[Finding]:

@@ -90,6 +90,7 @@ class Lab:
         ]
         self._stack = contextlib.ExitStack()
         self._lock = threading.Lock()
+        self.workers = workers
         self.runs = 0
         self.cpu_s = 0.0
 

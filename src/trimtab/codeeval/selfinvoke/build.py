@@ -1,0 +1,205 @@
+"""The builder: a proposal, its ground truth by execution, assertions from the results, and the gates.
+
+The three steps of arXiv 2412.21199, section 3; what that recipe leaves to people is done by machine. Step one asks a
+completer (see :mod:`~trimtab.codeeval.selfinvoke.prompt`). Step two runs the proposed solution on the inputs, under
+two hash seeds, in both orders and with both kinds of float sums; an input on which the results differ, or which raises,
+is left out. Step three writes the assertions and puts the problem through every gate. What fails is kept with its
+reason, and the next attempt is told of it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.codeeval import readers
+from trimtab.codeeval.selfinvoke import gates, lab, prompt
+from trimtab.codeeval.selfinvoke import literal as texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trimtab.codeeval.completion import Completer, Sampling
+    from trimtab.codeeval.problem import Problem
+    from trimtab.codeeval.selfinvoke.base import Base
+    from trimtab.codeeval.selfinvoke.folder import Folder
+    from trimtab.codeeval.selfinvoke.lab import Evaluated, Lab
+
+ASSERTS: Final = 10  # at most; different results first
+_LONGEST: Final = 2000  # characters of an assertion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at one base problem.
+
+    Attributes:
+        base: Its task id.
+        attempt: Counted from 0.
+        stage: The step it ended in: "reply", "run", "gates", or "accepted".
+        reason: Why, for people and for the next attempt; empty when accepted.
+        prompt_sha256: Of the prompt.
+        reply: The answer as it came.
+        fields: The problem in HumanEval Pro's schema, once there is one.
+        inputs: How many inputs were asked, how many gave a stable result, how many became assertions.
+        found: What each gate found.
+    """
+
+    base: str
+    attempt: int
+    stage: str
+    reason: str = ""
+    prompt_sha256: str = ""
+    reply: str = ""
+    fields: dict[str, Any] | None = None
+    inputs: tuple[int, int, int] = (0, 0, 0)
+    found: dict[str, tuple[bool, str]] | None = None
+
+
+def build(
+    bases: Sequence[Base], completer: Completer, laboratory: Lab, folder: Folder, sampling: Sampling, attempts: int
+) -> Iterator[Attempt]:
+    """Make attempts until each base has an accepted problem or has had its share; yield each as it is recorded.
+
+    Args:
+        bases: What to build on.
+        completer: Who proposes; asked for all open bases at once, with the attempt added to the seed.
+        laboratory: Where programs run.
+        folder: Where attempts are kept; those that are there already are not repeated.
+        sampling: How to sample; ``n`` is taken to be 1.
+        attempts: For each base at most.
+    """
+    seen = gates.Seen()
+    for record in folder.accepted():
+        seen.add(problem_of(record["base"], record["fields"]))
+    for number in range(attempts):
+        open_bases = [base for base in bases if folder.awaits(base.task_id, number)]
+        if not open_bases:
+            continue
+        prompts = [prompt.write(base, folder.reason(base.task_id)) for base in open_bases]
+        asked = replace(sampling, n=1, seed=sampling.seed + number)
+        replies = completer.complete(prompts, asked)
+        rows = ((open_bases[one.prompt_index], prompts[one.prompt_index], one.text) for one in replies)
+        for made in _examine(rows, number, laboratory):
+            final = _compare(made, seen)
+            folder.add(final)
+            yield final
+
+
+def _examine(rows: Iterator[tuple[Base, str, str]], number: int, laboratory: Lab) -> Iterator[Attempt]:
+    """Examine answers, several at once, in the order in which they come; never far ahead of what was recorded."""
+    with concurrent.futures.ThreadPoolExecutor(laboratory.workers) as pool:
+        waiting: list[concurrent.futures.Future[Attempt]] = []
+        for base, asked, reply in rows:
+            waiting.append(pool.submit(examine, base, reply, number, laboratory, asked))
+            if len(waiting) > 2 * laboratory.workers:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def _compare(made: Attempt, seen: gates.Seen) -> Attempt:
+    """Let the last gate, which needs the other problems, look at what the others let through."""
+    if made.stage != "accepted" or made.fields is None:
+        return made
+    problem = problem_of(made.base, made.fields)
+    finding = seen.look(problem)
+    found = {**(made.found or {}), finding.gate.value: (finding.passed, finding.detail)}
+    if not finding.passed:
+        return replace(made, stage="gates", reason=f"new: {finding.detail}", found=found)
+    seen.add(problem)
+    return replace(made, found=found)
+
+
+def examine(base: Base, reply: str, number: int, laboratory: Lab, asked: str = "") -> Attempt:
+    """Take one answer through steps two and three."""
+    made = Attempt(
+        base=base.task_id,
+        attempt=number,
+        stage="reply",
+        prompt_sha256=hashlib.sha256(asked.encode()).hexdigest(),
+        reply=reply,
+    )
+    try:
+        proposal = prompt.read(reply, base)
+    except prompt.ReplyError as error:
+        return replace(made, reason=str(error) if reply.strip() else "no answer")
+    program = "".join(map(gates.line_end, (base.raw_problem + base.raw_solution, _new(proposal))))
+    stable, reason = _ground_truth(program, proposal, laboratory)
+    kept = _choose(proposal.entry_point, stable)
+    made = replace(made, inputs=(len(proposal.test_inputs), len(stable), len(kept)))
+    if len(kept) < gates.MIN_ASSERTS:
+        return replace(made, stage="run", reason=reason or f"only {len(kept)} inputs give a stable result")
+    fields = _fields(base, proposal, texts.join(kept))
+    try:
+        case = gates.Case(problem_of(base.task_id, fields), base.problem)
+    except (SyntaxError, ValueError, StopIteration) as error:
+        return replace(made, stage="run", reason=f"the parts do not join to a program: {error!r}"[:300])
+    findings = list(gates.check(case, laboratory))
+    failed = [f"{one.gate}: {one.detail}" for one in findings if not one.passed]
+    return replace(
+        made,
+        stage="gates" if failed else "accepted",
+        reason="; ".join(failed),
+        fields=fields,
+        found={one.gate.value: (one.passed, one.detail) for one in findings},
+    )
+
+
+def problem_of(task_id: str, fields: dict[str, Any]) -> Problem:
+    """Return what a record in HumanEval Pro's schema, built on a base, poses."""
+    return readers.self_invoking(fields, f"{task_id}/self-invoking", task_id, "built")
+
+
+def _new(proposal: prompt.Proposal) -> str:
+    return gates.line_end(proposal.new_problem) + gates.line_end(proposal.new_solution)
+
+
+def _ground_truth(program: str, proposal: prompt.Proposal, laboratory: Lab) -> tuple[list[Evaluated], str]:
+    """Return the inputs whose result is the same however it is computed, and why the others are not among them."""
+    asked = list(proposal.test_inputs)
+    first = laboratory.evaluate(program, proposal.entry_point, asked)
+    if not first.rows:
+        return [], f"the solution does not run: {first.ended}"
+    again = laboratory.evaluate(program, proposal.entry_point, asked[::-1], hash_seed=1).rows[::-1]
+    stable, reason = [], ""
+    sums = [
+        laboratory.evaluate(text + program, proposal.entry_point, asked).rows for text in (lab.PLAIN, lab.COMPENSATED)
+    ]
+    for number, row in enumerate(first.rows):
+        others = [rows[number] if number < len(rows) else None for rows in (again, *sums)]
+        if row.how != "returned":
+            reason = f"{proposal.entry_point}({asked[number]}): {row.how}: {row.result}"[:300]
+        elif all(other is not None and texts.same(row.result, other.result) for other in others):
+            stable.append(row)
+        else:
+            reason = f"{proposal.entry_point}({asked[number]}) does not give the same result each time"[:300]
+    return stable, reason
+
+
+def _choose(function: str, rows: Sequence[Evaluated]) -> list[str]:
+    """Write assertions: each different result once before any comes a second time."""
+    count: dict[str, int] = {}
+    ranked: list[tuple[int, int, str]] = []
+    for number, row in enumerate(rows):
+        text = texts.literal(row.result)
+        count[text] = count.get(text, -1) + 1
+        assertion = texts.assertion(function, row.arguments, row.result)
+        if len(assertion) <= _LONGEST:
+            ranked.append((count[text], number, assertion))
+    chosen = sorted(ranked)[:ASSERTS]
+    return [assertion for _, _, assertion in sorted(chosen, key=lambda one: one[1])]
+
+
+def _fields(base: Base, proposal: prompt.Proposal, test_code: str) -> dict[str, Any]:
+    """Return a record in HumanEval Pro's schema."""
+    return {
+        "id": base.number,
+        "raw_problem": base.raw_problem,
+        "raw_solution": base.raw_solution,
+        "new_problem": proposal.new_problem,
+        "new_solution": proposal.new_solution,
+        "test_code": test_code,
+    }
