@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _INSIDE: Final = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
 _LIMITS: Final = Limits(cpu_s=8.0)  # the slowest published references take 4.5 s
+_WRONG: Final = Limits(cpu_s=1.5)  # a reference has 1 s; mutants that never end are common
 _EXAMPLES: Final = 40
 
 # sum() of floats is compensated from Python 3.12 on (Neumaier's algorithm); a result must not depend on which it is.
@@ -109,7 +110,7 @@ class Lab:
         """What isolates, as observed."""
         return self._boxes[0].attestation
 
-    def run(self, program: str, problem: Problem, *, hash_seed: int = 0) -> RunVerdict:
+    def run(self, program: str, problem: Problem, *, hash_seed: int = 0, limits: Limits | None = None) -> RunVerdict:
         """Test a program for ``problem`` against its test."""
         wanted = judge.needs(problem)
         verdict = self._boxes[hash_seed].run(
@@ -118,13 +119,14 @@ class Lab:
             test=problem.test,
             support=wanted.support,
             trusted_names=wanted.names,
+            limits=limits,
         )
         self._count(verdict.cpu_s)
         return verdict
 
     def passes(self, program: str, problem: Problem) -> bool:
-        """Tell whether a program passes the test of ``problem``."""
-        return self.run(program, problem).outcome is Outcome.PASSED
+        """Tell whether a program that should be wrong passes the test of ``problem`` in the time a right one has."""
+        return self.run(program, problem, limits=_WRONG).outcome is Outcome.PASSED
 
     def observe(self, problem: Problem) -> tuple[Example, ...]:
         """Return the calls that a problem's own test makes of its reference; none where it fails or returns no data."""
