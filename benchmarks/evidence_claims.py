@@ -15,15 +15,15 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import nct, t
 
-from trimtab.evidence import extract, measured, reading, verify
+from trimtab.evidence import extract, measured, numerals, reading, verify
 from trimtab.evidence.document import Cell, Document
-from trimtab.evidence.names import Registry, key
+from trimtab.evidence.names import Registry
 from trimtab.evidence.sources import Sources
 from trimtab.study import contrasts
 from trimtab.study.table import StudyTable
@@ -258,28 +258,28 @@ def papers() -> list[Document]:
     for path in sorted((DATA / "nlp_tdms" / "tables").glob("*.json")):
         cells = []
         for number, table in enumerate(json.loads(path.read_text(encoding="utf-8")), 1):
-            for row, cell in enumerate(table["numberCells"]):
-                value = reading.read_bytes(f"a\tb\n{key(path.stem)}\t{cell['number']}\n".encode(), "x.tsv").cells
-                cells += [
-                    replace(
-                        one,
-                        document=path.stem,
-                        table=number,
-                        row=row,
-                        column=1,
-                        caption=table["caption"],
-                        row_path=tuple(cell["associatedRows"]),
-                        column_path=(*cell["associatedMergedColumns"], *cell["associatedColumns"]),
-                    )
-                    for one in value
-                    if isinstance(one, Cell)
-                ]
+            cells += [
+                Cell(
+                    document=path.stem,
+                    table=number,
+                    row=row,
+                    column=1,
+                    caption=table["caption"],
+                    row_path=tuple(cell["associatedRows"]),
+                    column_path=(*cell["associatedMergedColumns"], *cell["associatedColumns"]),
+                    text=cell["number"],
+                    numbers=tuple(one.value for one in numerals.read(cell["number"])),
+                )
+                for row, cell in enumerate(table["numberCells"])
+            ]
         found.append(Document(sha256=path.stem, path=path.name, format="text", work=path.stem, cells=tuple(cells)))
     return found
 
 
 def speed(count: int = 1000) -> None:
     documents = papers()
+    if not documents:
+        raise SystemExit(f"no tables in {DATA}: set TRIMTAB_DATA")
     start = time.process_time()
     sources = Sources.build(documents, [], REGISTRY)
     indexed = time.process_time() - start

@@ -175,3 +175,11 @@ def test_another_work_that_says_otherwise_disagrees(paper):
     claim = extract.claim("GPT-4o achieves 90.2% on HumanEval.", REGISTRY, both.models)
     verdict = verify.check(claim, both, ["arxiv:2401.00001"])
     assert (verdict.fidelity, verdict.agreement) == ("supported", "disagrees")
+
+
+def test_an_arm_of_a_study_is_a_subject_though_its_name_holds_a_metric():
+    table = b"arm,held-out Python\nloss_free-random-s0,4.2000\naux_global-tight-s1,4.3000\n"
+    sources = Sources.build([reading.read_bytes(table, "study.csv")], [], REGISTRY)
+    for value, fidelity in (("4.2000", "supported"), ("4.3000", "misattributed"), ("4.2500", "contradicted")):
+        claim = extract.claim(f"loss_free-random-s0 achieves {value} on held-out Python.", REGISTRY, sources.models)
+        assert verify.check(claim, sources).fidelity == fidelity

@@ -140,7 +140,7 @@ class Registry:
             squashed = "".join(word for word, _, _ in words[at : at + size]).casefold()
             known = self._keys.get(squashed, {})
             for kind in kinds:
-                if kind in known and _as_written(text[start:end], known[kind][1]):
+                if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
                     return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size
             if "models" in kinds and squashed in more:
                 return Mention(id=more[squashed], kind="models", start=start, end=end, text=text[start:end]), size
@@ -151,6 +151,11 @@ def _whole(text: str, start: int, end: int) -> bool:
     """Whether [start, end) is not a part of a longer hyphenated name."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(r"[-@/][A-Za-z0-9]", after))
+
+
+def _fits(text: str, start: int, end: int, kind: str) -> bool:
+    """Whether a metric stands by itself: "loss" is none in the arm "loss_free-skewed"."""
+    return kind != "metrics" or not (text[max(0, start - 1) : start] == "_" or text[end : end + 1] == "_")
 
 
 def _close(text: str, words: list[tuple[str, int, int]]) -> bool:

@@ -160,7 +160,8 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
     if _PLUS.search(text):
         text = _PLUS.sub("+" if second else "", text)
     spaced = text.replace("_", " ")
-    mentions = registry.find(spaced, ("benchmarks", "metrics"))
+    # Underscores part the words of a benchmark's column, but hold the name of an arm together.
+    mentions = [*registry.find(spaced, ("benchmarks",)), *registry.find(text, ("metrics",))]
     benchmarks = {one.id for one in mentions if one.kind == "benchmarks"}
     metrics = {one.id for one in mentions if one.kind == "metrics"}
     setting = settings.read(spaced)
