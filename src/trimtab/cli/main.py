@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import evidence, machine, selfinvoke, study
+from trimtab.cli import evidence, machine, selfinvoke, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -29,5 +29,6 @@ for verb in (
     machine.doctor,
     selfinvoke.selfinvoke,
     evidence.evidence,
+    simulate.simulate,
 ):
     main.add_command(verb)

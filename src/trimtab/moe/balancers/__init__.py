@@ -10,6 +10,7 @@ for any batch.
 
 from trimtab.moe.balancers.interface import Balancer, BiasBalancer, Context, LossBalancer
 from trimtab.moe.balancers.loss_free import LossFree
+from trimtab.moe.balancers.newton import NewtonBalancing
 from trimtab.moe.balancers.none import NoBalancer
 from trimtab.moe.balancers.stack import Stack
 from trimtab.moe.balancers.switch import SwitchLoss
@@ -21,6 +22,7 @@ __all__ = [
     "Context",
     "LossBalancer",
     "LossFree",
+    "NewtonBalancing",
     "NoBalancer",
     "RouterZLoss",
     "Stack",

@@ -1,0 +1,158 @@
+"""Balancing rules against streams of frozen scores: simulate."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trimtab.cli.options import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.moe.simulate.engine import Arm, Trace
+    from trimtab.moe.simulate.measures import Cell
+    from trimtab.moe.simulate.streams import Shape
+
+_RULES = ("LossFree(bias_update_rate=1e-3)", "LossFree(bias_update_rate=1e-2)", "NewtonBalancing()")
+_SIGNALS = ("routed", "kept", "padded")
+
+
+@click.command()
+@click.option("-s", "--stream", "streams", multiple=True, default=("iid", "skewed"), show_default=True,
+              help="A stream by name, or as Stationary(skew=3); 'all' for the standard table; repeatable.")  # fmt: skip
+@click.option(
+    "-r", "--rule", "rules", multiple=True, default=_RULES, help="A rule, as LossFree(bias_update_rate=1e-3)."
+)
+@click.option("-c", "--capacity", "factors", multiple=True, type=float, help="Capacity factor; repeatable.")
+@click.option("--signal", "signals", multiple=True, type=click.Choice(_SIGNALS), default=("routed",),
+              help="What a rule counts under a capacity; repeatable.")  # fmt: skip
+@click.option("--shape", nargs=3, type=click.IntRange(min=1), default=(1024, 16, 2), show_default=True,
+              help="Tokens a batch, experts, experts a token.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=4), default=1000, show_default=True, help="Batches.")
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Repeatable.")
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write one row a cell here.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write MaxVio over batches here, as SVG.")
+@JSON
+def simulate(  # noqa: PLR0913 - one argument an option
+    *,
+    streams: Sequence[str],
+    rules: Sequence[str],
+    factors: Sequence[float],
+    signals: Sequence[str],
+    shape: tuple[int, int, int],
+    steps: int,
+    seeds: Sequence[int],
+    csv_path: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Run balancing rules over streams of router scores, without a model, and measure how they hold up."""
+    from trimtab.moe.simulate import engine, measures, names  # noqa: PLC0415 - each verb loads only what it needs
+    from trimtab.moe.simulate.streams import Shape  # noqa: PLC0415
+
+    size = Shape(tokens=shape[0], num_experts=shape[1], num_experts_per_tok=shape[2])
+    arms = _arms(rules, factors, signals)
+    found: list[Cell] = []
+    drawn: dict[str, list[Trace]] = {}
+    for name in names.STREAMS if "all" in streams else dict.fromkeys(streams):
+        stream = names.stream(name)
+        traces = engine.run(stream, size, arms, seeds=seeds, steps=steps)
+        found += measures.cells((name, stream), size, arms, traces, seeds)
+        drawn[name] = traces
+        click.echo(f"{name}: {len(arms) * len(seeds)} cells", err=True)
+    if csv_path:
+        _write_csv(csv_path, found)
+    if plot:
+        _write_plot(plot, size, arms, drawn)
+    if as_json:
+        click.echo(json.dumps([asdict(cell) for cell in found], indent=1))
+    else:
+        _show(found)
+
+
+def _arms(rules: Sequence[str], factors: Sequence[float], signals: Sequence[str]) -> list[Arm]:
+    from trimtab.moe.capacity import check_factor  # noqa: PLC0415
+    from trimtab.moe.simulate import names  # noqa: PLC0415
+    from trimtab.moe.simulate.engine import Arm  # noqa: PLC0415
+
+    for factor in factors:
+        check_factor(factor, "--capacity")
+    made = {text: names.rule(text) for text in rules}
+    return [
+        Arm(name=text, balancer=rule, factor=factor, signal=signal)  # type: ignore[arg-type] # a Choice of them
+        for text, rule in made.items()
+        for factor in factors or (None,)
+        for signal in (signals if factor is not None else ("routed",))
+    ]
+
+
+def _show(cells: Sequence[Cell]) -> None:
+    """Print one line a cell; seeds are lines of their own, because a mean would hide a failure."""
+    head = ("stream", "rule", "C", "signal", "seed", "recovery", "tail-floor", "drop-floor", "affinity", "regret")
+    lines = [head]
+    lines += [
+        (
+            c.stream, c.rule, "-" if c.capacity is None else f"{c.capacity:g}", c.signal, str(c.seed),
+            "never" if c.recovery is None else str(c.recovery), f"{c.tail - c.floor:.3f}",
+            f"{c.dropped - c.drop_floor:.3f}", f"{c.affinity:.4f}", f"{c.regret:.3f}",
+        )
+        for c in cells
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _write_csv(path: Path, cells: Sequence[Cell]) -> None:
+    from trimtab.study.store import write_atomic  # noqa: PLC0415
+
+    records = [asdict(cell) for cell in cells]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_atomic(path, text.getvalue())
+
+
+def _write_plot(path: Path, shape: Shape, arms: Sequence[Arm], drawn: dict[str, list[Trace]]) -> None:
+    """Draw MaxVio of the mean over seeds, with the band that seeds span; one row of panels a stream."""
+    from trimtab.moe.routing import max_violation_floor  # noqa: PLC0415
+    from trimtab.report import charts, html, svg  # noqa: PLC0415
+    from trimtab.study.store import write_atomic  # noqa: PLC0415
+
+    floor = max_violation_floor(shape.tokens, shape.num_experts, shape.num_experts_per_tok)
+    labels = [arm.name if arm.factor is None else f"{arm.name} C={arm.factor:g} {arm.signal}" for arm in arms]
+    rows = [
+        [
+            charts.Panel(
+                title=name,
+                floor=floor,
+                lines=tuple(
+                    charts.Line(series=index, points=_points(trace), tip=labels[index])
+                    for index, trace in enumerate(traces)
+                ),
+            )
+        ]
+        for name, traces in drawn.items()
+    ]
+    axes = [charts.Axes(x="batch", y="MaxVio", log=True) for _ in rows]
+    drawing = charts.grid(rows, axes, labels, "MaxVio over batches")
+    write_atomic(path, svg.standalone(drawing, html.asset("chart.css")))
+
+
+def _points(trace: Trace, most: int = 200) -> tuple[tuple[float, float, float, float], ...]:
+    """Return (batch, mean, least, largest), averaged over neighbors where there are more than can be seen."""
+    width = -(-len(trace.max_violation) // most)
+    values = trace.max_violation.clamp(min=1e-3)
+    parts = [values[start : start + width] for start in range(0, len(values), width)]
+    return tuple(
+        (index * width + 1.0, float(part.mean()), float(part.mean(0).min()), float(part.mean(0).max()))
+        for index, part in enumerate(parts)
+    )

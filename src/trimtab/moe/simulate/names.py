@@ -1,0 +1,97 @@
+"""Rules and streams by what one would write in Python: ``LossFree(bias_update_rate=1e-3)``, ``Stationary(skew=3)``.
+
+A name with literal keyword arguments and nothing else: it is read, never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.errors import ConfigurationError, nearest
+from trimtab.moe import balancers
+from trimtab.moe.balancers import Balancer, LossBalancer, NoBalancer, Stack
+from trimtab.moe.simulate import streams
+from trimtab.moe.simulate.streams import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The streams of the standard table, each with what is hard about it.
+STREAMS: Final[Mapping[str, str]] = {
+    "iid": "Stationary()",
+    "wide": "Stationary(scale=10)",
+    "skewed": "Stationary(skew=3)",
+    "saturated": "Stationary(skew=6)",
+    "drifting": "Drifting()",
+    "twins": "Twins(noise=1e-3)",
+    "exact-twins": "Twins()",
+    "zipf": "Atoms()",
+    "dead": "Stationary(skew=-6)",
+    "jump": "Jumping()",
+    "heavy": "HeavyTailed()",
+    "walk": "Walking()",
+}
+
+
+def rule(text: str) -> Balancer:
+    """Return the balancer that ``text`` names.
+
+    Raises:
+        ConfigurationError: There is none of that name, its arguments are off, or it acts through a gradient, which a
+            simulator of selections has not.
+    """
+    known = {name: getattr(balancers, name) for name in balancers.__all__}
+    rules = {
+        name: found
+        for name, found in known.items()
+        if issubclass(found, Balancer) and found.__module__ != Balancer.__module__ and found is not Stack
+    }
+    made = _make(text, rules, "rule")
+    if isinstance(made, LossBalancer) and not isinstance(made, NoBalancer):
+        raise ConfigurationError(
+            f"{text} acts through the gradient of a loss, and frozen scores have none",
+            hint="simulate rules with a bias; train to see a loss at work",
+        )
+    assert isinstance(made, Balancer)  # noqa: S101 - only such classes are offered
+    return made
+
+
+def stream(text: str) -> Stream:
+    """Return the stream that ``text`` names: a name of the standard table, or a class of streams with its arguments.
+
+    Raises:
+        ConfigurationError: There is none, or its arguments are off.
+    """
+    classes = {
+        name: found
+        for name, found in vars(streams).items()
+        if isinstance(found, type) and issubclass(found, Stream) and found is not Stream
+    }
+    made = _make(STREAMS.get(text, text), classes, "stream", STREAMS)
+    assert isinstance(made, Stream)  # noqa: S101 - only such classes are offered
+    return made
+
+
+def _make(text: str, classes: Mapping[str, type], kind: str, shortcuts: Mapping[str, str] | None = None) -> object:
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        call = ast.Name(id=text)
+    name = call.func if isinstance(call, ast.Call) else call
+    found = classes.get(name.id) if isinstance(name, ast.Name) else None
+    if found is None:
+        wanted = name.id if isinstance(name, ast.Name) else text
+        raise ConfigurationError(f"there is no {kind} {text!r}", hint=nearest(wanted, [*classes, *(shortcuts or ())]))
+    try:
+        return found(**_literals(call) if isinstance(call, ast.Call) else {})
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"{kind} {text!r}: {error}", hint="as in Python: Name(setting=value)") from error
+
+
+def _literals(call: ast.Call) -> dict[str, Any]:
+    if call.args or any(keyword.arg is None for keyword in call.keywords):
+        raise TypeError("settings are given by name")
+    return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
