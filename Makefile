@@ -22,8 +22,9 @@ check: $(READY)  ## style, types, import graph, docs
 bench: $(READY)  ## side-by-side measurements against peers; minutes
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
-docs: $(READY)  ## regenerate the command reference
+docs: $(READY)  ## regenerate the command reference and the table of families
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_families.py
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

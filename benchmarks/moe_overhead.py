@@ -88,7 +88,7 @@ def clocked():
 
         return call
 
-    places = [(Gate, "before"), (Gate, "after"), (Gates, "update"), (Gates, "metrics"), (Passes, "begin")]
+    places = [(Gate, "before"), (Gate, "decide"), (Gates, "update"), (Gates, "metrics"), (Passes, "begin")]
     methods = [(owner, name, getattr(owner, name)) for owner, name in places]
     for owner, name, method in methods:
         setattr(owner, name, timed(method))

@@ -6,6 +6,7 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers import NoBalancer
+from trimtab.moe.discovery import find_routers
 from trimtab.moe.expert_init import (
     DeadExpert,
     IdenticalExperts,
@@ -14,7 +15,6 @@ from trimtab.moe.expert_init import (
     SkewedRouter,
     TwinRows,
 )
-from trimtab.moe.router import find_routers
 
 EVERY = [
     Random(),

@@ -6,7 +6,7 @@ import torch
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
 from trimtab.moe.capacity import Capacity
-from trimtab.moe.router import find_routers
+from trimtab.moe.discovery import find_routers
 
 CHECKPOINTING = {"reentrant": {"use_reentrant": True}, "non_reentrant": {"use_reentrant": False}}
 

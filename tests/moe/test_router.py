@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trimtab.errors import UnsupportedModelError
-from trimtab.moe.router import find_routers
+from trimtab.moe.discovery import find_routers
 
 EXPECTED = {
     "glm4_moe": ("sigmoid", True, True, [1, 2]),
@@ -98,8 +98,9 @@ def top(values, k=2):
     ("gate", "reason"),
     [
         (Odd(lambda logits: logits), "does not return"),
-        (Odd(lambda logits: (logits.topk(2).indices, *top(logits)[:2])), "does not return logits"),
-        (Odd(lambda logits: (*top(logits),)), "neither a softmax nor a sigmoid"),
+        (Odd(lambda logits: (logits, logits.softmax(-1))), "does not return logits"),
+        (Odd(lambda logits: (logits, *(-logits).topk(2))), "neither its choice nor its weights"),
+        (Odd(lambda logits: (logits, logits.topk(2).values, torch.zeros(len(logits), 2).long())), "that differ"),
         (Odd(top, shape=(2, 8, 4)), "no weight"),
         (nn.Identity(), "no weight"),
     ],
@@ -113,7 +114,7 @@ def test_what_cannot_be_read_is_refused_with_its_name_and_reason(gate, reason):
 def test_a_router_that_wants_more_than_hidden_states_is_refused():
     gate = Odd(top)
     gate.forward = lambda hidden, bias: top(hidden + bias)
-    with pytest.raises(UnsupportedModelError, match="hidden states alone"):
+    with pytest.raises(UnsupportedModelError, match="wants 'bias' beside hidden states"):
         find_routers(nn.ModuleDict({"block": Block(gate)}))
 
 

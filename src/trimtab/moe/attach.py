@@ -22,14 +22,16 @@ from weakref import WeakSet
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.balancers import Balancer, NoBalancer
 from trimtab.moe.capacity import Capacity
+from trimtab.moe.discovery import find_routers
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates, Settings
-from trimtab.moe.router import Router, find_routers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
+
+    from trimtab.moe.router import Router
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()
 
@@ -72,15 +74,16 @@ def attach(
 
 
 def _listen(gate: Gate) -> list[Callable[[], object]]:
-    """Put ``gate`` behind its router; return what takes it off."""
-    module = gate.router.module
-    # First of its hooks, so that whatever transformers records or others do comes after it.
-    handles = [
-        module.register_forward_pre_hook(gate.before, prepend=True),
-        module.register_forward_hook(gate.after, prepend=True),
-    ]
-    _ATTACHED.add(module)
-    return [*(handle.remove for handle in handles), partial(_ATTACHED.discard, module)]
+    """Put ``gate`` behind its router; return what takes it off, to be undone from the last."""
+    router = gate.router
+    undo: list[Callable[[], object]] = [partial(_ATTACHED.discard, router.module)]
+    if gate.place is not None:
+        undo.append(gate.place.owner.register_forward_pre_hook(gate.before, prepend=True).remove)
+        if not router.native_bias:
+            undo.append(partial(delattr, gate.place.owner, gate.place.name))
+    undo.append(router.port.listen(router.module, gate.decide))
+    _ATTACHED.add(router.module)
+    return undo
 
 
 def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
@@ -94,6 +97,12 @@ def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
         balancer.check(router)
         if router.module in _ATTACHED:
             raise ConfigurationError(f"{router.name} is attached already", hint="call detach() on its gates first")
+        if balancer.has_bias and not router.takes_bias:
+            raise UnsupportedModelError(
+                f"{router.name} ({type(router.module).__name__}) weighs its experts in a way of its own,"
+                f" so {balancer!r} cannot choose others",
+                hint="a balancer that acts through a loss works on it",
+            )
         if router.renormalize and router.num_experts_per_tok == 1:
             raise ConfigurationError(
                 f"{router.name} renormalizes the weight of 1 expert a token: it is always 1, so the router learns"

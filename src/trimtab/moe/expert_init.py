@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.router import Router, find_routers
+from trimtab.moe.discovery import find_routers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from trimtab.moe.router import Router
 
 
 class ExpertInit(Protocol):
@@ -148,9 +150,7 @@ class DeadExpert:
 
 
 def _rows(router: Router) -> Tensor:
-    weight = router.module.weight
-    assert isinstance(weight, torch.Tensor)  # noqa: S101 - checked when the router was found
-    return weight
+    return router.weight
 
 
 def _down_projection(router: Router) -> Tensor:

@@ -1,8 +1,8 @@
 """The gate of one router: what happens between its decision and its experts.
 
-A forward hook on the router sees ``(logits, weights, indices)`` and returns them with the bias of a softmax router
-applied, calls without room at weight 0, and the gradient of the penalty attached to the weights. The logits are left
-alone, because transformers records them.
+Whatever its family, a router's decision is logits, weights and experts (:mod:`trimtab.moe.ports`); a gate returns the
+last two with an added bias applied, calls without room at weight 0, and the gradient of the penalty attached to the
+weights. The logits are left alone, because transformers records them.
 
 Counts are plain tensors, never module buffers: DistributedDataParallel would overwrite those with rank 0's. A step is
 counted in its first forward pass only; recomputation under activation checkpointing happens inside the backward pass,
@@ -20,7 +20,7 @@ from torch import distributed
 
 from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Context
-from trimtab.moe.router import NATIVE_BIAS
+from trimtab.moe.router import BIAS_NAME, BiasPlace
 from trimtab.moe.routing import Routing, expected_drops, scores_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ class Gate:
     def __init__(self, router: Router, settings: Settings) -> None:
         self.router = router
         self.settings = settings
-        self.bias = self._initial_bias()
+        self.place = self._place()
+        self.bias = None if self.place is None else self.place.read()
+        self.frozen: bool | None = None
         self.memory = settings.balancer.initial(router.num_experts)[router.num_experts :]
         self.tally = Tally.empty(router.num_experts)
         self.observed = settings.balancer.nothing(router.num_experts)
@@ -121,15 +123,17 @@ class Gate:
         self.penalty = torch.zeros(())
         self.measured: Tally | None = None
 
-    def _initial_bias(self) -> Tensor | None:
-        if self.router.native_bias:
-            native: Tensor = getattr(self.router.module, NATIVE_BIAS)
-            if native.dtype != torch.float32:
-                native = native.float()
-                setattr(self.router.module, NATIVE_BIAS, native)
-            return native
+    def _place(self) -> BiasPlace | None:
+        """Return where the bias lives: with the router's own, or in a buffer added to the router; always float32."""
+        place = self.router.native
         balancer, num_experts = self.settings.balancer, self.router.num_experts
-        return balancer.initial(num_experts)[:num_experts].clone() if balancer.has_bias else None
+        if place is None and balancer.has_bias:
+            place = BiasPlace(owner=self.router.module, name=BIAS_NAME)
+            initial = balancer.initial(num_experts)[:num_experts].clone().to(self.router.weight.device)
+            self.router.module.register_buffer(BIAS_NAME, initial)
+        elif place is not None and place.read().dtype != torch.float32:
+            place.write(place.read().float())
+        return place
 
     @property
     def state(self) -> Tensor:
@@ -140,42 +144,47 @@ class Gate:
 
     def move(self, step: int) -> None:
         """Let the balancer learn from what was observed since the last step."""
-        self.restore_native_bias()
+        self.restore_bias()
         balancer = self.settings.balancer
-        if self.bias is None or not balancer.has_bias:
+        if self.bias is None or not balancer.has_bias or self.rests:
             return
         after = balancer.update(self.state, self.observed.to(self.bias.device), step)
         self.bias.copy_(after[: self.router.num_experts])
         self.memory = after[self.router.num_experts :].clone()
 
-    def restore_native_bias(self) -> None:
-        """Undo a cast of the router's own bias: a bfloat16 bias stops moving at 0.5.
+    @property
+    def rests(self) -> bool:
+        """Whether the bias stays where it is: frozen, or not told otherwise while the router does not learn."""
+        return not self.router.weight.requires_grad if self.frozen is None else self.frozen
 
-        ``model.to(...)`` replaces the buffer. A cast is undone from the tensor held here; values that came from
-        elsewhere (another device, a loaded state) are taken over.
+    def restore_bias(self) -> None:
+        """Undo a cast of the bias: a bfloat16 bias stops moving at 0.5.
+
+        ``model.to(...)`` replaces what the model holds. A cast is undone from the tensor held here; values that came
+        from elsewhere (another device, a loaded state) are taken over.
         """
-        if not self.router.native_bias or self.bias is None:
+        if self.place is None or self.bias is None:
             return
-        found: Tensor = getattr(self.router.module, NATIVE_BIAS)
-        if found is self.bias:
+        found = self.place.read()
+        if found.dtype == torch.float32 and found.data_ptr() == self.bias.data_ptr():
             return
         # Never an inference tensor, which no later training step could change.
         with torch.inference_mode(mode=False):
             cast_only = found.dtype != torch.float32 and torch.equal(self.bias.to(found), found)
             self.bias = self.bias.to(found.device) if cast_only else found.float().clone()
-        setattr(self.router.module, NATIVE_BIAS, self.bias)
+        self.place.write(self.bias)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def before(self, _module: nn.Module, _args: Any) -> None:  # noqa: ANN401 - a forward pre-hook
-        """Forward pre-hook of the router: its bias is the one held here, in float32."""
-        self.restore_native_bias()
+        """Forward pre-hook of the module that holds the bias: it is the one held here, in float32."""
+        self.restore_bias()
 
-    def after(self, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor, Tensor]) -> Any:  # noqa: ANN401
-        """Forward hook of the router: see the module."""
-        logits, weights, experts = output
+    def decide(self, logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights and experts [T, K] that the model goes on with, given its logits [T, E] and its own."""
         current, decision = self.settings.passes.find(self.router.layer, logits)
         valid = current.valid if current.valid is not None and len(current.valid) == len(logits) else None
         if self.settings.balancer.has_bias and not self.router.native_bias:
-            weights, experts = self._select(logits, weights.dtype, self._context(current, valid))
+            weights, experts = self._select(logits, (weights, experts), self._context(current, valid))
         routing = self._limit(logits, (weights, experts, valid), current, decision)
         if decision is None:
             decision = self._count(routing, current)
@@ -183,7 +192,7 @@ class Gate:
             weights = weights.masked_fill(~routing.kept, 0)
         if current.counted and self.settings.balancer.has_penalty:
             weights = self._penalize(routing, weights, current, decision)
-        return logits, weights, experts
+        return weights, experts
 
     def _context(self, current: ForwardPass, valid: Tensor | None, load_so_far: Tensor | None = None) -> Context:
         return Context(
@@ -193,18 +202,18 @@ class Gate:
             valid=valid,
             load_so_far=load_so_far,
             load_signal=self.settings.capacity.load_signal,
-            router_weight=self.router.module.weight,  # type: ignore[arg-type] # checked when it was found
+            router_weight=self.router.weight,
             accumulation=self.settings.accumulation,
         )
 
-    def _select(self, logits: Tensor, dtype: torch.dtype, context: Context) -> tuple[Tensor, Tensor]:
+    def _select(self, logits: Tensor, own: tuple[Tensor, Tensor], context: Context) -> tuple[Tensor, Tensor]:
         """Choose with the bias, weigh without it (arXiv 2408.15664, Eq. 3)."""
-        assert self.bias is not None  # noqa: S101 - a balancer with a bias has given it one
-        self.bias = self.bias.to(logits.device)
         scores = scores_of(logits, self.router.score_function)
-        chosen = self.settings.balancer.select(scores.detach(), self.state, context)
-        experts = chosen.topk(self.router.num_experts_per_tok, dim=-1).indices
-        return self.router.weights_of(scores, experts).to(dtype), experts
+        chosen = self.settings.balancer.select(scores.detach(), self.state.to(scores.device), context)
+        if torch.equal(chosen, scores):
+            return own  # at rest, to the last bit
+        experts = self.router.choose(chosen)
+        return self.router.weights_of(scores, experts).to(own[0].dtype), experts
 
     def _limit(
         self,

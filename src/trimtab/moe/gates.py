@@ -62,6 +62,12 @@ class Gates:
         return tuple(gate.router for gate in self._gates)
 
     @property
+    def added(self) -> frozenset[str]:
+        """Names in the model of the bias buffers that attaching added: ``from_pretrained`` alone drops them."""
+        gates = (gate for gate in self._gates if gate.place is not None and not gate.router.native_bias)
+        return frozenset(f"{gate.router.name}.{gate.place.name}" for gate in gates if gate.place is not None)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps done."""
         return self._settings.passes.step - 1
@@ -176,7 +182,7 @@ class Gates:
                     f"gates state: {name!r} has shape {tuple(state[name].shape)}, the model {tuple(tensor.shape)}"
                 )
         for gate in self._gates:
-            gate.restore_native_bias()
+            gate.restore_bias()
             gate.finish_step()
             prefix = f"layers.{gate.router.layer}"
             if gate.bias is not None:

@@ -1,169 +1,154 @@
-"""Find the routers of a transformers model, and learn what each computes, by its interface.
+"""One router of a model: where it is, what it computes, and where its bias is.
 
-A mixture-of-experts block holds ``experts`` and a router (``gate`` or ``router``) that returns ``(logits, weights,
-indices)``. Names of configuration fields differ from family to family, so the router is asked: it is run on a few
-random tokens with random weights (nothing of the model is touched), and the score function and normalization that
-reproduce its weights are the ones it has. A router that none reproduces is refused with the reason.
+Found and read by :mod:`trimtab.moe.discovery`; heard through its port (:mod:`trimtab.moe.ports`).
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
-import re
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 
-from trimtab.errors import UnsupportedModelError
-from trimtab.moe.routing import ScoreFunction, scores_of
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor, nn
 
-NATIVE_BIAS: Final = "e_score_correction_bias"
-_ROUTER_NAMES: Final = ("gate", "router")
-_PROBE_TOKENS: Final = 8
+    from trimtab.moe.ports import Port
+    from trimtab.moe.routing import ScoreFunction
+
+BIAS_NAME: Final = "e_score_correction_bias"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """How combine weights come from scores: gathered, divided by their sum or not, scaled.
+
+    Args:
+        renormalize: Whether the K weights of a token are divided by their sum.
+        scale: Factor of all weights.
+        per_expert: Name of a parameter [E] of the router that multiplies the weights of each expert (Gemma 4).
+    """
+
+    renormalize: bool
+    scale: float = 1.0
+    per_expert: str | None = None
+
+    def weights(self, scores: Tensor, experts: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Return the weights [T, K] of ``experts`` [T, K] from ``scores`` [T, E]; ``factors`` [E] are per expert."""
+        weights = scores.gather(1, experts)
+        if self.renormalize:
+            weights = weights / weights.sum(-1, keepdim=True)
+        if self.scale != 1:
+            weights = weights * self.scale
+        return weights if factors is None else weights * factors[experts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Group-limited routing (arXiv 2405.04434, section 2.2.2): experts of the best groups alone can be chosen.
+
+    Args:
+        count: Groups, of equal size.
+        chosen: Groups a token may use.
+        by: What ranks a group: the ``"max"`` of its scores (DeepSeek-V2) or the sum of its ``"top2"`` (DeepSeek-V3).
+    """
+
+    count: int
+    chosen: int
+    by: Literal["max", "top2"]
+
+    def limit(self, scores: Tensor) -> Tensor:
+        """Return ``scores`` [T, E] with −∞ outside the chosen groups: 0 would beat a negative biased score."""
+        grouped = scores.unflatten(-1, (self.count, -1))
+        rank = grouped.amax(-1) if self.by == "max" else grouped.topk(min(2, grouped.shape[-1]), dim=-1).values.sum(-1)
+        best = rank.topk(self.chosen, dim=-1).indices
+        excluded = torch.ones_like(rank, dtype=torch.bool).scatter_(-1, best, value=False)
+        limited: Tensor = grouped.masked_fill(excluded[..., None], -torch.inf)
+        return limited.flatten(-2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BiasPlace:
+    """Where a bias lives: a buffer or a parameter ``name`` of ``owner``, of E numbers in whatever shape."""
+
+    owner: nn.Module
+    name: str
+
+    def read(self) -> Tensor:
+        """Return the bias [E], sharing memory with the model."""
+        tensor: Tensor = getattr(self.owner, self.name)
+        return tensor.detach().view(-1)
+
+    def write(self, bias: Tensor) -> None:
+        """Make the model hold ``bias`` [E] itself, not a copy of it."""
+        found: Tensor = getattr(self.owner, self.name)
+        if isinstance(found, torch.nn.Parameter):
+            found.data = bias.view(found.shape)
+        else:
+            setattr(self.owner, self.name, bias.view(found.shape))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Router:
     """One router of a model.
 
     Args:
         name: Qualified name in the model, e.g. ``model.layers.1.mlp.gate``.
         layer: Number of its layer in the model.
-        module: The router; ``module.weight`` is [E, H].
+        module: The router.
         experts: The module with the expert weights.
+        port: How its decisions are heard and changed.
+        weight_name: Name of the weight [≥ E, H] within the router.
         num_experts, num_experts_per_tok: E and K.
         score_function: How scores come from logits.
-        renormalize: Whether the K weights of a token are divided by their sum.
-        native_bias: Whether the router adds a bias buffer of its own before top-k.
+        formula: How weights come from scores; None when the router has a way of its own.
+        groups: The limit on what can be chosen; None for none.
+        plain: Whether the experts are the top-k of the scores, within ``groups``.
+        native: Where its own bias is; None when it has none.
     """
 
     name: str
     layer: int
     module: nn.Module
     experts: nn.Module
+    port: Port
+    weight_name: str
     num_experts: int
     num_experts_per_tok: int
     score_function: ScoreFunction
-    renormalize: bool
-    native_bias: bool
+    formula: Formula | None
+    groups: Groups | None
+    plain: bool
+    native: BiasPlace | None
+
+    @property
+    def weight(self) -> Tensor:
+        """The rows [E, H] that make the logits, sharing memory with the model."""
+        rows = self.module.get_parameter(self.weight_name)
+        return rows if len(rows) == self.num_experts else rows[: self.num_experts]
+
+    @property
+    def native_bias(self) -> bool:
+        """Whether the router adds a bias of its own before top-k."""
+        return self.native is not None
+
+    @property
+    def renormalize(self) -> bool:
+        """Whether the K weights of a token are known to be divided by their sum."""
+        return self.formula is not None and self.formula.renormalize
+
+    @property
+    def takes_bias(self) -> bool:
+        """Whether a bias can steer it: its own, or one added, for which choice and weights must be reproducible."""
+        return self.native_bias or (self.plain and self.formula is not None)
+
+    def choose(self, scores: Tensor) -> Tensor:
+        """Return the experts [T, K] of the highest ``scores`` [T, E], within the groups."""
+        limited = scores if self.groups is None else self.groups.limit(scores)
+        return limited.topk(self.num_experts_per_tok, dim=-1).indices
 
     def weights_of(self, scores: Tensor, experts: Tensor) -> Tensor:
-        """Return the combine weights [T, K] of chosen experts, from scores without bias."""
-        return combine_weights(scores, experts, renormalize=self.renormalize, scale=_scale(self.module))
-
-
-def combine_weights(scores: Tensor, experts: Tensor, *, renormalize: bool, scale: float = 1.0) -> Tensor:
-    """Gather the scores of the chosen experts, divide them by their sum if asked, and scale them."""
-    weights = scores.gather(1, experts)
-    if renormalize:
-        weights = weights / weights.sum(-1, keepdim=True)
-    return weights if scale == 1 else weights * scale
-
-
-def find_routers(model: nn.Module) -> list[Router]:
-    """Return the routers of ``model`` in the order of its layers; none for a dense model.
-
-    Raises:
-        UnsupportedModelError: A block has experts, but its router cannot be read.
-    """
-    found = [_read(*candidate) for candidate in _candidates(model)]
-    layers = [_layer_number(router.name) for router in found]
-    if None in layers or len(set(layers)) < len(layers):
-        return [_renumbered(router, index) for index, router in enumerate(found)]
-    return found
-
-
-def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module]]:
-    for name, block in model.named_modules():
-        experts = getattr(block, "experts", None)
-        if not isinstance(experts, torch.nn.Module):
-            continue
-        for child in _ROUTER_NAMES:
-            gate = getattr(block, child, None)
-            if isinstance(gate, torch.nn.Module):
-                yield f"{name}.{child}" if name else child, gate, experts
-                break
-        else:
-            raise UnsupportedModelError(
-                f"{name} ({type(block).__name__}) has experts but no router named {' or '.join(_ROUTER_NAMES)}"
-            )
-
-
-def _read(name: str, gate: nn.Module, experts: nn.Module) -> Router:
-    where = f"{name} ({type(gate).__name__})"
-    weight = getattr(gate, "weight", None)
-    if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
-        raise UnsupportedModelError(f"{where} has no weight [experts, hidden]")
-    logits, weights, indices = _probe(gate, where, weight.shape[1])
-    bias = getattr(gate, NATIVE_BIAS, None)
-    for score_function, renormalize in itertools.product(("sigmoid", "softmax"), (False, True)):
-        known: ScoreFunction = "sigmoid" if score_function == "sigmoid" else "softmax"
-        scores = scores_of(logits, known)
-        if torch.allclose(
-            combine_weights(scores, indices, renormalize=renormalize, scale=_scale(gate)), weights, rtol=1e-4, atol=1e-6
-        ):
-            return Router(
-                name=name,
-                layer=_layer_number(name) or 0,
-                module=gate,
-                experts=experts,
-                num_experts=logits.shape[1],
-                num_experts_per_tok=indices.shape[1],
-                score_function=known,
-                renormalize=renormalize,
-                native_bias=isinstance(bias, torch.Tensor) and not isinstance(bias, torch.nn.Parameter),
-            )
-    raise UnsupportedModelError(
-        f"{where} weighs its experts by neither a softmax nor a sigmoid of its logits, normalized or not"
-    )
-
-
-def _probe(gate: nn.Module, where: str, hidden: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Run the router on random tokens with random weights in float32; the module itself is not changed."""
-    generator = torch.Generator().manual_seed(0)
-    values = {name: torch.zeros(tensor.shape) for name, tensor in (*gate.named_parameters(), *gate.named_buffers())}
-    values["weight"] = torch.randn(values["weight"].shape, generator=generator)
-    tokens = torch.randn(_PROBE_TOKENS, hidden, generator=generator) / hidden**0.5
-    try:
-        with torch.no_grad():
-            result = torch.func.functional_call(_without_hooks(gate), values, (tokens,))
-    except (TypeError, RuntimeError) as error:
-        raise UnsupportedModelError(f"{where} cannot be called with hidden states alone: {error}") from error
-    if not (isinstance(result, tuple) and len(result) == 3 and all(isinstance(t, torch.Tensor) for t in result)):
-        raise UnsupportedModelError(f"{where} does not return (logits, weights, indices)")
-    logits, weights, indices = result
-    shaped = logits.ndim == weights.ndim == indices.ndim == 2 and len(logits) == len(indices) == _PROBE_TOKENS
-    if not shaped or indices.is_floating_point() or weights.shape != indices.shape:
-        raise UnsupportedModelError(f"{where} does not return logits [T, E], weights [T, K] and indices [T, K]")
-    return logits, weights, indices
-
-
-def _without_hooks(gate: nn.Module) -> nn.Module:
-    """Return a shallow copy that nobody listens to, so that the probe is not recorded by hooks of others."""
-    bare = copy.copy(gate)
-    for name in ("_forward_hooks", "_forward_pre_hooks"):
-        setattr(bare, name, OrderedDict())
-    for name in ("_parameters", "_buffers"):
-        setattr(bare, name, dict(getattr(gate, name)))
-    return bare
-
-
-def _scale(gate: nn.Module) -> float:
-    return float(getattr(gate, "routed_scaling_factor", 1.0) or 1.0)
-
-
-def _layer_number(name: str) -> int | None:
-    numbers = re.findall(r"(?<=\.)\d+(?=\.)", name)
-    return int(numbers[0]) if numbers else None
-
-
-def _renumbered(router: Router, layer: int) -> Router:
-    return Router(**{field: getattr(router, field) for field in Router.__slots__} | {"layer": layer})
+        """Return the combine weights [T, K] of chosen experts, from scores without bias; needs a formula."""
+        assert self.formula is not None  # noqa: S101 - checked when a rule with a bias is attached
+        per_expert = self.formula.per_expert
+        return self.formula.weights(scores, experts, self.module.get_parameter(per_expert) if per_expert else None)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from scipy.special import bdtr, bdtrc
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ScoreFunction = Literal["softmax", "sigmoid"]
+ScoreFunction = Literal["softmax", "sigmoid", "sqrtsoftplus"]
 
 # An expert with less than this share of the mean load is called dead.
 DEAD_SHARE = 0.1
@@ -82,8 +83,10 @@ class Routing:
 
 
 def scores_of(logits: Tensor, score_function: ScoreFunction) -> Tensor:
-    """Return scores [T, E] in float32 (or wider): softmax or sigmoid of the logits."""
+    """Return scores [T, E] in float32 (or wider): softmax, sigmoid, or √softplus (DeepSeek-V4) of the logits."""
     wide = logits if logits.dtype == torch.float64 else logits.float()
+    if score_function == "sqrtsoftplus":
+        return functional.softplus(wide).sqrt()
     return wide.softmax(-1) if score_function == "softmax" else wide.sigmoid()
 
 

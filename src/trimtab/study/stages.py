@@ -26,7 +26,7 @@ from trimtab.lm.corpus import Corpus, CorpusSettings
 from trimtab.moe import balancers, expert_init, experts
 from trimtab.moe.attach import attach
 from trimtab.moe.capacity import Capacity
-from trimtab.moe.router import find_routers
+from trimtab.moe.discovery import find_routers
 from trimtab.study import levels, store
 from trimtab.study.decode import decode
 
@@ -233,10 +233,11 @@ def _save(bench: Bench, folder: Path, outcome: Mapping[str, Any]) -> None:
 def _load(bench: Bench, folder: Path) -> None:
     # Through transformers, because what it saves has other names and shapes than what it computes with.
     saved = type(bench.model).from_pretrained(folder).state_dict()
-    own = bench.model.state_dict()
-    if missing := own.keys() - saved.keys():
+    # Biases that gates added are unknown to transformers, and come back with the gates.
+    own = bench.model.state_dict().keys() - bench.gates.added
+    if missing := own - saved.keys():
         raise RunFolderError(f"{folder} lacks {min(missing)}", hint=f"delete {folder} to train this cell again")
-    bench.model.load_state_dict({name: saved[name] for name in own})
+    bench.model.load_state_dict({name: saved[name] for name in own}, strict=False)
     bench.gates.load_state_dict(load_file(folder / "gates.safetensors"))
 
 

@@ -1,0 +1,187 @@
+"""Write docs/reference/families.md: every mixture-of-experts family of the installed transformers, tried.
+
+Each is built tiny from its configuration, attached to, and run; what the table says is what happened. `make docs`
+writes it, a test checks that it is current, and the parity test runs over the same models.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from trimtab.errors import UnsupportedModelError
+from trimtab.moe.discovery import find_routers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from trimtab.moe.router import Router
+
+TARGET = Path(__file__).parent / "reference" / "families.md"
+_MODELS = Path(transformers.__file__).parent / "models"
+# Sizes by the names that configurations use for them; each takes those it has.
+_SIZES: dict[str, Any] = {
+    **dict.fromkeys(("vocab_size", "max_position_embeddings", "max_seq_len", "vocab_size_per_layer_input"), 64),
+    **dict.fromkeys(("hidden_size", "d_model", "intermediate_size", "ffn_hidden_size"), 32),
+    **dict.fromkeys(("head_dim", "global_head_dim", "kv_channels", "v_head_dim", "index_head_dim", "mamba_d_head"), 16),
+    **dict.fromkeys(("moe_intermediate_size", "expert_ffn_hidden_size", "shared_expert_intermediate_size"), 16),
+    **dict.fromkeys(("shared_intermediate_size", "moe_shared_expert_intermediate_size", "router_hidden_size"), 16),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 8),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "sliding_window"), 8),
+    **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim", "linear_head_dim", "index_topk"), 8),
+    **dict.fromkeys(("mamba_d_state", "ssm_state_size"), 8),
+    **dict.fromkeys(("mamba_n_heads", "mamba_num_heads"), 4),
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "num_layers"), 3),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "num_heads", "num_key_value_heads", "index_n_heads"), 2),
+    **dict.fromkeys(("num_experts_per_tok", "moe_topk", "top_k_experts", "mamba_expand", "zero_expert_num"), 2),
+    **dict.fromkeys(("linear_num_key_heads", "linear_num_value_heads", "linear_num_heads"), 2),
+    **dict.fromkeys(("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_dense_layers"), 1),
+    **dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace", "decoder_sparse_step", "n_groups"), 1),
+    "mamba_head_dim": 16,
+    "mamba_n_groups": 1,
+    "hidden_size_per_layer_input": 0,
+    "enable_moe_block": True,
+    "mlp_only_layers": [],
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+_DBRX_FFN = {"moe_num_experts": 8, "moe_top_k": 2, "ffn_hidden_size": 16, "hidden_size": 32}
+# What a family insists on beyond the above.
+_OWN: dict[str, dict[str, Any]] = {
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
+        "ffn_config": {**_DBRX_FFN, "ffn_act_fn": {"name": "silu"}},
+    },
+    "deepseek_ocr2": {"mlp_layer_types": ["dense", "sparse", "sparse"]},
+    "deepseek_v2": {"n_group": 4, "topk_group": 1, "topk_method": "group_limited_greedy"},
+    "deepseek_v3": {"n_group": 4, "topk_group": 2},
+    "deepseek_v4": {"num_hidden_layers": 5},
+    "ernie4_5_vl_moe": {"moe_intermediate_size": [16, 16], "rope_parameters": {**_ROPE, "mrope_section": [2, 2, 4]}},
+    "glm4v_moe": {"rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5}},
+    "glm5_next": {"index_topk": 16, "qk_rope_head_dim": 0, "mlp_layer_types": ["dense", "sparse", "sparse"]},
+    "lfm2_moe": {"layer_types": ["full_attention"] * 3},
+    "longcat_flash": {"head_dim": 8},
+    "mimo_v2_flash": {"layer_types": ["full_attention"] * 3},
+    "mistral4": {"n_group": 4, "topk_group": 2},
+    "step3p7": {"mlp_layer_types": ["dense", "sparse", "sparse"]},
+    "vitpose_backbone": {"num_experts": 6, "part_features": 8, "image_size": [16, 16], "patch_size": [8, 8]},
+    "zaya": {"num_experts_per_tok": 1},
+}
+_ABOUT = (
+    "Each family is built tiny and random, its routers are found by their interface, and a parity test attaches to it."
+    " Counts, capacity and losses work in the first"
+)
+_LEGEND = (
+    "*Bias*: `native` is moved in place and saved with the model; `added` is a buffer beside the router that"
+    " `save_pretrained` writes and a plain `from_pretrained` drops: attach, then load the weights; `refused` means that"
+    " the router's weights are defined for its own choice alone. *Port*: how the router is heard."
+)
+_EXPERTS = re.compile(r"^class \w*(Experts|MoE|Moe|TopKRouter|TopKGating)\w*\(", re.MULTILINE)
+_NOT_TEXT = re.compile("PreTrained|Vision|Audio|Classif|Embed|Question|_VL_Moe|Predictor|2Wav")
+
+
+def families() -> list[str]:
+    """Return the folders of transformers with a mixture of experts in them."""
+    paths = sorted(_MODELS.glob("*/modeling_*.py"))
+    return sorted({path.parent.name for path in paths if _EXPERTS.search(path.read_text(encoding="utf-8"))})
+
+
+def build(family: str) -> nn.Module:
+    """Return a tiny random model of ``family``, in evaluation mode."""
+    cls = _model_class(family)
+    config = cls.config_class
+    known = set(inspect.signature(config.__init__).parameters) | set(getattr(config, "__dataclass_fields__", {}))
+    sizes = {name: value for name, value in _SIZES.items() if name in known} | _OWN.get(family, {})
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        model: nn.Module = cls(config(**sizes)).eval()
+    return model
+
+
+def _model_class(family: str) -> Any:  # noqa: ANN401 - a class of transformers
+    """Return the causal language model of ``family``, else its text model, else its model."""
+    file = next(iter(sorted(_MODELS.glob(f"{family}/modeling_{family}.py"))))
+    module = importlib.import_module(f"transformers.models.{family}.{file.stem}")
+    classes = [
+        value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, transformers.PreTrainedModel) and not _NOT_TEXT.search(name)
+    ]
+    own = [value for value in classes if value.__module__ == module.__name__]
+    endings = ("ForCausalLM", "TextModel", "Model", "Backbone")
+    return next(cls for ending in endings for cls in own if cls.__name__.endswith(ending))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found of a family: its routers, or why not."""
+
+    family: str
+    routers: tuple[Router, ...] = ()
+    reason: str = ""
+
+
+def survey() -> Iterator[Finding]:
+    """Yield what is found of each family."""
+    for family in families():
+        try:
+            routers = tuple(find_routers(build(family)))
+            reason = "" if routers else "has no module 'experts' with a router beside it"
+            yield Finding(family=family, routers=routers, reason=reason)
+        except UnsupportedModelError as error:
+            yield Finding(family=family, reason=re.sub(r"^\S+ \((\w+)\)", r"`\1`", error.message))
+
+
+def render() -> str:
+    """Return the page."""
+    found = list(survey())
+    good = [finding for finding in found if finding.routers]
+    lines = [
+        "# Families",
+        "",
+        f"Generated by `make docs` from transformers {transformers.__version__}. {_ABOUT} {len(good)} of them.",
+        "",
+        _LEGEND,
+        "",
+        "| family | scores | weights | bias | port |",
+        "|---|---|---|---|---|",
+        *(_row(finding.family, finding.routers[-1]) for finding in good),
+        "",
+        "## Not supported",
+        "",
+        "| family | because |",
+        "|---|---|",
+        *(f"| {finding.family} | {finding.reason} |" for finding in found if not finding.routers),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(family: str, router: Router) -> str:
+    formula = router.formula
+    weights = "its own" if formula is None else ("renormalized" if formula.renormalize else "as scored")
+    if formula is not None and formula.per_expert:
+        weights += ", times a factor per expert"
+    if router.groups is not None:
+        weights += f", groups by {router.groups.by}"
+    added = "added" if router.takes_bias else "refused"
+    bias = f"native `{router.native.name}`" if router.native is not None else added
+    return f"| {family} | {router.score_function} | {weights} | {bias} | {type(router.port).__name__} |"
+
+
+if __name__ == "__main__":
+    transformers.logging.set_verbosity_error()
+    TARGET.write_text(render(), encoding="utf-8")

@@ -1,0 +1,244 @@
+"""Find the routers of a transformers model by their interface, and learn what each computes by asking it.
+
+A mixture-of-experts block holds ``experts`` and a router (``gate`` or ``router``). No list of families is kept: each
+router is probed (:mod:`trimtab.moe.probe`), and one that cannot be understood is refused with the reason. The families
+of the installed transformers are listed, with what works in each, in ``docs/reference/families.md``, by code.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from trimtab.errors import UnsupportedModelError
+from trimtab.moe.ports import CHOICE_METHOD, DensePort, MethodPort, Port, TuplePort
+from trimtab.moe.probe import TOKENS, Probe, probe
+from trimtab.moe.router import BiasPlace, Formula, Groups, Router
+from trimtab.moe.routing import ScoreFunction, scores_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+_ROUTER_NAMES: Final = ("gate", "router")
+_SCORES: Final[tuple[ScoreFunction, ...]] = ("sigmoid", "softmax", "sqrtsoftplus")
+
+
+def find_routers(model: nn.Module) -> list[Router]:
+    """Return the routers of ``model`` in the order of its layers; none for a dense model.
+
+    A router that reads token ids (the hash layers of DeepSeek-V4) has nothing to balance, and is left out.
+
+    Raises:
+        UnsupportedModelError: A block has experts, but its router cannot be read.
+    """
+    found = [_read(name, *candidate) for name, *candidate in _candidates(model)]
+    layers = [_layer_number(router.name) for router in found]
+    if None in layers or len(set(layers)) < len(layers):
+        return [replace(router, layer=index) for index, router in enumerate(found)]
+    return found
+
+
+def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module, nn.Module]]:
+    """Yield the name, the router, its block and its experts."""
+    for name, block in model.named_modules():
+        experts = getattr(block, "experts", None)
+        child = next((child for child in _ROUTER_NAMES if isinstance(getattr(block, child, None), torch.nn.Module)), "")
+        gate = getattr(block, child, None)
+        where = f"{name}.{child}".strip(".")
+        if not isinstance(experts, torch.nn.Module):
+            if isinstance(gate, torch.nn.Module) and hasattr(gate, "num_experts") and hasattr(gate, "top_k"):
+                raise UnsupportedModelError(f"{where} ({type(gate).__name__}) has no module 'experts' beside it")
+        elif not isinstance(gate, torch.nn.Module):
+            raise UnsupportedModelError(
+                f"{name} ({type(block).__name__}) has experts but no router named {' or '.join(_ROUTER_NAMES)}"
+            )
+        elif "input_ids" not in inspect.signature(gate.forward).parameters:
+            yield where, gate, block, experts
+
+
+def _read(name: str, gate: nn.Module, block: nn.Module, experts: nn.Module) -> Router:
+    where = f"{name} ({type(gate).__name__})"
+    if hasattr(gate, "expert_capacity"):
+        raise UnsupportedModelError(f"{where} returns masks of a capacity of its own (expert_capacity)")
+    asked = probe(where, gate, block)
+    output = asked.run()
+    ports = [*_ports(output, gate, (block, experts))]
+    if not ports:
+        raise UnsupportedModelError(f"{where} does not return logits [T, E], weights [T, K] and experts [T, K]")
+    understood, reasons = [], []
+    for port in ports:
+        try:
+            understood.append(_understand(asked, port, name, (gate, block, experts)))
+        except UnsupportedModelError as error:
+            reasons.append(error)
+        if understood and understood[-1].formula is not None:
+            return understood[-1]
+    if not understood:
+        raise reasons[0]
+    return understood[0]
+
+
+def _ports(output: Any, gate: nn.Module, holders: tuple[nn.Module, nn.Module]) -> Iterator[Port]:  # noqa: ANN401
+    """Yield the ways in which ``output`` can be read, the likeliest first."""
+    if isinstance(output, torch.Tensor):
+        yield from _methods(output, holders)
+        return
+    if not isinstance(output, tuple):
+        return
+    tables = {
+        index: tensor
+        for index, tensor in enumerate(output)
+        if isinstance(tensor, torch.Tensor) and tensor.ndim == 2 and len(tensor) == TOKENS
+    }
+    yield from _tuples(tables, gate)
+    yield from _dense(tables)
+
+
+def _tuples(tables: dict[int, Tensor], gate: nn.Module) -> Iterator[Port]:
+    """Yield the readings in which one table holds experts [T, K], one their weights, and one perhaps logits."""
+    floats = [index for index, tensor in tables.items() if tensor.is_floating_point()]
+    for chosen in tables.keys() - set(floats):
+        alike = [index for index in floats if tables[index].shape == tables[chosen].shape]
+        for weights, logits in itertools.product(alike, floats):
+            if logits != weights and tables[logits].shape[1] >= tables[chosen].shape[1]:
+                for probabilities in (False, True):
+                    yield TuplePort(weights=weights, experts=chosen, logits=logits, probabilities=probabilities)
+        name = _weight_name(gate, 1)
+        if len(floats) == 1 and alike and name:
+            yield TuplePort(weights=alike[0], experts=chosen, logits=None, rows=partial(gate.get_parameter, name))
+
+
+def _dense(tables: dict[int, Tensor]) -> Iterator[Port]:
+    """Yield the readings in which one of two tables [T, E] has as many entries in every row, and zeros elsewhere."""
+    if len(tables) != 2 or not all(tensor.is_floating_point() for tensor in tables.values()):
+        return
+    for weights, logits in itertools.permutations(tables):
+        counts = (tables[weights] != 0).sum(1)
+        if bool((counts == counts[0]).all()) and 0 < int(counts[0]) < tables[weights].shape[1]:
+            yield DensePort(weights=weights, logits=logits, num_experts_per_tok=int(counts[0]))
+
+
+def _methods(logits: Tensor, holders: tuple[nn.Module, nn.Module]) -> Iterator[Port]:
+    for owner in (holder for holder in holders if hasattr(holder, CHOICE_METHOD)):
+        names = list(inspect.signature(getattr(type(owner), CHOICE_METHOD)).parameters)[1:]
+        pair = getattr(type(owner), CHOICE_METHOD)(owner, *(logits for _ in names))
+        if isinstance(pair, tuple) and len(pair) == 2 and logits.ndim == 2:
+            experts = 0 if not pair[0].is_floating_point() else 1
+            yield MethodPort(owner=owner, logits=len(names) - 1, weights=1 - experts, experts=experts)
+
+
+def _understand(asked: Probe, port: Port, name: str, held: tuple[nn.Module, nn.Module, nn.Module]) -> Router:
+    """Return the router that explains what was seen through ``port``.
+
+    Raises:
+        UnsupportedModelError: None does.
+    """
+    gate, block, experts = held
+    read = _reader(port, asked)
+    logits, weights, chosen = read((asked.tokens,), asked.run())
+    num_experts, per_token = logits.shape[1], chosen.shape[1]
+    if int(chosen.max()) >= num_experts or bool((chosen.sort(1).values.diff(dim=1) == 0).any()):
+        raise UnsupportedModelError(f"{asked.where} does not return experts [T, K] that differ")
+    weight_name = _weight_name(gate, num_experts)
+    if weight_name is None:
+        raise UnsupportedModelError(f"{asked.where} has no weight [{num_experts} experts, {asked.hidden} hidden]")
+    bias = asked.find_bias(read, num_experts)
+    score_function, formula = _formula(asked, (logits, weights, chosen))
+    if formula is None and bias is not None:
+        score_function = _score_by_choice(asked, read, bias, num_experts)
+    groups, plain = _choice(gate, scores_of(logits, score_function), chosen)
+    if formula is None and not plain:
+        raise UnsupportedModelError(f"{asked.where}: neither its choice nor its weights follow from its logits")
+    return Router(
+        name=name, layer=_layer_number(name) or 0, module=gate, experts=experts, port=port, weight_name=weight_name,
+        num_experts=num_experts, num_experts_per_tok=per_token, score_function=score_function, formula=formula,
+        groups=groups, plain=plain, native=None if bias is None else _place(gate, block, bias, asked),
+    )  # fmt: skip
+
+
+def _reader(port: Port, asked: Probe) -> Any:  # noqa: ANN401 - a function of arguments and output
+    """Return how to read a probe through ``port``: with the stand-in weights; a method on the logits returned."""
+    if isinstance(port, TuplePort) and port.rows is not None:
+        return replace(port, rows=lambda: next(v for v in asked.values.values() if v.ndim == 2)).read
+    if not isinstance(port, MethodPort):
+        return port.read
+
+    def read(_arguments: tuple[Any, ...], logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        arguments = (logits,) * (port.logits + 1)
+        return port.read(arguments, getattr(type(port.owner), CHOICE_METHOD)(port.owner, *arguments))
+
+    return read
+
+
+def _formula(asked: Probe, seen: tuple[Tensor, Tensor, Tensor]) -> tuple[ScoreFunction, Formula | None]:
+    """Return the score function and formula that reproduce the weights seen; the formula is None when none does."""
+    logits, weights, chosen = seen
+    factors: list[str | None] = [
+        None,
+        *(n for n, v in asked.values.items() if v.shape == (logits.shape[1],) and v.any()),
+    ]
+    for score_function, renormalize, factor in itertools.product(_SCORES, (False, True), factors):
+        formula = Formula(renormalize=renormalize, per_expert=factor)
+        made = formula.weights(scores_of(logits, score_function), chosen, asked.values[factor] if factor else None)
+        scale = float(weights.double().sum() / made.double().sum())
+        if torch.allclose(made * scale, weights.float(), rtol=1e-4, atol=1e-6):
+            return score_function, replace(formula, scale=float(f"{scale:.5g}"))
+    return "softmax", None
+
+
+def _score_by_choice(asked: Probe, read: Any, bias: str, num_experts: int) -> ScoreFunction:  # noqa: ANN401
+    """Return the score function to which a random bias was added before top-k."""
+    shift = 0.5 * torch.randn(num_experts, generator=torch.Generator().manual_seed(2))
+    logits, _, chosen = read((asked.tokens,), asked.run(**{bias: shift.view_as({**asked.values, **asked.extra}[bias])}))
+    for score_function in _SCORES:
+        if _same(scores_of(logits, score_function) + shift, chosen, None):
+            return score_function
+    raise UnsupportedModelError(f"{asked.where} adds its bias to neither a softmax nor a sigmoid of its logits")
+
+
+def _choice(gate: nn.Module, scores: Tensor, chosen: Tensor) -> tuple[Groups | None, bool]:
+    """Return the groups within which the experts seen are the top-k, and whether there is such an explanation."""
+    if _same(scores, chosen, None):
+        return None, True
+    count = next(
+        (int(getattr(gate, n)) for n in ("num_group", "n_group") if isinstance(getattr(gate, n, None), int)), 1
+    )
+    allowed = getattr(gate, "topk_group", None) or 1
+    if count < 2 or scores.shape[1] % count:
+        return None, False
+    for by in ("max", "top2"):
+        groups = Groups(count=count, chosen=allowed, by="max" if by == "max" else "top2")
+        if _same(scores, chosen, groups):
+            return groups, True
+    return None, False
+
+
+def _same(scores: Tensor, chosen: Tensor, groups: Groups | None) -> bool:
+    limited = scores if groups is None else groups.limit(scores)
+    return torch.equal(limited.topk(chosen.shape[1], dim=-1).indices.sort(1).values, chosen.long().sort(1).values)
+
+
+def _place(gate: nn.Module, block: nn.Module, name: str, asked: Probe) -> BiasPlace:
+    if name in asked.extra:
+        return BiasPlace(owner=block, name=name)
+    path, _, attribute = name.rpartition(".")
+    return BiasPlace(owner=gate.get_submodule(path), name=attribute)
+
+
+def _weight_name(gate: nn.Module, num_experts: int) -> str | None:
+    """Return the name of the matrix with at least ``num_experts`` rows, the longest way round for one inside."""
+    names = [name for name, tensor in gate.named_parameters() if tensor.ndim == 2 and len(tensor) >= num_experts]
+    return names[0] if len(names) == 1 else None
+
+
+def _layer_number(name: str) -> int | None:
+    numbers = re.findall(r"(?<=\.)\d+(?=\.)", name)
+    return int(numbers[0]) if numbers else None
