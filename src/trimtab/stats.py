@@ -166,6 +166,26 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Interva
     return Interval(low=max(0.0, center - half), high=min(1.0, center + half), confidence=confidence)
 
 
+def mean_interval(values: Sequence[float], *, low: float = 0.0, confidence: float = 0.95) -> Interval:
+    """Return an interval of a mean over units, for values that lie within [``low``, 1].
+
+    Wilson's where every value is 0 or 1; else the percentile bootstrap over units, widened to Wilson's score interval
+    of the same mean where all values agree, because resampling equal values says nothing.
+
+    Raises:
+        ConfigurationError: There is no value, or one is outside.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if not data.size or data.min() < low or data.max() > 1:
+        raise ConfigurationError(f"an interval of a mean needs values within [{low:g}, 1], got {list(values)[:5]}")
+    scaled = (data - low) / (1 - low)
+    if (low == 0 and bool(np.isin(data, (0.0, 1.0)).all())) or data.min() == data.max():
+        found = wilson(float(scaled.sum()), float(data.size), confidence)
+        return Interval(low=low + found.low * (1 - low), high=low + found.high * (1 - low), confidence=confidence)
+    draws = np.sort(_weights(data.size, RESAMPLES, 1) @ data / data.size)
+    return percentile_interval(draws, confidence)
+
+
 def contrast(
     terms: Sequence[tuple[float, Ratio]],
     *,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.codeeval import problems
+from trimtab.codeeval import extract, problems
 from trimtab.codeeval.extract import cut
+from trimtab.codeeval.problem import Problem
 
 PROMPT = 'def f(xs):\n    """Sum."""\n'
 
@@ -60,3 +62,101 @@ def test_time_grows_with_length_not_with_its_square():
 
     seconds(100)
     assert seconds(8000) < 40 * max(seconds(800), 0.005)
+
+
+PROBLEM = Problem(
+    task_id="x/0",
+    prompt="from typing import List\n\ndef helper(x):\n    return x + 1\n\n"
+    'def f(xs: List[int]) -> int:\n    """Add."""\n',
+    entry_point="f",
+    canonical_solution="    return sum(xs)\n",
+    test="def check(candidate):\n    assert candidate([1, 2]) == 3\n",
+    benchmark="x",
+)
+BODY = "def f(xs):\n    return sum(xs)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "continues", "steps"),
+    [
+        ("    return sum(xs)\n", True, ()),
+        ("    return sum(xs)\n```\nThis adds.\n", True, ("fence",)),
+        (f"Sure, here's it:\n```python\n{BODY}```\nIt's simple.", False, ("fence",)),
+        (f"<think>```python\ndef f(): no\n```</think>\n```py\n{BODY}```", False, ("reasoning", "fence")),
+        (f"```python\nprint(1)\n```\nand\n```python\n{BODY}", False, ("fence",)),
+        ("    return sum(xs)\nassert f([1]) == 7\nprint(f(\n  [1]))\n", True, ("demo",)),
+        ("```python\n    return sum(xs)\n```", False, ("fence", "prompt")),
+        ("def f(xs: List[int]):\n    return math.floor(helper(sum(xs)) - 1)\n", False, ("imports",)),
+        ("  ```python\n  def f(xs):\n      return sum(xs)\n  ```\n", False, ("fence",)),
+        (f"{BODY}```\nNotes", False, ("fence",)),
+        ('def f(xs):\n    """\n```\n    """\n    return sum(xs)\n', False, ()),
+    ],
+)
+def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
+    found = extract.clean(PROBLEM, text, continues=continues)
+    names = {}
+    exec(found.program, names)  # noqa: S102 - the texts above
+    assert names["f"]([1, 2]) == 3
+    assert found.steps == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "continues", "step"),
+    [
+        ("total = sum(xs)\n    return total\n", True, "indent"),
+        ("total = sum(xs)\nreturn total\n", True, "indent"),
+        ("    return sum(xs)\n\ndef g(:\n", True, "cut"),
+        (f"Here is a function that adds\n{BODY}", False, "prose"),
+        (f"{BODY}\nThis function adds its items.\n", False, "cut"),
+        (f"{BODY}\ndef g(x):\n    return [x for", False, "cut"),
+        (f"    {BODY.replace(chr(10), chr(10) + '    ')}", False, "dedent"),
+    ],
+)
+def test_a_text_that_is_no_program_is_repaired(text, continues, step):
+    cleaned = extract.clean(PROBLEM, text, continues=continues)
+    before = extract.Extracted(text, ()) if step == "dedent" else cleaned
+    with pytest.raises(SyntaxError):
+        compile(before.program, "x", "exec")
+    found = extract.repair(PROBLEM, before)
+    names = {}
+    exec(found.program, names)  # noqa: S102 - the texts above
+    assert names["f"]([1, 2]) == 3
+    assert step in found.steps
+
+
+@given(st.text(alphabet="ab \n\t`'\"\\#:()=def printassert@~</think>", max_size=200), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_any_text_goes_through(text, continues):
+    cleaned = extract.clean(PROBLEM, text, continues=continues)
+    extract.repair(PROBLEM, cleaned)
+
+
+@given(st.sampled_from([p.canonical_solution for p in problems.load("humaneval").problems]))
+@settings(max_examples=40, deadline=None)
+def test_a_published_solution_is_not_touched(solution):
+    task = next(p for p in problems.load("humaneval").problems if p.canonical_solution == solution)
+    found = extract.clean(task, solution, continues=True)
+    assert found.program.endswith(task.prompt + solution)
+    assert set(found.steps) <= {"imports"}
+
+
+def steps_counted(text):
+    count = 0
+
+    def tick(*_):
+        nonlocal count
+        count += 1
+        return tick
+
+    before = sys.gettrace()
+    sys.settrace(tick)
+    try:
+        extract.repair(PROBLEM, extract.clean(PROBLEM, text, continues=False))
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("line", ["x = 1\n", "```\n", '"""\n', "def g(): pass\n", "It's prose here\n", "assert x\n"])
+def test_work_grows_with_the_length(line):
+    assert steps_counted(line * 800) < 2.6 * steps_counted(line * 400) + 200

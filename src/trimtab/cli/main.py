@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import evidence, machine, selfinvoke, simulate, study
+from trimtab.cli import codeeval, evidence, machine, selfinvoke, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -30,5 +30,7 @@ for verb in (
     selfinvoke.selfinvoke,
     evidence.evidence,
     simulate.simulate,
+    codeeval.evaluate,
+    codeeval.judge,
 ):
     main.add_command(verb)

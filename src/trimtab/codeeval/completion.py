@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +25,55 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """A prompt for a model that was taught to talk.
+
+    Attributes:
+        user: What is asked.
+        system: What it is told about itself; empty for nothing.
+        prefix: How its reply begins. A completer that can put words into a model's mouth lets it go on from there, and
+            the completion does not repeat them; one that cannot refuses a prompt with a prefix.
+    """
+
+    user: str
+    system: str = ""
+    prefix: str = ""
+
+
+Prompt = str | Chat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One continuation of one prompt; ``finished`` is "stop", "eos" or "length"."""
+    """One continuation of one prompt.
+
+    Attributes:
+        prompt_index: Which prompt.
+        sample_index: Which of its samples.
+        text: What came, without the stop string.
+        finished: "stop", "eos" or "length".
+        prompt_tokens: Tokens read, as the completer counts them.
+        new_tokens: Tokens written.
+    """
 
     prompt_index: int
     sample_index: int
     text: str
     finished: str
+    prompt_tokens: int = 0
+    new_tokens: int = 0
 
 
 class Completer(Protocol):
     """Continues prompts."""
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Iterator[Completion]:
-        """Yield ``sampling.n`` completions of each prompt, in any order."""
+    def complete(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, done: Collection[tuple[int, int]] = ()
+    ) -> Iterator[Completion]:
+        """Yield ``sampling.n`` completions of each prompt, in any order, without those in ``done``.
+
+        Args:
+            prompts: What to continue.
+            sampling: How.
+            done: Pairs of prompt index and sample index that are there already. Leaving them out changes no other.
+        """

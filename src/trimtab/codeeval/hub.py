@@ -43,10 +43,11 @@ def fetch(filename: str) -> Path:
             f"{published.url} no longer holds what was published: its SHA-256 is {found}, expected {published.sha256}",
             hint=f"find the original {filename} and name its folder in TRIMTAB_DATA",
         )
-    return _keep(cached(filename), data)
+    return keep(cached(filename), data)
 
 
-def _keep(target: Path, data: bytes) -> Path:
+def keep(target: Path, data: bytes) -> Path:
+    """Write a file of the cache, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}")
     temporary.write_bytes(data)

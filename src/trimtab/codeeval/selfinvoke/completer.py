@@ -18,9 +18,9 @@ from trimtab.codeeval.selfinvoke.literal import arguments
 from trimtab.codeeval.selfinvoke.templates import TEMPLATES, Facts, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from trimtab.codeeval.completion import Sampling
+    from trimtab.codeeval.completion import Prompt, Sampling
 
 _LONGEST: Final = 400  # characters of an observed call that is still used, unless all are longer
 
@@ -30,10 +30,15 @@ class TemplateCompleter:
 
     name = "template"
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Iterator[Completion]:
+    def complete(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, done: Collection[tuple[int, int]] = ()
+    ) -> Iterator[Completion]:
         """Yield one completion of each prompt; an empty one when no further template fits."""
-        for index, text in enumerate(prompts):
+        for index, prompt in enumerate(prompts):
+            text = prompt if isinstance(prompt, str) else prompt.user
             for sample in range(sampling.n):
+                if (index, sample) in done:
+                    continue
                 reply = answer(text, sampling.seed + sample)
                 yield Completion(prompt_index=index, sample_index=sample, text=reply, finished="stop")
 

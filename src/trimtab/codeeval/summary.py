@@ -1,0 +1,116 @@
+"""What a run came to, as text and as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trimtab.codeeval import scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trimtab.codeeval.problem import Benchmark
+    from trimtab.codeeval.scores import Drop, Score, Tally
+
+KS = (1, 10)
+
+
+def record(
+    tallies: Sequence[Tally], drops: Sequence[Drop], timing: Sequence[Mapping[str, Any]], attestation: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return everything that is printed, as JSON-able data; the headline is ``extracted``, ``all``."""
+    return {
+        "tier": attestation["tier"],
+        "benchmarks": {tally.benchmark: _tally(tally) for tally in tallies},
+        "drops": [_interval(drop, pairs=drop.pairs, base=drop.base, pro=drop.pro) for drop in drops],
+        "generation": speed(timing),
+    }
+
+
+def _tally(tally: Tally) -> dict[str, Any]:
+    found = {
+        text: {subset: _scores(tally, raw=text == "raw", sound=subset == "sound") for subset in ("all", "sound")}
+        for text in ("extracted", "raw")
+    }
+    return {
+        **found,
+        "samples": tally.samples,
+        "unsound": dict(tally.unsound),
+        "failures": dict(tally.failures),
+        "steps": dict(tally.steps),
+        "base_not_called": tally.base_not_called,
+    }
+
+
+def _scores(tally: Tally, *, raw: bool, sound: bool) -> dict[str, Any]:
+    found = [score for k in KS if (score := tally.score(k, raw=raw, sound=sound)) is not None]
+    return {f"pass@{score.k}": _interval(score, problems=score.problems) for score in found}
+
+
+def _interval(found: Score | Drop, **more: object) -> dict[str, Any]:
+    return {"value": found.value, "low": found.interval.low, "high": found.interval.high, **more}
+
+
+def speed(timing: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what generating took in all: samples, tokens, seconds by the clock and of this process."""
+    return {
+        key: sum(line[key] for line in timing) for key in ("samples", "prompt_tokens", "new_tokens", "wall_s", "cpu_s")
+    }
+
+
+def drops(benchmarks: Sequence[Benchmark], tallies: Sequence[Tally], *, sound: bool = False) -> list[Drop]:
+    """Return the drop of each self-invoking benchmark from the one its problems are built on, where both are here."""
+    found = []
+    for pro, pro_tally in zip(benchmarks, tallies, strict=True):
+        for base, base_tally in zip(benchmarks, tallies, strict=True):
+            pairs = scores.pairs(base, pro)
+            drop = scores.drop(base_tally, pro_tally, pairs, sound=sound) if pairs else None
+            if drop is not None:
+                found.append(drop)
+    return found
+
+
+def lines(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a summary."""
+    yield f"{'':24}{'all problems':>30}{'sound problems':>30}"
+    for name, found in record["benchmarks"].items():
+        for text in ("extracted", "raw"):
+            yield from _score_lines(name, text, found[text])
+        yield from _explanations(found)
+    for drop in record["drops"]:
+        yield (
+            f"{drop['base']} minus {drop['pro']}: {_percent(drop)} over {drop['pairs']} pairs of problems"
+            " (95 % interval, paired)"
+        )
+    took = record["generation"]
+    if took["wall_s"]:
+        rate, cpu_rate = took["new_tokens"] / took["wall_s"], took["new_tokens"] / max(took["cpu_s"], 1e-9)
+        yield (
+            f"generated {took['samples']} samples, {took['new_tokens']} tokens in {took['wall_s']:.0f} s"
+            f" ({rate:.1f} tokens/s; {cpu_rate:.1f} per CPU second)"
+        )
+
+
+def _score_lines(name: str, text: str, found: Mapping[str, Any]) -> Iterator[str]:
+    for k in found["all"]:
+        columns = [_column(found[subset].get(k)) for subset in ("all", "sound")]
+        label = f"{name} {k}" if text == "extracted" else f"  {k}, as it stands"
+        yield f"{label:24}{columns[0]:>30}{columns[1]:>30}"
+
+
+def _explanations(found: Mapping[str, Any]) -> Iterator[str]:
+    failures = [f"{kind} {found['failures'][kind]}" for kind in scores.KINDS if kind in found["failures"]]
+    if failures:
+        yield f"  failures: {', '.join(failures)}"
+    if found["base_not_called"] is not None:
+        yield "  never call the base function: {} that passed, {} that failed".format(*found["base_not_called"])
+    if found["steps"]:
+        yield f"  passed after: {', '.join(f'{step} {count}' for step, count in found['steps'].items())}"
+
+
+def _column(found: Mapping[str, Any] | None) -> str:
+    return "-" if found is None else f"{_percent(found)} of {found['problems']}"
+
+
+def _percent(found: Mapping[str, Any]) -> str:
+    return f"{100 * found['value']:.1f} % [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"

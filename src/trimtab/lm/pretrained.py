@@ -1,0 +1,111 @@
+"""Models that others trained, as completers: a folder, a name on the Hugging Face hub, or a GGUF file."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from trimtab.errors import ConfigurationError, MissingExtraError
+from trimtab.lm.generate import LocalCompleter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trimtab.codeeval.completion import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class HubTokenizer:
+    """A transformers tokenizer that adds no special token by itself."""
+
+    inner: Any
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of ``text``; special tokens spelled out in it are read as such."""
+        return list(self.inner.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids`` as it was written: no special tokens, no spaces removed."""
+        return str(self.inner.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def render(self, chat: Chat) -> str:
+        """Return a chat in the words of the model's template, ending where the model is to go on."""
+        system = [{"role": "system", "content": chat.system}] if chat.system else []
+        turns = [*system, {"role": "user", "content": chat.user}]
+        return str(self.inner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)) + chat.prefix
+
+
+def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = "float32") -> LocalCompleter:
+    """Return a completer over a model that others trained.
+
+    Args:
+        model: A folder, a GGUF file, or a name on the hub.
+        batch_size: Rows decoded together; part of the result, where rounding decides between near ties.
+        device: Where it runs, as torch names it.
+        dtype: Of weights and activations, as torch names it.
+
+    Raises:
+        ConfigurationError: There is no such model, or what is there cannot be read.
+        MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
+    """
+    place, options = _place(model)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(place, **options)
+            network: Any = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), **options)
+            network.to(device)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"the model {model!r} cannot be loaded: {error}",
+            hint="name a folder that transformers can load, a .gguf file, or a model on the hub",
+        ) from error
+    reader = HubTokenizer(tokenizer)
+    eos = _ends(network, tokenizer)
+    return LocalCompleter(
+        model=network,
+        tokenizer=reader,
+        batch_size=batch_size,
+        pad=eos[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+        bos=tokenizer.bos_token_id if getattr(tokenizer, "add_bos_token", False) else None,
+        eos=eos,
+        render=reader.render if tokenizer.chat_template else None,
+    )
+
+
+def _place(model: str) -> tuple[str, dict[str, Any]]:
+    """Return what ``from_pretrained`` is to be given."""
+    if not model.endswith(".gguf"):
+        return model, {}
+    if find_spec("gguf") is None:
+        raise MissingExtraError("gguf", extra="gguf")
+    path = Path(model)
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {model}")
+    return str(path.parent), {"gguf_file": path.name}
+
+
+def _ends(network: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - transformers' own
+    """Return the token ids that end a text, by the model's generation settings and its tokenizer."""
+    named = getattr(network.generation_config, "eos_token_id", None)
+    several = named if isinstance(named, list) else [named]
+    found = dict.fromkeys(one for one in (*several, tokenizer.eos_token_id) if one is not None)
+    if not found:
+        raise ConfigurationError("the model names no token that ends a text (eos_token_id)")
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars off: loading is not what the user waits for."""
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()

@@ -1,0 +1,69 @@
+"""Files of others are read as they are; a log survives being cut off anywhere."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimtab.codeeval import samples
+from trimtab.errors import BenchmarkError
+
+
+def test_human_eval_and_evalplus_files_are_read_as_they_are(tmp_path):
+    lines = [
+        {"task_id": "HumanEval/0", "completion": "    return 1\n"},
+        {"task_id": "HumanEval/0", "completion": "    return 2\n", "result": "passed", "passed": True},
+        {"task_id": "HumanEval/1", "solution": "def f(): pass", "_identifier": "HumanEval/1 (line 3)"},
+    ]
+    text = "\n".join(map(json.dumps, lines)).encode()
+    (tmp_path / "a.jsonl").write_bytes(text)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text))
+    for name in ("a.jsonl", "a.jsonl.gz"):
+        found = list(samples.read(tmp_path / name))
+        assert [(s.task_id, s.sample_index, s.continues) for s in found] == [
+            ("HumanEval/0", 0, True),
+            ("HumanEval/0", 1, True),
+            ("HumanEval/1", 0, False),
+        ]
+
+
+def test_evalplus_folders_are_read(tmp_path):
+    for name in ("HumanEval_3/0.py", "HumanEval_3/10.py", "HumanEval_3/2.py", "Mbpp_7/0.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = list(samples.read(tmp_path))
+    assert [(s.task_id, s.sample_index, s.continues) for s in found] == [
+        ("HumanEval/3", 0, False),
+        ("HumanEval/3", 2, False),
+        ("HumanEval/3", 10, False),
+        ("Mbpp/7", 0, False),
+    ]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"task_id": "x"}', '{"task_id": 1, "completion": "x"}', "\udcff"])
+def test_what_is_no_sample_is_named_by_its_line(tmp_path, line):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"task_id": "x", "completion": "y"}\n' + line.encode("utf-8", "surrogateescape") + b"\n")
+    with pytest.raises(BenchmarkError, match=r"a\.jsonl, line 2"):
+        list(samples.read(path))
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=8), min_size=1), max_size=4), st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_a_log_cut_off_anywhere_goes_on_from_its_last_whole_line(tmp_path_factory, records, missing):
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    with samples.Log(path) as log:
+        for record in records:
+            log.append(record)
+    data = path.read_bytes()
+    path.write_bytes(data[: max(0, len(data) - missing)])
+    with samples.Log(path) as log:
+        kept = log.records
+        assert kept == records[: len(kept)]
+        log.append({"more": 1})
+    with samples.Log(path) as log:
+        assert log.records == [*kept, {"more": 1}]
