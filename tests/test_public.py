@@ -7,7 +7,21 @@ import pytest
 
 import trimtab
 
-NAMES = ["Capacity", "Gates", "LossFree", "NoBalancer", "RouterZLoss", "Stack", "SwitchLoss", "attach"]
+NAMES = [
+    "BIP",
+    "Capacity",
+    "Gates",
+    "LossFree",
+    "NoBalancer",
+    "PooledSwitchLoss",
+    "QuantileBalancing",
+    "RouterZLoss",
+    "SimBal",
+    "Sinkhorn",
+    "Stack",
+    "SwitchLoss",
+    "attach",
+]
 
 
 def test_the_public_names_are_these():

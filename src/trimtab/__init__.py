@@ -11,16 +11,46 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from trimtab.moe.attach import attach
-    from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
+    from trimtab.moe.balancers import (
+        BIP,
+        LossFree,
+        NoBalancer,
+        PooledSwitchLoss,
+        QuantileBalancing,
+        RouterZLoss,
+        SimBal,
+        Sinkhorn,
+        Stack,
+        SwitchLoss,
+    )
     from trimtab.moe.capacity import Capacity
     from trimtab.moe.gates import Gates
 
-__all__ = ["Capacity", "Gates", "LossFree", "NoBalancer", "RouterZLoss", "Stack", "SwitchLoss", "attach"]
+__all__ = [
+    "BIP",
+    "Capacity",
+    "Gates",
+    "LossFree",
+    "NoBalancer",
+    "PooledSwitchLoss",
+    "QuantileBalancing",
+    "RouterZLoss",
+    "SimBal",
+    "Sinkhorn",
+    "Stack",
+    "SwitchLoss",
+    "attach",
+]
 
 _HOMES: Final = {
     "attach": "attach",
     "Gates": "gates",
     "Capacity": "capacity",
+    "BIP": "balancers",
+    "PooledSwitchLoss": "balancers",
+    "QuantileBalancing": "balancers",
+    "SimBal": "balancers",
+    "Sinkhorn": "balancers",
     "LossFree": "balancers",
     "NoBalancer": "balancers",
     "RouterZLoss": "balancers",

@@ -6,7 +6,8 @@
     ├── StudyError            a study file: unknown key, wrong type, impossible combination
     ├── RunFolderError        a run folder: changed study, corrupt or torn file, foreign result
     ├── ConfigurationError    an impossible balancer, capacity or initialization
-    │   └── UnsupportedModelError   a model whose routers cannot be reached, and why
+    │   ├── UnsupportedModelError   a model whose routers cannot be reached, and why
+    │   └── InactiveBalancerError   a balancer that was seen to have no proper effect
     ├── BenchmarkError        benchmark data that is missing, altered or malformed
     ├── SandboxError          the sandbox itself failed; never the program inside it
     │   └── SandboxUnavailable      no tier of isolation holds on this machine
@@ -14,6 +15,8 @@
     │   ├── DocumentError           one document: malformed, hostile or over a limit
     │   └── ClaimError              a claim, a registry of names or a calibration set that cannot be read
     └── MissingExtraError     an optional dependency is not installed (also an ImportError)
+
+    BalancerWarning           (a UserWarning) a balancer that has no effect, or too much
 
 A message names the value, the place and what was expected. ``hint`` holds the way out, so that the command line can
 print it on a line of its own.
@@ -61,6 +64,10 @@ class UnsupportedModelError(ConfigurationError):
     """A model whose routers cannot be reached, with the reason."""
 
 
+class InactiveBalancerError(ConfigurationError):
+    """A balancer whose last step shows that it has no proper effect, and why."""
+
+
 class BenchmarkError(TrimtabError):
     """Benchmark data that is missing, altered or malformed."""
 
@@ -92,6 +99,10 @@ class MissingExtraError(TrimtabError, ImportError):
         super().__init__(
             f"this needs the package {package!r}, which is not installed", hint=f"pip install 'trimtab[{extra}]'"
         )
+
+
+class BalancerWarning(UserWarning):
+    """A balancer that has no effect, or more than it should; training goes on."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import LossFree
-from trimtab.moe.capacity import Capacity, keep, room
+from trimtab.moe.capacity import Capacity, keep, renormalized, room, rooms
 from trimtab.moe.routing import Routing, max_violation
 
-POLICIES = ["probs", "position", "random"]
+POLICIES = ["probs", "position", "random", "batch_priority"]
 
 
 def one_by_one(experts, weights, valid, slots, policy):
@@ -22,6 +22,8 @@ def one_by_one(experts, weights, valid, slots, policy):
     calls = [(t, s) for t in range(tokens) for s in range(top_k) if valid is None or valid[t]]
     if policy == "probs":
         calls.sort(key=lambda call: (-float(weights[call]), call))
+    if policy == "batch_priority":
+        calls.sort(key=lambda call: (call[1], -float(weights[call[0]].max()), call[0]))
     taken, kept = {}, torch.zeros(tokens, top_k, dtype=torch.bool)
     for call in calls:
         expert = int(experts[call])
@@ -46,7 +48,7 @@ def routings(draw):
 
 
 @settings(max_examples=150, deadline=None)
-@given(routings(), st.sampled_from(["probs", "position"]))
+@given(routings(), st.sampled_from(["probs", "position", "batch_priority"]))
 def test_kept_calls_are_those_served_one_by_one(routing, policy):
     experts, weights, valid, _, slots = routing
     kept = keep(experts, weights, valid, slots=slots, drop_policy=policy)
@@ -201,6 +203,8 @@ def test_padding_to_capacity_hides_all_imbalance_from_the_bias():
         {"drop_policy": "prob"},
         {"load_signal": "served"},
         {"min_capacity": -1},
+        {"tokens": 0},
+        {"scope": "row"},
     ],
 )
 def test_impossible_capacities_are_refused(settings_):
@@ -212,3 +216,42 @@ def test_a_wrong_policy_brings_the_nearest_one():
     with pytest.raises(ConfigurationError) as caught:
         Capacity(drop_policy="prob")
     assert "'probs'" in caught.value.hint
+
+
+@settings(max_examples=60, deadline=None)
+@given(routings(), st.sampled_from(["probs", "position", "batch_priority"]), st.sampled_from([0.5, 1.0, 1.5]))
+def test_sequences_compete_among_themselves_alone(routing, policy, factor):
+    """One batch of three sequences is the three sequences, one at a time."""
+    experts, weights, valid, num_experts, _ = routing
+    sequence, limits = torch.arange(len(experts)) % 3, Capacity(factor=factor, scope="sequence", drop_policy=policy)
+    found = rooms(limits, factor, valid, sequence, shape=(len(experts), num_experts, experts.shape[1]))
+    kept = keep(experts, weights, valid, slots=found, drop_policy=policy)
+    kept = torch.ones_like(experts, dtype=torch.bool) if kept is None else kept
+    for number in range(3):
+        mine = sequence == number
+        text = None if valid is None else valid[mine]
+        tokens = int(mine.sum()) if text is None else int(text.sum())
+        slots = room(factor, tokens=tokens, num_experts=num_experts, num_experts_per_tok=experts.shape[1])
+        assert torch.equal(kept[mine], one_by_one(experts[mine], weights[mine], text, slots, policy))
+
+
+def test_a_fixed_room_does_not_depend_on_the_batch():
+    limits = Capacity(factor=1.25, tokens=64)
+    for size in (1, 64, 500):
+        assert rooms(limits, 1.25, None, None, shape=(size, 8, 2)).slots == (20,)
+    assert rooms(Capacity(), None, None, None, shape=(9, 8, 2)) is None
+
+
+def test_prefix_stable_is_what_it_says():
+    assert Capacity(factor=1.0, drop_policy="position", scope="sequence", tokens=32).prefix_stable
+    for other in ({"drop_policy": "probs"}, {"scope": "batch"}, {"tokens": None}):
+        asked = {"factor": 1.0, "drop_policy": "position", "scope": "sequence", "tokens": 32} | other
+        assert not Capacity(**asked).prefix_stable
+
+
+def test_dropped_weight_goes_to_the_calls_that_remain():
+    weights = torch.tensor([[0.6, 0.3], [0.5, 0.5], [0.2, 0.1]], requires_grad=True)
+    kept = torch.tensor([[True, False], [False, False], [True, True]])
+    result = renormalized(weights, kept)
+    assert torch.allclose(result, torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.2, 0.1]]))
+    assert torch.autograd.grad(result.sum(), weights)[0].isfinite().all()

@@ -94,14 +94,14 @@ def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
             hint="attach NoBalancer() without a capacity to a dense model",
         )
     for router in routers:
-        balancer.check(router)
+        balancer.check(router, limits)
         if router.module in _ATTACHED:
             raise ConfigurationError(f"{router.name} is attached already", hint="call detach() on its gates first")
-        if balancer.has_bias and not router.takes_bias:
+        if not _can_choose(router, balancer, limits):
             raise UnsupportedModelError(
                 f"{router.name} ({type(router.module).__name__}) weighs its experts in a way of its own,"
-                f" so {balancer!r} cannot choose others",
-                hint="a balancer that acts through a loss works on it",
+                f" so {balancer!r} with {limits!r} cannot choose others",
+                hint="a balancer that acts through a loss, without rerouting, works on it",
             )
         if router.renormalize and router.num_experts_per_tok == 1:
             raise ConfigurationError(
@@ -109,3 +109,13 @@ def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
                 " nothing",
                 hint="num_experts_per_tok of 2 or more, or norm_topk_prob=False",
             )
+
+
+def _can_choose(router: Router, balancer: Balancer, limits: Capacity) -> bool:
+    """Tell whether calls can go where balancer and capacity want them."""
+    weighs_known = router.formula is not None
+    if limits.reroute and not weighs_known:
+        return False
+    if not balancer.causal:
+        return router.plain and weighs_known
+    return router.takes_bias or not balancer.has_bias

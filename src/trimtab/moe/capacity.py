@@ -1,8 +1,9 @@
 """Capacity: which calls an expert keeps when more come than it has room for.
 
-An expert has ⌈C·K·T / E⌉ slots for the T tokens of a call to the model (Switch, arXiv 2101.03961, Eq. 3, for top-K);
-padding takes none. A dropped call has weight 0 and keeps its index, which every expert implementation understands; the
-weights of the calls that remain are not renormalized (Megatron, Switch: the residual stream carries the token).
+An expert has ⌈C·K·T / E⌉ slots for T tokens (Switch, arXiv 2101.03961, Eq. 3, for top-K): those of the batch, those of
+each sequence, or a fixed number of them. Padding takes none. A dropped call has weight 0 and keeps its index, which
+every expert implementation understands; unless asked otherwise, the weights of the calls that remain are not
+renormalized (Megatron, Switch: the residual stream carries the token).
 
 Training and evaluation are apart: a limit during decoding makes a sample depend on its batch mates, so evaluation is
 dropless unless asked otherwise. Balancers see the load *before* drops unless told otherwise: a load counted after drops
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -23,8 +25,9 @@ from trimtab.errors import ConfigurationError, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-DropPolicy = Literal["probs", "position", "random"]
+DropPolicy = Literal["probs", "position", "random", "batch_priority"]
 LoadSignal = Literal["routed", "kept"]
+CapacityScope = Literal["batch", "sequence"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +37,22 @@ class Capacity:
     Args:
         factor: Capacity factor C in training; None is dropless.
         eval_factor: The same in evaluation.
-        drop_policy: ``"probs"`` keeps the calls of largest weight, ``"position"`` the first in the order of the batch
-            (row after row), ``"random"`` a seeded draw that leaves the global random state alone.
-        load_signal: What a balancer counts: calls ``"routed"`` (before drops) or ``"kept"``.
+        drop_policy: Whose calls come first. ``"probs"``: those of largest weight (Megatron). ``"position"``: the first
+            in the order of the batch, row after row. ``"random"``: a seeded draw that leaves the global random state
+            alone. ``"batch_priority"``: all first choices before all second ones, each in the order of the token's
+            largest weight (V-MoE, arXiv 2106.05974).
+        load_signal: What a balancer counts: calls ``"routed"`` (before drops and rerouting) or ``"kept"``.
         min_capacity: Least slots of an expert.
         seed: Of the random policy.
+        scope: Among whose calls there is competition, and whose tokens T counts: the whole ``"batch"`` of a forward
+            pass, or each ``"sequence"`` for itself.
+        tokens: Count this many tokens as T, whatever the batch: a fixed room.
+        reroute: Offer a call without room to the token's next best expert that has not turned it down yet, until one
+            has room or, by ``drop_policy``, makes room for it.
+        renormalize: Give the weight of a token's dropped calls to those it keeps, in proportion.
 
     Raises:
-        ConfigurationError: A factor is not positive and finite, or a name is unknown.
+        ConfigurationError: A factor is not positive and finite, a name is unknown, or a number is negative.
     """
 
     factor: float | None = None
@@ -50,18 +61,31 @@ class Capacity:
     load_signal: LoadSignal = "routed"
     min_capacity: int = 1
     seed: int = 0
+    scope: CapacityScope = "batch"
+    tokens: int | None = None
+    reroute: bool = False
+    renormalize: bool = False
 
     def __post_init__(self) -> None:
         for name in ("factor", "eval_factor"):
             check_factor(getattr(self, name), f"Capacity({name}=...)")
         if self.min_capacity < 0:
             raise ConfigurationError(f"Capacity(min_capacity={self.min_capacity!r}) must not be negative")
-        for name, literal in (("drop_policy", DropPolicy), ("load_signal", LoadSignal)):
+        if self.tokens is not None and self.tokens < 1:
+            raise ConfigurationError(
+                f"Capacity(tokens={self.tokens!r}) leaves no room", hint="None counts the tokens there are"
+            )
+        for name, literal in (("drop_policy", DropPolicy), ("load_signal", LoadSignal), ("scope", CapacityScope)):
             value = getattr(self, name)
             if value not in get_args(literal):
                 raise ConfigurationError(
                     f"Capacity({name}={value!r}) is unknown", hint=nearest(str(value), get_args(literal))
                 )
+
+    @property
+    def prefix_stable(self) -> bool:
+        """Whether no later token and no other sequence changes what happens to a call: served in order, fixed room."""
+        return self.drop_policy == "position" and self.scope == "sequence" and self.tokens is not None
 
 
 def check_factor(factor: float | None, where: str) -> None:
@@ -83,7 +107,70 @@ def room(
     """
     if factor is None:
         return None
-    exact = Fraction(str(factor)) * num_experts_per_tok * tokens / num_experts
+    return _room(factor, tokens, num_experts, num_experts_per_tok, min_capacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The room of an expert in each of S parts of a batch that compete among themselves.
+
+    Args:
+        slots: Slots of one expert in each part.
+        tokens: Tokens of each part, without padding.
+        part: [T] part of each token; None when there is one.
+    """
+
+    slots: tuple[int, ...]
+    tokens: tuple[int, ...]
+    part: Tensor | None = None
+
+    @property
+    def plenty(self) -> bool:
+        """Whether nobody can be turned away: a token calls an expert at most once."""
+        return all(slots >= tokens for slots, tokens in zip(self.slots, self.tokens, strict=True))
+
+    def bucket(self, experts: Tensor, num_experts: int) -> Tensor:
+        """Return [T, K] numbers below S·E: the expert in the part of the token."""
+        return experts if self.part is None else experts + num_experts * self.part[:, None]
+
+    def per_bucket(self, num_experts: int, device: torch.device) -> Tensor:
+        """Return the slots [S·E] of each bucket."""
+        return torch.tensor(self.slots, device=device).repeat_interleave(num_experts)
+
+
+def rooms(
+    limits: Capacity,
+    factor: float | None,
+    valid: Tensor | None,
+    sequence: Tensor | None,
+    *,
+    shape: tuple[int, int, int],
+) -> Rooms | None:
+    """Return the rooms for a forward pass; None when dropless.
+
+    Args:
+        limits: The capacity.
+        factor: Its factor for this pass.
+        valid: [T] whether a token is text.
+        sequence: [T] number of each token's sequence; None when there is one.
+        shape: T, E and K.
+    """
+    if factor is None:
+        return None
+    total, num_experts, top_k = shape
+    part = sequence if limits.scope == "sequence" else None
+    if part is None:
+        sizes = [total if valid is None else int(valid.sum())]
+    else:
+        text = part if valid is None else part[valid]
+        sizes = torch.bincount(text, minlength=int(part.max()) + 1 if total else 0).tolist()
+    slots = [_room(factor, limits.tokens or size, num_experts, top_k, limits.min_capacity) for size in sizes]
+    return Rooms(slots=tuple(slots), tokens=tuple(sizes), part=part)
+
+
+@lru_cache(maxsize=65536)
+def _room(factor: float, tokens: int, num_experts: int, top_k: int, min_capacity: int) -> int:
+    exact = Fraction(str(factor)) * top_k * tokens / num_experts
     return max(math.ceil(exact), min_capacity)
 
 
@@ -92,7 +179,7 @@ def keep(
     weights: Tensor,
     valid: Tensor | None,
     *,
-    slots: int | None,
+    slots: int | Rooms | None,
     drop_policy: DropPolicy = "probs",
     generator: torch.Generator | None = None,
 ) -> Tensor | None:
@@ -110,31 +197,59 @@ def keep(
         [T, K] bool, or None when every valid call is kept and nothing is padding.
     """
     asked = None if valid is None else valid[:, None].expand_as(experts)
-    if slots is None or slots >= len(experts):
+    if isinstance(slots, int):
+        slots = Rooms(slots=(slots,), tokens=(len(experts),))
+    if slots is None or slots.plenty or not len(experts):
         return asked
-    flat = experts.flatten()
-    last = int(flat.max())
-    # Padding is sent to an expert of its own, behind the others, which has no room.
-    target = flat if asked is None else torch.where(asked.flatten(), flat, last + 1)
-    if int(torch.bincount(target)[: last + 1].max()) <= slots:
+    num_experts = int(experts.max()) + 1
+    room_of = slots.per_bucket(num_experts, experts.device)
+    bucket = slots.bucket(experts, num_experts)
+    counted = bucket.flatten() if asked is None else bucket[asked]
+    if bool((torch.bincount(counted, minlength=len(room_of)) <= room_of).all()):
         return asked
-    order = _priority(weights, drop_policy, generator)
+    return served(bucket, asked, room_of, priority(weights, drop_policy, generator))
+
+
+def served(bucket: Tensor, asked: Tensor | None, room_of: Tensor, key: Tensor | None) -> Tensor:
+    """Return which calls [T, K] are among the first of their bucket, as many as it has room for.
+
+    Args:
+        bucket: [T, K] where each call goes.
+        asked: [T, K] whether there is a call; None when there are all.
+        room_of: [B] slots of each bucket.
+        key: [T, K] smaller first, in order where equal; None for the order they are in.
+    """
+    nowhere = len(room_of)
+    target = bucket.flatten() if asked is None else bucket.masked_fill(~asked, nowhere).flatten()
+    order = None if key is None else key.flatten().argsort(stable=True)
     target_ordered = target if order is None else target[order]
     grouped = target_ordered.argsort(stable=True)
     sorted_target = target_ordered[grouped]
-    counts = torch.bincount(sorted_target)
+    counts = torch.bincount(sorted_target, minlength=nowhere + 1)
     starts = counts.cumsum(0) - counts
-    rank = torch.arange(len(flat), device=flat.device) - starts[sorted_target]
-    kept_sorted = rank < slots
+    rank = torch.arange(len(target), device=target.device) - starts[sorted_target]
+    room_with_nowhere = torch.cat([room_of, room_of.new_zeros(1)])
+    kept_sorted = rank < room_with_nowhere[sorted_target]
     original = grouped if order is None else order[grouped]
-    kept = torch.empty_like(kept_sorted).scatter_(0, original, kept_sorted).view_as(experts)
-    return kept if asked is None else kept & asked
+    return torch.empty_like(kept_sorted).scatter_(0, original, kept_sorted).view_as(bucket)
 
 
-def _priority(weights: Tensor, drop_policy: DropPolicy, generator: torch.Generator | None) -> Tensor | None:
-    """Order of the flattened calls, first served first; None when it is the order they are in."""
+def priority(weights: Tensor, drop_policy: DropPolicy, generator: torch.Generator | None) -> Tensor | None:
+    """Key [T, K] of each call, smaller first; None when it is the order they are in."""
     if drop_policy == "probs":
-        return weights.detach().flatten().argsort(descending=True, stable=True)
+        return -weights.detach()
     if drop_policy == "random":
-        return torch.randperm(weights.numel(), generator=generator).to(weights.device)
+        drawn = torch.randperm(weights.numel(), generator=generator)
+        return torch.empty_like(drawn).scatter_(0, drawn, torch.arange(len(drawn))).view_as(weights).to(weights.device)
+    if drop_policy == "batch_priority":
+        rank = (-weights.detach().amax(1)).argsort(stable=True).argsort()
+        choice: Tensor = (-weights.detach()).argsort(dim=1, stable=True).argsort(1)
+        return choice * len(weights) + rank[:, None]
     return None
+
+
+def renormalized(weights: Tensor, kept: Tensor) -> Tensor:
+    """Return weights [T, K], 0 where not kept, whose sum per token is what it was; 0 for tokens that keep nothing."""
+    remaining = weights.masked_fill(~kept, 0)
+    left = remaining.sum(-1, keepdim=True)
+    return remaining * (weights.sum(-1, keepdim=True) / left.masked_fill(left == 0, 1))

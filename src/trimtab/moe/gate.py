@@ -12,16 +12,20 @@ and looks up what was decided.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
 
-from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Context
+from trimtab.moe.balancers.pooled import Pool
+from trimtab.moe.capacity import renormalized
+from trimtab.moe.injection import inject
+from trimtab.moe.placement import place
 from trimtab.moe.router import BIAS_NAME, BiasPlace
-from trimtab.moe.routing import Routing, expected_drops, scores_of
+from trimtab.moe.routing import Routing, scores_of
+from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,8 +45,10 @@ class Decision:
 
     tokens: int
     fingerprint: Tensor
+    experts: Tensor
+    demanded: Tensor | None
     kept: Tensor | None
-    load_so_far: Tensor
+    load_so_far: Tensor | None
 
 
 @dataclass(kw_only=True)
@@ -68,6 +74,7 @@ class ForwardPass:
     ordinal: int = 0
     step: int = 0
     decisions: dict[int, Decision] = field(default_factory=dict)
+    pool: Pool | None = None
 
     @cached_property
     def tokens(self) -> int:
@@ -85,28 +92,6 @@ class ForwardPass:
         return starts.flatten().cumsum(0) - 1
 
 
-@dataclass(slots=True)
-class Tally:
-    """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router."""
-
-    routed: Tensor
-    kept: Tensor
-    tokens: int = 0
-    expected_drops: float = 0.0
-
-    @classmethod
-    def empty(cls, num_experts: int) -> Tally:
-        """Return a tally of nothing."""
-        return cls(torch.zeros(num_experts, dtype=torch.int64), torch.zeros(num_experts, dtype=torch.int64))
-
-    def add(self, routing: Routing, tokens: int, room: int | None) -> None:
-        """Count a routing."""
-        self.routed = self.routed + routing.load.to(self.routed.device)
-        self.kept = self.kept + routing.kept_load.to(self.kept.device)
-        self.tokens += tokens
-        self.expected_drops += expected_drops(tokens, routing.num_experts, routing.num_experts_per_tok, room)
-
-
 class Gate:
     """State and hook of one router."""
 
@@ -122,6 +107,8 @@ class Gate:
         self.unbiased_load = torch.zeros(router.num_experts, dtype=torch.int64)
         self.penalty = torch.zeros(())
         self.measured: Tally | None = None
+        self.moved = True
+        self.passed_on = 0.0
 
     def _place(self) -> BiasPlace | None:
         """Return where the bias lives: with the router's own, or in a buffer added to the router; always float32."""
@@ -143,12 +130,13 @@ class Gate:
         return torch.cat([self.bias, self.memory.to(self.bias.device)]) if len(self.memory) else self.bias
 
     def move(self, step: int) -> None:
-        """Let the balancer learn from what was observed since the last step."""
+        """Let the balancer learn from what was observed since the last step; ``moved`` says whether it did."""
         self.restore_bias()
         balancer = self.settings.balancer
         if self.bias is None or not balancer.has_bias or self.rests:
             return
         after = balancer.update(self.state, self.observed.to(self.bias.device), step)
+        self.moved = not torch.equal(after, self.state)
         self.bias.copy_(after[: self.router.num_experts])
         self.memory = after[self.router.num_experts :].clone()
 
@@ -182,29 +170,56 @@ class Gate:
     def decide(self, logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights and experts [T, K] that the model goes on with, given its logits [T, E] and its own."""
         current, decision = self.settings.passes.find(self.router.layer, logits)
-        valid = current.valid if current.valid is not None and len(current.valid) == len(logits) else None
-        if self.settings.balancer.has_bias and not self.router.native_bias:
-            weights, experts = self._select(logits, (weights, experts), self._context(current, valid))
-        routing = self._limit(logits, (weights, experts, valid), current, decision)
-        if decision is None:
-            decision = self._count(routing, current)
-        if routing.kept is not None:
-            weights = weights.masked_fill(~routing.kept, 0)
+        context = self._context(current, len(logits))
+        if self._reselects(current):
+            weights, experts = self._select(logits, (weights, experts), context)
+        chosen = self._routing(logits, experts, weights, context)
+        routing = self._limit(chosen, current, context) if decision is None else self._again(chosen, decision)
+        if decision is None and current.counted:
+            decision = self._count(routing, current, context)
+        weights = self._limited(routing)
         if current.counted and self.settings.balancer.has_penalty:
             weights = self._penalize(routing, weights, current, decision)
-        return weights, experts
+        return weights, routing.experts
 
-    def _context(self, current: ForwardPass, valid: Tensor | None, load_so_far: Tensor | None = None) -> Context:
+    def _context(self, current: ForwardPass, tokens: int) -> Context:
+        weight = self.router.weight
+        read = self.settings.balancer.has_penalty or self.settings.capacity.scope == "sequence"
+        sequence = current.sequence if read and current.rows * current.columns == tokens else None
         return Context(
             training=current.training,
             num_experts_per_tok=self.router.num_experts_per_tok,
             score_function=self.router.score_function,
-            valid=valid,
-            load_so_far=load_so_far,
+            valid=current.valid if current.valid is not None and len(current.valid) == tokens else None,
+            sequence=None if sequence is None else sequence.to(weight.device),
             load_signal=self.settings.capacity.load_signal,
-            router_weight=self.router.weight,
+            router_weight=weight,
             accumulation=self.settings.accumulation,
         )
+
+    def _routing(self, logits: Tensor, experts: Tensor, weights: Tensor, context: Context) -> Routing:
+        return Routing(
+            logits=logits,
+            experts=experts,
+            weights=weights,
+            score_function=self.router.score_function,
+            valid=context.valid,
+        )
+
+    def _reselects(self, current: ForwardPass) -> bool:
+        """Tell whether the router itself does not choose as the balancer wants: it lacks a bias, or sees no batch."""
+        balancer = self.settings.balancer
+        lacks_bias = balancer.has_bias and not self.router.native_bias
+        return lacks_bias or (current.training and not balancer.causal)
+
+    def _choice(self, logits: Tensor, context: Context) -> Tensor:
+        """Return the scores [T, E] that top-k sees, −∞ outside a token's groups."""
+        scores = scores_of(logits.detach(), self.router.score_function)
+        state, balancer = self.state.to(scores.device), self.settings.balancer
+        biased = balancer.select(scores, state, context)
+        if self.router.native_bias and not balancer.has_bias and balancer.causal:
+            biased = biased + state[: self.router.num_experts]
+        return biased if self.router.groups is None else self.router.groups.limit(biased)
 
     def _select(self, logits: Tensor, own: tuple[Tensor, Tensor], context: Context) -> tuple[Tensor, Tensor]:
         """Choose with the bias, weigh without it (arXiv 2408.15664, Eq. 3)."""
@@ -215,74 +230,70 @@ class Gate:
         experts = self.router.choose(chosen)
         return self.router.weights_of(scores, experts).to(own[0].dtype), experts
 
-    def _limit(
-        self,
-        logits: Tensor,
-        chosen: tuple[Tensor, Tensor, Tensor | None],
-        current: ForwardPass,
-        decision: Decision | None,
-    ) -> Routing:
-        weights, experts, valid = chosen
-        kept = decision.kept if decision is not None else self._keep(weights, experts, valid, current)
-        return Routing(
-            logits=logits,
-            experts=experts,
-            weights=weights,
-            score_function=self.router.score_function,
-            kept=kept,
-            valid=valid,
-        )
+    def _weights(self, logits: Tensor, experts: Tensor) -> Tensor:
+        return self.router.weights_of(scores_of(logits, self.router.score_function), experts)
 
-    def _room(self, current: ForwardPass, tokens: int) -> int | None:
+    def _factor(self, current: ForwardPass) -> float | None:
+        return self.settings.capacity.factor if current.training else self.settings.eval_factor
+
+    def _limit(self, chosen: Routing, current: ForwardPass, context: Context) -> Routing:
+        """Find room for the calls, or drop them; count them where they are measured."""
         limits = self.settings.capacity
-        return capacities.room(
-            limits.factor if current.training else self.settings.eval_factor,
-            tokens=tokens,
-            num_experts=self.router.num_experts,
-            num_experts_per_tok=self.router.num_experts_per_tok,
-            min_capacity=limits.min_capacity,
+        placed, rooms = place(
+            chosen,
+            limits,
+            self._factor(current),
+            context.sequence,
+            choice=partial(self._choice, chosen.logits, context),
+            seed=(limits.seed, current.step, current.ordinal, self.router.layer),
+        )
+        if placed.demanded is not None:
+            weights = self._weights(chosen.logits, placed.experts).to(chosen.weights.dtype)
+            placed = replace(placed, weights=weights)
+        tally = self.tally if current.counted else None if current.training else self.measured
+        if tally is not None:
+            tally.add(placed, rooms, reroute=limits.reroute)
+        return placed
+
+    def _again(self, chosen: Routing, decision: Decision) -> Routing:
+        """Decide in a recomputation as in the forward pass, even where its logits chose otherwise by a hair."""
+        same = decision.demanded is None and torch.equal(chosen.experts, decision.experts)
+        weights = chosen.weights
+        if not same:
+            weights = self._weights(chosen.logits, decision.experts).to(weights.dtype)
+        return replace(
+            chosen, experts=decision.experts, weights=weights, kept=decision.kept, demanded=decision.demanded
         )
 
-    def _keep(self, weights: Tensor, experts: Tensor, valid: Tensor | None, current: ForwardPass) -> Tensor | None:
-        tokens = len(experts) if valid is None else current.tokens
-        slots, limits = self._room(current, tokens), self.settings.capacity
-        generator = None
-        if slots is not None and limits.drop_policy == "random":
-            generator = torch.Generator().manual_seed(self._drop_seed(current))
-        with torch.no_grad():
-            return capacities.keep(
-                experts, weights, valid, slots=slots, drop_policy=limits.drop_policy, generator=generator
-            )
+    def _limited(self, routing: Routing) -> Tensor:
+        if routing.kept is None:
+            return routing.weights
+        if self.settings.capacity.renormalize:
+            return renormalized(routing.weights, routing.kept)
+        return routing.weights.masked_fill(~routing.kept, 0)
 
-    def _drop_seed(self, current: ForwardPass) -> int:
-        """Return a seed of this layer and pass, so that a resumed run drops the same calls."""
-        parts = (self.settings.capacity.seed, current.step, current.ordinal, self.router.layer)
-        return hash(parts) % 2**63  # a tuple of integers hashes the same in every process
-
-    def _count(self, routing: Routing, current: ForwardPass) -> Decision | None:
-        tokens = len(routing.experts) if routing.valid is None else current.tokens
-        if not current.training and self.measured is not None:
-            self.measured.add(routing, tokens, self._room(current, tokens))
-        if not current.counted:
-            return None
-        self.tally.add(routing, tokens, self._room(current, tokens))
-        context = self._context(current, routing.valid)
-        seen = self.settings.balancer.observe(routing, self.state, context)
+    def _count(self, routing: Routing, current: ForwardPass, context: Context) -> Decision:
+        # Without a graph: checkpointing wants the same tensors saved for backward when this does not run again.
+        detached = replace(routing, logits=routing.logits.detach())
+        seen = self.settings.balancer.observe(detached, self.state, context)
         self.observed = self.observed + seen.to(self.observed.device)
+        if self.settings.balancer.pools:
+            if current.pool is None:
+                current.pool = Pool(routing.num_experts)
+            current.pool.add(self._unbiased(routing))
         decision = Decision(
             tokens=len(routing.logits),
             fingerprint=routing.logits.detach().sum(0),
+            experts=routing.experts,
+            demanded=routing.demanded,
             kept=routing.kept,
-            load_so_far=self._load_so_far(routing),
+            load_so_far=self._load_so_far(routing) if self.settings.balancer.counts_step else None,
         )
         current.decisions[self.router.layer] = decision
         return decision
 
     def _load_so_far(self, routing: Routing) -> Tensor:
         """Calls of the step up to this micro-batch, over all processes, as the losses see them (without a bias)."""
-        balancer = self.settings.balancer
-        if not balancer.has_penalty:
-            return self.tally.routed
         counts = self._unbiased(routing).load
         if self.settings.synchronize and distributed.is_initialized():
             counts = counts.clone()
@@ -296,27 +307,25 @@ class Gate:
             return routing
         # From detached logits: checkpointing wants the same tensors saved for backward when this runs a second time.
         scores = scores_of(routing.logits.detach(), routing.score_function)
-        return Routing(
-            logits=routing.logits,
-            experts=scores.topk(routing.num_experts_per_tok, dim=-1).indices,
-            weights=routing.weights,
-            score_function=routing.score_function,
-            valid=routing.valid,
-        )
+        experts = self.router.choose(scores)
+        return replace(routing, experts=experts, kept=None, demanded=None)
 
     def _penalize(self, routing: Routing, weights: Tensor, current: ForwardPass, decision: Decision | None) -> Tensor:
-        so_far = self.tally.routed if decision is None else decision.load_so_far
-        context = self._context(current, routing.valid, so_far)
-        if current.rows * current.columns == len(weights):
-            context = replace(context, sequence=current.sequence.to(weights.device))
+        context = replace(
+            self._context(current, len(weights)),
+            load_so_far=None if decision is None else decision.load_so_far,
+            pool=current.pool,
+        )
         value = self.settings.balancer.penalty(self._unbiased(routing), context)
         share = 1.0 / self.settings.accumulation
         if not in_backward():
             self.penalty = self.penalty.to(value.device) + value.detach() * share
         if not (value.requires_grad and weights.requires_grad):
             return weights
-        attached: Tensor = _AttachLoss.apply(weights, value, share * self.settings.loss_scale)
-        return attached
+        return inject(weights, value, share * self.settings.loss_scale, partial(self._note, share))
+
+    def _note(self, share: float) -> None:
+        self.passed_on += share
 
     def finish_step(self) -> None:
         """Forget the counts of the step."""
@@ -324,17 +333,4 @@ class Gate:
         self.observed = torch.zeros_like(self.observed)
         self.unbiased_load = torch.zeros_like(self.unbiased_load)
         self.penalty = torch.zeros_like(self.penalty)
-
-
-class _AttachLoss(torch.autograd.Function):
-    """The identity on ``weights`` that adds ``scale`` · ``loss`` to whatever is being minimized."""
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, loss: Tensor, scale: float) -> Tensor:  # noqa: ANN401
-        ctx.scale, ctx.loss = scale, (loss.dtype, loss.device)
-        return weights.view_as(weights)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        dtype, device = ctx.loss
-        return grad, torch.full((), ctx.scale, dtype=dtype, device=device), None
+        self.passed_on = 0.0

@@ -10,9 +10,10 @@ import torch
 
 from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe import reduction, routing
+from trimtab.moe.activity import Watch
 from trimtab.moe.capacity import Capacity, check_factor
-from trimtab.moe.gate import Gate, Tally
 from trimtab.moe.passes import Passes
+from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.balancers import Balancer
+    from trimtab.moe.gate import Gate
     from trimtab.moe.router import Router
 
 
@@ -45,6 +47,7 @@ class Gates:
         self._undo = undo
         self._metrics: list[dict[str, Any]] = []
         self._penalty = torch.zeros(())
+        self._watch = Watch()
 
     @property
     def balancer(self) -> Balancer:
@@ -100,7 +103,17 @@ class Gates:
             gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
         self._metrics = [_step_line(gate) for gate in self._gates]
+        self._watch.after_step(self._gates, self.balancer, step)
         self._finish_step()
+
+    def assert_active(self) -> None:
+        """Refuse to go on with a balancer that does nothing: call it after the first updates of a run.
+
+        Raises:
+            InactiveBalancerError: In the last step a bias did not move, the gradient of a penalty reached no weight, or
+                its coefficient counted more or less than once.
+        """
+        self._watch.assert_active(self.balancer)
 
     def skip(self) -> None:
         """Forget a step that the optimizer did not take, because its gradient was not finite."""

@@ -36,11 +36,12 @@ class Routing:
 
     Args:
         logits: [T, E] router logits.
-        experts: [T, K] chosen experts, padding included.
+        experts: [T, K] chosen experts, padding included; after rerouting, those that serve.
         weights: [T, K] their weights, from scores without bias, before any call is dropped.
         score_function: How scores come from logits.
         kept: [T, K] whether the call found room; None when no call was dropped.
         valid: [T] whether the token is text, not padding; None when all are.
+        demanded: [T, K] experts chosen before rerouting; None when nothing was rerouted.
     """
 
     logits: Tensor
@@ -49,6 +50,7 @@ class Routing:
     score_function: ScoreFunction
     kept: Tensor | None = None
     valid: Tensor | None = None
+    demanded: Tensor | None = None
 
     @property
     def num_experts(self) -> int:
@@ -67,8 +69,9 @@ class Routing:
 
     @cached_property
     def load(self) -> Tensor:
-        """[E] calls per expert before drops, int64."""
-        return load(self.experts, self.num_experts, self.valid)
+        """[E] calls per expert before drops and rerouting, int64."""
+        asked = self.experts if self.demanded is None else self.demanded
+        return load(asked, self.num_experts, self.valid)
 
     @cached_property
     def kept_load(self) -> Tensor:

@@ -10,11 +10,15 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from trimtab.errors import StudyError, nearest
 
 T = TypeVar("T")
+
+# Of a field added after studies had been run: at its default it is left out of a cell, whose id stays the same.
+ADDED_LATER: Final[Mapping[str, bool]] = MappingProxyType({"added_later": True})
 
 
 def decode(cls: type[T], table: Mapping[str, object], where: str) -> T:
@@ -33,6 +37,20 @@ def decode(cls: type[T], table: Mapping[str, object], where: str) -> T:
     if missing:
         raise StudyError(f"{where}: missing key {missing[0]!r}", hint=f"it is a {_describe(hints[missing[0]])}")
     return cls(**values)
+
+
+def encode(value: Any) -> Any:  # noqa: ANN401 - any dataclass of plain values
+    """Return what :func:`decode` reads back as ``value``, without later fields that are at their default."""
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    plain = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {
+        field.name: encode(item)
+        for field, item in plain.items()
+        if not (field.metadata.get("added_later") and item == field.default)
+    }
 
 
 def table_of(value: object, where: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ planned and reported where there is no torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from trimtab.errors import StudyError, nearest
-from trimtab.study.decode import decode
+from trimtab.study.decode import ADDED_LATER, decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,73 +57,6 @@ class ModelLevel:
                 " so the router gets no gradient",
                 hint="use at least 2; these presets renormalize",
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoneLevel:
-    """No balancing at all."""
-
-    rule: Literal["none"]
-    seed_offset: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossFreeLevel:
-    """ALF-LB (arXiv 2408.15664, Algorithm 1) and its published variants."""
-
-    rule: Literal["loss_free", "noaux_tc"]
-    bias_update_rate: float
-    update: Literal["sign", "proportional"] = "sign"
-    schedule: Literal["constant", "inv_sqrt", "inv"] = "constant"
-    centered: bool = False
-    seed_offset: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchLevel:
-    """The Switch auxiliary loss (arXiv 2101.03961, Eq. 4), per layer, 1 at balance; its scope: arXiv 2501.11873."""
-
-    rule: Literal["switch"]
-    coef: float
-    scope: Literal["sequence", "micro", "global"] = "global"
-    seed_offset: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZLossLevel:
-    """The router z-loss (arXiv 2202.08906, Eq. 5): stability, not balance."""
-
-    rule: Literal["z_loss"]
-    coef: float
-    seed_offset: int = 0
-
-
-BalancerLevel = NoneLevel | LossFreeLevel | SwitchLevel | ZLossLevel
-_RULES: Final[dict[str, type[Any]]] = {
-    "none": NoneLevel,
-    "loss_free": LossFreeLevel,
-    "noaux_tc": LossFreeLevel,
-    "switch": SwitchLevel,
-    "z_loss": ZLossLevel,
-}
-
-
-def balancer(table: dict[str, Any], where: str) -> BalancerLevel:
-    """Decode ``[balancers.NAME]``: its key ``rule`` says which other keys there are.
-
-    Raises:
-        StudyError: The rule is unknown, or a value cannot work.
-    """
-    if "rule" not in table:
-        raise StudyError(f"{where}: missing key 'rule'", hint=nearest("", _RULES))
-    rule = table["rule"]
-    if rule not in _RULES:
-        raise StudyError(f"{where}.rule: unknown balancer {rule!r}", hint=nearest(str(rule), _RULES))
-    level: BalancerLevel = decode(_RULES[rule], table, where)
-    for key in ("bias_update_rate", "coef"):
-        if hasattr(level, key):
-            _positive(getattr(level, key), f"{where}.{key}")
-    return level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,16 +122,30 @@ def expert_init(table: dict[str, Any], where: str) -> InitLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityLevel:
-    """``[capacities.NAME]``: the room of each expert during training; no ``factor`` means dropless."""
+    """``[capacities.NAME]``: the room of each expert during training; no ``factor`` means dropless.
+
+    The keys are those of :class:`trimtab.moe.capacity.Capacity`.
+    """
 
     factor: float | None = None
-    drop_policy: Literal["probs", "position", "random"] = "probs"
+    drop_policy: Literal["probs", "position", "random", "batch_priority"] = "probs"
     load_signal: Literal["routed", "kept"] = "routed"
+    min_capacity: int = field(default=1, metadata=ADDED_LATER)
+    scope: Literal["batch", "sequence"] = field(default="batch", metadata=ADDED_LATER)
+    tokens: int | None = field(default=None, metadata=ADDED_LATER)
+    reroute: bool = field(default=False, metadata=ADDED_LATER)
+    renormalize: bool = field(default=False, metadata=ADDED_LATER)
 
     def check(self, where: str) -> None:
-        """Refuse a capacity nobody fits in."""
+        """Refuse a capacity nobody fits in, and settings of a limit that is not there."""
         if self.factor is not None:
             _positive(self.factor, f"{where}.factor")
+        elif self != CapacityLevel(load_signal=self.load_signal):
+            raise StudyError(f"{where}: without 'factor' nothing is dropped, so its other keys would do nothing")
+        if self.min_capacity < 0:
+            raise StudyError(f"{where}.min_capacity: {self.min_capacity} is negative")
+        if self.tokens is not None:
+            _positive(self.tokens, f"{where}.tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ resolved, and its identity is a hash of exactly that, so a changed setting is a 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimtab.errors import StudyError, nearest
-from trimtab.study import levels
-from trimtab.study.decode import decode, table_of
+from trimtab.study import balancer_levels, levels
+from trimtab.study.decode import decode, encode, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +104,7 @@ class Study:
     margins: Mapping[str, float]
     confidence: float
     models: Mapping[str, levels.ModelLevel]
-    balancers: Mapping[str, levels.BalancerLevel]
+    balancers: Mapping[str, balancer_levels.BalancerLevel]
     expert_inits: Mapping[str, levels.InitLevel]
     capacities: Mapping[str, levels.CapacityLevel]
     data: levels.Data
@@ -144,7 +143,7 @@ class Study:
             "evaluation": self.evaluation,
         }
         # JSON and back: tuples become lists here and not only once the cell has been to disk.
-        plain = json.loads(json.dumps({name: dataclasses.asdict(value) for name, value in resolved.items()}))
+        plain = json.loads(json.dumps({name: encode(value) for name, value in resolved.items()}))
         return dict(plain)
 
 
@@ -202,7 +201,7 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         confidence=_number(table.get("confidence", 0.95), f"{where}.confidence"),
         models=models,
         balancers={
-            name: levels.balancer(table_of(value, f"{where}.balancers.{name}"), f"{where}.balancers.{name}")
+            name: balancer_levels.balancer(table_of(value, f"{where}.balancers.{name}"), f"{where}.balancers.{name}")
             for name, value in table_of(table["balancers"], f"{where}.balancers").items()
         },
         expert_inits={
@@ -326,6 +325,9 @@ def _check(study: Study, where: str) -> None:
         study.models[str(name)].check(f"{where}.models.{name}")
     for name in study.factors["capacity"]:
         study.capacities[str(name)].check(f"{where}.capacities.{name}")
+    for model, balancer, capacity in itertools.product(*(study.factors[n] for n in ("model", "balancer", "capacity"))):
+        pair = study.models[str(model)], study.capacities[str(capacity)]
+        balancer_levels.check_with(study.balancers[str(balancer)], *pair, f"{where}.balancers.{balancer}")
     study.training.check(f"{where}.training")
     study.evaluation.check(f"{where}.evaluation")
     study.data.check(f"{where}.data")

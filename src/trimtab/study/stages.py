@@ -27,7 +27,7 @@ from trimtab.moe import balancers, expert_init, experts
 from trimtab.moe.attach import attach
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
-from trimtab.study import levels, store
+from trimtab.study import balancer_levels, levels, store
 from trimtab.study.decode import decode
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     """
     settings = record["settings"]
     model_level = decode(levels.ModelLevel, settings["model"], "cell.model")
-    rule = levels.balancer(settings["balancer"], "cell.balancer")
+    rule = balancer_levels.balancer(_without_none(settings["balancer"]), "cell.balancer")
     seed = int(record["factors"]["seed"]) + rule.seed_offset
     schedule = decode(levels.Training, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
@@ -79,7 +79,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     return Bench(
         seed=seed,
         model=model,
-        gates=_attach(model, balancer(rule), capacity_of(capacity), schedule.accumulation),
+        gates=_attach(model, balancer(rule, schedule.steps), capacity_of(capacity), schedule.accumulation),
         corpus=corpus,
         benchmarks=benchmarks,
         absent=absent,
@@ -122,25 +122,31 @@ def build_model(level: levels.ModelLevel, data: levels.Data, seed: int) -> PreTr
     return model
 
 
-def balancer(level: levels.BalancerLevel) -> balancers.Balancer:
-    """Turn the table of a rule into the rule."""
-    if isinstance(level, levels.LossFreeLevel):
-        return balancers.LossFree(
-            bias_update_rate=level.bias_update_rate,
-            rule=level.update,
-            schedule=level.schedule,
-            centered=level.centered,
-        )
-    if isinstance(level, levels.SwitchLevel):
-        return balancers.SwitchLoss(coef=level.coef, scope=level.scope)
-    if isinstance(level, levels.ZLossLevel):
-        return balancers.RouterZLoss(coef=level.coef)
-    return balancers.NoBalancer()
+def balancer(level: balancer_levels.BalancerLevel, steps: int) -> balancers.Balancer:
+    """Turn the table of a rule into the rule, for a run of ``steps`` optimizer steps."""
+    if isinstance(level, balancer_levels.StackLevel):
+        return balancers.Stack(*(balancer(part, steps) for part in (level.bias, *level.losses)))  # type: ignore[arg-type] # checked when read
+    values = {name: value for name, value in dataclasses.asdict(level).items() if name not in {"rule", "seed_offset"}}
+    if isinstance(level, balancer_levels.LossFreeLevel):
+        total_steps = None if level.freeze_at is None else steps
+        return balancers.LossFree(rule=values.pop("update"), total_steps=total_steps, **values)
+    kinds: dict[type, type[balancers.Balancer]] = {
+        balancer_levels.NoneLevel: balancers.NoBalancer,
+        balancer_levels.QuantileLevel: balancers.QuantileBalancing,
+        balancer_levels.NewtonLevel: balancers.NewtonBalancing,
+        balancer_levels.BIPLevel: balancers.BIP,
+        balancer_levels.SinkhornLevel: balancers.Sinkhorn,
+        balancer_levels.SwitchLevel: balancers.SwitchLoss,
+        balancer_levels.PooledSwitchLevel: balancers.PooledSwitchLoss,
+        balancer_levels.ZLossLevel: balancers.RouterZLoss,
+        balancer_levels.SimBalLevel: balancers.SimBal,
+    }
+    return kinds[type(level)](**values)
 
 
 def capacity_of(level: levels.CapacityLevel) -> Capacity:
     """Turn the table of a capacity into the capacity; evaluation is dropless unless it is asked otherwise."""
-    return Capacity(factor=level.factor, drop_policy=level.drop_policy, load_signal=level.load_signal)
+    return Capacity(**dataclasses.asdict(level))
 
 
 def initialize(model: PreTrainedModel, level: levels.InitLevel, corpus: Corpus, seed: int) -> None:
@@ -243,4 +249,8 @@ def _load(bench: Bench, folder: Path) -> None:
 
 def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
     """Drop nulls: in a cell's JSON they stand for a key that the study file leaves out."""
-    return {key: value for key, value in table.items() if value is not None}
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }

@@ -19,7 +19,8 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.capacity import LoadSignal
+    from trimtab.moe.balancers.pooled import Pool
+    from trimtab.moe.capacity import Capacity, LoadSignal
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing, ScoreFunction
 
@@ -39,6 +40,7 @@ class Context:
         load_signal: Which calls count as load.
         router_weight: [E, H] the rows of the router.
         accumulation: Micro-batches of an optimizer step.
+        pool: The layers of this forward pass up to and with this one; only for rules that pool them.
     """
 
     training: bool
@@ -50,22 +52,30 @@ class Context:
     load_signal: LoadSignal = "routed"
     router_weight: Tensor | None = None
     accumulation: int = 1
+    pool: Pool | None = None
 
 
 class Balancer(ABC):
     """One rule.
 
     ``has_bias`` and ``has_penalty`` say which acts are not the identity, so that a gate can skip them. ``causal`` says
-    that, given the state, later tokens of a batch do not change which experts earlier ones get.
+    that, given the state, later tokens of a batch do not change which experts earlier ones get; ``pools`` that a
+    penalty is about all layers together.
     """
 
     __slots__ = ()
     has_bias: ClassVar[bool] = False
     has_penalty: ClassVar[bool] = False
     causal: ClassVar[bool] = True
+    pools: ClassVar[bool] = False
 
-    def check(self, router: Router) -> None:  # noqa: B027 - most rules work with any router
-        """Refuse a router that the rule cannot balance.
+    @property
+    def counts_step(self) -> bool:
+        """Whether a penalty reads ``load_so_far``, which costs one reduction over processes a layer and micro-batch."""
+        return False
+
+    def check(self, router: Router, capacity: Capacity) -> None:  # noqa: B027 - most rules work with any
+        """Refuse a router or capacity that the rule cannot work with.
 
         Raises:
             ConfigurationError: With the reason and the way out.
@@ -132,3 +142,18 @@ class LossBalancer(Balancer):
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - nothing is learned
         """Return the state as it is."""
         return state
+
+
+class BatchBalancer(Balancer):
+    """A rule that solves for a whole batch before it chooses: balanced at once, and not causal (arXiv 2408.15664, 5.2).
+
+    It has no loss, and in evaluation it is plain top-k of the scores with what bias it has.
+    """
+
+    __slots__ = ()
+    causal: ClassVar[bool] = False
+
+    @final
+    def penalty(self, routing: Routing, context: Context) -> Tensor:  # noqa: ARG002 - the family has none
+        """Return 0."""
+        return routing.logits.new_zeros(())

@@ -12,6 +12,7 @@ from trimtab.moe.balancers.interface import Balancer, BiasBalancer, Context, Los
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trimtab.moe.capacity import Capacity
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
 
@@ -50,10 +51,20 @@ class Stack(Balancer):
     def __hash__(self) -> int:
         return hash((self.bias, self.losses))
 
-    def check(self, router: Router) -> None:
+    @property
+    def pools(self) -> bool:  # type: ignore[override] # known from its parts
+        """Whether a loss pools layers."""
+        return any(loss.pools for loss in self.losses)
+
+    @property
+    def counts_step(self) -> bool:
+        """Whether a loss does."""
+        return any(loss.counts_step for loss in self.losses)
+
+    def check(self, router: Router, capacity: Capacity) -> None:
         """Refuse what any part refuses."""
         for part in (self.bias, *self.losses):
-            part.check(router)
+            part.check(router, capacity)
 
     def initial(self, num_experts: int) -> Tensor:
         """Return the state of the bias rule."""

@@ -41,6 +41,11 @@ class SwitchLoss(LossBalancer):
         positive(self.coef, "SwitchLoss(coef=...)")
         known(self.scope, Scope, "SwitchLoss(scope=...)")
 
+    @property
+    def counts_step(self) -> bool:
+        """Only the global scope does."""
+        return self.scope == "global"
+
     def penalty(self, routing: Routing, context: Context) -> Tensor:
         """Return coef · E · Σ f·P; 0 for a batch of padding."""
         # Rows of text first: padding may hold anything, NaN included, and must not reach the gradient.

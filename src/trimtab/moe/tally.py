@@ -1,0 +1,48 @@
+"""Calls counted over some forward passes, and the drops a uniform router would have had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from trimtab.moe.routing import expected_drops
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trimtab.moe.capacity import Rooms
+    from trimtab.moe.routing import Routing
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router."""
+
+    routed: Tensor
+    kept: Tensor
+    tokens: int = 0
+    expected_drops: float = 0.0
+
+    @classmethod
+    def empty(cls, num_experts: int) -> Tally:
+        """Return a tally of nothing."""
+        return cls(torch.zeros(num_experts, dtype=torch.int64), torch.zeros(num_experts, dtype=torch.int64))
+
+    def add(self, routing: Routing, rooms: Rooms | None, *, reroute: bool) -> None:
+        """Count a routing that had these rooms."""
+        self.routed = self.routed + routing.load.to(self.routed.device)
+        self.kept = self.kept + routing.kept_load.to(self.kept.device)
+        self.tokens += len(routing.experts) if routing.valid is None else int(routing.valid.sum())
+        if rooms is not None:
+            shape = (routing.num_experts, routing.num_experts_per_tok)
+            self.expected_drops += _floor(rooms, *shape, reroute=reroute)
+
+
+def _floor(rooms: Rooms, num_experts: int, top_k: int, *, reroute: bool) -> float:
+    """Drops of a uniform router; with rerouting, the calls for which there is no slot anywhere."""
+    parts = list(zip(rooms.tokens, rooms.slots, strict=True))
+    if reroute:
+        return float(sum(max(0, top_k * tokens - num_experts * min(slots, tokens)) for tokens, slots in parts))
+    return sum(expected_drops(tokens, num_experts, top_k, slots) for tokens, slots in parts)

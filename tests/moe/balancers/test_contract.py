@@ -1,0 +1,251 @@
+"""The contract that every balancer keeps."""
+
+import dataclasses
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trimtab.errors import ConfigurationError
+from trimtab.moe import balancers
+from trimtab.moe.balancers import (
+    BIP,
+    BatchBalancer,
+    BiasBalancer,
+    LossBalancer,
+    LossFree,
+    NewtonBalancing,
+    PooledSwitchLoss,
+    QuantileBalancing,
+    RouterZLoss,
+    SimBal,
+    Sinkhorn,
+    Stack,
+    SwitchLoss,
+)
+
+
+def state_of(balancer, num_experts=8):
+    """A state that something was learned in."""
+    state = balancer.initial(num_experts).clone()
+    state[:num_experts] = torch.linspace(-0.1, 0.1, num_experts)
+    return state
+
+
+def is_of(balancer, kind):
+    return isinstance(balancer, kind) or (isinstance(balancer, Stack) and isinstance(balancer.bias, kind))
+
+
+def test_every_public_rule_is_under_contract():
+    location = importlib.util.spec_from_file_location("every_balancer", Path(__file__).with_name("conftest.py"))
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    public = {getattr(balancers, name) for name in balancers.__all__}
+    rules = {value for value in public if issubclass(value, balancers.Balancer) and not inspect.isabstract(value)}
+    assert {type(balancer) for balancer in module.EVERY} == rules
+
+
+def test_a_balancer_is_a_frozen_value(balancer):
+    assert hash(balancer) == hash(eval(repr(balancer), vars(balancers)))  # noqa: S307 - its own repr
+    assert balancer == eval(repr(balancer), vars(balancers))  # noqa: S307 - its own repr
+    names = [field.name for field in dataclasses.fields(balancer)] if dataclasses.is_dataclass(balancer) else ["bias"]
+    for name in names:
+        with pytest.raises((AttributeError, dataclasses.FrozenInstanceError)):
+            setattr(balancer, name, 1)
+
+
+def test_methods_are_pure(balancer, route, context_of, draw):
+    logits, state = draw(), state_of(balancer)
+    routing, copies = route(logits), (logits.clone(), state.clone())
+
+    def everything():
+        observed = balancer.observe(routing, state, context_of(routing))
+        return [
+            balancer.select(routing.scores, state, context_of(routing)),
+            balancer.penalty(routing, context_of(routing)),
+            observed,
+            balancer.update(state, observed, 1),
+        ]
+
+    for one, two in zip(everything(), everything(), strict=True):
+        assert torch.equal(one, two)
+    assert torch.equal(logits, copies[0])
+    assert torch.equal(state, copies[1])
+
+
+def test_a_fresh_state_selects_plain_top_k_in_evaluation(balancer, route, context_of, draw):
+    routing = route(draw())
+    seen = balancer.select(routing.scores, balancer.initial(8), context_of(routing, training=False))
+    assert torch.equal(seen.topk(2).indices, routing.experts)
+
+
+def test_selection_does_not_see_the_future_exactly_where_promised(balancer, route, context_of, draw):
+    """The same prefix before two different continuations, given the state (arXiv 2408.15664, section 5.2)."""
+    state, chosen = state_of(balancer), []
+    for seed in (1, 2):
+        routing = route(torch.cat([draw(32), draw(32, seed=seed, skew=-3.0 * seed)]))
+        seen = balancer.select(routing.scores, state, context_of(routing))
+        chosen.append(seen[:32].topk(2).indices.sort(1).values)
+    assert torch.equal(*chosen) == balancer.causal
+
+
+def test_evaluation_is_causal_for_every_rule(balancer, route, context_of, draw):
+    state, long = state_of(balancer), route(draw(64))
+    short = route(long.logits[:32])
+    whole = balancer.select(long.scores, state, context_of(long, training=False))
+    part = balancer.select(short.scores, state, context_of(short, training=False))
+    assert torch.equal(whole[:32], part)
+
+
+@pytest.mark.parametrize("score_function", ["sigmoid", "softmax"])
+def test_penalty_is_a_finite_scalar_whose_gradient_exists_exactly_when_promised(
+    balancer, score_function, route, context_of, draw
+):
+    logits = draw().requires_grad_()
+    routing = route(logits, score_function)
+    context = context_of(routing, torch.arange(64) // 16)
+    value = balancer.penalty(routing, context)
+    assert value.shape == ()
+    assert value.isfinite()
+    assert value.requires_grad == balancer.has_penalty
+    if not balancer.has_penalty:
+        assert value == 0
+        return
+    found = torch.autograd.grad(value, (logits, context.router_weight), allow_unused=True)
+    gradients = [gradient for gradient in found if gradient is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
+
+
+def test_update_moves_exactly_the_rules_with_a_bias(balancer, route, context_of, draw):
+    routing, state = route(draw(256, skew=2.0)), balancer.initial(8)
+    observed = balancer.observe(routing, state, context_of(routing))
+    moved = balancer.update(state, observed, 1)
+    assert moved.dtype == torch.float32
+    assert moved.shape == state.shape
+    assert torch.equal(moved, state) == (not balancer.has_bias)
+    if balancer.has_bias:
+        busiest, idlest = int(routing.load.argmax()), int(routing.load.argmin())
+        assert moved[busiest] < moved[idlest]
+
+
+def test_what_is_observed_adds_up_over_micro_batches_and_processes(balancer, route, context_of, draw):
+    state, whole = state_of(balancer), route(draw(64))
+    parts = [route(part) for part in whole.logits.split([10, 30, 24])]
+    seen = [balancer.observe(part, state, context_of(part)) for part in parts]
+    assert all(one.shape == balancer.nothing(8).shape for one in seen)
+    assert all(one.dtype == balancer.nothing(8).dtype for one in seen)
+    total = sum(seen, balancer.nothing(8))
+    if balancer.causal:
+        assert torch.equal(total, balancer.observe(whole, state, context_of(whole)))
+    assert balancer.update(state, total, 1).isfinite().all()
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_hardly_any_tokens(balancer, tokens, route, context_of, draw):
+    logits = draw(tokens).requires_grad_()
+    routing, state = route(logits), state_of(balancer)
+    context = context_of(routing, torch.zeros(tokens, dtype=torch.int64))
+    value = balancer.penalty(routing, context)
+    assert value.isfinite()
+    assert balancer.select(routing.scores.detach(), state, context).shape == (tokens, 8)
+    observed = balancer.observe(routing, state, context)
+    assert balancer.update(state, observed, 1).isfinite().all()
+    if tokens == 0:
+        assert value == 0
+        assert torch.equal(observed, balancer.nothing(8))
+        assert torch.equal(balancer.update(state, observed, 1), state)
+
+
+def test_load_is_routed_unless_kept_is_asked_for(balancer, route, context_of, draw):
+    plain = route(draw())
+    kept = torch.arange(64)[:, None].expand(64, 2) % 3 == 0
+    routing = dataclasses.replace(plain, kept=kept)
+    if isinstance(balancer, BIP) or is_of(balancer, QuantileBalancing) or is_of(balancer, NewtonBalancing):
+        pytest.skip("observes scores, not calls")
+    for signal, expected in (("routed", plain.load), ("kept", torch.bincount(plain.experts[kept], minlength=8))):
+        seen = balancer.observe(routing, balancer.initial(8), context_of(routing, load_signal=signal))
+        assert torch.equal(seen, expected)
+
+
+def test_padding_changes_nothing(balancer, route, context_of, draw):
+    logits = draw(40)
+    valid = torch.arange(40) % 3 != 0
+    padded, alone = route(logits, valid=valid), route(logits[valid])
+    sequence, state = torch.arange(40) // 10, state_of(balancer)
+    contexts = context_of(padded, sequence), context_of(alone, sequence[valid])
+    assert torch.equal(balancer.observe(padded, state, contexts[0]), balancer.observe(alone, state, contexts[1]))
+    assert torch.allclose(balancer.penalty(padded, contexts[0]), balancer.penalty(alone, contexts[1]))
+    seen = balancer.select(padded.scores, state, contexts[0])[valid]
+    assert torch.equal(seen, balancer.select(alone.scores, state, contexts[1]))
+
+
+def test_padding_may_hold_anything(balancer, route, context_of, draw):
+    logits = draw(6).index_fill_(0, torch.tensor([1, 4]), float("nan")).requires_grad_()
+    routing, state = route(logits, valid=torch.tensor([True, False, True, True, False, True])), state_of(balancer)
+    context = context_of(routing, torch.zeros(6, dtype=torch.int64))
+    value = balancer.penalty(routing, context)
+    assert value.isfinite()
+    assert balancer.update(state, balancer.observe(routing, state, context), 1).isfinite().all()
+    assert balancer.select(routing.scores.detach(), state, context)[routing.valid].isfinite().all()
+    if balancer.has_penalty:
+        found = torch.autograd.grad(value, (logits, context.router_weight), allow_unused=True)
+        assert all(gradient.isfinite().all() for gradient in found if gradient is not None)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), skew=st.floats(0, 4), step=st.integers(1, 99))
+def test_experts_have_no_names(*, balancer, route, context_of, draw, seed, skew, step):
+    """Renumbering the experts renumbers what is learned."""
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(seed))
+    state, logits = balancer.initial(8), draw(64, seed=seed, skew=skew)
+    plain, renamed = route(logits), route(logits[:, order])
+    after = [balancer.update(state, balancer.observe(r, state, context_of(r)), step) for r in (plain, renamed)]
+    assert torch.allclose(after[0][:8][order], after[1][:8], atol=1e-6)
+
+
+def test_each_rule_is_of_one_family(balancer):
+    families = [isinstance(balancer, kind) for kind in (BiasBalancer, LossBalancer, BatchBalancer, Stack)]
+    assert sum(families) == 1
+    assert balancer.causal == (not isinstance(balancer, BatchBalancer))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LossFree(bias_update_rate=0.0),
+        lambda: LossFree(bias_update_rate=float("nan")),
+        lambda: LossFree(bias_update_rate=1e-3, rule="sing"),
+        lambda: LossFree(bias_update_rate=1e-3, schedule="linear"),
+        lambda: LossFree(bias_update_rate=1e-3, clip=0.0),
+        lambda: LossFree(bias_update_rate=1e-3, freeze_at=0.9),
+        lambda: LossFree(bias_update_rate=1e-3, total_steps=100),
+        lambda: LossFree(bias_update_rate=1e-3, freeze_at=1.5, total_steps=100),
+        lambda: SwitchLoss(coef=-1.0),
+        lambda: SwitchLoss(coef=1.0, scope="batch"),
+        lambda: PooledSwitchLoss(coef=0.0),
+        lambda: RouterZLoss(coef=float("inf")),
+        lambda: SimBal(coef=float("inf")),
+        lambda: QuantileBalancing(ema=1.0),
+        lambda: BIP(iterations=0),
+        lambda: Sinkhorn(tolerance=0.0),
+        lambda: Sinkhorn(max_iterations=0),
+        lambda: Stack(SwitchLoss(coef=1.0), SwitchLoss(coef=1.0)),
+        lambda: Stack(BIP(), SwitchLoss(coef=1.0)),
+        lambda: Stack(LossFree(bias_update_rate=1e-3)),
+        lambda: Stack(LossFree(bias_update_rate=1e-3), LossFree(bias_update_rate=1e-3)),
+    ],
+)
+def test_impossible_settings_are_refused(make):
+    with pytest.raises(ConfigurationError):
+        make()
+
+
+def test_a_wrong_name_brings_the_nearest_one():
+    with pytest.raises(ConfigurationError) as caught:
+        LossFree(bias_update_rate=1e-3, rule="sing")
+    assert "'sign'" in caught.value.hint
