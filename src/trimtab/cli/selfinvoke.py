@@ -42,6 +42,7 @@ def selfinvoke() -> None:
 @selfinvoke.command()
 @click.argument("base", metavar="BASE")
 @click.option("-m", "--model", required=True, help="Who proposes: template, or a model as for trimtab eval.")
+@click.option("--endpoint", metavar="URL", help="Ask an OpenAI-compatible server for the model.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: runs/selfinvoke-BASE-MODEL.")
 @click.option("--attempts", type=click.IntRange(min=1), default=8, show_default=True, help="For each base at most.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many base problems.")
@@ -62,7 +63,7 @@ def build(base: str, model: str, output: Path | None, *, allow_unsandboxed: bool
     from trimtab.codeeval.selfinvoke.lab import Lab  # noqa: PLC0415
 
     problems = _problems(base)[: options["limit"]]
-    completer = _completer(model)
+    completer = _completer(model, options["endpoint"])
     sampling = Sampling(seed=options["seed"], temperature=options["temperature"], max_new_tokens=1500)
     path = output or Path("runs") / f"selfinvoke-{base}-{Path(model).name}"
     with Lab(allow_unsandboxed=allow_unsandboxed, workers=options["workers"]) as lab:
@@ -128,18 +129,24 @@ def _problems(base: str) -> tuple[Problem, ...]:
     return micro.problems(count=64) if base == "micro" else problems.load(base, fetch=True).problems
 
 
-def _completer(model: str) -> Completer:
+def _completer(model: str, endpoint: str | None) -> Completer:
     """Return who proposes.
 
     Raises:
-        ConfigurationError: Nothing here can run that model.
+        ConfigurationError: There is no such model, or what is there cannot be read.
     """
-    from trimtab.codeeval.selfinvoke.completer import TemplateCompleter  # noqa: PLC0415
-    from trimtab.errors import ConfigurationError  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.completer import AsChat, TemplateCompleter  # noqa: PLC0415
 
+    if endpoint:
+        from trimtab.codeeval.endpoint import Endpoint  # noqa: PLC0415
+
+        return AsChat(Endpoint(url=endpoint, model=model))
     if model == "template":
         return TemplateCompleter()
-    raise ConfigurationError(f"no completer is called {model!r}", hint="template needs no model")
+    from trimtab.lm import pretrained  # noqa: PLC0415
+
+    local = pretrained.load(model, batch_size=8)
+    return local if local.render is None else AsChat(local)
 
 
 def _settings(base: str, model: str, sampling: Sampling, attestation: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from trimtab.codeeval import micro, problems
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.selfinvoke import audit, base, build, prompt
-from trimtab.codeeval.selfinvoke.completer import TemplateCompleter
+from trimtab.codeeval.selfinvoke.completer import AsChat, TemplateCompleter
 from trimtab.codeeval.selfinvoke.folder import Folder
 from trimtab.codeeval.selfinvoke.funnel import funnel
 from trimtab.codeeval.selfinvoke.gates import Gate
@@ -33,7 +33,8 @@ class Scripted:
     def __init__(self, *answers):
         self.answers, self.prompts = list(answers), []
 
-    def complete(self, prompts, sampling):
+    def complete(self, prompts, sampling, *, done=()):
+        assert not done
         self.prompts += prompts
         text = self.answers[sampling.seed]
         for index in range(len(prompts)):
@@ -163,7 +164,15 @@ def test_the_prompt_shows_what_was_observed(truncate):
     assert prompt.facts(text)["calls"][0] == ["3.5", "0.5"]
 
 
-def test_no_model_no_completer():
-    told = CliRunner().invoke(main, ["selfinvoke", "humaneval", "-m", "gpt-unknown"])
+def test_a_chat_model_is_asked_as_a_user_would():
+    scripted = Scripted("{}")
+    (reply,) = AsChat(scripted).complete(["Write it."], Sampling())
+    assert reply.text == "{}"
+    assert scripted.prompts[0].user == "Write it."
+
+
+def test_no_model_no_completer(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    told = CliRunner().invoke(main, ["selfinvoke", "humaneval", "-m", str(tmp_path / "absent")])
     assert told.exit_code == 2
-    assert "gpt-unknown" in told.output
+    assert "absent" in told.output

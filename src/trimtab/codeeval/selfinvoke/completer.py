@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval.completion import Completion
+from trimtab.codeeval.completion import Chat, Completion
 from trimtab.codeeval.selfinvoke import prompt as prompts
 from trimtab.codeeval.selfinvoke.lab import Example
 from trimtab.codeeval.selfinvoke.literal import arguments
@@ -20,7 +21,7 @@ from trimtab.codeeval.selfinvoke.templates import TEMPLATES, Facts, Template
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from trimtab.codeeval.completion import Prompt, Sampling
+    from trimtab.codeeval.completion import Completer, Prompt, Sampling
 
 _LONGEST: Final = 400  # characters of an observed call that is still used, unless all are longer
 
@@ -41,6 +42,20 @@ class TemplateCompleter:
                     continue
                 reply = answer(text, sampling.seed + sample)
                 yield Completion(prompt_index=index, sample_index=sample, text=reply, finished="stop")
+
+
+@dataclass(frozen=True, slots=True)
+class AsChat:
+    """Asks a model that was tuned for chats: each prompt is what a user says."""
+
+    model: Completer
+
+    def complete(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, done: Collection[tuple[int, int]] = ()
+    ) -> Iterator[Completion]:
+        """Yield the model's completions."""
+        chats = [Chat(user=text) if isinstance(text, str) else text for text in prompts]
+        yield from self.model.complete(chats, sampling, done=done)
 
 
 def answer(prompt: str, choice: int) -> str:
