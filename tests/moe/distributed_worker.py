@@ -5,6 +5,7 @@ python distributed_worker.py RANK RENDEZVOUS: one line of JSON, case by case.
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,28 +13,40 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, SwitchLoss
+from trimtab.moe.balancers import LossFree, QuantileBalancing, Stack, SwitchLoss
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import FAMILIES
 
-CASES = {"glm4_moe": LossFree(bias_update_rate=1e-2), "qwen3_moe": SwitchLoss(coef=0.1, scope="global")}
+SWITCH = SwitchLoss(coef=0.1, scope="global")
+# name: family, rule, whether the first micro-batch runs under no_sync, whether DDP broadcasts buffers.
+CASES = {
+    "loss_free_careless": ("glm4_moe", LossFree(bias_update_rate=1e-2), False, True),
+    "loss_free_no_sync": ("glm4_moe", LossFree(bias_update_rate=1e-2), True, True),
+    "loss_free_own_buffers": ("qwen3_moe", LossFree(bias_update_rate=1e-2), False, False),
+    "switch_careless": ("qwen3_moe", SWITCH, False, True),
+    "switch_no_sync": ("qwen3_moe", SWITCH, True, False),
+    "quantile": ("qwen3_moe", QuantileBalancing(), False, True),
+    "stack": ("glm4_moe", Stack(LossFree(bias_update_rate=1e-2), SWITCH), True, True),
+}
 
 
 def text():
     return torch.randint(3, 64, (8, 16), generator=torch.Generator().manual_seed(5))
 
 
-def run(family, balancer, batches, wrap):
+def run(case, batches, *, parallel):
+    family, balancer, no_sync, broadcast = CASES[case]
     torch.manual_seed(0)
     model = FAMILIES[family]()
     gates = attach(model, balancer=balancer, accumulation=2)
-    wrapped = wrap(model)
+    wrapped = DistributedDataParallel(model, broadcast_buffers=broadcast) if parallel else model
     wrapped.train()
-    # No no_sync, and buffers broadcast at every pass: the careless way must count right too.
-    for rows in batches:
-        (wrapped(input_ids=rows, use_cache=False).logits.float().square().mean() / 2).backward()
+    for index, rows in enumerate(batches):
+        with wrapped.no_sync() if parallel and no_sync and index == 0 else nullcontext():
+            (wrapped(input_ids=rows, use_cache=False).logits.float().square().mean() / 2).backward()
     gates.update()
+    gates.assert_active()
     return {
         "biases": {str(layer): bias.tolist() for layer, bias in gates.biases().items()},
         "metrics": gates.metrics(),
@@ -45,7 +58,7 @@ def main(rank, rendezvous):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     batches = [text()[start + 2 * rank :][:2] for start in (0, 4)]
-    results = {family: run(family, rule, batches, DistributedDataParallel) for family, rule in CASES.items()}
+    results = {case: run(case, batches, parallel=True) for case in CASES}
     sys.stdout.write(json.dumps(results) + "\n")
     distributed.destroy_process_group()
 

@@ -41,12 +41,25 @@ def results(tmp_path_factory):
     return found
 
 
+CASES = (
+    "loss_free_careless",
+    "loss_free_no_sync",
+    "loss_free_own_buffers",
+    "switch_careless",
+    "switch_no_sync",
+    "quantile",
+    "stack",
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["glm4_moe", "qwen3_moe"])
-def test_two_processes_equal_one_with_twice_the_batch(worker, results, family):
-    first, second = (result[family] for result in results)
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_equal_one_with_twice_the_batch(worker, results, case):
+    """With and without no_sync, with and without broadcast_buffers (Megatron 5047, torchtitan 4154)."""
+    assert set(worker.CASES) == set(CASES)
+    first, second = (result[case] for result in results)
     assert first == second
-    alone = worker.run(family, worker.CASES[family], worker.text().split(4), lambda model: model)
+    alone = worker.run(case, worker.text().split(4), parallel=False)
     assert first["biases"] == alone["biases"]
     assert first["metrics"] == alone["metrics"]
     # Of the global loss too: f is everybody's, and the mean over processes of P is P of the whole batch.
