@@ -21,6 +21,7 @@ NAMES = [
     "Stack",
     "SwitchLoss",
     "attach",
+    "upcycle",
 ]
 
 

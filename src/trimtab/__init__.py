@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from trimtab.moe.capacity import Capacity
     from trimtab.moe.gates import Gates
+    from trimtab.moe.upcycle import upcycle
 
 __all__ = [
     "BIP",
@@ -40,6 +41,7 @@ __all__ = [
     "Stack",
     "SwitchLoss",
     "attach",
+    "upcycle",
 ]
 
 _HOMES: Final = {
@@ -56,6 +58,7 @@ _HOMES: Final = {
     "RouterZLoss": "balancers",
     "Stack": "balancers",
     "SwitchLoss": "balancers",
+    "upcycle": "upcycle",
 }
 
 
