@@ -20,7 +20,9 @@ NAMES = [
     "Sinkhorn",
     "Stack",
     "SwitchLoss",
+    "TrimtabCallback",
     "attach",
+    "load",
     "upcycle",
 ]
 

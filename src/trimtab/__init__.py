@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     )
     from trimtab.moe.capacity import Capacity
     from trimtab.moe.gates import Gates
+    from trimtab.moe.loading import load
+    from trimtab.moe.trainer import TrimtabCallback
     from trimtab.moe.upcycle import upcycle
 
 __all__ = [
@@ -40,12 +42,16 @@ __all__ = [
     "Sinkhorn",
     "Stack",
     "SwitchLoss",
+    "TrimtabCallback",
     "attach",
+    "load",
     "upcycle",
 ]
 
 _HOMES: Final = {
     "attach": "attach",
+    "load": "loading",
+    "TrimtabCallback": "trainer",
     "Gates": "gates",
     "Capacity": "capacity",
     "BIP": "balancers",

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers import LossFree, QuantileBalancing, Stack, SwitchLoss
+from trimtab.moe.stepping import finite
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import FAMILIES
@@ -54,11 +55,18 @@ def run(case, batches, *, parallel):
     }
 
 
+def agree_on_finite(*, broken):
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.tensor([1.0, torch.nan if broken else 1.0])
+    return finite([parameter])
+
+
 def main(rank, rendezvous):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     batches = [text()[start + 2 * rank :][:2] for start in (0, 4)]
     results = {case: run(case, batches, parallel=True) for case in CASES}
+    results["finite"] = [agree_on_finite(broken=False), agree_on_finite(broken=rank == 0)]
     sys.stdout.write(json.dumps(results) + "\n")
     distributed.destroy_process_group()
 

@@ -64,3 +64,8 @@ def test_two_processes_equal_one_with_twice_the_batch(worker, results, case):
     assert first["metrics"] == alone["metrics"]
     # Of the global loss too: f is everybody's, and the mean over processes of P is P of the whole batch.
     assert first["gradient"] == pytest.approx(alone["gradient"], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_gradient_that_is_broken_in_one_process_is_broken_in_both(results):
+    assert [result["finite"] for result in results] == [[True, False], [True, False]]

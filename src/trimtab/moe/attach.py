@@ -70,7 +70,7 @@ def attach(
     undo: list[Callable[[], object]] = [handle.remove for handle in handles]
     for gate in gates:
         undo += _listen(gate)
-    return Gates(gates, settings, undo)
+    return Gates(model, gates, settings, undo)
 
 
 def _listen(gate: Gate) -> list[Callable[[], object]]:

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trimtab.errors import ConfigurationError, nearest
-from trimtab.moe import reduction, routing
+from trimtab.moe import reduction, routing, saving, stepping
 from trimtab.moe.activity import Watch
 from trimtab.moe.capacity import Capacity, check_factor
 from trimtab.moe.passes import Passes
 from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.utils.hooks import RemovableHandle
 
     from trimtab.moe.balancers import Balancer
     from trimtab.moe.gate import Gate
@@ -41,7 +44,10 @@ class Settings:
 class Gates:
     """The gates of a model; made by :func:`attach`."""
 
-    def __init__(self, gates: list[Gate], settings: Settings, undo: list[Callable[[], object]]) -> None:
+    def __init__(
+        self, model: nn.Module, gates: list[Gate], settings: Settings, undo: list[Callable[[], object]]
+    ) -> None:
+        self._model = model
         self._gates = gates
         self._settings = settings
         self._undo = undo
@@ -58,6 +64,11 @@ class Gates:
     def capacity(self) -> Capacity:
         """The capacity, as attached."""
         return self._settings.capacity
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches of an optimizer step, as attached."""
+        return self._settings.accumulation
 
     @property
     def routers(self) -> tuple[Router, ...]:
@@ -88,15 +99,53 @@ class Gates:
         """Return a copy of the bias [E] of each layer that has one."""
         return {gate.router.layer: gate.bias.clone() for gate in self._gates if gate.bias is not None}
 
+    @property
+    def frozen(self) -> dict[int, bool]:
+        """Layers that were told to rest (True) or to move (False) whatever their router does."""
+        return {gate.router.layer: gate.frozen for gate in self._gates if gate.frozen is not None}
+
+    def freeze(self, layers: Iterable[int] | None = None) -> None:
+        """Let the biases of ``layers`` (all by default) stay where they are; they go on choosing experts.
+
+        Without being told, a bias rests where its router does: where ``requires_grad`` of the router's weight is False,
+        as in a frozen base under adapters. Counts and metrics go on.
+
+        Raises:
+            ConfigurationError: The model has no router in such a layer.
+        """
+        self._tell(layers, frozen=True)
+
+    def unfreeze(self, layers: Iterable[int] | None = None) -> None:
+        """Let the biases of ``layers`` (all by default) move, also where the router's weight does not learn.
+
+        Raises:
+            ConfigurationError: The model has no router in such a layer.
+        """
+        self._tell(layers, frozen=False)
+
+    def update_after(self, optimizer: Optimizer) -> RemovableHandle:
+        """Update after each ``optimizer.step()`` from now on; forget steps whose gradient is not finite.
+
+        A gradient scaler that skips a step does not call the optimizer at all: call :meth:`skip` then.
+
+        Returns:
+            A handle; its ``remove()`` ends it.
+        """
+        return stepping.listen(self, optimizer)
+
     @torch.no_grad()
-    def update(self) -> None:
+    def update(self, *, short: bool = False) -> None:
         """Move the biases by what was observed since the last call; call once after each optimizer step.
+
+        Args:
+            short: Accept fewer micro-batches than ``accumulation``, as at the end of an epoch; the penalty of the step
+                has less weight by as much.
 
         Raises:
             ConfigurationError: The step had another number of micro-batches than ``accumulation``, so that the penalty
                 had another coefficient than asked for.
         """
-        self._check_accumulation()
+        self._check_accumulation(short=short)
         reduction.over_processes(self._gates)
         step = self._settings.passes.step
         for gate in self._gates:
@@ -205,6 +254,29 @@ class Gates:
         self._settings.passes.finish_step()
         self._settings.passes.step = int(state["step"])
 
+    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> None:  # noqa: ANN401 - transformers'
+        """Save the model and what is attached to it; :func:`trimtab.load` brings both back exactly.
+
+        Warns where a bias was added to routers without one, because ``from_pretrained`` alone drops it.
+
+        Args:
+            folder: Where to.
+            options: For the model's ``save_pretrained``.
+
+        Raises:
+            ConfigurationError: The model cannot be saved by itself.
+        """
+        save = getattr(self._model, "save_pretrained", None)
+        if save is None:
+            raise ConfigurationError(f"{type(self._model).__name__} has no save_pretrained")
+        for gate in self._gates:
+            gate.restore_bias()
+        saving.withdraw(folder)
+        save(folder, **options)
+        if options.get("is_main_process", True):
+            saving.save_attachment(self, self._model, folder)
+            saving.warn_of_added(self)
+
     def detach(self) -> None:
         """Take the hooks off; the model computes as before, with the native biases as they now are."""
         while self._undo:
@@ -215,9 +287,20 @@ class Gates:
             gate.finish_step()
         self._settings.passes.finish_step()
 
-    def _check_accumulation(self) -> None:
+    def _tell(self, layers: Iterable[int] | None, *, frozen: bool) -> None:
+        by_layer = {gate.router.layer: gate for gate in self._gates}
+        chosen = list(by_layer if layers is None else layers)
+        for layer in chosen:
+            if layer not in by_layer:
+                raise ConfigurationError(
+                    f"the model has no router in layer {layer!r}", hint=f"layers with one: {sorted(by_layer)}"
+                )
+        for layer in chosen:
+            by_layer[layer].frozen = frozen
+
+    def _check_accumulation(self, *, short: bool) -> None:
         seen, told = self._settings.passes.ordinal, self._settings.accumulation
-        if self.balancer.has_penalty and seen not in {0, told}:
+        if self.balancer.has_penalty and seen not in {0, told} and not (short and seen < told):
             raise ConfigurationError(
                 f"this step had {seen} micro-batches and attach(accumulation={told}): the penalty counted"
                 f" {seen / told:g} times",

@@ -1,0 +1,140 @@
+"""Load a model together with what was attached to it when it was saved."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from trimtab.errors import ConfigurationError
+from trimtab.moe import plain_values
+from trimtab.moe.attach import attach
+from trimtab.moe.router import BIAS_NAME
+from trimtab.moe.saving import CONFIG, FORMAT, STATE
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from trimtab.moe.balancers import Balancer
+    from trimtab.moe.capacity import Capacity
+    from trimtab.moe.gates import Gates
+
+_ABSENT: Final = object()
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    balancer: Balancer | None = None,
+    capacity: Capacity | None = None,
+    **options: Any,  # noqa: ANN401 - those of from_pretrained
+) -> tuple[PreTrainedModel, Gates]:
+    """Return the model saved in ``folder`` and its gates, as they were: biases in float32 to the last bit.
+
+    Args:
+        folder: Written by :meth:`Gates.save_pretrained`, or a checkpoint of a Trainer with :class:`TrimtabCallback`.
+        balancer: Use this rule in place of the saved one; its state must have the same shape.
+        capacity: Use this capacity in place of the saved one.
+        options: For ``from_pretrained``, e.g. ``dtype`` or ``device_map``.
+
+    Raises:
+        ConfigurationError: The folder has no complete attachment, or one that cannot be read here.
+    """
+    place = Path(folder)
+    saved = _read(place)
+    rule = plain_values.to_balancer(saved["balancer"], f"{place / CONFIG}: balancer") if balancer is None else balancer
+    limits = (
+        plain_values.to_capacity(saved["capacity"], f"{place / CONFIG}: capacity") if capacity is None else capacity
+    )
+    kind = _model_class(saved["model_class"], place)
+    with _expecting_biases(kind):
+        model: PreTrainedModel = kind.from_pretrained(place, **options)
+    gates = attach(model, balancer=rule, capacity=limits, accumulation=saved["accumulation"])
+    restore(gates, place)
+    return model, gates
+
+
+def restore(gates: Gates, folder: str | os.PathLike[str]) -> None:
+    """Give ``gates`` the state and the frozen layers saved in ``folder``.
+
+    Raises:
+        ConfigurationError: The folder has no complete attachment, or that of another model or balancer.
+    """
+    place = Path(folder)
+    frozen = _read(place)["frozen"]
+    gates.load_state_dict(_state(place))
+    for layer, rests in frozen.items():
+        (gates.freeze if rests else gates.unfreeze)([int(layer)])
+
+
+def agrees(gates: Gates, folder: str | os.PathLike[str]) -> bool:
+    """Tell whether the biases saved in ``folder`` are those of ``gates``; biases of 0 have not been loaded yet.
+
+    Raises:
+        ConfigurationError: The folder has no complete attachment.
+    """
+    state = _state(Path(folder))
+    held = ((state.get(f"layers.{layer}.bias"), bias.cpu()) for layer, bias in gates.biases().items())
+    return all(saved is None or not bias.any() or torch.equal(saved, bias) for saved, bias in held)
+
+
+def _state(place: Path) -> dict[str, Tensor]:
+    if not (place / STATE).is_file():
+        raise ConfigurationError(f"{place} has {CONFIG} but no {STATE}")
+    return load_file(place / STATE)
+
+
+def _read(place: Path) -> dict[str, Any]:
+    path = place / CONFIG
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{place} has no {CONFIG}",
+            hint="save with gates.save_pretrained(folder); a stock model needs from_pretrained",
+        )
+    try:
+        saved: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from error
+    found = saved.get("format") if isinstance(saved, dict) else None
+    if found != FORMAT:
+        raise ConfigurationError(
+            f"{path}: format {found!r}, and this trimtab reads {FORMAT}", hint="use the version that wrote it"
+        )
+    missing = {"model_class", "balancer", "capacity", "accumulation", "frozen"} - saved.keys()
+    if missing:
+        raise ConfigurationError(f"{path} has no {min(missing)!r}")
+    return dict(saved)
+
+
+def _model_class(name: str, place: Path) -> type[PreTrainedModel]:
+    found = getattr(transformers, name, None)
+    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+        raise ConfigurationError(
+            f"{place / CONFIG}: model_class {name!r} is no model of transformers {transformers.__version__}",
+            hint="load the weights with the class itself, attach, and give the gates their saved state",
+        )
+    return found
+
+
+@contextmanager
+def _expecting_biases(kind: type[PreTrainedModel]) -> Iterator[None]:
+    """Keep transformers from reporting added biases as unexpected while they are on their way back in."""
+    key = "_keys_to_ignore_on_load_unexpected"
+    own = vars(kind).get(key, _ABSENT)
+    setattr(kind, key, [*(getattr(kind, key) or ()), rf"{BIAS_NAME}$"])
+    try:
+        yield
+    finally:
+        if own is _ABSENT:
+            delattr(kind, key)
+        else:
+            setattr(kind, key, own)

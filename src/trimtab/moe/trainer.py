@@ -1,0 +1,124 @@
+"""A callback for transformers' Trainer: one update an optimizer step, and gates in its checkpoints.
+
+::
+
+    gates = attach(model, balancer=LossFree(bias_update_rate=1e-3), accumulation=arguments.gradient_accumulation_steps)
+    Trainer(model, arguments, train_dataset=..., callbacks=[TrimtabCallback(gates)]).train()
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from trimtab.errors import ConfigurationError
+from trimtab.moe.loading import agrees, restore
+from trimtab.moe.saving import CONFIG, save_attachment, warn_of_added
+from trimtab.moe.stepping import take
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from trimtab.moe.gates import Gates
+
+
+class TrimtabCallback(TrainerCallback):
+    """Moves the biases of ``gates`` after each optimizer step of a Trainer.
+
+    Steps with a non-finite gradient move nothing. Checkpoints hold what :func:`trimtab.load` reads, and a resumed run
+    goes on with it. The scale of a gradient scaler is passed on to the penalty.
+
+    Args:
+        gates: Of the model that is trained; attach before the Trainer is made.
+    """
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self._warned = False
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002 - the interface of transformers
+        **kwargs: Any,  # noqa: ANN401, ARG002
+    ) -> None:
+        """Check the accumulation; take the state of a checkpoint that is resumed from.
+
+        Raises:
+            ConfigurationError: The Trainer accumulates otherwise than the penalty was told, or the checkpoint of this
+                step in the output folder is not the one that is resumed from.
+        """
+        told = args.gradient_accumulation_steps
+        if self.gates.balancer.has_penalty and told != self.gates.accumulation:
+            raise ConfigurationError(
+                f"TrainingArguments(gradient_accumulation_steps={told}) and attach(accumulation="
+                f"{self.gates.accumulation}): the penalty would count {told / self.gates.accumulation:g} times",
+                hint=f"attach(..., accumulation={told})",
+            )
+        if state.global_step:
+            self._resume(args, state.global_step)
+
+    def on_step_begin(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,  # noqa: ARG002
+        control: TrainerControl,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Scale the penalty's gradient as the loss is scaled."""
+        scaler = getattr(kwargs.get("optimizer"), "scaler", None)
+        if scaler is not None:
+            self.gates.loss_scale = float(scaler.get_scale())
+
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,  # noqa: ARG002
+        control: TrainerControl,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Move the biases; the last step of an epoch may have fewer micro-batches."""
+        skipped = bool(getattr(kwargs.get("optimizer"), "step_was_skipped", False))
+        take(self.gates, kwargs["model"].parameters(), skipped=skipped, short=True)
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Add the gates to the checkpoint."""
+        folder = _checkpoint(args, state.global_step)
+        if not (state.is_world_process_zero and folder.is_dir()):
+            return
+        save_attachment(self.gates, kwargs["model"], folder)
+        if not self._warned:
+            self._warned = True
+            warn_of_added(self.gates)
+
+    def _resume(self, args: TrainingArguments, step: int) -> None:
+        given = args.resume_from_checkpoint
+        folder = Path(given) if isinstance(given, str) and Path(given).is_dir() else _checkpoint(args, step)
+        if (folder / CONFIG).is_file():
+            # A Trainer does not tell where it resumes from; the biases it has loaded with the weights do.
+            if not agrees(self.gates, folder):
+                raise ConfigurationError(
+                    f"the biases in {folder} are not those of the checkpoint that is resumed from",
+                    hint="TrainingArguments(resume_from_checkpoint=...) says which it is",
+                )
+            restore(self.gates, folder)
+            return
+        warnings.warn(
+            f"{folder} has no {CONFIG}: the biases are those of the model's weights, and schedules start again",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _checkpoint(args: TrainingArguments, step: int) -> Path:
+    return Path(str(args.output_dir)) / f"checkpoint-{step}"
