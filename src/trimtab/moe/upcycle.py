@@ -204,7 +204,7 @@ def _change(parts: tuple[Tensor, ...], recipe: Recipe, generator: torch.Generato
 
 
 def _redraw(part: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw the chosen rows of [I, H] anew with their own mean and deviation (2502.19261, section 3)."""
+    """Draw the chosen rows of [I, H] anew with their own mean and deviation, as the abstract of 2502.19261 has it."""
     if not len(chosen):
         return part
     old = part[chosen]
