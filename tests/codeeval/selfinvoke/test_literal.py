@@ -36,7 +36,7 @@ def test_an_assertion_holds_for_its_own_result_and_not_for_another(value):
     def passes(result):
         try:
             exec(join([assertion("f", (1,), value)]), {"f": lambda _: result})  # noqa: S102 - our own text
-        except AssertionError:
+        except (AssertionError, TypeError):  # a list is no distance away from a number: it fails all the same
             return False
         return True
 
