@@ -17,8 +17,6 @@ class Limits:
         pages: Of a PDF; further pages are left out with a warning.
         cpu_seconds: For one PDF, which is read in a process of its own; past it the PDF is refused.
         memory_bytes: Of that process's address space; past it the PDF is refused.
-        members: Files in one archive; past it the archive is refused.
-        expanded_bytes: Of one archive's members together; past it the archive is refused.
     """
 
     file_bytes: int = 64 << 20
@@ -28,5 +26,3 @@ class Limits:
     pages: int = 400
     cpu_seconds: int = 240
     memory_bytes: int = 3 << 30
-    members: int = 2_000
-    expanded_bytes: int = 256 << 20
