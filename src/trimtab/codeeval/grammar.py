@@ -146,7 +146,6 @@ class Grammar:
         base_functions: Names a self-invoking problem's base may have; more of them are harder, as they are copied.
         arguments: Names its argument may have; more of them are harder, because they have to be copied.
         phrasings: How many of the phrases of a primitive are used.
-        named: Share of the constants said by name (:mod:`trimtab.codeeval.named`) and not by digits.
         links: What stands between the last two phrases of a docstring.
 
     Raises:
@@ -161,7 +160,6 @@ class Grammar:
     base_functions: tuple[str, ...] = ("work",)
     arguments: tuple[str, ...] = ("xs", "nums", "values", "data")
     phrasings: int = 3
-    named: float = 0.0
     links: tuple[str, ...] = (", then ", " and ", ". Then ", ", and after that ")
 
     def __post_init__(self) -> None:
@@ -173,8 +171,6 @@ class Grammar:
         for name, share in (("held_out", self.held_out), ("pro_share", self.pro_share)):
             if not 0 <= share < 1:
                 raise BenchmarkError(f"grammar: {name} must be in [0, 1), got {share!r}")
-        if not 0 <= self.named <= 1:
-            raise BenchmarkError(f"grammar: named must be in [0, 1], got {self.named!r}")
         for name in ("primitives", "functions", "base_functions", "arguments", "links", "phrasings"):
             if not getattr(self, name):
                 raise BenchmarkError(f"grammar: {name} must not be empty")

@@ -8,8 +8,7 @@ Decisions: (1) the split is by composition, closed under equal behavior and unde
 a test composition computes, nor contains a held-out pair of operations. (2) Tests refute stubs and near misses
 (:mod:`trimtab.codeeval.asserts`). (3) Every draw comes from ``random.Random.random``, whose stream Python guarantees,
 and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed. (4) Self-invoking
-problems are new twice: the base is held out, and so is what follows the call. (5) A grammar may have its
-constants said by name (:mod:`trimtab.codeeval.named`), because what can be copied needs no feed-forward block.
+problems are new twice: the base is held out, and so is what follows the call.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from trimtab.codeeval import asserts, named
+from trimtab.codeeval import asserts
 from trimtab.codeeval.callers import CALLERS, Call, Caller, followers
 from trimtab.codeeval.grammar import (
     PRIMITIVES,
@@ -219,17 +218,7 @@ def _pro_text(instance: Instance, call: Call, dice: _Dice, grammar: Grammar) -> 
 
 
 def _phrases(instance: Instance, dice: _Dice, grammar: Grammar) -> list[str]:
-    return [
-        dice.pick(PRIMITIVES[name].phrases[: grammar.phrasings]).format(c=_said(constant, dice, grammar))
-        for name, constant in instance
-    ]
-
-
-def _said(constant: int | None, dice: _Dice, grammar: Grammar) -> str:
-    """Say a constant by its name or by its digits."""
-    if constant is None or not grammar.named or dice.real() >= grammar.named:
-        return str(constant)
-    return dice.pick(named.names_of(constant))
+    return [dice.pick(PRIMITIVES[name].phrases[: grammar.phrasings]).format(c=constant) for name, constant in instance]
 
 
 def _body(variable: str, lines: list[str], instance: Instance) -> str:

@@ -55,7 +55,7 @@ class Decontaminator:
         return "\n".join(kept)
 
     def _without_ngrams(self, text: str) -> str:
-        shared = np.flatnonzero(np.isin(self._hashes(_WORD.findall(text)), self._ngrams))
+        shared = np.flatnonzero(self._banned(self._hashes(_WORD.findall(text))))
         if not shared.size:
             return text
         words = list(_WORD.finditer(text))
@@ -70,6 +70,14 @@ class Decontaminator:
                 kept.append(paragraph)
             start = end
         return "".join(kept)
+
+    def _banned(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Tell which hashes are a benchmark's; ``isin`` would sort the benchmark's again for each text."""
+        if not self._ngrams.size:
+            return np.zeros(len(hashes), dtype=np.bool_)
+        places = np.searchsorted(self._ngrams, hashes)
+        found: NDArray[np.bool_] = self._ngrams[np.minimum(places, len(self._ngrams) - 1)] == hashes
+        return found
 
     def _hashes(self, words: list[str]) -> NDArray[np.uint64]:
         """Return a hash of each run of n words: a polynomial modulo 2⁶⁴ over numbers given to words as they come."""
