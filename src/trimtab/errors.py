@@ -13,7 +13,9 @@
     │   └── SandboxUnavailable      no tier of isolation holds on this machine
     ├── EvidenceError         a corpus, claim file or source that cannot be used
     │   ├── DocumentError           one document: malformed, hostile or over a limit
-    │   └── ClaimError              a claim, a registry of names or a calibration set that cannot be read
+    │   ├── ClaimError              a claim, a registry of names or a calibration set that cannot be read
+    │   ├── SearchError             a database that refuses, an address not allowed, an answer that cannot be read
+    │   └── ModelError              a language model that gives no usable answer
     └── MissingExtraError     an optional dependency is not installed (also an ImportError)
 
     BalancerWarning           (a UserWarning) a balancer that has no effect, or too much
@@ -90,6 +92,14 @@ class DocumentError(EvidenceError):
 
 class ClaimError(EvidenceError):
     """A claim, a registry of names or a calibration set that cannot be read."""
+
+
+class SearchError(EvidenceError):
+    """A database that refuses or cannot be reached, an address that is not allowed, an answer that cannot be read."""
+
+
+class ModelError(EvidenceError):
+    """A language model that gives no usable answer within its budget."""
 
 
 class MissingExtraError(TrimtabError, ImportError):

@@ -25,9 +25,14 @@ SCHEMA: Final = 1
 
 def write_atomic(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` so that it appears whole or not at all."""
+    write_atomic_bytes(path, text.encode("utf-8"))
+
+
+def write_atomic_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that it appears whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

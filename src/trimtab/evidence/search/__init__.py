@@ -1,0 +1,1 @@
+"""Literature search: one transport, one file a database, de-duplication, screening, PRISMA counts."""
