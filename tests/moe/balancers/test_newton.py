@@ -78,14 +78,7 @@ def test_it_recovers_from_the_worst_starts(traces, skew):
     assert measures.recovery(traces[skew][:, 0], 0.5) <= 20
 
 
-@pytest.mark.parametrize(
-    "skew",
-    [
-        3,
-        pytest.param(6, marks=pytest.mark.xfail(reason="saturated: tail 0.198, with a spike to 0.64 after recovery")),
-        pytest.param(-6, marks=pytest.mark.xfail(reason="dead expert: tail 0.1736, 0.0005 over the bound")),
-    ],
-)
+@pytest.mark.parametrize("skew", [3, 6, -6])
 def test_it_settles_at_the_floor_within_fifty_batches(traces, skew):
     assert traces[skew][-50:].mean() < FLOOR + 0.02
 
@@ -112,7 +105,7 @@ def test_near_twins_are_told_apart_and_exact_ones_cannot_be():
         run(stream, SHAPE, [Arm(name="", balancer=RULE)], seeds=[9], steps=100)[0]
         for stream in (Twins(noise=1e-3), Twins())
     )
-    assert near.max_violation[-30:].mean() < 0.5
+    assert near.max_violation[-30:].mean() < FLOOR + 0.05
     assert exact.max_violation[-30:].mean() > 0.5  # T6: no bias can
 
 

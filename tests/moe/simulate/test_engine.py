@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trimtab.moe import capacity
-from trimtab.moe.balancers import Context, LossFree, NewtonBalancing, NoBalancer
+from trimtab.moe.balancers import BIP, Context, LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 from trimtab.moe.routing import Routing, drop_rate, max_violation
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Fixed, Shape, Stationary
@@ -37,6 +37,8 @@ def by_hand(arm, stream, seed, steps):
         Arm(name="sign", balancer=LossFree(bias_update_rate=1e-2)),
         Arm(name="kept", balancer=LossFree(bias_update_rate=1e-2, rule="proportional"), factor=0.8, signal="kept"),
         Arm(name="newton", balancer=NewtonBalancing(), factor=1.0),
+        Arm(name="quantile", balancer=QuantileBalancing()),
+        Arm(name="bip", balancer=BIP()),
         Arm(name="none", balancer=NoBalancer()),
     ],
     ids=lambda arm: arm.name,

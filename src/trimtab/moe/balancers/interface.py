@@ -5,7 +5,8 @@
 (DeepSeek-V3).
 
 Axes: T tokens, E experts, K experts a token. A state is [S] with the bias [E] in front: a rule that remembers more than
-a bias keeps it behind. ``select`` and ``update`` work on the last axes, so that a simulator may put others before them.
+a bias keeps it behind. ``select`` and ``update`` work on the last axes, and ``observe`` of a :class:`BiasBalancer` too,
+so that a simulator may put others before them.
 """
 
 from __future__ import annotations

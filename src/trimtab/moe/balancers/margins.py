@@ -22,27 +22,33 @@ BINS: Final = 2 * _SIDE + 1
 
 
 def histogram(margins: Tensor) -> Tensor:
-    """Count margins [T, E] in bins, for each expert: [E, BINS], int64."""
-    experts = margins.shape[-1]
+    """Count margins [..., T, E] in bins, for each expert: [..., E, BINS], int64."""
     size = margins.float().abs().clamp(max=_HIGHEST * (1 - 2**-20))
-    index = ((size.view(torch.int32) >> (23 - _BITS)) - _first_key() + 1).clamp(min=0, max=_SIDE).long()
-    cell = _SIDE + torch.where(margins < 0, -index, index) + BINS * torch.arange(experts, device=margins.device)
-    return torch.bincount(cell.flatten(), minlength=experts * BINS).view(experts, BINS)
+    index = ((size.view(torch.int32) >> (23 - _BITS)) - _first_key() + 1).clamp(min=0, max=_SIDE)
+    return count((_SIDE + torch.where(margins < 0, -index, index)).transpose(-1, -2), BINS)
+
+
+def count(numbers: Tensor, bins: int) -> Tensor:
+    """Count numbers [..., N] from 0 to ``bins``, the last of which is not counted: [..., bins], int64."""
+    lanes = numbers.shape[:-1].numel()
+    own = torch.arange(0, lanes * (bins + 1), bins + 1, device=numbers.device).view(*numbers.shape[:-1], 1)
+    found = torch.bincount((numbers + own).flatten(), minlength=lanes * (bins + 1))
+    return found.view(*numbers.shape[:-1], bins + 1)[..., :bins]
 
 
 def from_top(counts: Tensor, rank: Tensor) -> Tensor:
-    """Return the margin [E] of this rank [E] from the largest (1 is the largest), spread evenly within its bin.
+    """Return the margin [..., E] of this rank [..., E] from the largest, which is 1; spread evenly within its bin.
 
     A rank beyond the counts gives the least margin there is a bin for.
     """
     low, high = _edges()
     low, high = low.to(counts.device), high.to(counts.device)
     above = counts.flip(-1).cumsum(-1)
-    found = torch.searchsorted(above, rank[:, None].to(above.dtype)).clamp(max=BINS - 1)
+    found = torch.searchsorted(above, rank[..., None].to(above.dtype)).clamp(max=BINS - 1)
     index = BINS - 1 - found
     inside = counts.gather(-1, index)
-    part = ((rank[:, None] - (above.gather(-1, found) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
-    return (high[index] - part * (high[index] - low[index]))[:, 0]
+    part = ((rank[..., None] - (above.gather(-1, found) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
+    return (high[index] - part * (high[index] - low[index]))[..., 0]
 
 
 def _first_key() -> int:

@@ -7,7 +7,6 @@ them. Both can be counted. See docs/concepts/newton-balancing.md for the theory,
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
@@ -28,8 +27,9 @@ _WINDOWS: Final = (2, 4, 8, 16, 32, 64)
 _MEMORY: Final = 32
 # Share of the tokens whose K-th and (K+1)-th expert are close enough to be counted as standing between them.
 _CLOSE: Final = 0.25
-# Diagonal added to the Laplacian, as a share of its mean: a pair nobody stands between must not ask for infinity.
-_RIDGE: Final = 0.05
+# Diagonal added to the Laplacian, as a share of its mean, over the steps that the Laplacian is a mean of: a pair nobody
+# was seen between must not ask for infinity.
+_RIDGE: Final = 0.3
 _SCALARS: Final = 4
 
 
@@ -70,65 +70,63 @@ class NewtonBalancing(BiasBalancer):
                 f"NewtonBalancing needs fewer experts a token than experts, got {top_k} of {experts}"
             )
         state = state.to(routing.logits.device)
-        biased = routing.select(routing.scores.detach()) + state[:experts]
+        biased = routing.select(routing.scores.detach()) + state[..., None, :experts]
         best = biased.topk(top_k + 1, dim=-1)
-        last, next_one = best.values[:, -2], best.values[:, -1]
-        pair = best.indices[:, -2] * experts + best.indices[:, -1]
-        close = pair[last - next_one < state[-(experts**2) :][pair]]
-        pairs = torch.bincount(close, minlength=experts**2).view(experts, experts)
-        calls = torch.bincount(best.indices[:, :-1].flatten(), minlength=experts)
-        return torch.cat([margins.histogram(biased - next_one[:, None]), pairs, calls[:, None]], 1)
+        last, next_one = best.values[..., -2], best.values[..., -1:]
+        pair = best.indices[..., -2] * experts + best.indices[..., -1]
+        far = last - next_one[..., 0] >= state[..., -(experts**2) :].gather(-1, pair)
+        pairs = margins.count(pair.masked_fill(far, experts**2), experts**2).unflatten(-1, (experts, experts))
+        calls = margins.count(best.indices[..., :-1].flatten(-2), experts)
+        return torch.cat([margins.histogram(biased - next_one), pairs, calls[..., None]], -1)
 
-    def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:
+    def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
         """Move the bias; a step without tokens changes nothing."""
-        if state.ndim > 1:
-            return torch.stack([self.update(s, o, step) for s, o in zip(state, observed, strict=True)])
-        experts = len(observed)
-        seen = _Seen(observed)
-        if not seen.tokens:
-            return state
-        bias, memory = _Memory.unpack(state, experts)
-        residual = seen.residual()
-        level = 1 + math.log(memory.steps + 1)
-        first = memory.age == 0
-        memory.note(residual)
-        if first or float(residual.square().sum()) > 2 * memory.noise * _chance(experts - 1, level):
-            bias = bias - seen.quantile
-            memory.restart(seen)
-        else:
-            memory.learn(seen)
-            memory.shorten(residual, level)
-            bias = bias + memory.newton(seen) / memory.steps
-        return memory.pack(bias - bias.mean())
+        seen = _Seen(observed.to(state.device))
+        bias, memory = _Memory.unpack(state, observed.shape[-2])
+        shock, lasting = memory.judge(seen)
+        memory.note(seen, shock)
+        memory.learn(seen, shock)
+        memory.steps = torch.where(shock, torch.ones_like(lasting), lasting)
+        change = torch.where(shock[..., None], -seen.quantile, memory.newton(seen) / memory.steps[..., None])
+        after = bias + change
+        after = memory.pack(after - after.mean(-1, keepdim=True))
+        return torch.where(seen.tokens[..., None] > 0, after, state)
 
 
-def _chance(degrees: int, level: float) -> float:
+def _chance(degrees: int, level: Tensor) -> Tensor:
     """Return what χ² exceeds with probability at most e^−level (Laurent and Massart 2000, Eq. 4.3)."""
-    return degrees + 2 * math.sqrt(degrees * level) + 2 * level
+    return degrees + 2 * (degrees * level).sqrt() + 2 * level
 
 
 class _Seen:
-    """What was observed in a step."""
+    """What was observed in a step; leading axes are cells of their own."""
 
     def __init__(self, observed: Tensor) -> None:
-        bins, experts = margins.BINS, len(observed)
-        self.histogram = observed[:, :bins]
-        self.pairs = observed[:, bins : bins + experts].float()
-        self.pairs = self.pairs + self.pairs.T
-        self.calls = observed[:, -1].float()
-        self.tokens = int(self.histogram.sum()) // experts
-        self.target = float(self.calls.mean())
-        rank = torch.full((experts,), self.target)
-        self.quantile = margins.from_top(self.histogram, rank + 1)
+        bins, experts = margins.BINS, observed.shape[-2]
+        self.histogram = observed[..., :bins]
+        pairs = observed[..., bins : bins + experts].float()
+        self.pairs = pairs + pairs.transpose(-1, -2)
+        self.calls = observed[..., -1].float()
+        self.tokens = self.histogram.sum((-2, -1)).div(experts)
+        # Where nothing was seen nothing is moved; until then nothing is divided by it.
+        self.size = self.tokens.clamp(min=1)
+        self.target = self.calls.mean(-1, keepdim=True).clamp(min=1e-9)
+        self.quantile = self.shift(self.target - self.calls)
         # About three standard deviations of a load lie within this share of it.
-        share = min(0.5, 3 / math.sqrt(max(self.target, 1e-9)))
-        self.width = (margins.from_top(self.histogram, rank * (1 - share) + 1) - self.quantile).clamp(min=1e-6)
+        share = (3 / self.target.sqrt()).clamp(max=0.5)
+        rank = (self.target * (1 - share)).expand_as(self.calls)
+        self.width = (margins.from_top(self.histogram, rank + 1) - self.quantile).clamp(min=1e-6)
+
+    def shift(self, calls: Tensor) -> Tensor:
+        """Return how far [..., E] below its threshold an expert has to reach for so many more calls, by its margins."""
+        return margins.from_top(self.histogram, self.calls + calls + 1)
 
     def residual(self) -> Tensor:
-        """Return the load less its target [E], in units of its binomial noise: its square sums to about E − 1."""
-        experts = len(self.calls)
-        chosen = self.target / self.tokens
-        return (self.calls - self.target) / math.sqrt(self.target * (1 - chosen) * experts / (experts - 1))
+        """Return the load less its target [..., E], in units of binomial noise: its square sums to about E − 1."""
+        experts = self.calls.shape[-1]
+        chosen = self.target / self.size[..., None]
+        spread = (self.target * (1 - chosen).clamp(min=1e-9) * experts / (experts - 1)).sqrt()
+        return (self.calls - self.target) / spread
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -136,20 +134,20 @@ class _Memory:
     """What the rule remembers beside the bias.
 
     Args:
-        steps: N, since the last change.
-        age: Steps of all.
-        noise: Variance of the residual, as a multiple of the binomial one.
-        learned: Steps that the densities are a mean of.
-        previous: [E] the last residual.
-        lasting: [6, E] means of residuals over windows.
-        density: [E, E] tokens between two experts, a token and unit of margin.
-        reach: [E, E] margin up to which they are counted.
+        steps: [...] N, since the last change.
+        age: [...] steps of all.
+        noise: [...] variance of the residual, as a multiple of the binomial one.
+        learned: [...] steps that the densities are a mean of.
+        previous: [..., E] the last residual.
+        lasting: [..., 6, E] means of residuals over windows.
+        density: [..., E, E] tokens between two experts, a token and unit of margin.
+        reach: [..., E, E] margin up to which they are counted.
     """
 
-    steps: float
-    age: float
-    noise: float
-    learned: float
+    steps: Tensor
+    age: Tensor
+    noise: Tensor
+    learned: Tensor
     previous: Tensor
     lasting: Tensor
     density: Tensor
@@ -157,79 +155,93 @@ class _Memory:
 
     @classmethod
     def empty(cls, experts: int) -> _Memory:
-        zeros, square = torch.zeros(experts), torch.zeros(experts, experts)
-        lasting = torch.zeros(len(_WINDOWS), experts)
+        nothing, square = torch.zeros(()), torch.zeros(experts, experts)
         return cls(
-            steps=0.0, age=0.0, noise=1.0, learned=0.0, previous=zeros, lasting=lasting, density=square, reach=square
+            steps=nothing,
+            age=nothing,
+            noise=torch.ones(()),
+            learned=nothing,
+            previous=torch.zeros(experts),
+            lasting=torch.zeros(len(_WINDOWS), experts),
+            density=square,
+            reach=square,
         )
 
     @classmethod
     def unpack(cls, state: Tensor, experts: int) -> tuple[Tensor, _Memory]:
         """Return the bias and the memory in a state."""
         sizes = [experts, _SCALARS, experts, len(_WINDOWS) * experts, experts**2, experts**2]
-        bias, scalars, previous, lasting, density, reach = state.cpu().split(sizes)
-        steps, age, noise, learned = scalars.tolist()
+        bias, scalars, previous, lasting, density, reach = state.split(sizes, dim=-1)
+        steps, age, noise, learned = scalars.unbind(-1)
         memory = cls(
             steps=steps,
             age=age,
             noise=noise,
             learned=learned,
             previous=previous,
-            lasting=lasting.view(-1, experts),
-            density=density.view(experts, experts),
-            reach=reach.view(experts, experts),
+            lasting=lasting.unflatten(-1, (len(_WINDOWS), experts)),
+            density=density.unflatten(-1, (experts, experts)),
+            reach=reach.unflatten(-1, (experts, experts)),
         )
         return bias, memory
 
     def pack(self, bias: Tensor) -> Tensor:
         """Return the state."""
-        scalars = torch.tensor([self.steps, self.age, self.noise, self.learned])
-        parts = [bias, scalars, self.previous, self.lasting.flatten(), self.density.flatten(), self.reach.flatten()]
-        return torch.cat(parts)
+        scalars = torch.stack([self.steps, self.age, self.noise, self.learned], -1)
+        squares = [self.density.flatten(-2), self.reach.flatten(-2)]
+        return torch.cat([bias, scalars, self.previous, self.lasting.flatten(-2), *squares], -1)
 
-    def note(self, residual: Tensor) -> None:
-        """Learn how noisy loads are, from successive differences: tokens of a sequence are not independent."""
-        if self.age:
-            seen = float((residual - self.previous).square().sum()) / (2 * (len(residual) - 1))
-            # A recovery is not noise: no more than a tripling at a time, and less with age.
-            self.noise += (min(seen, 3 * self.noise) - self.noise) / min(self.age + 1, 2 * _MEMORY)
-        self.age, self.previous = self.age + 1, residual
+    def judge(self, seen: _Seen) -> tuple[Tensor, Tensor]:
+        """Return whether this one batch is more than chance, and N as any window of batches allows it.
 
-    def restart(self, seen: _Seen) -> None:
-        """Forget everything but the noise, and look for tokens as far as this batch says they lie."""
-        self.steps, self.learned = 1.0, 0.0
-        self.lasting = torch.zeros_like(self.lasting)
-        self.density = torch.zeros_like(self.density)
-        self.reach = (seen.width[:, None] * seen.width).sqrt()
-
-    def learn(self, seen: _Seen) -> None:
-        """Average the densities, and let the reach of each pair find its share of the tokens."""
-        self.learned = min(self.learned + 1, _MEMORY)
-        found = seen.pairs / (2 * self.reach * seen.tokens)
-        self.density = self.density + (found - self.density) / self.learned
-        experts = len(seen.calls)
-        wanted = seen.tokens * _CLOSE / (experts * (experts - 1) / 2)
-        factor = ((wanted + 1) / (seen.pairs + 1)).clamp(0.5, 2) ** (1 / min(self.learned, 4))
-        self.reach = (self.reach * factor).clamp(1e-7, 1)
-
-    def shorten(self, residual: Tensor, level: float) -> None:
-        """Count the step, and bring N down to any window whose mean residual is more than chance."""
-        self.steps += 1
-        windows = torch.tensor(_WINDOWS, dtype=residual.dtype)
-        self.lasting = self.lasting + (residual - self.lasting) / windows[:, None]
+        The longer the rule has been right, the more evidence it wants: a level of 1/eN.
+        """
+        residual, level = seen.residual(), 1 + (self.steps + 1).log()
+        bound = self.noise * _chance(residual.shape[-1] - 1, level)
+        shock = (self.age == 0) | (residual.square().sum(-1) > 2 * bound)
+        windows = torch.tensor(_WINDOWS, dtype=residual.dtype, device=residual.device)
+        self.lasting = self.lasting + (residual[..., None, :] - self.lasting) / windows[:, None]
         # A mean with weights (1 − 1/w)^i / w has 1/(2w − 1) of the variance.
-        excess = self.lasting.square().sum(1) * (2 * windows - 1)
-        bound = self.noise * _chance(len(residual) - 1, level)
-        for window, value in zip(_WINDOWS, excess.tolist(), strict=True):
-            if value > bound:
-                self.steps = min(self.steps, float(window))
+        excess = self.lasting.square().sum(-1) * (2 * windows - 1)
+        allowed = torch.where(excess > bound[..., None], windows, torch.inf).amin(-1)
+        return shock, torch.minimum(self.steps + 1, allowed)
+
+    def note(self, seen: _Seen, shock: Tensor) -> None:
+        """Learn how noisy loads are, from successive differences: tokens of a sequence are not independent."""
+        residual = seen.residual()
+        found = (residual - self.previous).square().sum(-1) / (2 * (residual.shape[-1] - 1))
+        # A recovery is not noise: no more than a tripling at a time, and less with age.
+        moved = (torch.minimum(found, 3 * self.noise) - self.noise) / (self.age + 1).clamp(max=2 * _MEMORY)
+        self.noise = torch.where(self.age > 0, self.noise + moved, self.noise)
+        self.age, self.previous = self.age + 1, residual
+        self.lasting = self.lasting.masked_fill(shock[..., None, None], 0)
+
+    def learn(self, seen: _Seen, shock: Tensor) -> None:
+        """Average the densities, and let the reach of each pair find its share of the tokens; afresh after a shock."""
+        learned = (self.learned + 1).clamp(max=_MEMORY)
+        size = seen.size[..., None, None]
+        found = seen.pairs / (2 * self.reach.clamp(min=1e-7) * size)
+        density = self.density + (found - self.density) / learned[..., None, None]
+        experts = seen.calls.shape[-1]
+        wanted = size * _CLOSE / (experts * (experts - 1) / 2)
+        pace = 1 / learned.clamp(max=4)[..., None, None]
+        factor = ((wanted + 1) / (seen.pairs + 1)).clamp(0.5, 2) ** pace
+        afresh, forget = (seen.width[..., :, None] * seen.width[..., None, :]).sqrt(), shock[..., None, None]
+        self.reach = torch.where(forget, afresh, (self.reach * factor).clamp(1e-7, 1))
+        self.density = density.masked_fill(forget, 0)
+        self.learned = learned.masked_fill(shock, 0)
 
     def newton(self, seen: _Seen) -> Tensor:
-        """Return −H⁺(A/T − K/E), no component further than four widths of its margins or its own quantile."""
-        laplacian = self.density.sum(1).diag() - self.density
-        mean = laplacian.diagonal().mean().clamp(min=1e-6)
-        experts = len(seen.calls)
-        system = laplacian + mean * (_RIDGE * torch.eye(experts) + 1 / experts)
-        step: Tensor = -torch.linalg.solve(system, (seen.calls - seen.target) / seen.tokens)
-        limit = torch.maximum(4 * seen.width, seen.quantile.abs())
-        return step.clamp(-limit, limit)
+        """Return −H⁺(A/T − K/E), shortened as a whole to where margins were looked at.
+
+        As a whole, because experts that are nearly alike must move together: cutting one component alone tears them
+        apart by more than what lies between them.
+        """
+        degree = self.density.sum(-1)
+        experts = degree.shape[-1]
+        mean = degree.mean(-1).clamp(min=1e-6)[..., None, None]
+        doubt = (_RIDGE / self.learned.clamp(min=1))[..., None, None] * torch.eye(experts, device=degree.device)
+        system = torch.diag_embed(degree) - self.density + mean * (doubt + 1 / experts)
+        step: Tensor = -torch.linalg.solve(system, (seen.calls - seen.target) / seen.size[..., None])
+        limit = torch.maximum(seen.width, seen.quantile.abs()).amax(-1, keepdim=True)
+        return step * (limit / step.abs().amax(-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)

@@ -65,16 +65,16 @@ class QuantileBalancing(BiasBalancer):
     def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:
         """Return the histogram [E, bins] of the margins s + b − α of the text, and behind it all experts' calls."""
         num_experts = routing.num_experts
-        biased = routing.select(routing.scores.detach()) + state[:num_experts].to(routing.logits.device)
-        threshold = biased.topk(context.num_experts_per_tok + 1, dim=-1).values[:, -1:]
+        biased = routing.select(routing.scores.detach()) + state[..., None, :num_experts].to(routing.logits.device)
+        threshold = biased.topk(context.num_experts_per_tok + 1, dim=-1).values[..., -1:]
         counts = margins.histogram(biased - threshold)
-        calls = counts.new_full((num_experts, 1), len(biased) * context.num_experts_per_tok)
-        return torch.cat([counts, calls], 1)
+        calls = counts.new_full((*counts.shape[:-1], 1), biased.shape[-2] * context.num_experts_per_tok)
+        return torch.cat([counts, calls], -1)
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
         """Take the quantile off the bias [E]; a step without tokens moves none."""
-        counts, calls = observed[:, : margins.BINS], observed[:, margins.BINS]
-        share = calls // len(observed)
+        counts, calls = observed[..., : margins.BINS], observed[..., margins.BINS]
+        share = calls // observed.shape[-2]
         moved = calls > 0
         after = state - (1 - self.ema) * margins.from_top(counts, share + 1).to(state.dtype) * moved
         return after - after.mean(-1, keepdim=True) * moved if self.centered else after

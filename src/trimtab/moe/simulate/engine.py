@@ -1,9 +1,8 @@
 """Run rules over a stream: all seeds side by side, every rule on the same batches.
 
 Axes: S seeds, T tokens, E experts, K experts a token. The rules are the ones of training, driven through their own four
-acts. ``select`` and ``update`` work on leading axes, so that all seeds move at once; counting calls is done for all
-seeds in one go, and a rule that observes more than calls is asked seed by seed. A test holds the two
-against each other.
+acts, which work on leading axes, so that all seeds move at once; a rule that solves for its batch is asked seed by
+seed. A test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from trimtab.moe import capacity as capacities
-from trimtab.moe.balancers import Balancer, Context
+from trimtab.moe.balancers import Balancer, BiasBalancer, Context
 from trimtab.moe.routing import Routing, scores_of
 
 if TYPE_CHECKING:
@@ -160,11 +159,13 @@ class _Lane:
             return torch.full_like(loads[0], self.slots)
         if self.counts_calls:
             return loads[1] if self.arm.signal == "kept" else loads[0]
-        return torch.stack(
-            [
-                self.arm.balancer.observe(
-                    Routing(logits=l, experts=e, weights=w, score_function=context.score_function), state, context
-                )
-                for l, e, w, state in zip(logits, experts, weights, self.state, strict=True)
-            ]
-        )
+        lanes = [(logits, experts, weights, self.state)]
+        if not isinstance(self.arm.balancer, BiasBalancer):
+            lanes = list(zip(logits, experts, weights, self.state, strict=True))
+        seen = [
+            self.arm.balancer.observe(
+                Routing(logits=l, experts=e, weights=w, score_function=context.score_function), state, context
+            )
+            for l, e, w, state in lanes
+        ]
+        return seen[0] if isinstance(self.arm.balancer, BiasBalancer) else torch.stack(seen)
