@@ -14,7 +14,8 @@ SHARED = [parent / "shared" / "data" for parent in Path(__file__).parents]
 def _folder():
     named = os.environ.get("TRIMTAB_DATA")
     places = [Path(named)] if named else SHARED
-    return next((place / "codeeval" for place in places if (place / "codeeval").is_dir()), None)
+    folders = [folder for place in places for folder in (place / "codeeval", place)]
+    return next((folder for folder in folders if (folder / "MANIFEST.json").is_file()), None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from trimtab.codeeval import evaluate, problems, soundness
+from trimtab.codeeval import evaluate, problems, soundness, verdicts
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.prompts import Form
 from trimtab.errors import BenchmarkError
@@ -47,7 +47,7 @@ class Scripted:
 
 
 def outcomes(folder):
-    records = map(json.loads, folder.verdicts.read_text().splitlines())
+    records = verdicts.read(folder.verdicts).verdicts
     return {(r["task_id"], r["sample_index"]): r["outcome"] for r in records}
 
 
@@ -62,7 +62,7 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path, few, box):
     assert completer.given == 5
     expected = {(p.task_id, n): "wrong" if n else "passed" for p in few.problems for n in (0, 1)}
     assert outcomes(folder) == expected
-    assert len(folder.samples.read_text().splitlines()) == len(folder.verdicts.read_text().splitlines()) == 8
+    assert len(folder.samples.read_text().splitlines()) == len(verdicts.read(folder.verdicts).verdicts) == 8
     again = Scripted(few, stop_after=0)
     evaluate.run(again, [few], SETTINGS, folder, box)
     assert outcomes(folder) == expected
@@ -97,3 +97,24 @@ def test_soundness_is_found_by_running_and_kept(no_data, few, box):
     assert found["x/0"].startswith("stubs")
     assert found["x/1"].startswith("reference")
     assert len(list(no_data.rglob("unsound-x-*.json"))) == 1
+
+
+def test_every_verdict_names_the_sandbox_that_made_it(tmp_path, few, box):
+    folder = evaluate.Folder(tmp_path)
+    evaluate.run(Scripted(few), [few], SETTINGS, folder, box)
+    folder.verdicts.write_text("".join(folder.verdicts.read_text().splitlines(keepends=True)[:-3]))
+    with Sandbox(hash_seed=1) as other:
+        evaluate.run(Scripted(few), [few], SETTINGS, folder, other)
+        found = verdicts.read(folder.verdicts)
+        attested = [found.attestations[record["box"]] for record in found.verdicts]
+        assert attested == [box.attestation] * 5 + [other.attestation] * 3
+    assert found.tiers == box.attestation["tier"]
+
+
+def test_a_verdict_without_an_attestation_is_refused(tmp_path, few, box):
+    folder = evaluate.Folder(tmp_path)
+    evaluate.run(Scripted(few), [few], SETTINGS, folder, box)
+    lines = folder.verdicts.read_text().splitlines(keepends=True)
+    folder.verdicts.write_text("".join(lines[1:]))
+    with pytest.raises(BenchmarkError, match="'HumanEval/0' names no sandbox that this file attests"):
+        verdicts.read(folder.verdicts)

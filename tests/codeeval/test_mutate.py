@@ -2,7 +2,7 @@
 
 import ast
 
-from trimtab.codeeval.mutate import mutants
+from trimtab.codeeval.mutate import misnamed, mutants
 
 PROMPT = "def f(xs, n):\n    '''a < b'''\n"
 SOLUTION = (
@@ -37,3 +37,15 @@ def test_the_limit_spreads_over_the_text():
 def test_what_cannot_be_mutated_has_no_mutants():
     assert mutants("def f(x):\n", "    return x\n") == []
     assert mutants("def f(x):\n", "    return (x <\n") == []
+
+
+def test_a_variable_stands_for_another_where_it_is_read():
+    text = "    return [f(row) for row in rows if row]\n"
+    found = misnamed("def g(rows):\n", text, limit=100)
+    assert found == [
+        "    return [f(rows) for row in rows if row]\n",
+        "    return [f(row) for row in row if row]\n",
+        "    return [f(row) for row in rows if rows]\n",
+    ]
+    assert misnamed("def g(rows):\n", text, limit=1) == found[:1]
+    assert misnamed("def g(rows):\n", "    return len(rows)\n") == []

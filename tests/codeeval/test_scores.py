@@ -6,6 +6,7 @@ import pytest
 
 from trimtab.codeeval import scores, summary
 from trimtab.codeeval.problem import Benchmark, Problem, SelfInvoking
+from trimtab.codeeval.verdicts import Judged
 
 
 def problem(task_id, base=""):
@@ -69,8 +70,19 @@ def test_the_drop_is_paired():
     assert [d.pro for d in summary.drops([BASE, PRO], [BASE_TALLY, PRO_TALLY])] == ["pro"]
 
 
+def judged_at(tiers):
+    return Judged(verdicts=[{"box": tier} for tier in tiers], attestations={tier: {"tier": tier} for tier in tiers})
+
+
 def test_a_summary_says_everything_twice():
-    record = summary.record([PRO_TALLY], [], [], {"tier": "A"})
+    record = summary.record([PRO_TALLY], [], [], judged_at("A"))
     text = "\n".join(summary.lines(record))
     for expected in ("pro pass@1", "37.5 %", "of 4", "50.0 %", "of 3", "as it stands", "memory 2", "other error 2"):
         assert expected in text
+    assert "judged in the sandbox, tier A" in text
+
+
+def test_a_summary_of_verdicts_without_isolation_says_so():
+    record = summary.record([PRO_TALLY], [], [], judged_at("AD"))
+    assert "WITHOUT ISOLATION" in "\n".join(summary.lines(record))
+    assert record["attestations"]["D"] == {"tier": "D"}

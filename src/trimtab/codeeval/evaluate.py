@@ -3,8 +3,8 @@
 ::
 
     out/eval.json        what was asked: model, form, sampling, hashes of the data; a folder holds one thing only
-    out/samples.jsonl    one line a sample      out/verdicts.jsonl   one line a verdict
-    out/timing.jsonl     what generating took   out/attestation.json what the sandbox observed of itself
+    out/samples.jsonl    one line a sample      out/timing.jsonl     what generating took
+    out/verdicts.jsonl   one line a verdict, and what the sandbox that made them observed of itself
 
 Decisions: a sample's random numbers depend on its problem and number alone, so a run that was interrupted draws what an
 uninterrupted one would have; a folder that was made with other settings is refused, never mixed.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from trimtab.codeeval import prompts, samples
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.samples import Log
+from trimtab.codeeval.verdicts import VerdictLog
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Folder:
 
     @property
     def verdicts(self) -> Path:
-        """One line a verdict."""
+        """One line a verdict; see :mod:`trimtab.codeeval.verdicts`."""
         return self.path / "verdicts.jsonl"
 
     @property
@@ -127,14 +128,14 @@ def run(
         SandboxError: The sandbox itself failed.
     """
     folder.claim(_record(benchmarks, settings))
-    folder.write("attestation.json", sandbox.attestation)
-    with Log(folder.samples) as written, Log(folder.verdicts) as verdicts, Log(folder.timing) as timing:
+    judging = VerdictLog(folder.verdicts, sandbox.attestation)
+    with Log(folder.samples) as written, judging as verdicts, Log(folder.timing) as timing:
         for benchmark in benchmarks:
             task = _Task(completer, benchmark, settings, written, timing)
             judged = _keys(verdicts.records, benchmark.name)
             total = len(benchmark.problems) * settings.sampling.n
             for number, verdict in enumerate(judge(task.samples(judged), benchmark.problems, sandbox), len(judged) + 1):
-                verdicts.append({"benchmark": benchmark.name, **dataclasses.asdict(verdict)})
+                verdicts.append(benchmark.name, verdict)
                 report(benchmark.name, number, total)
 
 
@@ -163,15 +164,14 @@ def judge_file(
     text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in found)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     folder.claim({"samples": digest, "data": {b.name: b.sha256 for b in benchmarks}})
-    folder.write("attestation.json", sandbox.attestation)
-    with Log(folder.verdicts) as verdicts:
+    with VerdictLog(folder.verdicts, sandbox.attestation) as verdicts:
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)
             tasks = {problem.task_id for problem in benchmark.problems}
             mine = [sample for sample in found if sample.task_id in tasks]
             todo = [sample for sample in mine if (sample.task_id, sample.sample_index) not in judged]
             for number, verdict in enumerate(judge(todo, benchmark.problems, sandbox), len(mine) - len(todo) + 1):
-                verdicts.append({"benchmark": benchmark.name, **dataclasses.asdict(verdict)})
+                verdicts.append(benchmark.name, verdict)
                 report(benchmark.name, number, len(mine))
 
 

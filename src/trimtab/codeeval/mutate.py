@@ -8,10 +8,13 @@ syntactically valid; that they are semantically wrong is likely, not proven (a f
 
 from __future__ import annotations
 
-import ast
+import builtins
 import io
+import keyword
 import tokenize
 from typing import Final
+
+from trimtab.sandbox import source
 
 _SWAPS: Final = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
@@ -36,28 +39,58 @@ def mutants(prompt: str, solution: str, *, limit: int = 8) -> list[str]:
         solution: The text to mutate; ``prompt + solution`` is a program.
         limit: How many to return at most.
     """
-    found = []
-    for start, end, text in _replacements(prompt, solution):
-        mutant = solution[:start] + text + solution[end:]
-        if _parses(prompt + mutant):
-            found.append(mutant)
+    tokens = _placed(prompt, solution)
+    return _spread(prompt, solution, [(at, token.string, new) for at, token in tokens if (new := _swap(token))], limit)
+
+
+def misnamed(prompt: str, solution: str, *, limit: int = 8) -> list[str]:
+    """Return at most ``limit`` texts in which one variable stands for another: for solutions without an operator.
+
+    Args:
+        prompt: What comes before the solution.
+        solution: The text to change; ``prompt + solution`` is a program.
+        limit: How many to return at most.
+    """
+    tokens = _placed(prompt, solution)
+    names = [name if _is_variable(before, token, after) else "" for before, token, after, name in _neighbours(tokens)]
+    known = sorted({name for name in names if name})
+    changes = [
+        (at, name, known[(known.index(name) + 1) % len(known)])
+        for (at, _), name in zip(tokens, names, strict=True)
+        if name and len(known) > 1
+    ]
+    return _spread(prompt, solution, changes, limit)
+
+
+def _neighbours(tokens: list[tuple[int, tokenize.TokenInfo]]) -> list[tuple[str, tokenize.TokenInfo, str, str]]:
+    """Return each token with the text before and after it, and its own."""
+    texts = ["", *(token.string for _, token in tokens), ""]
+    return [(texts[n], token, texts[n + 2], token.string) for n, (_, token) in enumerate(tokens)]
+
+
+def _is_variable(before: str, token: tokenize.TokenInfo, after: str) -> bool:
+    """Tell whether a token reads a variable, by what stands around it: no attribute, no call, no target."""
+    known = keyword.iskeyword(token.string) or hasattr(builtins, token.string)
+    target = before in {".", "for", "def", "as", "import", "lambda"} or after in {"=", "(", ":="}
+    return token.type == tokenize.NAME and not known and not target
+
+
+def _spread(prompt: str, solution: str, changes: list[tuple[int, str, str]], limit: int) -> list[str]:
+    """Return what the changes (position, old, new) make, those that are programs, at most ``limit``, evenly spread."""
+    made = [solution[:at] + new + solution[at + len(old) :] for at, old, new in changes]
+    found = [text for text in made if _parses(prompt + text)]
     step = max(1, -(-len(found) // limit))
     return found[::step][:limit]
 
 
-def _replacements(prompt: str, solution: str) -> list[tuple[int, int, str]]:
-    """Return (start, end, new text) within the solution for every token that has a swap."""
+def _placed(prompt: str, solution: str) -> list[tuple[int, tokenize.TokenInfo]]:
+    """Return the tokens of the solution, each with its position there."""
     program = prompt + solution
     starts = [0]
     for line in program.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
-    result = []
-    for token in _tokens(program):
-        start = starts[token.start[0] - 1] + token.start[1] - len(prompt)
-        new = _swap(token)
-        if start >= 0 and new is not None:
-            result.append((start, start + len(token.string), new))
-    return result
+    placed = ((starts[token.start[0] - 1] + token.start[1] - len(prompt), token) for token in _tokens(program))
+    return [(at, token) for at, token in placed if at >= 0]
 
 
 def _tokens(program: str) -> list[tokenize.TokenInfo]:
@@ -75,7 +108,7 @@ def _swap(token: tokenize.TokenInfo) -> str | None:
 
 def _parses(program: str) -> bool:
     try:
-        ast.parse(program)
+        source.parse(program)
     except SyntaxError:
         return False
     return True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from trimtab.codeeval import hub, mutate
 from trimtab.codeeval import judge as judging
 from trimtab.codeeval.judge import Sample
+from trimtab.codeeval.packages import packages
 from trimtab.codeeval.selfinvoke import audit, gates
 from trimtab.codeeval.selfinvoke.lab import Lab
 from trimtab.sandbox.verdict import Outcome
@@ -48,7 +49,7 @@ def _digest(benchmark: Benchmark) -> str:
 
 def _pro(benchmark: Benchmark, sandbox: Sandbox) -> dict[str, str]:
     unsandboxed, workers = sandbox.attestation["tier"] == "D", sandbox.workers
-    with Lab(allow_unsandboxed=unsandboxed, workers=workers) as lab:
+    with Lab(allow_unsandboxed=unsandboxed, workers=workers, packages=packages(benchmark.problems)) as lab:
         audits = list(audit.audit(benchmark.problems, lab, only=gates.SOUND, workers=workers))
     return {one.task_id: "; ".join(sorted(one.failed)) for one in audits if not one.sound}
 

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problem import Benchmark
     from trimtab.codeeval.scores import Drop, Score, Tally
+    from trimtab.codeeval.verdicts import Judged
 
 KS = (1, 10)
 
 
 def record(
-    tallies: Sequence[Tally], drops: Sequence[Drop], timing: Sequence[Mapping[str, Any]], attestation: Mapping[str, Any]
+    tallies: Sequence[Tally], drops: Sequence[Drop], timing: Sequence[Mapping[str, Any]], judged: Judged
 ) -> dict[str, Any]:
     """Return everything that is printed, as JSON-able data; the headline is ``extracted``, ``all``."""
     return {
-        "tier": attestation["tier"],
+        "tiers": judged.tiers,
+        "attestations": judged.attestations,
         "benchmarks": {tally.benchmark: _tally(tally) for tally in tallies},
         "drops": [_interval(drop, pairs=drop.pairs, base=drop.base, pro=drop.pro) for drop in drops],
         "generation": speed(timing),
@@ -82,6 +84,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
             f"{drop['base']} minus {drop['pro']}: {_percent(drop)} over {drop['pairs']} pairs of problems"
             " (95 % interval, paired)"
         )
+    yield _tiers(record["tiers"])
     took = record["generation"]
     if took["wall_s"]:
         rate, cpu_rate = took["new_tokens"] / took["wall_s"], took["new_tokens"] / max(took["cpu_s"], 1e-9)
@@ -89,6 +92,14 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
             f"generated {took['samples']} samples, {took['new_tokens']} tokens in {took['wall_s']:.0f} s"
             f" ({rate:.1f} tokens/s; {cpu_rate:.1f} per CPU second)"
         )
+
+
+def _tiers(tiers: str) -> str:
+    if "D" in tiers:
+        return (
+            f"judged WITHOUT ISOLATION (sandbox tier {'/'.join(tiers)}): a program may have forged its verdict or worse"
+        )
+    return f"judged in the sandbox, tier {'/'.join(tiers)}"
 
 
 def _score_lines(name: str, text: str, found: Mapping[str, Any]) -> Iterator[str]:

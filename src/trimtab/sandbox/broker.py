@@ -85,7 +85,7 @@ class Sandbox:
             reasons[tier] = found
         else:
             raise probe.unavailable(reasons)
-        self._attestation = probe.attestation(found, self._requested, reasons, self._limits, self._settings.profile)
+        self._attestation = probe.attestation(found, self._requested, reasons, self._limits, self._settings)
         try:
             for _ in range(self._workers - 1):
                 self._pairs.append(Pair(tier, self._settings))

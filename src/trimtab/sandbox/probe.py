@@ -23,6 +23,7 @@ from trimtab.errors import SandboxError, SandboxUnavailable, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trimtab.sandbox.lane import Settings
     from trimtab.sandbox.profile import Profile
     from trimtab.sandbox.verdict import Limits
 
@@ -184,7 +185,7 @@ class Observed:
 
 
 def attestation(
-    observed: Observed, requested: str, reasons: dict[str, dict[str, Any]], limits: Limits, profile: Profile
+    observed: Observed, requested: str, reasons: dict[str, dict[str, Any]], limits: Limits, settings: Settings
 ) -> dict[str, Any]:
     """Return the record of what isolates, and what was observed."""
     missing = {
@@ -195,7 +196,9 @@ def attestation(
         "tier": observed.tier,
         "requested": requested,
         "enforced": observed.tier != "D",
-        "profile": profile.name,
+        "profile": settings.profile.name,
+        "packages": list(settings.packages),
+        "hash_seed": settings.hash_seed,
         "layers": {**observed.layers, **missing},
         "limits": {
             "cpu_s": limits.cpu_s,
@@ -203,8 +206,8 @@ def attestation(
             "latest_s": limits.latest,
             "memory_mib": limits.memory_mib,
             "output_mib": limits.output_mib,
-            "tasks": profile.tasks,
-            "scratch_mib": profile.scratch_mib,
+            "tasks": settings.profile.tasks,
+            "scratch_mib": settings.profile.scratch_mib,
         },
         "canaries": observed.canaries,
         "verdict": "another process",

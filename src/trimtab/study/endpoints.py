@@ -183,15 +183,34 @@ ENDPOINTS: Final = {
 }
 """Those a study file may name."""
 
-DESCRIPTIVE: Final = tuple(
-    Endpoint(
-        name=f"{name}_ranking",
-        title=f"{title} solution over mutants",
-        benchmark=benchmark,
-        unit="share",
-        lower_is_better=False,
-        source="ranking",
-    )
-    for name, title, benchmark in (("humaneval", "HumanEval", "humaneval"), ("mbpp", "MBPP", "mbpp-sanitized"))
+_RANKED: Final = (
+    ("humaneval", "HumanEval", "humaneval"),
+    ("mbpp", "MBPP", "mbpp-sanitized"),
+    ("humaneval_pro", "HumanEval Pro", "humaneval-pro"),
+    ("mbpp_pro", "MBPP Pro", "mbpp-pro"),
+)
+DESCRIPTIVE: Final = (
+    *(
+        Endpoint(
+            name=f"{name}_ranking",
+            title=f"{title} solution over mutants",
+            benchmark=benchmark,
+            unit="share",
+            lower_is_better=False,
+            source="ranking",
+        )
+        for name, title, benchmark in _RANKED
+    ),
+    *(
+        Endpoint(
+            name=f"{name}_nll",
+            title=f"{title} second solutions, NLL",
+            benchmark=benchmark,
+            unit="bits/byte",
+            lower_is_better=True,
+            source="losses",
+        )
+        for name, title, benchmark in _RANKED[2:]
+    ),
 )
 """Measured and tabulated, never concluded from."""

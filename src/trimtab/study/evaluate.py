@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import micro, mutate
+from trimtab.codeeval import micro, ranking
 from trimtab.codeeval.completion import Sampling
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.lm import score
@@ -131,23 +131,23 @@ def _benchmarks(bench: Bench, found: Measured) -> None:
     for name in bench.evaluation.benchmarks:
         if name not in bench.benchmarks:
             continue
-        tasks = bench.benchmarks[name].problems
-        texts = [[p.canonical_solution, *mutate.mutants(p.prompt, p.canonical_solution, limit=_MUTANTS)] for p in tasks]
+        choices = [(p.task_id, ranking.choice(p, _MUTANTS)) for p in bench.benchmarks[name].problems]
         documents = [
-            score.Document(context=(bench.corpus.bos, *encode(p.prompt)), continuation=tuple(encode(text)))
-            for p, candidates in zip(tasks, texts, strict=True)
-            for text in candidates
+            score.Document(context=(bench.corpus.bos, *encode(one.context)), continuation=tuple(encode(text)))
+            for _, one in choices
+            for text in (one.right, *one.wrong)
         ]
         scored = iter(score.nats(bench.model, documents, batch_tokens=bench.evaluation.scoring_tokens))
-        losses, unigram, ranking = {}, {}, {}
-        for problem, candidates in zip(tasks, texts, strict=True):
-            (nats, tokens), *others = [next(scored) for _ in candidates]
-            losses[problem.task_id] = [nats, tokens, len(problem.canonical_solution.encode())]
-            unigram[problem.task_id] = bench.corpus.unigram_nats(encode(problem.canonical_solution))
+        losses, unigram, ranks = {}, {}, {}
+        for task_id, one in choices:
+            nats, tokens = next(scored)
+            others = [next(scored)[0] for _ in one.wrong]
+            losses[task_id] = [nats, tokens, len(one.right.encode())]
+            unigram[task_id] = bench.corpus.unigram_nats(encode(one.right))
             if others:  # a solution without a single token to swap ranks among nobody
-                ranking[problem.task_id] = [sum(nats < other for other, _ in others), len(others)]
+                ranks[task_id] = [sum(nats < other for other in others), len(others)]
         found.losses[name] = {DROPLESS: losses}
-        found.unigram[name], found.ranking[name] = unigram, ranking
+        found.unigram[name], found.ranking[name] = unigram, ranks
 
 
 def _micro(bench: Bench) -> Iterator[tuple[str, tuple[Problem, ...]]]:

@@ -195,7 +195,8 @@ class Evaluation:
     """``[evaluation]``: what every trained cell is measured on.
 
     ``capacities`` are evaluation capacity factors beside the dropless headline. Batch sizes are part of the result,
-    because calls compete for an expert's room within a batch.
+    because calls compete for an expert's room within a batch. ``benchmarks`` are those whose reference solutions are
+    scored and ranked among mutants; all of them, and always HumanEval and MBPP, are kept out of the training text.
     """
 
     capacities: tuple[float, ...] = ()
@@ -205,7 +206,10 @@ class Evaluation:
     generation_batch: int = 400
     scoring_tokens: int = 8192
     max_new_tokens: int = 96
-    benchmarks: tuple[Literal["humaneval", "mbpp-sanitized"], ...] = ("humaneval", "mbpp-sanitized")
+    benchmarks: tuple[Literal["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"], ...] = (
+        "humaneval",
+        "mbpp-sanitized",
+    )
 
     def check(self, where: str) -> None:
         """Refuse sizes that measure nothing."""

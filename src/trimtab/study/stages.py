@@ -70,7 +70,8 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     schedule = decode(levels.Training, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
     disable_progress_bar()  # type: ignore[no-untyped-call]  # saving a model of eight megabytes needs none
-    benchmarks, absent = load_benchmarks(_DEDUPLICATED_AGAINST)
+    evaluation = decode(levels.Evaluation, settings["evaluation"], "cell.evaluation")
+    benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*_DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
     data = decode(levels.Data, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
     model = build_model(model_level, data, seed)
@@ -84,7 +85,7 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
         benchmarks=benchmarks,
         absent=absent,
         training=schedule,
-        evaluation=decode(levels.Evaluation, settings["evaluation"], "cell.evaluation"),
+        evaluation=evaluation,
     )
 
 

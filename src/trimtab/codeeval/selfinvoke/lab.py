@@ -79,14 +79,24 @@ class Lab:
         tier: As for :class:`~trimtab.sandbox.broker.Sandbox`.
         allow_unsandboxed: The same.
         workers: How many programs may run at once in each; any thread may ask.
+        packages: Import names of installed packages that programs may use.
 
     Raises:
         SandboxUnavailable: On entering, when no tier holds.
     """
 
-    def __init__(self, *, tier: str = "auto", allow_unsandboxed: bool = False, workers: int = 1) -> None:
+    def __init__(
+        self, *, tier: str = "auto", allow_unsandboxed: bool = False, workers: int = 1, packages: Sequence[str] = ()
+    ) -> None:
         self._boxes = [
-            Sandbox(tier=tier, allow_unsandboxed=allow_unsandboxed, limits=_LIMITS, workers=workers, hash_seed=seed)
+            Sandbox(
+                tier=tier,
+                allow_unsandboxed=allow_unsandboxed,
+                limits=_LIMITS,
+                workers=workers,
+                packages=packages,
+                hash_seed=seed,
+            )
             for seed in (0, 1)
         ]
         self._stack = contextlib.ExitStack()

@@ -1,0 +1,76 @@
+"""Which installed packages the programs of some problems need, found from the problems' own texts.
+
+No problem of HumanEval, MBPP or their self-invoking sets needs any; BigCodeBench's mostly do. Nothing is imported here.
+What a package needs itself goes with it, by the metadata it was installed with. A package that is not installed is left
+out, and then the problem's reference fails, which makes the problem unsound.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+from trimtab.sandbox import source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from trimtab.codeeval.problem import Problem
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def packages(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """Return the import names of installed packages that references and tests import, and of what those need."""
+    texts = {text for one in problems for text in (one.prompt + one.canonical_solution, one.test)}
+    wanted = {name for text in texts for name in _imported(text)}
+    found: dict[str, None] = {}
+    waiting = sorted(wanted - sys.stdlib_module_names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and _installed(name):
+            found[name] = None
+            waiting += _needed(name)
+    return tuple(sorted(found))
+
+
+def _imported(text: str) -> set[str]:
+    try:
+        nodes = list(ast.walk(source.parse(text)))
+    except SyntaxError:
+        return set()
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in plain | named}
+
+
+def _installed(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+@functools.cache
+def _modules() -> Mapping[str, Sequence[str]]:
+    """Top-level modules of each distribution, by its normalized name."""
+    found: dict[str, list[str]] = {}
+    for module, distributions in importlib.metadata.packages_distributions().items():
+        for distribution in distributions:
+            found.setdefault(_normal(distribution), []).append(module)
+    return found
+
+
+def _needed(name: str) -> list[str]:
+    """Return modules of what a module's distribution requires without any extra."""
+    distributions = importlib.metadata.packages_distributions().get(name, [])
+    requirements = [line for one in distributions for line in importlib.metadata.requires(one) or []]
+    plain = [match[0] for line in requirements if "extra ==" not in line and (match := _NAME.match(line))]
+    return [module for one in plain for module in _modules().get(_normal(one), [])]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

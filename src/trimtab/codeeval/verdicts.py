@@ -1,0 +1,99 @@
+"""``verdicts.jsonl``: verdicts, each naming the sandbox that made it, and what those sandboxes observed of themselves.
+
+Decisions: an attestation is a line of the same file, so that verdicts cannot be passed on without it; every session of
+a run adds its own where it is another one, since a run may go on on another machine; a verdict names it by a digest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from trimtab.codeeval.samples import Log
+from trimtab.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trimtab.codeeval.judge import Verdict
+
+
+class VerdictLog:
+    """The file while a run goes on; a context manager.
+
+    Args:
+        path: The file; made if need be.
+        attestation: Of the sandbox that makes the verdicts which are going to be added.
+
+    Attributes:
+        records: The verdicts it held when it was opened.
+
+    Raises:
+        BenchmarkError: A line is damaged.
+    """
+
+    def __init__(self, path: Path, attestation: Mapping[str, Any]) -> None:
+        self._log = Log(path)
+        self.records, known = _split(path, self._log.records)
+        self._box = _digest(attestation)
+        if self._box not in known:
+            self._log.append({"box": self._box, "attestation": dict(attestation)})
+
+    def append(self, benchmark: str, verdict: Verdict) -> None:
+        """Write one verdict."""
+        self._log.append({"benchmark": benchmark, **dataclasses.asdict(verdict), "box": self._box})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._log.__exit__(*exception)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a file of verdicts holds.
+
+    Attributes:
+        verdicts: Records, one a verdict.
+        attestations: What each sandbox observed of itself, by the ``box`` that verdicts name.
+    """
+
+    verdicts: list[dict[str, Any]]
+    attestations: dict[str, dict[str, Any]]
+
+    @property
+    def tiers(self) -> str:
+        """The tiers at which verdicts were made, best first, for example "A" or "AD"."""
+        return "".join(sorted({self.attestations[record["box"]]["tier"] for record in self.verdicts}))
+
+
+def read(path: Path) -> Judged:
+    """Read a file of verdicts.
+
+    Raises:
+        BenchmarkError: A line is damaged, or a verdict names a sandbox that the file does not attest.
+    """
+    with Log(path) as log:
+        verdicts, attestations = _split(path, log.records)
+    return Judged(verdicts=verdicts, attestations=attestations)
+
+
+def _split(path: Path, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    attestations = {record["box"]: record["attestation"] for record in records if "attestation" in record}
+    verdicts = [record for record in records if "attestation" not in record]
+    stray = next((record for record in verdicts if record.get("box") not in attestations), None)
+    if stray is not None:
+        raise BenchmarkError(
+            f"{path}: the verdict on {stray.get('task_id')!r} names no sandbox that this file attests",
+            hint="judge the samples again into an empty folder",
+        )
+    return verdicts, attestations
+
+
+def _digest(attestation: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(attestation, sort_keys=True).encode()).hexdigest()[:8]
