@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
+from trimtab.cli.simulate import _TABLES
+from trimtab.moe.simulate.tables import TABLES
 
 SMALL = ["simulate", "-s", "skewed", "--shape", "64", "8", "2", "--steps", "12", "-r", "NewtonBalancing()"]
 
@@ -33,3 +35,20 @@ def test_what_there_is_not_is_refused(extra):
     result = CliRunner().invoke(main, [*SMALL, *extra])
     assert result.exit_code == 2
     assert "error:" in result.stderr
+
+
+def test_the_capacity_table_of_the_docs_in_one_command():
+    result = CliRunner().invoke(main, ["simulate", "--table", "capacity", "--steps", "8"])
+    assert result.exit_code == 0, result.output
+    head, rule, *rows = result.stdout.strip().splitlines()
+    assert "LossFree(1e-3), padded" in head
+    assert rule.count("---") == head.count("|") - 1
+    assert [row.split("|")[2].strip() for row in rows] == ["\N{EN DASH}", "2", "1.25", "1", "0.8", "0.5"]
+    assert all(row.split("|")[5].split(" · ")[-1].strip() == "+0.000" for row in rows[1:])  # padded never moves
+
+
+def test_every_table_is_offered_and_can_be_narrowed():
+    assert sorted(TABLES) == sorted(_TABLES)
+    narrow = ["-s", "relay", "--shape", "64", "8", "2", "--steps", "8", "--seed", "1", "-r", "NewtonBalancing()"]
+    result = CliRunner().invoke(main, ["simulate", "--table", "held-out", *narrow])
+    assert result.stdout.strip().splitlines()[-1].startswith("| relay | \N{EN DASH} |")

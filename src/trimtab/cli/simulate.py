@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,75 +22,66 @@ if TYPE_CHECKING:
 
 _RULES = ("LossFree(bias_update_rate=1e-3)", "LossFree(bias_update_rate=1e-2)", "NewtonBalancing()")
 _SIGNALS = ("routed", "kept", "padded")
+_TABLES = ("capacity", "drops", "held-out", "rules")
+
+
+class _Factor(click.ParamType):  # type: ignore[type-arg] # generic in the stubs alone
+    name = "factor|none"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        try:
+            return None if value == "none" else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor none", param, ctx)
 
 
 @click.command()
-@click.option("-s", "--stream", "streams", multiple=True, default=("iid", "skewed"), show_default=True,
-              help="A stream by name, or as Stationary(skew=3); 'all' for the standard table; repeatable.")  # fmt: skip
-@click.option(
-    "-r", "--rule", "rules", multiple=True, default=_RULES, help="A rule, as LossFree(bias_update_rate=1e-3)."
-)
-@click.option("-c", "--capacity", "factors", multiple=True, type=float, help="Capacity factor; repeatable.")
-@click.option("--signal", "signals", multiple=True, type=click.Choice(_SIGNALS), default=("routed",),
-              help="What a rule counts under a capacity; repeatable.")  # fmt: skip
-@click.option("--shape", nargs=3, type=click.IntRange(min=1), default=(1024, 16, 2), show_default=True,
-              help="Tokens a batch, experts, experts a token.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=4), default=1000, show_default=True, help="Batches.")
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Repeatable.")
+@click.option("--table", type=click.Choice(_TABLES),
+              help="A table of the docs, as Markdown; options given beside it replace its settings.")  # fmt: skip
+@click.option("-s", "--stream", "streams", multiple=True,
+              help="A stream by name, or as Stationary(skew=3); 'all' for each with a name; repeatable."
+              "  [default: iid, skewed]")  # fmt: skip
+@click.option("-r", "--rule", "rules", multiple=True, help="A rule, as LossFree(bias_update_rate=1e-3); repeatable.")
+@click.option("-c", "--capacity", "factors", multiple=True, type=_Factor(),
+              help="Capacity factor, none for dropless; repeatable.")  # fmt: skip
+@click.option("--signal", "signals", multiple=True, type=click.Choice(_SIGNALS),
+              help="What a rule that counts calls counts under a capacity; repeatable.  [default: routed]")  # fmt: skip
+@click.option("--shape", nargs=3, type=click.IntRange(min=1),
+              help="Tokens a batch, experts, experts a token.  [default: 1024, 16, 2]")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=4), help="Batches.  [default: 1000]")
+@click.option("--seed", "seeds", multiple=True, type=int, help="Repeatable.  [default: 0]")
 @click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write one row a cell here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write MaxVio over batches here, as SVG.")
 @JSON
-def simulate(  # noqa: PLR0913 - one argument an option
-    *,
-    streams: Sequence[str],
-    rules: Sequence[str],
-    factors: Sequence[float],
-    signals: Sequence[str],
-    shape: tuple[int, int, int],
-    steps: int,
-    seeds: Sequence[int],
-    csv_path: Path | None,
-    plot: Path | None,
-    as_json: bool,
-) -> None:
+def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Run balancing rules over streams of router scores, without a model, and measure how they hold up."""
-    from trimtab.moe.simulate import engine, measures, names  # noqa: PLC0415 - each verb loads only what it needs
+    from trimtab.moe.capacity import check_factor  # noqa: PLC0415 - each verb loads only what it needs
+    from trimtab.moe.simulate import measures, names, tables  # noqa: PLC0415
     from trimtab.moe.simulate.streams import Shape  # noqa: PLC0415
 
-    size = Shape(tokens=shape[0], num_experts=shape[1], num_experts_per_tok=shape[2])
-    arms = _arms(rules, factors, signals)
+    plain = tables.Table(streams=("iid", "skewed"), rules=_RULES)
+    asked = replace(tables.TABLES[table] if table else plain, **{name: value for name, value in given.items() if value})
+    for factor in asked.factors:
+        check_factor(factor, "--capacity")
+    size = Shape(tokens=asked.shape[0], num_experts=asked.shape[1], num_experts_per_tok=asked.shape[2])
+    arms = asked.arms()
     found: list[Cell] = []
     drawn: dict[str, list[Trace]] = {}
-    for name in names.STREAMS if "all" in streams else dict.fromkeys(streams):
-        stream = names.stream(name)
-        traces = engine.run(stream, size, arms, seeds=seeds, steps=steps)
-        found += measures.cells((name, stream), size, arms, traces, seeds)
-        drawn[name] = traces
-        click.echo(f"{name}: {len(arms) * len(seeds)} cells", err=True)
+    for name in names.STREAMS if "all" in asked.streams else dict.fromkeys(asked.streams):
+        named = (name, names.stream(name))
+        cells, drawn[name] = measures.run(named, size, arms, seeds=asked.seeds, steps=asked.steps)
+        found += cells
+        click.echo(f"{name}: {len(cells)} cells", err=True)
     if csv_path:
         _write_csv(csv_path, found)
     if plot:
         _write_plot(plot, size, arms, drawn)
     if as_json:
         click.echo(json.dumps([asdict(cell) for cell in found], indent=1))
+    elif table:
+        click.echo(tables.markdown(asked, found))
     else:
         _show(found)
-
-
-def _arms(rules: Sequence[str], factors: Sequence[float], signals: Sequence[str]) -> list[Arm]:
-    from trimtab.moe.capacity import check_factor  # noqa: PLC0415
-    from trimtab.moe.simulate import names  # noqa: PLC0415
-    from trimtab.moe.simulate.engine import Arm  # noqa: PLC0415
-
-    for factor in factors:
-        check_factor(factor, "--capacity")
-    made = {text: names.rule(text) for text in rules}
-    return [
-        Arm(name=text, balancer=rule, factor=factor, signal=signal)  # type: ignore[arg-type] # a Choice of them
-        for text, rule in made.items()
-        for factor in factors or (None,)
-        for signal in (signals if factor is not None else ("routed",))
-    ]
 
 
 def _show(cells: Sequence[Cell]) -> None:

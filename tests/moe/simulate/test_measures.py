@@ -29,11 +29,32 @@ def test_cells_hold_what_happened():
     shape = Shape(tokens=128, num_experts=8)
     stream, seeds = Stationary(skew=3), [1, 2]
     arms = [Arm(name="none", balancer=NoBalancer()), Arm(name="newton", balancer=NewtonBalancing(), factor=1.0)]
-    traces = run(stream, shape, arms, seeds=seeds, steps=40)
-    cells = measures.cells(("skewed", stream), shape, arms, traces, seeds)
+    cells, _ = measures.run(("skewed", stream), shape, arms, seeds=seeds, steps=40)
     assert [(cell.rule, cell.seed) for cell in cells] == [("none", 1), ("none", 2), ("newton", 1), ("newton", 2)]
     assert all(cell.recovery is None and cell.tail > 1 and cell.affinity > 1.01 for cell in cells[:2])
     assert all(cell.recovery is not None and cell.recovery < 10 for cell in cells[2:])
     assert all(0.9 < cell.affinity < 1.001 for cell in cells[2:])
     assert all(abs(cell.dropped - cell.drop_floor) < 0.03 for cell in cells[2:])
     assert cells[0].regret > 10 * cells[2].regret
+
+
+@pytest.mark.parametrize("stream", [Stationary(), Stationary(skew=3)], ids=repr)
+def test_regret_is_measured_from_the_best_bias_in_hindsight(stream):
+    """The comparator, against the least of the same sum over all batches put together."""
+    shape, steps = Shape(tokens=256, num_experts=8), 24
+    beside, hessian = measures.hindsight(stream, shape, [4], steps)
+    (still,) = run(stream, shape, [beside], seeds=[4], steps=steps)
+    draw = stream.open(shape, 4)
+    everything = torch.cat([draw(number) for number in range(1, steps + 1)]).sigmoid()
+    exact = measures.optimum(everything, 2) / shape.tokens
+    assert float(measures.least(still, hessian, shape)[0]) == pytest.approx(exact, abs=2e-4 * steps)
+    assert float(still.dual.sum()) >= exact - 1e-4  # the correction goes the right way
+
+
+def test_a_bias_that_is_right_from_the_start_has_no_regret_and_a_wrong_one_grows_with_time():
+    shape, stream = Shape(tokens=256, num_experts=8), Stationary(skew=3)
+    beside, _ = measures.hindsight(stream, shape, [4], 60)
+    arms = [beside, Arm(name="none", balancer=NoBalancer())]
+    short, long = (measures.run(("", stream), shape, arms, seeds=[4], steps=steps)[0] for steps in (30, 60))
+    assert all(-0.002 < cells[0].regret < 0.03 for cells in (short, long))
+    assert long[1].regret == pytest.approx(2 * short[1].regret, rel=0.1)

@@ -35,13 +35,21 @@ class Arm:
         balancer: The rule.
         factor: Capacity factor; None is dropless.
         signal: What the rule counts: calls ``"routed"`` or ``"kept"``, or, as Megatron does when it pads experts to
-            their capacity and counts then, ``"padded"``: every slot of every expert.
+            their capacity and counts then, ``"padded"``: every slot of every expert. A rule that observes scores is
+            not asked.
+        start: [S, E] bias of each seed to start from; None for the rule's own.
     """
 
     name: str
     balancer: Balancer
     factor: float | None = None
     signal: Signal = "routed"
+    start: Tensor | None = None
+
+    @property
+    def counts_calls(self) -> bool:
+        """Whether the rule counts calls, and not scores."""
+        return type(self.balancer).observe is Balancer.observe
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -54,6 +62,7 @@ class Trace:
         affinity: Score kept a token.
         dual: The dual function at the rule's bias, a token.
         spread: Largest less smallest bias.
+        load: [S, E] calls of the whole run.
         state: [S, ...] at the end.
     """
 
@@ -62,6 +71,7 @@ class Trace:
     affinity: Tensor
     dual: Tensor
     spread: Tensor
+    load: Tensor
     state: Tensor
 
 
@@ -89,13 +99,14 @@ class _Lane:
     def __init__(self, arm: Arm, shape: Shape, seeds: int, steps: int) -> None:
         self.arm, self.shape = arm, shape
         self.state = arm.balancer.initial(shape.num_experts).expand(seeds, -1).clone()
+        if arm.start is not None:
+            self.state[:, : shape.num_experts] = arm.start
         self.slots = capacities.room(
             arm.factor,
             tokens=shape.tokens,
             num_experts=shape.num_experts,
             num_experts_per_tok=shape.num_experts_per_tok,
         )
-        self.counts_calls = type(arm.balancer).observe is Balancer.observe
         empty = [torch.zeros(steps, seeds) for _ in range(5)]
         self.trace = Trace(
             max_violation=empty[0],
@@ -103,6 +114,7 @@ class _Lane:
             affinity=empty[2],
             dual=empty[3],
             spread=empty[4],
+            load=torch.zeros(seeds, shape.num_experts, dtype=torch.int64),
             state=self.state,
         )
 
@@ -151,13 +163,14 @@ class _Lane:
         trace.affinity[index] = weights.sum((1, 2)) / self.shape.tokens
         trace.dual[index] = (best.sum((1, 2)) - mean * bias.sum(1)) / self.shape.tokens
         trace.spread[index] = bias.amax(1) - bias.amin(1)
+        trace.load += load
 
     def _observe(
         self, logits: Tensor, experts: Tensor, weights: Tensor, loads: tuple[Tensor, Tensor], context: Context
     ) -> Tensor:
-        if self.arm.signal == "padded" and self.slots is not None:
-            return torch.full_like(loads[0], self.slots)
-        if self.counts_calls:
+        if self.arm.counts_calls:
+            if self.arm.signal == "padded" and self.slots is not None:
+                return torch.full_like(loads[0], self.slots)
             return loads[1] if self.arm.signal == "kept" else loads[0]
         lanes = [(logits, experts, weights, self.state)]
         if not isinstance(self.arm.balancer, BiasBalancer):

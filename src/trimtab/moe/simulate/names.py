@@ -31,6 +31,10 @@ STREAMS: Final[Mapping[str, str]] = {
     "jump": "Jumping()",
     "heavy": "HeavyTailed()",
     "walk": "Walking()",
+    "fixed": "Fixed()",
+    "mixing": "Mixing()",
+    "sharpening": "Sharpening()",
+    "relay": "Relay()",
 }
 
 

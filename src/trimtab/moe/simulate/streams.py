@@ -275,6 +275,87 @@ class Walking(Stream):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mixing(Stream):
+    """Batches of several domains with favorites of their own, in shares drawn anew for each batch.
+
+    Args:
+        domains: How many.
+        skew: Spread of what a domain adds to each expert's logits.
+    """
+
+    domains: int = 4
+    skew: float = 1.0
+
+    def open(self, shape: Shape, seed: int) -> Callable[[int], Tensor]:
+        """Start it."""
+        router = rows(shape, seed)
+        offsets = self.skew * torch.randn(self.domains, shape.num_experts, generator=generator(seed, 3))
+
+        def draw(number: int) -> Tensor:
+            chance = generator(seed, 8, number)
+            shares = torch.rand(self.domains, generator=chance)
+            domain = torch.multinomial(shares, shape.tokens, replacement=True, generator=chance)
+            return tokens(shape, seed, number) @ router.T + offsets[domain]
+
+        return draw
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharpening(Stream):
+    """Logits whose size grows over a run, as those of a router that learns do; softmax scores.
+
+    Args:
+        first, last: Factor on the logits in the first batch and from batch ``by`` on.
+        by: When it has grown.
+        skew: Spread of what is added to each expert's logits, before the factor.
+    """
+
+    score_function: ClassVar[ScoreFunction] = "softmax"
+    first: float = 0.1
+    last: float = 5.0
+    by: int = 300
+    skew: float = 0.5
+
+    def open(self, shape: Shape, seed: int) -> Callable[[int], Tensor]:
+        """Start it."""
+        router, offset = rows(shape, seed), self.skew * torch.randn(shape.num_experts, generator=generator(seed, 3))
+
+        def draw(number: int) -> Tensor:
+            scale = float(self.first * (self.last / self.first) ** min(1.0, number / self.by))
+            return scale * (tokens(shape, seed, number) @ router.T + offset)
+
+        return draw
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay(Stream):
+    """One favorite at a time, another one every so often; √softplus scores.
+
+    Args:
+        every: Batches between changes.
+        skew: Logits added to the favorite.
+    """
+
+    score_function: ClassVar[ScoreFunction] = "sqrtsoftplus"
+    every: int = 60
+    skew: float = 3.0
+
+    def open(self, shape: Shape, seed: int) -> Callable[[int], Tensor]:
+        """Start it."""
+        router = rows(shape, seed)
+
+        def draw(number: int) -> Tensor:
+            logits = tokens(shape, seed, number) @ router.T
+            logits[:, (number - 1) // self.every % shape.num_experts] += self.skew
+            return logits
+
+        return draw
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dumped(Stream):
     """Logits of a checkpoint, from a NumPy file [N, E]: each batch is a draw of rows.
 
