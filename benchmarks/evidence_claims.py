@@ -1,6 +1,6 @@
-"""Planted faults, a study's nominal rates, and speed: what the claim checker finds, and what it wrongly blames.
+"""Planted faults and speed: what the claim checker finds, and what it wrongly blames.
 
-Usage: python benchmarks/evidence_claims.py [faults] [study] [speed]; all three without arguments. The data is of third
+Usage: python benchmarks/evidence_claims.py [faults] [speed]; both without arguments. The data is of third
 parties and is read from TRIMTAB_DATA. Prints tables; CPU seconds, since the machine may be shared.
 """
 
@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import nct, t
 
-from trimtab.evidence import extract, measured, numerals, reading, verify
+from trimtab.evidence import extract, numerals, reading, verify
 from trimtab.evidence.document import Cell, Document
 from trimtab.evidence.names import Registry
 from trimtab.evidence.sources import Sources
-from trimtab.study import contrasts
 from trimtab.study.table import StudyTable
 
 REGISTRY = Registry.load()
@@ -211,47 +209,6 @@ def drawn(effect: float, spread: float, seeds: int, number: int) -> StudyTable:
     )
 
 
-def power(effect: float, spread: float, seeds: int) -> tuple[float, float]:
-    """Return the exact rates of finding more, and less, by a two-sided t test at 5 %; four cells scatter apart."""
-    error = 2 * spread / seeds**0.5
-    edge = t.ppf(0.975, seeds - 1)
-    return float(nct.sf(edge, seeds - 1, effect / error)), float(nct.cdf(-edge, seeds - 1, effect / error))
-
-
-def one_row(table: StudyTable) -> contrasts.Answer:
-    (stressor,) = [one for one in contrasts.stressors(table.study) if one.factors == ("capacity",)]
-    endpoint = contrasts.ENDPOINTS["python_loss"]
-    return contrasts._draft(table, "tiny", "loss_free", stressor, endpoint)  # noqa: SLF001 - one row of the answers
-
-
-def study(draws: int = 1000) -> None:
-    """Rates of each word over synthetic studies, beside those of the exact t test."""
-    statement = "ALF-LB degrades more than the auxiliary loss under tight capacity."
-    large = "At 16B parameters ALF-LB degrades more than the auxiliary loss under tight capacity."
-    print(f"\nsynthetic studies, {draws} draws each, 5 seeds, spread of a cell 0.01, margin 0.02")
-    print("effect supports (exact) refutes (exact) equivalent inconclusive 16B not comparable")
-    claim, claim_large = extract.claim(statement, REGISTRY), extract.claim(large, REGISTRY)
-    for effect in (0.0, 0.01, 0.02, 0.03, 0.05, -0.03):
-        words: Counter[str] = Counter()
-        apart = 0
-        for number in range(draws):
-            table = drawn(effect, 0.01, 5, 1000 * number + int(1000 * (effect + 1)))
-            row = one_row(table)
-            stance, _ = measured.judge(row, claim.conditions.expects or "", None, row.margin)
-            # TOST decides first; the t test's rates are those of the interval alone.
-            plain, _ = measured.judge(row, claim.conditions.expects or "", None, None)
-            words[f"plain {plain.value}"] += 1
-            words[stance.value] += 1
-            if number < 50:
-                query = measured.ask(claim_large, table, REGISTRY)
-                apart += bool(query and query.mismatches)
-        more, less = power(effect, 0.01, 5)
-        print(
-            f"{effect:+7.2f} {words['plain supports'] / draws:9.3f} {more:8.3f} {words['plain refutes'] / draws:8.3f}"
-            f" {less:8.3f} {words['equivalent'] / draws:10.3f} {words['inconclusive'] / draws:7.3f} {apart / 50:6.2f}"
-        )
-
-
 def papers() -> list[Document]:
     """Read the parsed tables of NLP-TDMS as documents."""
     found = []
@@ -302,5 +259,5 @@ def speed(count: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["faults", "study", "speed"]:
-        {"faults": faults, "study": study, "speed": speed}[name]()
+    for name in sys.argv[1:] or ["faults", "speed"]:
+        {"faults": faults, "speed": speed}[name]()

@@ -1,7 +1,12 @@
 """A study with known effects, as evidence."""
 
+import importlib
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from trimtab.evidence import checking, extract, measured, verify
 from trimtab.evidence.names import Registry
@@ -93,3 +98,29 @@ def test_seeds_to_settle_have_the_power_they_promise():
 
     assert 0.77 < (np.abs(t) > stdtrit(seeds - 1, 0.975)).mean() < 0.86
     assert measured.seeds_to_settle([1.0, -1.0, 1.0, -1.0], None) is None
+
+
+@pytest.fixture
+def study_draws(monkeypatch):
+    """tests/study_draws.py, which the benchmark shares."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    return importlib.import_module("study_draws")
+
+
+@pytest.mark.parametrize(("effect", "spread"), [(0.0, 0.01), (0.02, 0.004), (0.03, 0.01)])
+def test_words_come_at_their_exact_rates(study_draws, effect, spread):
+    """150 studies against the probabilities of t test and TOST; 1,000 are in benchmarks/study_verdicts.py."""
+    studies, claim = study_draws.Studies(), extract.claim(study_draws.STATEMENT, REGISTRY)
+    found = Counter(
+        measured.look_up(claim, studies.draw(effect, spread, number), REGISTRY)[0].stance.value for number in range(150)
+    )
+    for word, chance in study_draws.exact(effect, spread).items():
+        assert binomtest(found[word], 150, min(1.0, max(0.0, chance))).pvalue > 1e-4, word
+
+
+def test_the_exact_rates_are_those_of_the_noncentral_t(study_draws):
+    for effect in (0.03, 0.05):  # far outside the margin equivalence takes next to nothing away
+        assert study_draws.exact(effect, 0.01)["supports"] == pytest.approx(
+            study_draws.t_power(effect, 0.01)[0], abs=2e-3
+        )
+        assert sum(study_draws.exact(effect, 0.01).values()) == pytest.approx(1)

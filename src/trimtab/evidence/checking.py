@@ -209,6 +209,8 @@ def read_folder(folder: Path) -> tuple[tuple[Document, ...], tuple[tuple[str, st
         if not path.resolve().is_relative_to(root):
             unread.append((str(path), "it is a link out of the folder"))
             continue
+        if path.suffix.lower() in reading.ARCHIVES:
+            unread.append((str(path), "archives are not unpacked: unpack it into the folder to have it read"))
         if path.suffix.lower() not in reading.SUFFIXES:
             continue
         try:

@@ -30,6 +30,8 @@ SUFFIXES: dict[str, Format] = {
     ".tsv": "csv",
     ".txt": "text",
 }
+# Named as unread, never opened: what a few bytes of one unpack to has no bound.
+ARCHIVES = {".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".docx", ".odt", ".epub"}
 HTML_START = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )

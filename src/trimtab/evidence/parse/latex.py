@@ -43,7 +43,9 @@ BLOCKS = {
 }
 UNREAD = {"tikzpicture", "comment", "CCSXML", "filecontents", "filecontents*"}
 NUMBERED = re.compile(
-    r"\\begin\{(?P<kind>table|figure|longtable|wraptable|wrapfigure|sidewaystable)\*?\}(?P<body>.*?)\\end\{(?P=kind)\*?\}",
+    r"\\begin\{(?P<kind>table|figure|longtable|wraptable|wrapfigure|sidewaystable)\*?\}"
+    # Never over another beginning of its kind, so that many without an end stay cheap.
+    r"(?P<body>(?:(?!\\begin\{(?P=kind)).)*?)\\end\{(?P=kind)\*?\}",
     re.DOTALL,
 )
 LABEL = re.compile(r"\\label\{([^{}]+)\}")
@@ -57,7 +59,9 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
         DocumentError: The file cannot be parsed.
         MissingExtraError: pylatexenc is not installed.
     """
-    source = Source(raw, name)
+    source = Source(raw, name, builder.limits.table_cells)
+    if source.cut:
+        builder.warn(f"tables cut unread after {2 * builder.limits.table_cells} cells: {source.cut}")
     Paper(source, builder).walk(source.nodes)
 
 

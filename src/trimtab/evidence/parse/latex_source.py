@@ -106,10 +106,15 @@ ENVIRONMENTS = {
     "thebibliography": "{",
 }
 NEVER_PRINTED = re.compile(
-    r"\\iffalse\b.*?\\fi\b|\\begin\{comment\}.*?\\end\{comment\}|\\makeatletter.*?\\makeatother"
+    # No piece runs over its own beginning, so that a thousand without an end cost no more than one.
+    r"\\iffalse\b(?:(?!\\iffalse\b).)*?\\fi\b|\\begin\{comment\}(?:(?!\\begin\{comment).)*?\\end\{comment\}"
+    r"|\\makeatletter(?:(?!\\makeatletter).)*?\\makeatother"
     r"|\\(?:cmidrule|cline|addlinespace|morecmidrules|cdashline|arrayrulecolor|noalign|cmidrulekern)"
     r"(?:\[[^\]\n]*\])?(?:\([^)\n]*\))?(?:\{[^{}\n]*\})*",
     re.DOTALL,
+)
+CELL_END = re.compile(
+    r"(?P<edge>\\(?:begin|end)\{(?:tabular[*xy]?|tabu|longtable|longtabu|supertabular|array)\})|(?<!\\)&|\\\\"
 )
 RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
 DEFINITION = re.compile(
@@ -139,12 +144,13 @@ class Source:
     Args:
         raw: The file's bytes.
         name: The file's name, for messages.
+        table_cells: Of one tabular; what is behind is not parsed, and ``cut`` counts such tabulars.
 
     Raises:
         DocumentError: The parser cannot make sense of it.
     """
 
-    def __init__(self, raw: bytes, name: str) -> None:
+    def __init__(self, raw: bytes, name: str, table_cells: int = 100_000) -> None:
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -154,6 +160,7 @@ class Source:
         self._lines = [match.start() for match in re.finditer("\n", text)]
         text = NEVER_PRINTED.sub(_blank, text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
+        text, self.cut = _bounded(text, table_cells)
         self.macros, self.text = _take_definitions(text)
         self._context = _context(self.macros)
         self.nodes = self.parse(self.text)
@@ -191,8 +198,28 @@ def _source(node: Node) -> str:
     return text[1:-1] if text[:1] in "{[" and text[-1:] in "}]" else text
 
 
+def _bounded(text: str, table_cells: int) -> tuple[str, int]:
+    """Return the text with what is past the limit in each tabular blanked, and how many were cut."""
+    pieces: list[str] = []
+    done = count = 0
+    cut = None
+    for match in CELL_END.finditer(text):
+        if match["edge"]:
+            if cut is not None:
+                pieces += [text[done:cut], _lines_of(text[cut : match.start()])]
+                done, cut = match.start(), None
+            count = 0
+        elif (count := count + 1) > 2 * table_cells and cut is None:
+            cut = match.start()
+    return "".join([*pieces, text[done:cut]]), len(pieces) // 2 + (cut is not None)
+
+
+def _lines_of(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
+
+
 def _blank(match: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", match[0])
+    return _lines_of(match[0])
 
 
 def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
@@ -206,7 +233,7 @@ def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
         count = int(match["count"] or 0) if match["name"] else match["marks"].count("#")
         name = match["name"] or match["plain"]
         macros[name] = Macro(body=text[match.end() + 1 : end], count=count, default=match["default"])
-        pieces += [text[done : match.start()], re.sub(r"[^\n]", " ", text[match.start() : end + 1])]
+        pieces += [text[done : match.start()], _lines_of(text[match.start() : end + 1])]
         done = end + 1
     return macros, "".join([*pieces, text[done:]])
 

@@ -42,15 +42,16 @@ def read(environment: Node, source: Source, inline: Inline) -> tuple[list[list[R
 
 def _uncovered(rows: list[list[RawCell]]) -> list[list[RawCell]]:
     r"""Return the rows without the empty places that LaTeX writes below a ``\multirow``."""
-    covered: set[tuple[int, int]] = set()
+    last: dict[int, int] = {}
     kept = []
     for row, cells in enumerate(rows):
         column, line = 0, []
         for cell in cells:
-            if (row, column) not in covered or cell.text:
+            if row > last.get(column, -1) or cell.text:
                 line.append(cell)
-            below = range(row + 1, row + min(cell.rowspan, len(rows)))
-            covered.update((under, column + offset) for under in below for offset in range(min(cell.colspan, 100)))
+            if cell.rowspan > 1:
+                under = {column + offset: row + cell.rowspan - 1 for offset in range(min(cell.colspan, 100))}
+                last.update({place: max(end, last.get(place, -1)) for place, end in under.items()})
             column += cell.colspan
         kept.append(line)
     return kept

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import re
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +31,13 @@ class Limits:
     pages: int = 400
     cpu_seconds: int = 240
     memory_bytes: int = 3 << 30
+
+
+def past(text: str, mark: re.Pattern[str], count: int) -> int | None:
+    """Return where the first mark after ``count`` of them stands; None if there are not so many.
+
+    >>> import re
+    >>> past("a & b & c", re.compile("&"), 1), past("a & b & c", re.compile("&"), 2)
+    (6, None)
+    """
+    return next((match.start() for match in islice(mark.finditer(text), count, None)), None)

@@ -132,7 +132,7 @@ class Text:
     def rows(self, table: Element) -> tuple[list[list[RawCell]], int | None]:
         """Return a table's cells by row, and its head rows where the markup says."""
         rows: list[list[RawCell]] = []
-        heads = 0
+        heads = places = 0
         for row in table.iter("{*}tr", "{*}TR"):
             cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
             inside = next((each for each in row.iterancestors() if tag(each) in {"thead", "table"}), table)
@@ -143,6 +143,9 @@ class Text:
             if heads == len(rows) and (tag(inside) == "thead" or all_heads):
                 heads += 1
             rows.append(written)
+            places += len(written)
+            if places > self._builder.limits.table_cells:
+                break  # the grid says that it was cut
         return rows, heads or None
 
     def _cell(self, element: Element) -> RawCell:
