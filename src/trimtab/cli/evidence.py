@@ -1,4 +1,4 @@
-"""Verbs over evidence: check, schema."""
+"""Verbs over evidence: check, schema; search, report and doctor are in :mod:`trimtab.cli.literature`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli import literature
 from trimtab.cli.options import JSON, Group
 from trimtab.errors import MissingExtraError
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def evidence() -> None:
-    """Check the claims of a report against documents, tables and our own measurements."""
+    """Search the literature, and check claims against documents, tables and our own measurements."""
+
+
+for verb in (literature.search, literature.report, literature.doctor):
+    evidence.add_command(verb)
 
 
 @evidence.command()
@@ -66,7 +71,7 @@ def check(  # noqa: PLR0913 - one argument an option
     options = checking.Options(
         aliases=aliases,
         question=question,
-        study=_table(study_file) if study_file else None,
+        study=study_table(study_file) if study_file else None,
         calibration=calibration,
         overrides=certainty,
     )
@@ -100,7 +105,7 @@ def _needs_the_extra() -> None:
             raise MissingExtraError(package, extra="evidence") from error
 
 
-def _table(path: Path) -> StudyTable:
+def study_table(path: Path) -> StudyTable:
     """Read a run folder, or the run folder of a study file."""
     from trimtab.study import spec  # noqa: PLC0415
     from trimtab.study.table import StudyTable  # noqa: PLC0415

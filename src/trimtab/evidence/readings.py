@@ -161,7 +161,9 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
         text = _PLUS.sub("+" if second else "", text)
     spaced = text.replace("_", " ")
     # Underscores part the words of a benchmark's column, but hold the name of an arm together.
-    mentions = [*registry.find(spaced, ("benchmarks",)), *registry.find(text, ("metrics",))]
+    # A method takes its words with it: the "loss" of "auxiliary loss" is no metric.
+    inside = [one for one in registry.find(text, ("metrics", "methods")) if one.kind == "metrics"]
+    mentions = [*registry.find(spaced, ("benchmarks",)), *inside]
     benchmarks = {one.id for one in mentions if one.kind == "benchmarks"}
     metrics = {one.id for one in mentions if one.kind == "metrics"}
     setting = settings.read(spaced)

@@ -79,7 +79,7 @@ def _answer(check: Check) -> Section:
 
 
 def _claims(check: Check) -> Section:
-    rows = tuple(_row(claim, verdict) for claim, verdict in check.checked)
+    rows = tuple(claim_row(claim, verdict) for claim, verdict in check.checked)
     head = ("verdict", "claim", "what the source says", "why")
     told = (
         "Two axes: does the cited source say it, and does independent evidence agree? Not found refutes nothing."
@@ -89,7 +89,8 @@ def _claims(check: Check) -> Section:
     return Section(title="Claims", blocks=(Paragraph((told,), kind="note"), table))
 
 
-def _row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:
+def claim_row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:
+    """Return a row of a table of claims: verdict, statement, what the source says, why."""
     lines: list[tuple[Inline, ...]] = [(verdict.fidelity.value,)]
     lines.append((verdict.agreement.value if verdict.agreement.value != "none" else "no independent evidence",))
     extra = [", ".join(dict.fromkeys(flag.name for flag in verdict.flags)), _certainty(verdict), _confidence(verdict)]

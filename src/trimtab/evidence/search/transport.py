@@ -125,8 +125,8 @@ class Transport:
                 raise SearchError(f"the kept answer of {request.shown} cannot be read: {error}") from error
         if self.mode != "live":
             raise SearchError(
-                f"{request.shown} was never answered in this folder, and --{self.mode} asks nobody",
-                hint=f"run the search once without --{self.mode}",
+                f"{request.shown} was never answered in this folder, and nobody is asked now ({self.mode})",
+                hint="run the search once with a network",
             )
         with self._lane(request).lock:
             answer, found = self._patiently(request, read)

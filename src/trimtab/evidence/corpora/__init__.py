@@ -1,0 +1,1 @@
+"""Published figures that come with trimtab, one a line, each with its work, place and conditions."""

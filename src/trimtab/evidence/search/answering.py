@@ -1,0 +1,181 @@
+"""From screened works to a draft: claims are drawn from what was read, checked, set against a study, and put in order.
+
+Figures of a local corpus are claims as they stand; of a full text, the sentences that name a method of the question and
+one of its stresses or benchmarks. What was included answers; what was read and lacks a facet is shown as nearest and
+never counted as an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from trimtab.evidence import certainty, checking, extract, matrix, measured, verify
+from trimtab.evidence.question import Question
+from trimtab.evidence.search import statements, telling
+from trimtab.evidence.search.draft import Answer, Draft, Reference
+from trimtab.evidence.search.telling import counted
+from trimtab.evidence.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trimtab.evidence.claims import Claim
+    from trimtab.evidence.document import Document
+    from trimtab.evidence.names import Registry
+    from trimtab.evidence.search.session import Search
+    from trimtab.evidence.verdicts import Verdict
+    from trimtab.study.table import StudyTable
+
+_MOST_CLAIMS: Final = 60  # of one full text: the rest would bury the answer
+Checked = tuple["Claim", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Checks claims against everything that was read, and a study."""
+
+    sources: Sources
+    registry: Registry
+    table: StudyTable | None = None
+
+    def __call__(self, claim: Claim) -> Checked:
+        """Return a claim with its verdict."""
+        verdict = verify.check(claim, self.sources)
+        if self.table is not None:
+            verdict = checking.with_study(claim, verdict, measured.look_up(claim, self.table, self.registry))
+        return claim, certainty.rate(verdict)
+
+
+def answer(search: Search, registry: Registry, table: StudyTable | None = None) -> Draft:
+    """Return the draft of a review.
+
+    Args:
+        search: A finished search.
+        registry: Known names.
+        table: A study whose measurements are joined.
+    """
+    works = [merged.work for merged in search.works.works]
+    sources = Sources.build(search.documents.values(), works, registry)
+    judge = Judge(sources=sources, registry=registry, table=table)
+    included = {one.work for one in search.decisions if one.included}
+    found = {name: [*map(judge, _claims(search, name, registry, sources))] for name in search.documents}
+    checked = [one for name in found if name in included for one in found[name]]
+    near = [one for name in found if name not in included for one in found[name]]
+    answers = tuple(_answers(search, checked, near, registry, table))
+    references = tuple(_references(search, found, included))
+    return Draft(
+        question=search.plan.text,
+        facets=tuple(facet.shown for facet in search.plan.facets),
+        abstract=telling.abstract(search, answers, (*checked, *near), table),
+        answers=answers,
+        checked=tuple(checked),
+        near=tuple(near),
+        conflicts=telling.conflicts((*checked, *near)),
+        limits=telling.limits(search, references),
+        references=references,
+        flow=search.flow,
+        method=telling.method(search),
+        hidden=tuple(_hidden(search.documents.values())),
+        possible=tuple(f"{one.one} and {one.other}: {one.why}" for one in search.works.possible),
+        study=table.study.name if table else "",
+        spoken=_spoken(search, registry),
+    )
+
+
+def _spoken(search: Search, registry: Registry) -> dict[str, str]:
+    facets = search.plan.question.facets() if search.plan.question else {}
+    return {one: registry.entries[kind][one].names[0] for kind, ids in facets.items() for one in ids}
+
+
+def _claims(search: Search, name: str, registry: Registry, sources: Sources) -> Iterator[Claim]:
+    """Yield the claims of one work that bear on the question."""
+    document, question = search.documents[name], search.plan.question
+    merged = search.work(name)
+    figures = [
+        figure
+        for corpus in search.corpora
+        for one in merged.records
+        if one.database == corpus.name
+        for figure in corpus.figures.get(one.work.id, ())
+    ]
+    methods = question.methods if question else ()
+    if figures:
+        for claim in statements.claims(figures, document, registry, methods):
+            yield replace(claim, cites=(name,))
+        return
+    if any(one.database == corpus.name for corpus in search.corpora for one in merged.records):
+        return
+    held = [claim for claim in extract.claims(document, registry, sources.models) if _bears(claim, search, registry)]
+    for claim in held[:_MOST_CLAIMS]:
+        yield replace(claim, id=f"{name}#{claim.id}", cites=(name,))
+
+
+def _bears(claim: Claim, search: Search, registry: Registry) -> bool:
+    first, *others = search.plan.facets
+    text = claim.statement
+    return bool(first.used(text, registry)) and (not others or any(one.used(text, registry) for one in others))
+
+
+def _answers(
+    search: Search,
+    checked: Sequence[Checked],
+    near: Sequence[Checked],
+    registry: Registry,
+    table: StudyTable | None,
+) -> Iterator[Answer]:
+    """Yield one answer for each combination the question asks about."""
+    question = search.plan.question
+    if question is None:
+        return
+    for method, stressor, benchmark in question.cells:
+        one = Question(text=question.text, methods=(method,), stressors=(stressor,), benchmarks=(benchmark,))
+        (cell,) = matrix.build(one, checked, (), registry, table)
+        if not cell.claims:
+            told = _nobody(search, (method, stressor, benchmark), registry)
+            cell = replace(cell, literature=told, joint=cell.joint if cell.runs else told)
+        yield Answer(
+            cell=cell,
+            near=tuple(_near(checked, near, (method, benchmark), stressor, registry)),
+            elsewhere=tuple(_near(checked, near, (method, stressor), benchmark, registry)),
+        )
+
+
+def _near(
+    checked: Sequence[Checked], near: Sequence[Checked], having: tuple[str, str], lacking: str, registry: Registry
+) -> list[str]:
+    """Return the claims that name two things and not the third, comparisons first."""
+    names = []
+    for claim, _ in (*checked, *near):
+        found = {one.id for one in registry.find(claim.statement, ("methods", "stressors", "benchmarks"))}
+        if set(having) <= found and lacking not in found:
+            names.append(claim.id)
+    return sorted(names, key=lambda name: "-" not in name.rsplit("#", 1)[-1])
+
+
+def _nobody(search: Search, ids: tuple[str, str, str], registry: Registry) -> str:
+    """Return that no claim was found, with how many records were screened, and how many works name all three."""
+    flow = search.flow
+    kinds = ("methods", "stressors", "benchmarks")
+    eligible = sum(
+        one.included and set(ids) <= {hit.id for hit in registry.find(search.documents[one.work].text, kinds)}
+        for one in search.decisions
+    )
+    told = f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
+    return f"no claim about it: {told}" if eligible else f"no evidence: {told}"
+
+
+def _references(
+    search: Search, found: Mapping[str, Sequence[Checked]], included: Iterable[str]
+) -> Iterator[Reference]:  # fmt: skip
+    kept = set(included)
+    for name, document in search.documents.items():
+        if name in kept or found[name]:
+            claims = tuple(claim.id for claim, _ in found[name])
+            yield Reference(work=search.work(name).work, version=document.version, claims=claims)
+
+
+def _hidden(documents: Iterable[Document]) -> Iterator[str]:
+    for document in documents:
+        for one in document.hidden:
+            yield f"{document.path}: {one.reason} text at {one.position}: {one.text[:120]!r}"

@@ -1,0 +1,187 @@
+"""A folder of a search, opened: plan from the command line or from the folder, local records, transport."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trimtab.errors import SearchError
+from trimtab.evidence.names import Registry
+from trimtab.evidence.search import catalogue, facets, figures, local, session
+from trimtab.evidence.search.bodies import Bodies
+from trimtab.evidence.search.plan import Plan
+from trimtab.evidence.search.session import Local
+from trimtab.evidence.search.transport import Rules, Transport
+from trimtab.study.store import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimtab.evidence.document import Document
+    from trimtab.evidence.search.found import Found
+    from trimtab.evidence.search.session import Search
+    from trimtab.evidence.search.transport import Mode
+
+_TEXT_INTERVAL_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a user asks for, before it is a plan. Paths are absolute, so that it can be done again from anywhere.
+
+    Attributes:
+        question: In words.
+        databases: Names.
+        file: Of other addresses; None for the usual ones.
+        corpora: Names of local corpora or files of figures.
+        sources: Folders of documents.
+        given: Facets in words.
+        aliases: Files of further names.
+        limit: Records of one query at most.
+        texts: Full texts fetched at most.
+        hosts: Hosts full texts may be fetched from.
+    """
+
+    question: str
+    databases: tuple[str, ...] = ()
+    file: Path | None = None
+    corpora: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
+    given: tuple[str, ...] = ()
+    aliases: tuple[Path, ...] = ()
+    limit: int = 200
+    texts: int = 0
+    hosts: tuple[str, ...] = field(default=("export.arxiv.org",))
+
+
+def plan(wishes: Wishes) -> tuple[Plan, Local, Registry]:
+    """Return what will be done, what is here already, and the names it is read with.
+
+    Raises:
+        SearchError: The question names nothing known, or there is nowhere to look.
+        EvidenceError: A file or a folder cannot be read.
+    """
+    registry = Registry.load(*wishes.aliases)
+    question, found = facets.of_question(wishes.question, registry, wishes.given)
+    places = catalogue.places(wishes.databases, wishes.file)
+    if not (places or wishes.corpora or wishes.sources):
+        raise SearchError(
+            "there is nowhere to look",
+            hint="name databases (--database arxiv), a local corpus (--corpus alf-lb) or a folder (--sources papers/)",
+        )
+    here = _local(wishes)
+    made = Plan(
+        text=" ".join(wishes.question.split()),
+        question=question,
+        facets=found,
+        queries=facets.queries(found),
+        places=places,
+        limit=wishes.limit,
+        files=tuple((path.name, local.digest(path)) for path in wishes.sources),
+        corpora=tuple((corpus.name, corpus.sha256) for corpus in here.corpora),
+        texts=wishes.texts,
+        hosts=wishes.hosts,
+        aliases=tuple((path.name, local.digest(path)) for path in wishes.aliases),
+    )
+    return made, here, registry
+
+
+def _local(wishes: Wishes) -> Local:
+    """Read what needs no network."""
+    corpora = tuple(map(figures.load, wishes.corpora))
+    records: list[Found] = []
+    documents: dict[str, Document] = {}
+    unread: list[tuple[str, str]] = []
+    names = [corpus.name for corpus in corpora]
+    for corpus in corpora:
+        records += corpus.records
+        documents |= corpus.documents
+    for path in wishes.sources:
+        held, missing = local.folder(path)
+        names.append(path.name or str(path))
+        unread += missing
+        for record, document in held:
+            records.append(record)
+            documents[record.work.id] = document
+    return Local(
+        places=tuple(names),
+        records=tuple(records),
+        documents=documents,
+        corpora=corpora,
+        unread=tuple(unread),
+    )
+
+
+def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
+    """Return what asks for a plan: only its databases and the hosts of full texts."""
+    hosts = dict.fromkeys(made.hosts if made.texts else (), _TEXT_INTERVAL_S)
+    for place in made.places:
+        hosts[place.host] = max(place.interval_s, 0.0)
+    who = f" (mailto:{contact})" if contact else ""
+    agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
+    return Transport(Rules(hosts=hosts, agent=agent), Bodies(folder / "bodies"), mode)
+
+
+def search(
+    wishes: Wishes, folder: Path, mode: Mode = "live", contact: str = "", tell: Callable[[str], None] = print
+) -> tuple[Search, Registry, int]:  # fmt: skip
+    """Search, or go on with a search, in a folder; return it, its names, and the number of requests that were sent.
+
+    Raises:
+        SearchError: The folder holds another search, or nothing can be asked.
+        EvidenceError: A local file cannot be read.
+    """
+    made, here, registry = plan(wishes)
+    made.claim(folder)
+    keep(wishes, folder)
+    with transport(made, folder, mode, contact) as asking:
+        found = session.run(made, here, registry, asking, tell)
+        session.write(found, folder)
+        return found, registry, asking.requests
+
+
+def keep(wishes: Wishes, folder: Path) -> None:
+    """Write down what was asked for, so that the report can be made of the folder alone."""
+    values = {
+        "question": wishes.question,
+        "databases": wishes.databases,
+        "file": str(wishes.file) if wishes.file else None,
+        "corpora": wishes.corpora,
+        "sources": [str(path) for path in wishes.sources],
+        "given": wishes.given,
+        "aliases": [str(path) for path in wishes.aliases],
+        "limit": wishes.limit,
+        "texts": wishes.texts,
+        "hosts": wishes.hosts,
+    }
+    write_json(folder / "wishes.json", values)
+
+
+def wishes_of(folder: Path) -> Wishes:
+    """Return what a folder's search was asked for.
+
+    Raises:
+        SearchError: It is no folder of a search.
+    """
+    try:
+        held = json.loads((folder / "wishes.json").read_text(encoding="utf-8"))
+        return Wishes(
+            question=held["question"],
+            databases=tuple(held["databases"]),
+            file=Path(held["file"]) if held["file"] else None,
+            corpora=tuple(held["corpora"]),
+            sources=tuple(map(Path, held["sources"])),
+            given=tuple(held["given"]),
+            aliases=tuple(map(Path, held["aliases"])),
+            limit=held["limit"],
+            texts=held["texts"],
+            hosts=tuple(held["hosts"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SearchError(
+            f"{folder} holds no search: {error}", hint="run `trimtab evidence search` with -o first"
+        ) from error

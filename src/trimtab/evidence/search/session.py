@@ -1,0 +1,197 @@
+"""One search from question to screened works; everything after the answers is computed from them.
+
+A folder keeps the plan and the raw answers; records, works, decisions, counts and the log are made of those each time.
+That is why a search that was ended anywhere goes on by the same command and ends in the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trimtab.evidence import record
+from trimtab.evidence.search import dedup, prisma, ranking, retrieve, screening
+from trimtab.evidence.search.fulltext import Sought, seek
+from trimtab.study.store import write_atomic, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from trimtab.evidence.document import Document
+    from trimtab.evidence.names import Registry
+    from trimtab.evidence.search.dedup import Deduplicated, Merged
+    from trimtab.evidence.search.figures import Corpus
+    from trimtab.evidence.search.found import Found
+    from trimtab.evidence.search.plan import Plan
+    from trimtab.evidence.search.prisma import Flow
+    from trimtab.evidence.search.retrieve import Entry
+    from trimtab.evidence.search.screening import Decision
+    from trimtab.evidence.search.transport import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What needs no network: records by place, their documents by work, and what could not be read."""
+
+    places: tuple[str, ...] = ()
+    records: tuple[Found, ...] = ()
+    documents: Mapping[str, Document]
+    corpora: tuple[Corpus, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        plan: What was asked.
+        records: Everything found.
+        works: After de-duplication.
+        decisions: One for each work, in the order they were read.
+        documents: Work id → full text, of every work whose full text was read.
+        flow: The counts.
+        log: Every request, every file.
+        corpora: Local corpora, whose figures are claims.
+        unread: Local files that could not be read.
+    """
+
+    plan: Plan
+    records: tuple[Found, ...]
+    works: Deduplicated
+    decisions: tuple[Decision, ...]
+    documents: Mapping[str, Document]
+    flow: Flow
+    log: tuple[Entry, ...]
+    corpora: tuple[Corpus, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What went wrong where."""
+        return tuple(f"{one.database}, {one.query}: {one.problem}" for one in self.log if one.problem)
+
+    @property
+    def date(self) -> str:
+        """The day of the last answer, ISO 8601; empty if nobody was asked."""
+        return max((one.date[:10] for one in self.log if one.date), default="")
+
+    def work(self, name: str) -> Merged:
+        """Return a work by its id."""
+        return next(merged for merged in self.works.works if merged.work.id == name)
+
+    def decision(self, work: str) -> Decision:
+        """Return what became of a work."""
+        return next(one for one in self.decisions if one.work == work)
+
+
+def run(
+    plan: Plan,
+    local: Local,
+    registry: Registry,
+    transport: Transport,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Search:
+    """Search, merge and screen.
+
+    Args:
+        plan: What to ask.
+        local: What is here already.
+        registry: Known names.
+        transport: Asks, or answers from the cache alone.
+        tell: Is given lines of progress.
+    """
+    databases = [place.open() for place in plan.places]
+    asked = retrieve.search(databases, plan.queries, transport, plan.limit, tell)
+    records = (*asked.records, *local.records)
+    works = dedup.deduplicate(records)
+    order = ranking.by_words([merged.work for merged in works.works], screening.terms(plan.facets))
+    decisions, documents = _screen(plan, local, registry, transport, screening.in_order(works.works, order))
+    searched = [*((one.name, True) for one in databases), *((name, False) for name in local.places)]
+    return Search(
+        plan=plan,
+        records=records,
+        works=works,
+        decisions=tuple(decisions),
+        documents=documents,
+        flow=prisma.count(records, works.works, decisions, searched),
+        log=(*asked.log, *_local_log(local)),
+        corpora=local.corpora,
+        unread=local.unread,
+    )
+
+
+def _screen(
+    plan: Plan, local: Local, registry: Registry, transport: Transport, works: Sequence[Merged]
+) -> tuple[list[Decision], dict[str, Document]]:
+    gate = screening.Gate(facets=plan.facets, registry=registry)
+    decisions: list[Decision] = []
+    documents: dict[str, Document] = {}
+    fetched = 0
+    for merged in works:
+        early = gate.first(merged)
+        if early is not None:
+            decisions.append(early)
+            continue
+        document = next(
+            (local.documents[one.work.id] for one in merged.records if one.work.id in local.documents), None
+        )
+        if document is not None:
+            sought = Sought(document=replace(document, work=merged.work.id))
+        elif fetched >= plan.texts:
+            limit = "none were to be fetched" if not plan.texts else f"the {plan.texts} best ranked were fetched"
+            sought = Sought(category="not fetched", reason=limit)
+        else:
+            sought, fetched = seek(merged, transport, plan.hosts), fetched + 1
+        if sought.document is None:
+            decisions.append(screening.without_text(merged.work.id, sought.category, sought.reason))
+            continue
+        documents[merged.work.id] = sought.document
+        told = f"{merged.work.title}\n{merged.work.abstract}\n{sought.document.text}"
+        decisions.append(gate.second(merged.work.id, told))
+    return decisions, documents
+
+
+def _local_log(local: Local) -> list[Entry]:
+    return [
+        retrieve.Entry(
+            database=name,
+            query="everything",
+            words="",
+            records=sum(one.database == name for one in local.records),
+            total=sum(one.database == name for one in local.records),
+        )
+        for name in local.places
+    ]
+
+
+def write(search: Search, folder: Path) -> None:
+    """Write what was found and decided, each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines(folder / "search-log.jsonl", [one.record() for one in search.log])
+    lines(folder / "records.jsonl", [_found(one) for one in search.records])
+    lines(folder / "works.jsonl", [json.loads(record.dump(merged.work)) for merged in search.works.works])
+    lines(folder / "duplicates.jsonl", [{"merged": True, **asdict(one)} for one in search.works.merges])
+    lines(folder / "possible-duplicates.jsonl", [{"merged": False, **asdict(one)} for one in search.works.possible])
+    lines(folder / "screening.jsonl", [asdict(one) for one in search.decisions])
+    write_json(folder / "prisma.json", search.flow.record())
+
+
+def lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write JSON Lines."""
+    write_atomic(path, "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in records))
+
+
+def _found(one: Found) -> dict[str, Any]:
+    return {
+        "work": json.loads(record.dump(one.work)),
+        "database": one.database,
+        "query": one.query,
+        "rank": one.rank,
+        "kind": one.kind,
+        "texts": [asdict(text) for text in one.texts],
+        "related": one.related,
+        "notices": one.notices,
+    }

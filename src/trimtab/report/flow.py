@@ -1,0 +1,135 @@
+"""The PRISMA 2020 flow diagram: how many records came, went and stayed, drawn from counts that add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from trimtab.report import svg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trimtab.evidence.search.prisma import Counts, Flow
+
+_LINE: Final = 17
+_PAD: Final = 12
+_GAP: Final = 26
+_LEFT: Final = (46, 360)
+_RIGHT: Final = (456, 360)
+_WIDTH: Final = 830
+_LETTERS: Final = 54  # of one line at 12 px in the width of a box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """A box with its lines; the first is its title."""
+
+    lines: tuple[str, ...]
+
+    @property
+    def height(self) -> int:
+        return len(self.lines) * _LINE + 2 * _PAD - 5
+
+
+def draw(flow: Flow) -> str:
+    """Return the diagram as SVG."""
+    rows = _rows(flow)
+    parts: list[str] = []
+    top, tops = 8, []
+    for left, right in rows:
+        height = max(left.height, right.height if right else 0)
+        tops.append((top, height))
+        parts += _box(left, _LEFT, top, height)
+        if right:
+            parts += _box(right, _RIGHT, top, height)
+            middle = top + height / 2
+            parts += _arrow((_LEFT[0] + _LEFT[1], middle), (_RIGHT[0], middle))
+        top += height + _GAP
+    centre = _LEFT[0] + _LEFT[1] / 2
+    for (start, height), (following, _) in pairwise(tops):
+        parts += _arrow((centre, start + height), (centre, following))
+    parts += _phases(tops)
+    return svg.drawing(_WIDTH, top - _GAP + 8, _told(flow), parts)
+
+
+def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
+    """Return the boxes, the main one of each step and what left there."""
+    return (
+        (
+            _box_of("Records identified", flow.identified, (*flow.databases, *flow.others)),
+            _box_of("Records removed before screening", flow.duplicates, (("duplicates", flow.duplicates),)),
+        ),
+        (
+            _box_of("Works screened by title and abstract", flow.screened, ()),
+            _box_of("Works excluded", flow.screened - flow.sought, flow.excluded),
+        ),
+        (
+            _box_of("Full texts sought", flow.sought, ()),
+            _box_of("Full texts not retrieved", flow.sought - flow.assessed, flow.not_retrieved),
+        ),
+        (
+            _box_of("Full texts assessed", flow.assessed, ()),
+            _box_of("Works excluded", flow.assessed - flow.included, flow.ineligible),
+        ),
+        (_box_of("Works included", flow.included, ()), None),
+    )
+
+
+def _box_of(title: str, number: int, parts: Counts) -> _Box:
+    told = [f"{_short(name)} (n = {count:,})" for name, count in parts]
+    return _Box(lines=(f"{title} (n = {number:,})", *told))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LETTERS - 12 else f"{text[: _LETTERS - 13]}\u2026"
+
+
+def _box(box: _Box, column: tuple[int, int], top: float, height: float) -> Iterator[str]:
+    left, width = column
+    yield svg.tag("rect", x=left, y=top, width=width, height=height, rx=6, class_="step")
+    for at, line in enumerate(box.lines):
+        y = top + _PAD + 9 + at * _LINE
+        yield svg.text(line, x=left + _PAD, y=y, class_="title" if at == 0 else None)
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> Iterator[str]:
+    """Yield a line with a head, level or upright."""
+    right, down = end
+    level = start[1] == down
+    yield svg.polyline([start, (right - 6, down) if level else (right, down - 6)], class_="way")
+    head = ((right - 7, down - 4), (right, down), (right - 7, down + 4))
+    if not level:
+        head = ((right - 4, down - 7), (right, down), (right + 4, down - 7))
+    yield svg.tag("polygon", points=" ".join(f"{a:.1f},{b:.1f}" for a, b in head), class_="head")
+
+
+def _phases(tops: Sequence[tuple[float, float]]) -> Iterator[str]:
+    """Yield the names of the phases at the left edge, upright."""
+    ends = [top + height for top, height in tops]
+    spans = (
+        ("Identification", tops[0][0], ends[0]),
+        ("Screening", tops[1][0], ends[3]),
+        ("Included", tops[4][0], ends[4]),
+    )
+    for name, top, bottom in spans:
+        yield svg.tag("rect", x=8, y=top, width=26, height=bottom - top, rx=6, class_="phase")
+        middle = (top + bottom) / 2
+        short = name if bottom - top > 80 or len(name) < 9 else name[:4] + "."
+        yield svg.text(
+            short,
+            x=21,
+            y=middle,
+            text_anchor="middle",
+            dominant_baseline="central",
+            transform=f"rotate(-90 21 {middle:.1f})",
+        )
+
+
+def _told(flow: Flow) -> str:
+    return (
+        f"PRISMA 2020 flow: {flow.identified} records identified, {flow.duplicates} duplicates removed,"
+        f" {flow.screened} works screened, {flow.sought} full texts sought, {flow.assessed} assessed,"
+        f" {flow.included} included"
+    )
