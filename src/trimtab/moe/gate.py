@@ -11,12 +11,14 @@ and looks up what was decided.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
 from trimtab.moe.balancers import Context
 from trimtab.moe.balancers.pooled import Pool
@@ -169,6 +171,13 @@ class Gate:
 
     def decide(self, logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights and experts [T, K] that the model goes on with, given its logits [T, E] and its own."""
+        # Selective checkpointing replays what it saw by the order of operations, and a recomputation, which looks up
+        # what was decided, has fewer of them than its forward pass.
+        hidden = nullcontext() if _get_current_dispatch_mode() is None else _disable_current_modes()
+        with hidden:
+            return self._decide(logits, weights, experts)
+
+    def _decide(self, logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
         current, decision = self.settings.passes.find(self.router.layer, logits)
         context = self._context(current, len(logits))
         if self._reselects(current):
