@@ -116,6 +116,6 @@ def _can_choose(router: Router, balancer: Balancer, limits: Capacity) -> bool:
     weighs_known = router.formula is not None
     if limits.reroute and not weighs_known:
         return False
-    if not balancer.causal:
+    if not (balancer.causal and balancer.adds_only_bias):
         return router.plain and weighs_known
     return router.takes_bias or not balancer.has_bias

@@ -218,8 +218,8 @@ class Gate:
     def _reselects(self, current: ForwardPass) -> bool:
         """Tell whether the router itself does not choose as the balancer wants: it lacks a bias, or sees no batch."""
         balancer = self.settings.balancer
-        lacks_bias = balancer.has_bias and not self.router.native_bias
-        return lacks_bias or (current.training and not balancer.causal)
+        alone = self.router.native_bias and balancer.adds_only_bias
+        return (balancer.has_bias and not alone) or (current.training and not balancer.causal)
 
     def _choice(self, logits: Tensor, context: Context) -> Tensor:
         """Return the scores [T, E] that top-k sees, −∞ outside a token's groups."""

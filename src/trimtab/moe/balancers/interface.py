@@ -71,6 +71,11 @@ class Balancer(ABC):
     pools: ClassVar[bool] = False
 
     @property
+    def adds_only_bias(self) -> bool:
+        """Whether, but for what a rule solves for in training, a router that adds the bias itself chooses the same."""
+        return True
+
+    @property
     def counts_step(self) -> bool:
         """Whether a penalty reads ``load_so_far``, which costs one reduction over processes a layer and micro-batch."""
         return False
@@ -117,7 +122,6 @@ class BiasBalancer(Balancer):
     __slots__ = ()
     has_bias: ClassVar[bool] = True
 
-    @final
     def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - one bias for all
         """Add the bias."""
         return scores + state[..., : scores.shape[-1]]

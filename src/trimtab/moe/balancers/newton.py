@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, final
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.moe.balancers import dither as dithering
 from trimtab.moe.balancers import margins
+from trimtab.moe.balancers.checks import positive
 from trimtab.moe.balancers.interface import BiasBalancer, Context
 
 if TYPE_CHECKING:
@@ -47,8 +49,33 @@ class NewtonBalancing(BiasBalancer):
 
     There is nothing to tune: scores of any range, runs of any length. It counts routed calls whatever the capacity. Its
     memory is 2E² + 8E + 4 numbers a layer. It assumes K < E; with groups (n_group > 1) the margins it counts are not
-    the ones that decide. It is a bias, so exact twins (T6) and repeated tokens (T3) stay as indivisible as for any.
+    the ones that decide. It is a bias, so repeated tokens (T3) stay as indivisible as for any, and so do exact twins
+    (T6) unless they are told apart by a dither.
+
+    Args:
+        dither: Up to how much is added to and taken from the scores that are compared, of each token by a fixed
+            function of its own scores (:mod:`~trimtab.moe.balancers.dither`). 0 for none; 1e-3 shares tokens among
+            experts with equal rows. A model trained with one chooses so only while it is attached.
+
+    Raises:
+        ConfigurationError: ``dither`` is negative or not finite.
     """
+
+    dither: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dither:
+            positive(self.dither, "NewtonBalancing(dither=...)")
+
+    @property
+    def adds_only_bias(self) -> bool:
+        """Whether there is no dither."""
+        return not self.dither
+
+    def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - one for all
+        """Add the bias, and the dither."""
+        biased = scores + state[..., : scores.shape[-1]]
+        return biased + dithering.dither(scores, self.dither) if self.dither else biased
 
     def initial(self, num_experts: int) -> Tensor:
         """Return no bias, and a memory of nothing."""
@@ -58,7 +85,7 @@ class NewtonBalancing(BiasBalancer):
         """Return the counts of no tokens: margins [E, bins], pairs [E, E] and calls [E, 1], side by side."""
         return torch.zeros(num_experts, margins.BINS + num_experts + 1, dtype=torch.int64)
 
-    def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - of the interface
+    def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:
         """Count margins to the (K+1)-th expert, tokens between two experts, and calls.
 
         Raises:
@@ -70,7 +97,7 @@ class NewtonBalancing(BiasBalancer):
                 f"NewtonBalancing needs fewer experts a token than experts, got {top_k} of {experts}"
             )
         state = state.to(routing.logits.device)
-        biased = routing.select(routing.scores.detach()) + state[..., None, :experts]
+        biased = self.select(routing.select(routing.scores.detach()), state[..., None, :], context)
         best = biased.topk(top_k + 1, dim=-1)
         last, next_one = best.values[..., -2], best.values[..., -1:]
         pair = best.indices[..., -2] * experts + best.indices[..., -1]

@@ -57,6 +57,11 @@ class Stack(Balancer):
         return any(loss.pools for loss in self.losses)
 
     @property
+    def adds_only_bias(self) -> bool:
+        """Whether the bias rule does."""
+        return self.bias.adds_only_bias
+
+    @property
     def counts_step(self) -> bool:
         """Whether a loss does."""
         return any(loss.counts_step for loss in self.losses)

@@ -62,7 +62,7 @@ class Table:
 
 
 _RATES: Final = tuple(f"LossFree(bias_update_rate={rate})" for rate in ("1e-3", "3e-3", "1e-2", "3e-2"))
-_BESIDE: Final = ("QuantileBalancing()", "BIP()", "NewtonBalancing()")
+_BESIDE: Final = ("QuantileBalancing()", "BIP()", "NewtonBalancing()", "NewtonBalancing(dither=1e-3)")
 _SEEDS: Final = (201, 202, 203, 204)
 
 TABLES: Final[Mapping[str, Table]] = {
