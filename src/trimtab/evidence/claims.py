@@ -308,6 +308,8 @@ def parse(line: str, where: str) -> Claim:
     """
     try:
         return _CLAIM.validate_json(line)
+    except ClaimError as error:  # a value that is no number; raised as it is, pydantic wraps only ValueError
+        raise ClaimError(f"{where}: {error.message}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

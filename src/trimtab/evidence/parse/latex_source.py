@@ -157,10 +157,10 @@ class Source:
             text = raw.decode("latin-1")
         self.name = name
         self.expanded = 0
+        text, self.cut = _bounded(text, table_cells)
         self._lines = [match.start() for match in re.finditer("\n", text)]
         text = NEVER_PRINTED.sub(_blank, text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
-        text, self.cut = _bounded(text, table_cells)
         self.macros, self.text = _take_definitions(text)
         self._context = _context(self.macros)
         self.nodes = self.parse(self.text)
@@ -199,14 +199,14 @@ def _source(node: Node) -> str:
 
 
 def _bounded(text: str, table_cells: int) -> tuple[str, int]:
-    """Return the text with what is past the limit in each tabular blanked, and how many were cut."""
+    """Return the text without what is past the limit in each tabular, but with its lines, and how many were cut."""
     pieces: list[str] = []
     done = count = 0
     cut = None
     for match in CELL_END.finditer(text):
         if match["edge"]:
             if cut is not None:
-                pieces += [text[done:cut], _lines_of(text[cut : match.start()])]
+                pieces += [text[done:cut], "\n" * text.count("\n", cut, match.start())]
                 done, cut = match.start(), None
             count = 0
         elif (count := count + 1) > 2 * table_cells and cut is None:
