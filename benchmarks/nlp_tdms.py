@@ -1,9 +1,10 @@
 """NLP-TDMS: do true (dataset, metric, score) tuples bind to a table cell of their paper, and false ones not?
 
-One command, ``python benchmarks/nlp_tdms.py [FOLDER]``. The tables are GROBID's of 2019 as the data set ships them; no
-text of the papers is there. Papers are split in halves by the hash of their name and both are printed, to show the
-spread; neither is held out, because thresholds and names were chosen by looking at all papers. Data:
-IBM/science-result-extractor, Apache-2.0.
+One command, ``python benchmarks/nlp_tdms.py [FOLDER]``. The tables are GROBID's of 2019 as the data set ships them;
+no text of the papers is there. Papers are split in halves by the hash of their name: names added last were chosen on
+half 0 alone, so half 1 is held out from them, but thresholds and the first six names were chosen by looking at all
+papers. The upper bound printed first is what no rule over these tables can pass: value in a cell, dataset named
+somewhere. Data: IBM/science-result-extractor, Apache-2.0.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
 
-from trimtab.evidence.binding import HEADER_SHARE, Binder, words
+from trimtab.evidence.binding import HEADER_SHARE, PAPER_SHARE, Binder, words
 from trimtab.evidence.document import Cell
 
 KINDS = ("true", "swapped dataset", "other paper's dataset", "changed value")
@@ -30,6 +31,16 @@ ALIASES = {
     "1B Words / Google Billion Word benchmark": ("One Billion Word", "1 Billion Word", "LM1B", "1B word"),
     "OntoNotes": ("CoNLL 2012",),
     "Quora Question Pairs": ("QQP", "Quora"),
+}
+# Written after the misses of half 0 only.
+ALIASES_OF_HALF_0 = {
+    **{f"Chinese Treebank {number}": (f"CTB{number}",) for number in (6, 7)},
+    "Gigaword": ("Gigawords",),
+    "Hutter Prize": ("enwik8",),
+    "MultiNLI": ("MNLI",),
+    "Long-tail emerging entities": ("WNUT 2017", "WNUT17"),
+    "AIDA CoNLL-YAGO Dataset": ("AIDA",),
+    "The IWSLT 2015 Evaluation Campaign": ("IWSLT 2015", "TED tst2013"),
 }
 
 
@@ -103,6 +114,14 @@ def trials(papers, generator):
                 yield stem, KINDS[3], dataset, metric, value + step
 
 
+def reachable(binder, cells, dataset, value):
+    """Whether a cell holds the value and some table of the paper names the dataset by at least half of its words."""
+    if value is None or not any({value, value * 100, value / 100} & {*cell.numbers} for cell in cells):
+        return False
+    texts = (text for cell in cells for text in (*cell.row_path, *cell.column_path, cell.caption))
+    return binder.shares(texts)[dataset] >= PAPER_SHARE
+
+
 def why_missed(binder, cells, dataset, value):
     if value is None:
         return "score is no number (-, or text)"
@@ -131,13 +150,22 @@ def main():
         return
     papers = load(folder)
     known = {dataset for found, _ in papers.values() for dataset, _, _ in found}
+    aliases = {**ALIASES, **ALIASES_OF_HALF_0}
     datasets = {
-        name: next((others for key, others in ALIASES.items() if name.startswith(key)), ()) for name in sorted(known)
+        name: next((others for key, others in aliases.items() if name.startswith(key)), ()) for name in sorted(known)
     }
     strict, tied = Binder(datasets), Binder(datasets, ties=True)
     matchers = {"baseline": baseline, "binding, ties accepted": tied.find, "binding, ties undecided": strict.find}
     asked = list(trials(papers, random.Random(0)))
     print(f"{len(papers)} papers, {sum(kind == 'true' for _, kind, *_ in asked)} tuples, {len(asked)} trials")
+    true = [
+        (stem, reachable(strict, papers[stem][1], dataset, value))
+        for stem, kind, dataset, _, value in asked
+        if kind == KINDS[0]
+    ]
+    for half in ("all", 0, 1):
+        mine = [hit for stem, hit in true if half in ("all", half_of(stem))]
+        print(f"{'upper bound':24} papers {half!s:3}  {KINDS[0]} {100 * sum(mine) / len(mine):.1f} %")
     misses = Counter()
     for name, matcher in matchers.items():
         accepted, total, start = Counter(), Counter(), time.process_time()

@@ -67,6 +67,7 @@ class Synthetic:
     """``extra[endpoint][method]`` is (skewed, tight): harm on top of the typical one; a corner has both."""
 
     seeds: int = 5
+    first_seed: int = 0
     balancers: tuple = ("loss_free", "aux_global")
     extra: dict = field(default_factory=dict)
     seed_sd: float = 0.05
@@ -79,7 +80,8 @@ class Synthetic:
     unwritten: tuple = ()
 
     def study(self):
-        text = STUDY.format(balancers=list(self.balancers), seeds=list(range(self.seeds)), steps=self.steps)
+        seeds = list(range(self.first_seed, self.first_seed + self.seeds))
+        text = STUDY.format(balancers=list(self.balancers), seeds=seeds, steps=self.steps)
         return spec.parse(text.replace("'", '"'))
 
     def write(self, path):

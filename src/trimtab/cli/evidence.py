@@ -1,4 +1,4 @@
-"""Verbs over evidence: check, schema; search, report and doctor are in :mod:`trimtab.cli.literature`."""
+"""Verbs over evidence: check, schema; others are in :mod:`trimtab.cli.literature` and :mod:`trimtab.cli.corpora`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli import literature
+from trimtab.cli import corpora, literature
 from trimtab.cli.options import JSON, Group
 from trimtab.errors import MissingExtraError
 
@@ -23,15 +23,14 @@ def evidence() -> None:
     """Search the literature, and check claims against documents, tables and our own measurements."""
 
 
-for verb in (literature.search, literature.report, literature.doctor):
+for verb in (literature.search, literature.report, literature.doctor, corpora.index, corpora.calibrate):
     evidence.add_command(verb)
 
 
 @evidence.command()
 @click.argument("report", type=click.Path(path_type=Path))
-@click.option(
-    "--sources", required=True, type=click.Path(path_type=Path), help="Folder of the documents to check against."
-)
+@click.option("--sources", type=click.Path(path_type=Path), help="Folder of the documents to check against.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="Instead of a folder: what `index` wrote.")
 @click.option(
     "--study", "study_file", type=click.Path(path_type=Path), help="Study file or run folder: our own measurements."
 )
@@ -50,8 +49,9 @@ for verb in (literature.search, literature.report, literature.doctor):
 @JSON
 def check(  # noqa: PLR0913 - one argument an option
     report: Path,
-    sources: Path,
     *,
+    sources: Path | None,
+    corpus: Path | None,
     study_file: Path | None,
     output: Path | None,
     aliases: tuple[Path, ...],
@@ -63,9 +63,12 @@ def check(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
 
-    Exit code 1: a claim is contradicted or misattributed.
+    Exit codes: 0 nothing is contradicted or misattributed; 1 a claim is, or with --strict the linter found something;
+    2 the check could not be carried out.
     """
     _needs_the_extra()
+    if (sources is None) == (corpus is None):
+        raise click.UsageError("name the sources: either --sources FOLDER or --corpus FILE")
     from trimtab.evidence import checking  # noqa: PLC0415
 
     options = checking.Options(
@@ -75,7 +78,7 @@ def check(  # noqa: PLR0913 - one argument an option
         calibration=calibration,
         overrides=certainty,
     )
-    found = checking.check(report, sources, options)
+    found = checking.check(report, sources or corpus or Path(), options)
     click.echo(json.dumps(found.record(), indent=1) if as_json else _told(found))
     if output is not None:
         from trimtab.report import evidence as page  # noqa: PLC0415

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import stats
 from trimtab.errors import ClaimError
+from trimtab.evidence import verdicts
 from trimtab.evidence.verdicts import Confidence
+from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +71,32 @@ class Calibration:
             ece=self.ece,
         )
 
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "items": self.items,
+            "enough": self.items >= MIN_ITEMS,
+            "ece": self.ece,
+            "brier": self.brier,
+            "bins": [self._bin(path) for path in self.bins],
+        }
+
+    def _bin(self, path: str) -> dict[str, Any]:
+        count, right = self.bins[path]
+        interval = stats.wilson(right, count)
+        return {"path": path, "items": count, "true": right, "low": interval.low, "high": interval.high}
+
+    def told(self) -> str:
+        """Return the same for a reader."""
+        lines = [f"{self.items} items, ECE {self.ece:.3f}, Brier {self.brier:.3f} (each item predicted without itself)"]
+        if self.items < MIN_ITEMS:
+            lines = [f"{self.items} items: under {MIN_ITEMS}, so no confidence is printed, only rule paths"]
+        for one in map(self._bin, self.bins):
+            lines.append(f"{one['true']:4} of {one['items']:4}  [{one['low']:.2f}, {one['high']:.2f}]  {one['path']}")
+        return "\n".join(lines)
+
     def mark(self, verdict: Verdict) -> Verdict:
         """Return a verdict with its confidence."""
         return replace(verdict, confidence=self.confidence(verdict))
@@ -105,6 +133,53 @@ def _ece(predicted: Sequence[tuple[float, bool]], bins: int = 10) -> float:
         groups.setdefault(min(bins - 1, int(p * bins)), []).append((p, true))
     gaps = (abs(sum(p for p, _ in group) - sum(true for _, true in group)) for group in groups.values())
     return sum(gaps) / max(1, len(predicted))
+
+
+def label(verdicts_path: Path, labels_path: Path) -> list[tuple[str, bool]]:
+    """Join ``verdicts.jsonl`` with labels, ``{"id": "c01", "true": true}`` a line; claims without a label are left out.
+
+    Raises:
+        ClaimError: A line is something else, an id is labelled twice or is of no verdict.
+    """
+    paths: dict[str, str] = {}
+    for number, line in enumerate(_lines(verdicts_path), 1):
+        try:
+            verdict = verdicts.parse(line)
+        except ValueError as error:
+            raise ClaimError(f"{verdicts_path}, item {number} is no verdict: {error}") from error
+        paths[verdict.claim] = path_of(verdict)
+    labels: dict[str, bool] = {}
+    for number, line in enumerate(_lines(labels_path), 1):
+        found = _json(line, labels_path, number)
+        if not isinstance(found, dict) or not isinstance(found.get("true"), bool) or found.get("id") in labels:
+            raise ClaimError(
+                f'{labels_path}, item {number}: expected {{"id": "...", "true": true or false}}, once an id'
+            )
+        if found.get("id") not in paths:
+            raise ClaimError(f"{labels_path}, item {number}: {verdicts_path} has no claim {found.get('id')!r}")
+        labels[found["id"]] = found["true"]
+    return [(paths[name], true) for name, true in labels.items()]
+
+
+def extend(path: Path, items: Sequence[tuple[str, bool]]) -> None:
+    """Write a labelled set, after what is there."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = "".join(json.dumps({"path": name, "true": true}, ensure_ascii=False) + "\n" for name, true in items)
+    write_atomic(path, before + lines)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"{path} cannot be read: {error}") from error
+
+
+def _json(line: str, path: Path, number: int) -> Any:  # noqa: ANN401 - from JSON
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ClaimError(f"{path}, item {number} is no JSON: {error}") from error
 
 
 def load(path: Path) -> Calibration:

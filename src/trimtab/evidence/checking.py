@@ -23,11 +23,12 @@ from trimtab.evidence import question as asking
 from trimtab.evidence.corpus import Corpus
 from trimtab.evidence.document import Document, Span
 from trimtab.evidence.names import Registry
+from trimtab.evidence.parse.limits import Limits
 from trimtab.evidence.sources import Sources
 from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trimtab.evidence.claims import Claim
@@ -103,12 +104,12 @@ class Check:
         }
 
 
-def check(report_path: Path, folder: Path, options: Options | None = None) -> Check:
-    """Check a report against the files of a folder.
+def check(report_path: Path, sources_path: Path, options: Options | None = None) -> Check:
+    """Check a report against the files of a folder, or against a corpus that was indexed before.
 
     Args:
         report_path: Markdown, HTML, text or any other readable document, or a file of claims (``.jsonl``).
-        folder: The sources; read with its sub-folders.
+        sources_path: The folder of sources, read with its sub-folders, or the file that :func:`index` wrote.
         options: What may be added.
 
     Raises:
@@ -118,11 +119,20 @@ def check(report_path: Path, folder: Path, options: Options | None = None) -> Ch
     options = options or Options()
     registry = Registry.load(*options.aliases)
     report, given = _report(report_path)
-    documents, unread = read_folder(folder)
-    with Corpus() as corpus:
-        for document in documents:
-            corpus.add(document)
-        sources = Sources.of(corpus, registry, report)
+    if sources_path.suffix == ".sqlite" and not sources_path.exists():
+        raise EvidenceError(
+            f"there is no corpus {sources_path}", hint="`trimtab evidence index FOLDER -o FILE` makes one"
+        )
+    if sources_path.is_file():
+        unread: tuple[tuple[str, str], ...] = ()
+        with Corpus(sources_path) as corpus:
+            sources = Sources.of(corpus, registry, report)
+    else:
+        documents, unread = read_folder(sources_path)
+        with Corpus() as corpus:
+            for document in documents:
+                corpus.add(document)
+            sources = Sources.of(corpus, registry, report)
     found = given or extract.claims(report, registry, sources.models)
     references = asking.references(report)
     checked = _verdicts(found, sources, references, options)
@@ -193,8 +203,53 @@ def _report(path: Path) -> tuple[Document, tuple[Claim, ...]]:
     return Document(sha256="", path=str(path), format="text", text=text, spans=tuple(spans)), found
 
 
-def read_folder(folder: Path) -> tuple[tuple[Document, ...], tuple[tuple[str, str], ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """What indexing a folder did.
+
+    Attributes:
+        added: Files that were read and stored.
+        known: Files whose bytes were there already.
+        replaced: Earlier contents of files that have changed.
+        unread: Files that could not be read, with the reason.
+    """
+
+    added: tuple[str, ...]
+    known: int
+    replaced: int
+    unread: tuple[tuple[str, str], ...]
+
+
+def index(folder: Path, path: Path) -> Indexed:
+    """Read a folder into a corpus file, so that later checks need not read it again.
+
+    A file whose bytes are there already is not read; one that has changed takes the place of what it was. What has
+    left the folder stays.
+
+    Raises:
+        EvidenceError: ``folder`` is no folder, or ``path`` is no corpus.
+    """
+    if not folder.is_dir():
+        raise EvidenceError(f"{folder} is no folder of sources", hint="index takes the folder that holds the papers")
+    with Corpus(path) as corpus:
+        held = corpus.digests()
+        documents, unread = read_folder(folder, frozenset(held))
+        replaced = 0
+        for document in documents:
+            replaced += corpus.forget(document.path)
+            corpus.add(document)
+    known = sum(1 for _ in _files(folder)) - len(documents) - len(unread)
+    return Indexed(added=tuple(one.path for one in documents), known=known, replaced=replaced, unread=unread)
+
+
+def read_folder(
+    folder: Path, known: frozenset[str] = frozenset()
+) -> tuple[tuple[Document, ...], tuple[tuple[str, str], ...]]:  # fmt: skip
     """Read every file of a folder that is a document; return also those that could not be read, with the reason.
+
+    Args:
+        folder: Read with its sub-folders.
+        known: SHA-256 of files that need not be read.
 
     Raises:
         EvidenceError: It is no folder.
@@ -203,21 +258,36 @@ def read_folder(folder: Path) -> tuple[tuple[Document, ...], tuple[tuple[str, st
         raise EvidenceError(
             f"{folder} is no folder of sources", hint="--sources takes the folder that holds the papers"
         )
-    documents, unread = [], []
+    documents: list[Document] = []
+    unread: list[tuple[str, str]] = []
+    for path, refusal in _files(folder):
+        if refusal:
+            unread.append((str(path), refusal))
+            continue
+        try:
+            document = None if _held(path, known) else reading.read(path)
+        except DocumentError as error:
+            unread.append((str(path), error.message))
+            continue
+        documents.extend([document] if document else [])
+    return tuple(documents), tuple(unread)
+
+
+def _held(path: Path, known: frozenset[str]) -> bool:
+    """Whether these bytes are known; a file too large to be read is not hashed either."""
+    return bool(known) and path.stat().st_size <= Limits().file_bytes and reading.digest(path) in known
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of a folder that are documents, and those that are not opened, with the reason."""
     root = folder.resolve()
     for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(".")):
         if not path.resolve().is_relative_to(root):
-            unread.append((str(path), "it is a link out of the folder"))
-            continue
-        if path.suffix.lower() in reading.ARCHIVES:
-            unread.append((str(path), "archives are not unpacked: unpack it into the folder to have it read"))
-        if path.suffix.lower() not in reading.SUFFIXES:
-            continue
-        try:
-            documents.append(reading.read(path))
-        except DocumentError as error:
-            unread.append((str(path), error.message))
-    return tuple(documents), tuple(unread)
+            yield path, "it is a link out of the folder"
+        elif path.suffix.lower() in reading.ARCHIVES:
+            yield path, "archives are not unpacked: unpack it into the folder to have it read"
+        elif path.suffix.lower() in reading.SUFFIXES:
+            yield path, ""
 
 
 def write(found: Check, folder: Path) -> None:

@@ -112,6 +112,11 @@ class Corpus:
             return False
         return True
 
+    def forget(self, path: str) -> int:
+        """Remove what was read from a file of this path, with its spans and cells; return how many documents."""
+        with self._database:
+            return self._database.execute("DELETE FROM document WHERE path = ?", (path,)).rowcount
+
     def digests(self, work: str | None = None) -> list[str]:
         """Return the SHA-256 of every document, or of those that are texts of ``work``."""
         query = "SELECT sha256 FROM document WHERE ? IS NULL OR work = ? ORDER BY path, sha256"

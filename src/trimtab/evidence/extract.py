@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.evidence import conditions, facts, mentions, settings
+from trimtab.evidence import conditions, facts, mentions, numbered, settings
 from trimtab.evidence.claims import Claim, Fact, Kind, Place, Quantity
 from trimtab.evidence.wording import tokens
 
@@ -51,8 +51,11 @@ def claims(report: Document, registry: Registry, models: Mapping[str, str] | Non
     first: dict[str, Claim] = {}
     for claim in told:
         first.setdefault(" ".join(claim.statement.split()), claim)
-    width = max(2, len(str(len(first))))
-    return tuple(replace(claim, id=f"c{index:0{width}}") for index, claim in enumerate(first.values(), 1))
+    width, entries = max(2, len(str(len(first)))), numbered.references(report)
+    return tuple(
+        numbered.resolve(replace(claim, id=f"c{index:0{width}}"), entries)
+        for index, claim in enumerate(first.values(), 1)
+    )
 
 
 def claim(

@@ -62,6 +62,19 @@ def read(path: Path | str, *, limits: Limits | None = None) -> Document:
     return read_bytes(raw, str(path), limits=limits)
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, by which a document is known.
+
+    Raises:
+        DocumentError: The file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
+
+
 def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Document:
     """Read a file's bytes; ``name`` is for messages, and for its suffix where the content does not say.
 

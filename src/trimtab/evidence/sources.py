@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _COPY: Final = 0.8
 _HEAD: Final = 400
+_TITLE: Final = 20
+"""Characters of a title that is found inside a bibliography's entry; a shorter one may stand there by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,16 @@ class Sources:
         )
 
     def texts_of(self, cite: str) -> frozenset[str]:
-        """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title."""
+        """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title.
+
+        A cite may be a whole entry of a bibliography; it is a text's whose title stands in it.
+        """
         wanted = cite.casefold().strip()
-        return frozenset(document.sha256 for document in self.documents if wanted in self._ids[document.sha256])
+        return frozenset(
+            document.sha256
+            for document in self.documents
+            if wanted in self._ids[document.sha256] or _titled(document, wanted)
+        )
 
 
 def copy_of(document: Document, report: Document) -> str:
@@ -96,6 +105,11 @@ def copy_of(document: Document, report: Document) -> str:
     if len(spans) >= 3 and same >= _COPY * len(spans):
         return f"it repeats {same} of the report's {len(spans)} sentences"
     return ""
+
+
+def _titled(document: Document, entry: str) -> bool:
+    title = plain(document.title)
+    return len(title) >= _TITLE and f" {title} " in f" {plain(entry)} "
 
 
 def _ids(document: Document, work: Work | None) -> frozenset[str]:

@@ -1,0 +1,61 @@
+"""Verbs over evidence that prepare a check: index a folder once, label verdicts into a calibration set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from trimtab.cli.options import JSON
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Corpus file, made when absent (SQLite)."
+)
+@JSON
+def index(folder: Path, *, output: Path, as_json: bool) -> None:
+    """Read the documents of FOLDER into a corpus file, for `check --corpus`.
+
+    Again: only what is new or has changed is read. Exit code 2: the folder or the file cannot be used.
+    """
+    from trimtab.evidence import checking  # noqa: PLC0415
+
+    found = checking.index(folder, output)
+    record = {
+        "corpus": str(output),
+        "added": list(found.added),
+        "known": found.known,
+        "replaced": found.replaced,
+        "unread": [list(pair) for pair in found.unread],
+    }
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
+    click.echo(f"{output}: {len(found.added)} added, {found.replaced} of them replaced, {found.known} already there")
+    for path, why in found.unread:
+        click.echo(f"not read: {path}: {why}", err=True)
+
+
+@click.command()
+@click.argument("verdicts", type=click.Path(path_type=Path))
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Labelled set, added to when there.")
+@JSON
+def calibrate(verdicts: Path, labels: Path, *, output: Path | None, as_json: bool) -> None:
+    """Join VERDICTS (verdicts.jsonl) with LABELS and count how often each rule path was right.
+
+    LABELS has a line a claim: {"id": "c01", "true": true}. The set written with -o is what `check --calibration` takes.
+    Under 50 items it prints no confidence.
+    """
+    from trimtab.evidence import calibration  # noqa: PLC0415
+
+    items = calibration.label(verdicts, labels)
+    if output is not None:
+        calibration.extend(output, items)
+        found = calibration.load(output)
+    else:
+        found = calibration.fit(items, labels.name, "")
+    click.echo(json.dumps(found.record(), indent=1) if as_json else found.told())
