@@ -2,21 +2,28 @@
 
     python benchmarks/sandbox_fuzz.py [--cases 100000] [--seed 0]
 
-Random bytes, random JSON, right messages with bytes changed, and values encoded and read back, in turn. Whatever comes,
-the codec raises CodecError or returns a value, a frame reader returns frames or says that it overflowed, cutting a
-completion returns a prefix of it, and an assertion about ``object()`` never comes to hold.
+Random bytes, random JSON, right messages with bytes changed, values encoded and read back, replies of models and files
+of samples, in turn. Whatever comes, the codec raises CodecError or returns a value, a frame reader returns frames or
+says that it overflowed, and an assertion about ``object()`` never comes to hold; extraction returns a program made of
+lines of the reply, the prompt and imports, and says that nothing was done exactly when nothing was; and a file of
+samples is read as what it says, or refused with a BenchmarkError.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import gzip
 import json
 import random
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
-from trimtab.codeeval.extract import cut
+from trimtab.codeeval import extract, samples
+from trimtab.codeeval.problem import Problem
+from trimtab.errors import BenchmarkError
 from trimtab.sandbox import asserts, codec, wire
 
 TAGS = ["tuple", "set", "dict", "int", "float", "bytes", "complex", "Counter", "deque", "handle", "Decimal", "Fraction",
@@ -83,33 +90,119 @@ def frames(rng: random.Random, data: bytes) -> None:
         raise AssertionError(f"a frame was lost: {data!r}")
 
 
-def extract(rng: random.Random) -> None:
-    text = "".join(rng.choices(LETTERS, k=rng.randrange(60)))
-    kept = cut("def f(x):\n", text)
+PIECES = [
+    "```python\n", "```\n", "~~~\n", "```js\n", "Here is the function:\n", "1. Note that it works.\n", "</think>",
+    "def f(x):\n", "    return x\n", "  return x\n", "return x\n", "def g(y: List[int]):\n    return y\n",
+    "class A:\n    pass\n", "import math\n", "from typing import (\n    List,\n)\n", "assert f(1) == 1\n",
+    "print(f(1))\n", '"""', "'''", "# note\n", "if __name__ == '__main__':\n    f(1)\n", "\n", "\t", "\r\n", "\x0c",
+    "\\\n", "(", ")", "x = [\n1,\n]\n", "@cache\n", "é\ud800\x00", "<think>\n",
+]  # fmt: skip
+PROBLEM = Problem(
+    task_id="f/0",
+    prompt='from typing import List\n\n\ndef f(x: int) -> int:\n    """Return it."""\n',
+    entry_point="f",
+    canonical_solution="    return x\n",
+    test="def check(candidate):\n    assert candidate(1) == 1\n",
+    benchmark="fuzz",
+)
+STEPS = {"truncated", "reasoning", "fence", "prompt", "demo", "imports", "indent", "dedent", "prose", "cut"}
+
+
+def reply(rng: random.Random) -> str:
+    """What a model might write, or a cat."""
+    pieces = rng.choices(PIECES, k=rng.randrange(12))
+    return "".join(
+        piece if rng.random() < 0.9 else "".join(rng.choices(LETTERS, k=rng.randrange(20))) for piece in pieces
+    )
+
+
+def extracted(rng: random.Random) -> None:
+    text, continues = reply(rng), rng.random() < 0.5
+    kept = extract.cut("def f(x):\n", text)
     if kept is not None and not text.startswith(kept):
         raise AssertionError(f"cut returns what was not there: {text!r}")
+    plain = extract.raw(PROBLEM, text, continues=continues)
+    found = extract.clean(PROBLEM, text, continues=continues)
+    if (found.program == plain) != (not found.steps):
+        raise AssertionError(f"steps {found.steps} do not say what was done to {text!r}")
+    guess = extract.repair(PROBLEM, found)
+    for one in (found, guess):
+        if one is not None:
+            made_of(one, text)
+    if guess is not None and guess.program == found.program:
+        raise AssertionError(f"a repair that changes nothing: {text!r}")
 
 
-def one(rng: random.Random, number: int) -> str:
+def made_of(found: extract.Extracted, text: str) -> None:
+    """See that a program holds nothing but what the reply, the prompt or an import says."""
+    if not set(found.steps) <= STEPS:
+        raise AssertionError(f"unknown steps: {found.steps}")
+    known = PROBLEM.prompt + text
+    for line in found.program.splitlines():
+        said = line.strip()
+        if said and said not in known and not said.startswith(("import ", "from ")):
+            raise AssertionError(f"{line!r} is nowhere in {text!r}")
+
+
+def sample_file(rng: random.Random) -> tuple[bytes, list[Any]]:
+    """Return the bytes of a file and the texts that it may be read as."""
+    lines, texts = [], []
+    for _ in range(rng.randrange(4)):
+        record: dict[str, Any] = {}
+        for name in ("task_id", "completion", "solution", "sample_index", "other"):
+            if rng.random() < 0.6:
+                record[name] = anything(rng, 1) if rng.random() < 0.2 else reply(rng)
+        if isinstance(record.get("sample_index"), str):
+            record["sample_index"] = rng.randrange(3)
+        texts += [record[name] for name in ("completion", "solution") if isinstance(record.get(name), str)]
+        lines.append(json.dumps(record, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass"))
+    data = b"\n".join(lines)
+    return gzip.compress(data, 1) if rng.random() < 0.2 else data, texts
+
+
+def samples_read(rng: random.Random, file: Path) -> None:
+    data, texts = sample_file(rng)
+    changed = rng.random() < 0.5
+    file.write_bytes(mutated(rng, data) if changed else data)
+    try:
+        found = list(samples.read(file))
+    except BenchmarkError:
+        found = []
+    if not changed and not all(sample.completion in texts for sample in found):
+        raise AssertionError(f"read what is not there: {data!r}")
+    if not all(isinstance(s.task_id, str) and isinstance(s.completion, str) for s in found):
+        raise AssertionError(f"not samples: {data!r}")
+    try:
+        with samples.Log(file) as log:
+            kept = len(log.records)
+            log.append({"task_id": "f/0"})
+    except BenchmarkError:
+        return
+    with samples.Log(file) as log:
+        if len(log.records) != kept + 1 or log.records[-1] != {"task_id": "f/0"}:
+            raise AssertionError(f"a record was lost: {data!r}")
+
+
+def one(rng: random.Random, number: int, file: Path) -> str:
     """Run one case; return its kind."""
-    if number % 5 == 0:
+    kind = ("bytes", "json", "mutated", "frames", "replies", "samples")[number % 6]
+    if kind == "bytes":
         read(rng.randbytes(rng.randrange(40)), plain=True)
-        return "bytes"
-    if number % 5 == 1:
+    elif kind == "json":
         read(json.dumps({"value": anything(rng)}).encode(), plain=rng.random() < 0.5)
-        return "json"
-    if number % 5 == 2:
+    elif kind == "mutated":
         original = value(rng)
         data = codec.dumps({"value": codec.encode(original)})
         if codec.Decoder(plain=True).decode(codec.loads(data)["value"]) != original:
             raise AssertionError(f"not read back: {original!r}")
         read(mutated(rng, data), plain=True)
-        return "mutated"
-    if number % 5 == 3:
+    elif kind == "frames":
         frames(rng, rng.randbytes(rng.randrange(60)))
-        return "frames"
-    extract(rng)
-    return "completions"
+    elif kind == "replies":
+        extracted(rng)
+    else:
+        samples_read(rng, file)
+    return kind
 
 
 def main() -> None:
@@ -118,7 +211,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, start = random.Random(options.seed), time.process_time()
-    kinds = collections.Counter(one(rng, number) for number in range(options.cases))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "samples.jsonl")
+        kinds = collections.Counter(one(rng, number, file) for number in range(options.cases))
     print(f"{options.cases} cases in {time.process_time() - start:.0f} CPU s, no crash, no wrong value: {dict(kinds)}")
 
 

@@ -67,3 +67,19 @@ def test_a_log_cut_off_anywhere_goes_on_from_its_last_whole_line(tmp_path_factor
         log.append({"more": 1})
     with samples.Log(path) as log:
         assert log.records == [*kept, {"more": 1}]
+
+
+@given(st.binary(max_size=40), st.integers(0, 200), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_file_holds_it_is_samples_or_a_message_that_names_it(tmp_path_factory, data, at, packed):
+    path = tmp_path_factory.mktemp("read") / "s.jsonl"
+    lines = b"".join(b'{"task_id": "a/%d", "completion": "x"}\n' % number for number in range(3))
+    whole = gzip.compress(lines) if packed else lines
+    path.write_bytes(whole[:at] + data + whole[at + len(data) :])
+    said, found = str(path), []
+    try:
+        found = list(samples.read(path))
+    except BenchmarkError as error:
+        said = error.message
+    assert str(path) in said
+    assert all(isinstance(sample.completion, str) for sample in found)

@@ -53,6 +53,7 @@ FORGING = {
     "always_equal_int": ANY + "def solve(xs): return Any_()",
     "always_equal_object": OBJECT + "def solve(xs): return Any_()",
     "always_equal_in_list": ANY + "def solve(xs): return [Any_()]",
+    "always_equal_list_subclass": ANY.replace("(int)", "(list)") + "def solve(xs): return Any_([6])",
     "always_equal_float": ANY.replace("(int)", "(float)") + "def solve(xs): return Any_()",
     "always_equal_str": ANY.replace("(int)", "(str)") + "def solve(xs): return Any_()",
     "always_equal_type": "class M(type):\n    def __eq__(self, o): return True\n    __hash__ = type.__hash__\n"
@@ -61,11 +62,23 @@ FORGING = {
     "patch_builtins": "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.AssertionError = type('A', (Exception,), {})\n"
     "builtins.isinstance = lambda *a: True\nbuiltins.all = lambda *a: True\ndef solve(xs): return 0",
     "define_check": "def check(candidate): pass\ndef abs(x): return 0\ndef solve(xs): return 0",
+    "patch_numpy_allclose": "try:\n    import numpy\n    numpy.allclose = numpy.isclose = lambda *a, **k: True\n"
+    "    numpy.testing.assert_allclose = lambda *a, **k: None\nexcept (ImportError, OSError): pass\ndef solve(xs): return 0",
+    "code_swap": "import gc, types\ndef yes(*a, **k): return True\ndef solve(xs):\n    for f in gc.get_objects():\n"
+    "        if isinstance(f, types.FunctionType) and f.__name__ in ('check', 'holds', 'compare', 'encode', 'dumps'):\n"
+    "            try: f.__code__ = yes.__code__\n            except ValueError: pass\n    return 0",
     "settrace": "import sys\nsys.settrace(lambda *a: None)\ndef solve(xs): return 0",
     "trace_jump": FRAMES + "def solve(xs):\n    for f in frames():\n        try:\n            f.f_trace = lambda *a: None\n"
     "            f.f_lineno += 3\n        except Exception: pass\n    return 0",
     "frame_locals_append": FRAMES + "def solve(xs):\n    for f in frames():\n        for v in f.f_locals.values():\n"
     "            try: v.append('passed')\n            except Exception: pass\n    return 0",
+    "frame_stat_value": FRAMES + "import os\ndef solve(xs):\n    for f in frames():\n        for v in f.f_locals.values():\n"
+    "            for name, new in (('value', 0), ('outcome', 'passed'), ('judged', None)):\n"
+    "                try: setattr(v, name, new)\n                except Exception: pass\n    os._exit(0)",
+    "frame_read_tests": FRAMES + "import inspect, re\ndef solve(xs):\n    for f in frames():\n"
+    "        for get in (inspect.getsource, lambda f: repr(f.f_code.co_consts), lambda f: repr(f.f_locals)):\n"
+    "            try: found = re.search(r'candidate\\(%s\\) == (\\S+)' % re.escape(repr(xs)), get(f))\n"
+    "            except Exception: continue\n            if found: return eval(found[1])\n    return -1",
     "frame_expected": FRAMES + "def solve(xs):\n    for f in frames():\n        for k in ('expected', 'test', 'cases', 'exp'):\n"
     "            if k in f.f_locals: return f.f_locals[k]\n    return 0",
     "gc_find_tests": "import gc\ndef solve(xs):\n    for o in gc.get_objects():\n        if isinstance(o, dict) and "
@@ -100,6 +113,8 @@ ENDING = {
     "ignore_signals": ("import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n"
                        "    except (OSError, ValueError): pass\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
                        "def solve(xs):\n    while True: pass", {"timeout_cpu"}),
+    "loop_no_alarm": ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
+                      "signal.signal(signal.SIGXCPU, signal.SIG_IGN)\ndef solve(xs):\n    while True: pass", {"timeout_cpu"}),
     "c_loop": ("def solve(xs): return sum(x for x in iter(int, 1))", {"timeout_cpu"}),
     "big_power": ("def solve(xs): return 7 ** (7 ** 9)", {"timeout_cpu", "oom"}),
     "exit_patched": ("import os\ndef stay(*a):\n    while True: pass\nos._exit = stay\ndef solve(xs): return 0", {"wrong"}),
@@ -125,6 +140,7 @@ ENDING = {
     "cycle": ("def solve(xs):\n    x = []\n    x.append(x)\n    return x", {"error"}),
     "close_fds": ("import os\ndef solve(xs):\n    os.closerange(0, 64)\n    return 0", {"error", "exit"}),
     "stdin": ("def solve(xs): return input()", {"error"}),
+    "stdin_fd0": ("import os\ndef solve(xs): return len(os.read(0, 100))", {"wrong"}),
     "non_daemon_thread": ("import threading\ndef solve(xs):\n    threading.Thread(target=lambda: 0).start()\n    return 0", {"error"}),
     "many_bits": ("def solve(xs): return 1 << (1 << 36)", {"oom", "error"}),
     "large_int": ("def solve(xs): return 10 ** 5000", {"wrong"}),

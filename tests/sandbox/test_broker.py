@@ -205,6 +205,22 @@ def test_test_code_that_never_ends_is_ended(best):
     assert "the test code" in verdict.detail
 
 
+BUSY = "import time\nuntil = time.monotonic() + 1.6\nwhile time.monotonic() < until: pass\n"
+
+
+@pytest.mark.parametrize("who", ["program", "test"])
+def test_a_process_that_waits_for_the_other_does_not_idle(best, who):
+    program = "def solve(xs):\n" + ("".join(f"    {line}\n" for line in BUSY.splitlines()) if who == "program" else "")
+    test = "def check(candidate):\n" + "".join(f"    {line}\n" for line in BUSY.splitlines() if who == "test")
+    verdict = run(
+        best,
+        program + "    return sum(xs)\n",
+        test + "    for x in (1, ):\n        assert candidate([x]) == x\n",
+        limits=Limits(cpu_s=5, wall_s=1.0),
+    )
+    assert verdict.outcome is Outcome.PASSED, verdict
+
+
 def test_threads_may_share_a_sandbox():
     with Sandbox(workers=2) as box, concurrent.futures.ThreadPoolExecutor(6) as pool:
         programs = [GOOD, "def solve(xs): return 0"] * 20

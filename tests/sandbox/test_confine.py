@@ -87,6 +87,20 @@ def test_files_outside_cannot_be_read_written_changed_or_listed(box, outside):
     assert [p.name for p in outside.parent.iterdir()] == ["victim"]
 
 
+def test_files_outside_do_not_exist_at_tier_a(box, outside):
+    if box.attestation["tier"] != "A":
+        pytest.skip("without a mount namespace what a file is called, how large and how old it is can be seen")
+    body = """
+    acts = {'stat': os.stat, 'lstat': os.lstat, 'access': lambda p: os.access(p, os.F_OK) or os.stat(p),
+            'statvfs': os.statvfs, 'readlink': os.readlink, 'chdir': lambda p: os.chdir(os.path.dirname(p))}
+    for name, act in acts.items():
+        found[name] = met(lambda: act(PATH) and None)
+"""
+    found = reached(box, body, PATH=str(outside))
+    assert set(found) == {"stat", "lstat", "access", "statvfs", "readlink", "chdir"}
+    assert "open" not in found.values(), found
+
+
 def test_files_of_the_machine_cannot_be_read(box):
     paths = ["/etc/passwd", "/etc/shadow", "/proc/self/maps", "/proc/1/environ", f"/proc/{os.getpid()}/environ",
              f"/proc/{os.getpid()}/mem", "/dev/kmsg", "/dev/mem", "/dev/vda", "/dev/tty", "/dev/ptmx", "/sys/kernel",

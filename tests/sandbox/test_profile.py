@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +141,60 @@ def test_tasks_are_bounded(roomy):
     )
     limit = roomy.attestation["limits"]["tasks"]
     assert run(roomy, program, f"def check(candidate):\n    assert candidate(1) == {limit}\n").outcome is Outcome.PASSED
+
+
+def _below(process):
+    """The processes below a process, itself not among them."""
+    children = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parts = place.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if parts[0] != "Z":
+                children.setdefault(int(parts[1]), []).append(int(place.parent.name))
+    found = children.get(process, [])
+    return found + [other for child in found for other in _below(child)]
+
+
+def _below_all(box):
+    return {
+        other for pair in box._pairs for lane in (pair.solution, pair.driver) for other in _below(lane._process.pid)
+    }
+
+
+LEAVING = {
+    "children": "for _ in range(5):\n        if os.fork() == 0: time.sleep(60)",
+    "daemon": "if os.fork() == 0:\n        os.setsid()\n        if os.fork(): os._exit(0)\n"
+    "        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n        time.sleep(60)",
+    "orphan_that_holds_the_socket": "if os.fork() == 0:\n        while True: time.sleep(60)\n    os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_what_a_sample_leaves_running_is_ended(roomy, name):
+    before = _below_all(roomy)
+    verdict = run(
+        roomy, f"import os, signal, time\ndef f(x):\n    {LEAVING[name]}\n    return x", limits=Limits(wall_s=5)
+    )
+    if roomy.attestation["profile"] == "threads":
+        assert verdict.outcome is Outcome.ERROR
+    else:
+        assert verdict.outcome is (Outcome.EXIT if "orphan" in name else Outcome.PASSED), verdict
+    assert _below_all(roomy) == before
+    assert run(roomy, PLAIN["getcwd"]).outcome is Outcome.PASSED
+
+
+def test_a_fork_bomb_is_bounded_and_ended(roomy):
+    before = _below_all(roomy)
+    program = (
+        "import os\ndef f(x):\n    while True:\n        try: os.fork()\n        except OSError:\n"
+        "            if x == 1: raise"
+    )
+    verdict = run(
+        roomy, program, "def check(candidate):\n    assert candidate(2) == 1\n", limits=Limits(cpu_s=0.3, wall_s=2)
+    )
+    assert verdict.outcome in (Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL), verdict
+    assert _below_all(roomy) == before
+    assert run(roomy, PLAIN["getcwd"]).outcome is Outcome.PASSED
 
 
 def test_cpu_time_of_all_threads_counts(roomy):

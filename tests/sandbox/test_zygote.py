@@ -127,7 +127,18 @@ class Clock:
 def test_a_starved_program_has_its_cpu_time_and_a_sleeping_one_does_not_have_for_ever(monkeypatch, share, said, at):
     limits = Limits()
     clock = Clock(monkeypatch, share)
-    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
+    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest, "paired": False}
     found, after = clock.end(zygote._Timer(1, job, 100.0))
     assert found == said
     assert after == pytest.approx(at, rel=0.05)
+
+
+@pytest.mark.parametrize(("share", "busy"), [(0.0, False), (0.01, False), (0.03, True)])
+def test_whether_one_of_a_pair_idles_is_not_for_its_zygote_to_say(monkeypatch, share, busy):
+    limits = Limits()
+    clock = Clock(monkeypatch, share)
+    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest, "paired": True}
+    timer = zygote._Timer(1, job, 100.0)
+    found, after = clock.end(timer)
+    assert (found, timer.busy) == ("wall", busy)
+    assert after == pytest.approx(limits.latest, rel=0.05)

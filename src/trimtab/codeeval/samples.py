@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -86,7 +87,7 @@ def _lines(path: Path) -> list[bytes]:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise BenchmarkError(f"{path} is a damaged gzip file: {error}") from error
     return data.splitlines()
 

@@ -44,7 +44,7 @@ def ending(job: Job, report: Report, limits: Limits) -> Judged:
         return Outcome.OUTPUT_LIMIT, "printed or returned too much"
     if report.ended == "cpu" or report.cpu_s >= limits.cpu_s:
         return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
-    if report.ended == "wall":
+    if report.ended == "wall" or job.stalled:
         return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock without computing, or {limits.latest:g} s at all"
     number = report.status & 0x7F
     if report.ended == "killed" and number == signal.SIGKILL:

@@ -198,13 +198,15 @@ class Job:
         self._backstop = time.monotonic() + limits.latest + _GRACE_S
         self.inbox = wire.Inbox()
         self.report: Report | None = None
-        self.flooded = False
+        self.flooded = self.stalled = False
+        self.idle = 0
         self._socket, theirs = socket.socketpair()
         self._pipe, writer = os.pipe()
         os.set_blocking(self._pipe, False)
         self._socket.setblocking(False)
+        self._paired = extra is not None
         times = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
-        message = {"job": number, "memory": limits.memory_mib << 20, **times}
+        message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
         sockets = [theirs] if extra is None else [theirs, extra]
         try:
             socket.send_fds(control, [json.dumps(message).encode()], [writer, *(s.fileno() for s in sockets)])
@@ -221,7 +223,11 @@ class Job:
         self._flush()
 
     def take(self, *others: Job) -> bytes | None:
-        """Return the next frame, serving ``others`` meanwhile; None when the process is over or sends too much."""
+        """Return the next frame, serving ``others`` meanwhile; None when the process is over or sends too much.
+
+        Processes of a pair wait for each other, so neither is late by itself: both are ended when both zygotes have
+        seen theirs do nothing for as long as it may. A zygote that is starved itself has seen nothing.
+        """
         while True:
             frame = self.inbox.take()
             if frame is not None:
@@ -233,6 +239,16 @@ class Job:
             if self.report is not None:
                 continue
             serve(self, *others)
+            if self._paired:
+                self._end_stalled(self, *others)
+
+    def _end_stalled(self, *jobs: Job) -> None:
+        if self.report is not None or any(job.idle < wire.STRETCHES and job.report is None for job in jobs):
+            return
+        for job in jobs:
+            if not job.stalled:
+                job.stalled = True
+                job.kill()
 
     def finish(self, linger_s: float = _LINGER_S) -> Report:
         """Wait for the end of a process whose verdict is settled; end it when it lingers."""
@@ -323,7 +339,11 @@ class Job:
             if not data:
                 raise SandboxError("the zygote has gone")
             message = json.loads(data)
-            if message["job"] == self._number:
+            if message["job"] != self._number:
+                return
+            if "busy" in message:
+                self.idle = 0
+            else:
                 self.report = Report(message["status"], message["cpu"], message["rss"], message["ended"])
 
 

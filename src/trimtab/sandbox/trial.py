@@ -90,7 +90,7 @@ def by_driver(pair: Pair, program: str, message: dict[str, Any], limits: Limits)
             solution.kill()
         report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
         ended = ending(solution, report, limits)
-        judged = _driver_says(found, ended, ending(driver, driver_report, limits))
+        judged = ended if solution.stalled else _driver_says(found, ended, ending(driver, driver_report, limits))
         return _verdict(solution, report, judged, "driver")
     finally:
         for end in (link, theirs):

@@ -10,6 +10,7 @@ import os
 import struct
 from typing import Final
 
+STRETCHES: Final = 8  # pieces in which a zygote counts the limit by the clock
 HEADER: Final = struct.Struct(">I")
 MAX_FRAME: Final = 8 << 20
 

@@ -6,8 +6,9 @@ polls, kills, reaps and reports, one sample at a time. Modules with fork hooks (
 hooks triple the cost of a child. ``python -s -S -P`` rather than ``-I``: the environment is ours and fixes the hash
 seed, which ``-I`` would ignore.
 
-Control messages (one JSON object a packet): in ``{"job", "cpu", "wall", "memory"}`` with the sample's descriptors, and
-``{"kill": job}``; out ``{"job", "status", "cpu", "rss", "ended"}``.
+Control messages, one JSON object a packet: in ``{"job", "cpu", "wall", "latest", "memory", "paired"}`` with the
+sample's descriptors, and ``{"kill": job}``; out ``{"job", "busy"}`` of a job that is paired, after each stretch of
+its time, and ``{"job", "status", "cpu", "rss", "ended"}``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 import time
 from typing import Any, Final
 
-from trimtab.sandbox import confine, driver, filters, kernel, solution, tree
+from trimtab.sandbox import confine, driver, filters, kernel, solution, tree, wire
 from trimtab.sandbox.profile import PROFILES, Profile
 
 CONTROL: Final = 3
@@ -37,7 +38,6 @@ _DESCRIPTORS: Final = 64
 # Tasks that a process namespace has beside a sample's own extra ones: its first process, the one waiting outside for
 # that, and the sample.
 _TASKS: Final = 3
-_STRETCHES: Final = 8  # pieces that the limit by the clock is counted in
 _BUSY: Final = 0.02  # the share of a processor below which a process is taken to sleep
 _REHEARSALS: Final = 8  # until the interpreter has specialized what they run
 # Loaded before confinement: cheap for a child to inherit, and what generated programs use most.
@@ -197,6 +197,10 @@ class Zygote:
                 if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                     return "exit"
             ended = (self._order(job) if CONTROL in ready else "") or timer.over()
+            if timer.busy is not None and not ended:
+                with contextlib.suppress(OSError):
+                    self._control.send(json.dumps({"job": job["job"], "busy": timer.busy}).encode())
+                timer.busy = None
             if ended:
                 os.kill(process, signal.SIGKILL)
                 return ended
@@ -255,18 +259,24 @@ class _Timer:
     """Whether a process has had its time: of the processor, or by the clock without using one.
 
     A process that waits for a processor on a busy machine still gets some of it in every stretch of time; one that
-    sleeps gets none. Only stretches of the second kind count against the limit by the clock.
+    sleeps gets none. Only stretches of the second kind count against the limit by the clock. A process that is one of
+    a pair may be waiting for the other, which only the broker can tell; so here it is only noted whether it computed.
+
+    Attributes:
+        busy: Whether a paired process has computed in a stretch that has just ended; None where none has.
     """
 
     def __init__(self, process: int, job: dict[str, Any], started: float) -> None:
         self._clock = (~process << 3) | 2  # the CPU clock of another process
         self._cpu: float = job["cpu"]
         self._latest: float = started + job["latest"]
-        self._stretch: float = job["wall"] / _STRETCHES
+        self._stretch: float = job["wall"] / wire.STRETCHES
         self._next: float = started + self._stretch
         self._used: float = 0.0
         self._used_before: float = 0.0
         self._idle = 0
+        self._paired: bool = job["paired"]
+        self.busy: bool | None = None
 
     def wait(self) -> float:
         """Return how many seconds may pass until :meth:`over` has to be asked."""
@@ -280,10 +290,12 @@ class _Timer:
         if self._used >= self._cpu:
             return "cpu"
         if now >= self._next:
-            self._idle += self._used - self._used_before < _BUSY * self._stretch
+            computed = self._used - self._used_before >= _BUSY * self._stretch
+            self._idle += not (computed or self._paired)
+            self.busy = computed if self._paired else None
             self._used_before = self._used
             self._next = now + self._stretch
-        return "wall" if self._idle >= _STRETCHES or now >= self._latest else ""
+        return "wall" if self._idle >= wire.STRETCHES or now >= self._latest else ""
 
 
 def _sweep() -> None:
