@@ -1,4 +1,4 @@
-"""One of two processes: for each case, two micro-batches under DistributedDataParallel, then one update.
+"""One of two processes: for each case, two micro-batches under DistributedDataParallel or FSDP2, then one update.
 
 python distributed_worker.py RANK RENDEZVOUS: one line of JSON, case by case.
 """
@@ -10,10 +10,12 @@ from pathlib import Path
 
 import torch
 from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, QuantileBalancing, Stack, SwitchLoss
+from trimtab.moe.balancers import LossFree, NewtonBalancing, QuantileBalancing, Stack, SwitchLoss
 from trimtab.moe.stepping import finite
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,6 +31,8 @@ CASES = {
     "switch_no_sync": ("qwen3_moe", SWITCH, True, False),
     "quantile": ("qwen3_moe", QuantileBalancing(), False, True),
     "stack": ("glm4_moe", Stack(LossFree(bias_update_rate=1e-2), SWITCH), True, True),
+    "fsdp2_native_bias": ("glm4_moe", Stack(LossFree(bias_update_rate=1e-2), SWITCH), False, True),
+    "fsdp2_added_bias": ("qwen3_moe", Stack(NewtonBalancing(), SWITCH), False, True),
 }
 
 
@@ -41,7 +45,11 @@ def run(case, batches, *, parallel):
     torch.manual_seed(0)
     model = FAMILIES[family]()
     gates = attach(model, balancer=balancer, accumulation=2)
-    wrapped = DistributedDataParallel(model, broadcast_buffers=broadcast) if parallel else model
+    wrapped = model
+    if parallel and case.startswith("fsdp2"):
+        shard(model)
+    elif parallel:
+        wrapped = DistributedDataParallel(model, broadcast_buffers=broadcast)
     wrapped.train()
     for index, rows in enumerate(batches):
         with wrapped.no_sync() if parallel and no_sync and index == 0 else nullcontext():
@@ -51,8 +59,19 @@ def run(case, batches, *, parallel):
     return {
         "biases": {str(layer): bias.tolist() for layer, bias in gates.biases().items()},
         "metrics": gates.metrics(),
-        "gradient": {n: p.grad.double().sum().item() for n, p in model.named_parameters() if p.grad is not None},
+        "gradient": {n: whole(p.grad).double().sum().item() for n, p in model.named_parameters() if p.grad is not None},
     }
+
+
+def shard(model):
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def whole(gradient):
+    return gradient.full_tensor() if hasattr(gradient, "full_tensor") else gradient
 
 
 def agree_on_finite(*, broken):

@@ -49,6 +49,8 @@ CASES = (
     "switch_no_sync",
     "quantile",
     "stack",
+    "fsdp2_native_bias",
+    "fsdp2_added_bias",
 )
 
 

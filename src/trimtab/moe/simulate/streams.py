@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.moe.balancers.checks import known
+from trimtab.moe.routing import ScoreFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-    from trimtab.moe.routing import ScoreFunction
 
 _HIDDEN: Final = 32
 
@@ -360,17 +360,25 @@ class Dumped(Stream):
     """Logits of a checkpoint, from a NumPy file [N, E]: each batch is a draw of rows.
 
     Args:
-        path: The file, as ``numpy.save`` writes it; scores are sigmoids of what it holds.
+        path: The file, as ``numpy.save`` or :func:`~trimtab.moe.simulate.record.record` writes it.
+        scores: How scores come from its logits.
     """
 
     path: str
+    scores: ScoreFunction = "sigmoid"
+
+    @property
+    def score_function(self) -> ScoreFunction:  # type: ignore[override] # of the file, not of the class
+        """How scores come from logits."""
+        return self.scores
 
     def open(self, shape: Shape, seed: int) -> Callable[[int], Tensor]:
         """Read the file.
 
         Raises:
-            ConfigurationError: It cannot be read, or has not E finite columns.
+            ConfigurationError: It cannot be read, or has not E finite columns; or there are no such scores.
         """
+        known(self.scores, ScoreFunction, "Dumped(scores=...)")
         try:
             table = torch.from_numpy(np.load(self.path, allow_pickle=False)).float()
         except (OSError, ValueError, TypeError) as error:
