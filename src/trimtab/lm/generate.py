@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from transformers import DynamicCache
 
 from trimtab.codeeval.completion import Completion
 from trimtab.errors import ConfigurationError
+from trimtab.lm import cache as caches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import DynamicCache, PreTrainedModel
 
     from trimtab.codeeval.completion import Chat, Prompt, Sampling
 
@@ -137,7 +137,7 @@ class LocalCompleter:
         ids = torch.tensor([[self.pad] * (width - len(ids)) + ids for ids in prompts.values()], device=device)
         starts = torch.tensor([[width - len(ids)] for ids in prompts.values()], device=device)
         mask = (torch.arange(width, device=device) >= starts).long()
-        cache = DynamicCache(config=self.model.config)
+        cache = caches.growing(self.model.config)
         logits = self._forward(ids, mask, cache)
         if len(prompts) < len(rows):
             place = {prompt_index: at for at, prompt_index in enumerate(prompts)}
