@@ -1,5 +1,6 @@
 """A value belongs to the dataset that is named best where it stands."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -51,7 +52,75 @@ def test_only_the_best_named_dataset_has_the_value(dataset, value, metric, found
     assert (hit is not None) == found
 
 
-def test_a_tie_is_undecided_unless_asked_for():
+def test_a_tie_is_undecided():
     for dataset in ("WikiText-2", "WikiText-103"):
         assert Binder(DATASETS).find(CELLS, dataset, Decimal("50.0")) is None
-        assert Binder(DATASETS, ties=True).find(CELLS, dataset, Decimal("50.0")) == CELLS[4]
+
+
+def holds(datasets, metrics, one, dataset, metric=""):
+    return Binder(datasets, metrics).find([one], dataset, one.numbers[0], metric) is one
+
+
+def test_a_number_is_heard_behind_its_own_word_only():
+    ctb = {"Chinese Treebank 6": ("CTB6",), "Chinese Treebank 7": ("CTB7",)}
+    one = cell("96.2", "ours", "F1", "Table 7: Results on CTB6.")
+    assert holds(ctb, {}, one, "Chinese Treebank 6")
+    assert not holds(ctb, {}, one, "Chinese Treebank 7")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "own"),
+    [
+        ("Vaswani et al. (2017)", "BLEU", False),
+        ("RNN [12]", "BLEU", False),
+        ("ours", "dev BLEU", False),
+        ("ours", "test BLEU", True),
+        ("Transformer", "BLEU", True),
+    ],
+)
+def test_another_works_row_and_a_development_set_are_not_the_papers_result(row, column, own):
+    one = cell("27.3", row, column, "Translation on newstest")
+    assert holds({"newstest": ()}, {}, one, "newstest") == own
+    assert holds({"newstest": ()}, {}, replace(one, bold=True), "newstest")
+
+
+SUMMARIES = {"CNN / DM": (), "CNN / DM (Anonymized version)": (), "CNN / DM (Non-anonymized version)": ()}
+
+
+@pytest.mark.parametrize(
+    ("column", "accepted"),
+    [
+        ("R-1", set(SUMMARIES)),
+        ("anonymized", {"CNN / DM (Anonymized version)"}),
+        ("non-anonymized", {"CNN / DM (Non-anonymized version)"}),
+        ("full-text", {"CNN / DM (Non-anonymized version)"}),
+    ],
+)
+def test_versions_are_rivals_where_headers_say_which(column, accepted):
+    one = cell("41.2", "ours", column, "Summaries of CNN / DM")
+    assert {name for name in SUMMARIES if holds(SUMMARIES, {}, one, name)} == accepted
+
+
+REVIEWS = {"SemEval-2014 Task 4": ("Restaurant (acc)", "Laptop (acc)"), "SQuAD": ("F1",)}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metric", "column", "accepted"),
+    [
+        ("SemEval-2014 Task 4", "Laptop (acc)", "Laptop", True),
+        ("SemEval-2014 Task 4", "Restaurant (acc)", "Laptop", False),
+        ("SQuAD", "Laptop (acc)", "Laptop", False),
+        ("SQuAD", "F1", "Laptop", False),
+    ],
+)
+def test_a_part_of_a_dataset_names_it(dataset, metric, column, accepted):
+    one = cell("74.5", "ours", column, "Results")
+    assert holds(dict.fromkeys(REVIEWS, ()), REVIEWS, one, dataset, metric) == accepted
+
+
+def test_another_table_speaks_only_for_a_cell_that_names_the_metric():
+    other = cell("1.0", "ours", "F1", "Results on SQuAD")
+    for column, accepted in (("acc", False), ("F1", True)):
+        one = cell("74.5", "ours", column, "Main results")
+        hit = Binder({"SQuAD": ()}).find([other, one], "SQuAD", Decimal("74.5"), "F1")
+        assert (hit is one) == accepted

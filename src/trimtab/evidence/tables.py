@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trimtab.evidence import arithmetic, settings
+from trimtab.evidence.binding import own_result
 from trimtab.evidence.readings import matching
 from trimtab.evidence.verdicts import Evidence, Flag, Stance, Target
 from trimtab.evidence.wording import stems
@@ -98,8 +99,9 @@ def _value(fact: Fact, index: int, readings: Readings) -> Lookup:
         # "X reaches 92": any number of X could be meant, so only agreement tells something.
         found = [one for one in found if _same(fact.value, fact, one) == "equal"]
     if not fact.subject:
-        # A paper's own result without a name: other rows of the column are other systems, not contradictions.
-        found = [one for one in found if _same(fact.value, fact, one) == "equal"]
+        # A paper's own result without a name: other rows of the column are other systems, not contradictions, and a row
+        # that cites another work is that work's.
+        found = [one for one in found if own_result(one.cell) and _same(fact.value, fact, one) == "equal"]
     judged = [(one, _same(fact.value, fact, one)) for one in found]
     alike = [_agrees(fact, index, one, how, readings) for one, how in judged if how != "different"]
     unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
