@@ -112,6 +112,42 @@ def inside(title, rounds, **settings):
     print(f"  {title:<34} {1000 * min(gates):7.2f} ms of {1000 * rest:.0f} ms   ratio {1 + min(gates) / rest:.4f}")
 
 
+def where(rounds, **settings):
+    """Print where the time inside goes: the least of all rounds of each part; parts of `decide` are indented."""
+    spent, places = {}, {
+        Passes: ("begin", "find"),
+        Gate: ("before", "decide", "_context", "_select", "_limit", "_count"),
+        Gates: ("update", "metrics"),
+    }  # fmt: skip
+
+    def timed(name, method):
+        def call(*args, **kwargs):
+            start = time.perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+
+        return call
+
+    methods = [(owner, name, getattr(owner, name)) for owner, names in places.items() for name in names]
+    for owner, name, method in methods:
+        setattr(owner, name, timed(name, method))
+    try:
+        step, found = Step(**settings), []
+        tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
+        for _ in range(rounds):
+            spent.clear()
+            step.run(tokens)
+            found.append(dict(spent))
+    finally:
+        for owner, name, method in methods:
+            setattr(owner, name, method)
+    for name in found[0]:
+        inner = "  " if name.startswith("_") or name == "find" else ""
+        print(f"    {inner + name:<12} {1000 * min(one.get(name, 0.0) for one in found):6.2f} ms")
+
+
 def main():
     torch.set_num_threads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
@@ -138,6 +174,9 @@ def main():
     rule, global_loss = LossFree(bias_update_rate=1e-3), SwitchLoss(coef=1e-2, scope="global")
     inside("LossFree, sigmoid", rounds, balancer=rule)
     inside("LossFree, softmax", rounds, preset="softmax", balancer=rule)
+    for preset in ("sigmoid", "softmax"):
+        print(f"  where it goes, LossFree, {preset}")
+        where(min(rounds, 8), preset=preset, balancer=rule)
     inside("SwitchLoss global, sigmoid", rounds, balancer=global_loss)
     inside("LossFree, sigmoid, capacity 1.0", rounds, balancer=rule, capacity=Capacity(factor=1.0))
     compare(
