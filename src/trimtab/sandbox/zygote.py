@@ -241,7 +241,8 @@ class Zygote:
 
     def _limit(self, job: dict[str, Any]) -> None:
         memory = job["memory"]
-        seconds = int(job["cpu"]) + 2  # a backstop: the zygote's own watch is finer
+        # A backstop that counts ticks, which on a busy machine run ahead of the time used: the zygote's watch is exact.
+        seconds = int(2 * job["cpu"]) + 2
         for option, value in (
             (resource.RLIMIT_AS, memory),
             (resource.RLIMIT_CPU, seconds),
