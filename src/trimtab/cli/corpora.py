@@ -29,6 +29,7 @@ def index(folder: Path, *, output: Path, as_json: bool) -> None:
         "added": list(found.added),
         "known": found.known,
         "replaced": found.replaced,
+        "works": found.works,
         "unread": [list(pair) for pair in found.unread],
     }
     if as_json:

@@ -12,6 +12,7 @@ from trimtab.evidence import (
     certainty,
     claims,
     extract,
+    library,
     lint,
     matrix,
     measured,
@@ -129,9 +130,13 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             sources = Sources.of(corpus, registry, report)
     else:
         documents, unread = read_folder(sources_path)
+        works, unlisted = library.read(sources_path)
+        unread += unlisted
         with Corpus() as corpus:
             for document in documents:
                 corpus.add(document)
+            for work in works:
+                corpus.put(work)
             sources = Sources.of(corpus, registry, report)
     found = given or extract.claims(report, registry, sources.models)
     references = asking.references(report)
@@ -211,12 +216,14 @@ class Indexed:
         added: Files that were read and stored.
         known: Files whose bytes were there already.
         replaced: Earlier contents of files that have changed.
+        works: Entries of the folder's bibliographies.
         unread: Files that could not be read, with the reason.
     """
 
     added: tuple[str, ...]
     known: int
     replaced: int
+    works: int
     unread: tuple[tuple[str, str], ...]
 
 
@@ -238,8 +245,12 @@ def index(folder: Path, path: Path) -> Indexed:
         for document in documents:
             replaced += corpus.forget(document.path)
             corpus.add(document)
+        works, unlisted = library.read(folder)
+        for work in works:
+            corpus.put(work)
     known = sum(1 for _ in _files(folder)) - len(documents) - len(unread)
-    return Indexed(added=tuple(one.path for one in documents), known=known, replaced=replaced, unread=unread)
+    added = tuple(one.path for one in documents)
+    return Indexed(added=added, known=known, replaced=replaced, works=len(works), unread=(*unread, *unlisted))
 
 
 def read_folder(

@@ -8,10 +8,11 @@ reads most of a corpus.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from trimtab.evidence.library import Library
 from trimtab.evidence.passages import Passages
 from trimtab.evidence.readings import Readings
 from trimtab.evidence.wording import plain
@@ -68,7 +69,10 @@ class Sources:
             reason = copy_of(document, report) if report else ""
             left_out.extend([(document.path, reason)] if reason else [])
             kept.extend([] if reason else [document])
-        readings, known = Readings(kept, registry), {work.id: work for work in works}
+        known = {work.id: work for work in works}
+        library = Library(known.values())
+        kept = [replace(document, work=library.work_of(document)) for document in kept]
+        readings = Readings(kept, registry)
         return cls(
             documents=tuple(kept),
             works=known,
