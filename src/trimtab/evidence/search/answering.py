@@ -80,6 +80,7 @@ def answer(search: Search, registry: Registry, table: StudyTable | None = None) 
         possible=tuple(f"{one.one} and {one.other}: {one.why}" for one in search.works.possible),
         study=table.study.name if table else "",
         spoken=_spoken(search, registry),
+        unkept=tuple(f"{one.database}: {one.url}" for one in search.log if one.url and not one.sha256),
     )
 
 

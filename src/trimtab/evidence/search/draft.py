@@ -81,6 +81,7 @@ class Draft:
         possible: Works that may be the same.
         study: The study that was joined; empty without one.
         spoken: Id of a method, stressor or benchmark → its usual name.
+        unkept: Requests without a kept answer.
     """
 
     question: str
@@ -98,6 +99,7 @@ class Draft:
     possible: tuple[str, ...] = ()
     study: str = ""
     spoken: Mapping[str, str] = field(default_factory=dict)
+    unkept: tuple[str, ...] = ()
 
     @property
     def claims(self) -> Mapping[str, tuple[Claim, Verdict]]:

@@ -1,0 +1,106 @@
+"""Checklist, ratings, and whether planted errors are noticed, on the review of the shipped figures."""
+
+import json
+
+import pytest
+
+from trimtab.errors import EvidenceError
+from trimtab.evidence.panel import checklist, ratings, sensitivity
+from trimtab.evidence.panel.items import ITEMS
+from trimtab.evidence.panel.ratings import Rating
+from trimtab.evidence.search import answering, folder
+
+QUESTION = (
+    "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
+    " HumanEval Pro and MBPP Pro, against auxiliary-loss methods?"
+)
+
+
+@pytest.fixture(scope="module")
+def draft(tmp_path_factory):
+    wishes = folder.Wishes(question=QUESTION, corpora=("alf-lb",))
+    found, registry, sent = folder.search(wishes, tmp_path_factory.mktemp("review"), "offline", tell=str)
+    assert sent == 0
+    return answering.answer(found, registry)
+
+
+def test_the_review_of_the_shipped_figures_passes_all_but_two_versions_that_are_not_known(draft):
+    """Which version of these two was read is not in our notes; the checklist says so instead of a version made up."""
+    failed = {check.name: check.places for check in checklist.check(draft) if not check.holds}
+    assert failed == {"each reference says which version was read": ("arxiv:2101.03961", "arxiv:2501.11873")}
+
+
+def test_the_matrix_says_what_there_is_and_what_there_is_not(draft):
+    answers = {(one.cell.method, one.cell.stressor, one.cell.benchmark): one for one in draft.answers}
+    assert len(answers) == 16
+    one = answers["loss_free", "capacity", "humaneval"]
+    assert one.cell.literature == "no evidence: 18 records from 1 source screened, 0 eligible"
+    nearest = draft.claims[one.near[0]][0].statement
+    assert "pass@1 on HumanEval, 0-shot is higher by 0.6 points, 22.6 against 22.0 (DeepSeek-V3, Table 5)" in nearest
+    assert all(draft.claims[name][1].fidelity.holds for name in one.near)
+    capacity = [draft.claims[name][0].statement for name in answers["auxiliary_loss", "capacity", "mbpp"].elsewhere]
+    assert any("capacity factor 1.0): negative log perplexity is -1.572" in statement for statement in capacity)
+    assert all(verdict.fidelity.holds for _, verdict in draft.near)
+
+
+@pytest.mark.parametrize(
+    ("plant", "rule"),
+    [
+        ("numbers changed", "each number is traced to a count or a claim"),
+        ("works taken away", "each claim points to a passage, a cell or a run"),
+        ("answer removed", "each combination is answered or says what was screened"),
+        ("conflicts and limits left out", "limits are stated, and what was not read is counted"),
+        ("far too firm", "each number is traced to a count or a claim"),
+    ],
+)
+def test_the_checklist_notices_each_planted_error(draft, plant, rule):
+    failed = {check.name for check in checklist.check(sensitivity.planted(draft)[plant]) if not check.holds}
+    assert rule in failed
+
+
+def scored(reviewer, scores, version=""):
+    return [
+        Rating(reviewer=reviewer, item=item.id, score=score, version=version)
+        for item, score in zip(ITEMS, scores, strict=True)
+    ]
+
+
+def test_a_panel_that_agrees_gets_a_mean_and_one_that_does_not_gets_none():
+    agreeing = [*scored("A", (5, 1, 4, 2, 5, 1)), *scored("B", (5, 1, 4, 2, 5, 2)), *scored("C", (5, 1, 5, 2, 5, 1))]
+    found = ratings.panel(agreeing)
+    assert found.agreement.low > 0.4
+    assert found.mean == pytest.approx(sum(one.score for one in agreeing) / 18)
+    assert found.scores("sources") == (4, 4, 5)
+    arguing = [*scored("A", (5, 1, 4, 2, 5, 1)), *scored("B", (1, 5, 2, 4, 1, 5)), *scored("C", (3, 3, 3, 3, 3, 3))]
+    assert ratings.panel(arguing).mean is None
+    assert "no opinion in common" in ratings.panel(arguing).why
+    assert "a panel has at least 3" in ratings.panel(agreeing[:12]).why
+    assert ratings.panel(scored("A", (None,) * 6)).agreement is None
+
+
+def test_planted_versions_are_compared_by_reviewer_and_item():
+    own = [*scored("A", (5, 5, 4, 4, 5, 3)), *scored("B", (4, 5, 4, 4, None, 3))]
+    noticing = scored("A", (5, 1, 4, 4, 5, 3), "numbers changed") + scored("B", (4, 2, 4, 4, 1, 3), "numbers changed")
+    blind = scored("A", (5, 5, 4, 4, 5, 3), "works taken away") + scored("C", (1,) * 6, "works taken away")
+    found = sensitivity.compare([*own, *noticing, *blind])
+    assert [(one.plant, one.noticed, one.ratings) for one in found] == [
+        ("numbers changed", True, 11), ("works taken away", False, 6)
+    ]  # fmt: skip
+    assert sensitivity.insensitive(found) == ("works taken away",)
+
+
+def test_ratings_come_back_from_a_file_and_wrong_ones_are_named(tmp_path):
+    path = tmp_path / "reviews.jsonl"
+    given = scored("Ada", (1, 2, 3, 4, 5, None))
+    path.write_text(ratings.dump(given))
+    assert list(ratings.load(path)) == given
+    for wrong, why in (
+        ({"reviewer": "A", "item": "numbers", "score": 6}, "a score is 1 to 5"),
+        ({"reviewer": "A", "item": "numbers", "score": True}, "a score is 1 to 5"),
+        ({"reviewer": "A", "item": "nmbers", "score": 1}, "no item 'nmbers'"),
+        ({"reviewer": "A"}, "is no rating"),
+        ("x", "is no rating"),
+    ):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(EvidenceError, match=f"line 1.*{why}"):
+            ratings.load(path)
