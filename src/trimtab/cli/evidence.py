@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli import corpora, literature
+from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON, Group
 from trimtab.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from trimtab.evidence.checking import Check
+    from trimtab.evidence.llm.stance import Proposal
     from trimtab.study.table import StudyTable
 
 
@@ -23,7 +25,15 @@ def evidence() -> None:
     """Search the literature, and check claims against documents, tables and our own measurements."""
 
 
-for verb in (literature.search, literature.report, literature.doctor, corpora.index, corpora.calibrate):
+for verb in (
+    literature.search,
+    literature.report,
+    literature.plant,
+    literature.agreement,
+    literature.doctor,
+    corpora.index,
+    corpora.calibrate,
+):
     evidence.add_command(verb)
 
 
@@ -46,6 +56,7 @@ for verb in (literature.search, literature.report, literature.doctor, corpora.in
     "--certainty", type=click.Path(path_type=Path), help="TOML file of a person's certainty, kept with its reason."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 also when the linter finds something.")
+@llm
 @JSON
 def check(  # noqa: PLR0913 - one argument an option
     report: Path,
@@ -60,6 +71,7 @@ def check(  # noqa: PLR0913 - one argument an option
     certainty: Path | None,
     strict: bool,
     as_json: bool,
+    **options: Any,  # noqa: ANN401 - the model's
 ) -> None:
     """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
 
@@ -71,20 +83,21 @@ def check(  # noqa: PLR0913 - one argument an option
         raise click.UsageError("name the sources: either --sources FOLDER or --corpus FILE")
     from trimtab.evidence import checking  # noqa: PLC0415
 
-    options = checking.Options(
+    added = checking.Options(
         aliases=aliases,
         question=question,
         study=study_table(study_file) if study_file else None,
         calibration=calibration,
         overrides=certainty,
     )
-    found = checking.check(report, sources or corpus or Path(), options)
+    found = checking.check(report, sources or corpus or Path(), added)
     click.echo(json.dumps(found.record(), indent=1) if as_json else _told(found))
+    proposals = _proposals(found, options, output)
     if output is not None:
         from trimtab.report import evidence as page  # noqa: PLC0415
 
         checking.write(found, output)
-        click.echo(f"report: {page.write(found, output)}", err=True)
+        click.echo(f"report: {page.write(found, output, proposals)}", err=True)
     if found.failed or (strict and found.findings):
         sys.exit(1)
 
@@ -98,6 +111,23 @@ def schema(*, verdicts: bool) -> None:
     from trimtab.evidence import verdicts as found  # noqa: PLC0415
 
     click.echo(json.dumps(found.schema() if verdicts else claims.schema(), indent=1))
+
+
+def _proposals(found: Check, options: dict[str, Any], output: Path | None) -> tuple[Proposal, ...]:
+    """Return what a model, if one was named, points to for claims the rules left open; verdicts stay as they are."""
+    asking = asker(options, output)
+    if asking is None:
+        return ()
+    from trimtab.evidence.llm import stance  # noqa: PLC0415
+    from trimtab.study.store import write_atomic  # noqa: PLC0415
+
+    proposals = stance.propose(found.checked, found.sources, asking)
+    click.echo(told(asking), err=True)
+    for one in proposals:
+        click.echo(f"{one.claim}  {one.stance or 'no proposal'}: {one.quote or one.reason}", err=True)
+    if output is not None:
+        write_atomic(output / "proposals.jsonl", stance.dump(proposals))
+    return proposals
 
 
 def _needs_the_extra() -> None:

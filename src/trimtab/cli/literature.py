@@ -1,23 +1,35 @@
-"""Verbs over literature: search, report, doctor. They belong to the group `trimtab evidence`."""
+"""Verbs over literature: search, report, plant, agreement, doctor. They belong to the group `trimtab evidence`."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON
+from trimtab.errors import EvidenceError
 
 if TYPE_CHECKING:
+    from trimtab.evidence.llm.asking import Asker
+    from trimtab.evidence.llm.stance import Proposal
+    from trimtab.evidence.names import Registry
+    from trimtab.evidence.panel.alpha import Metric
+    from trimtab.evidence.panel.ratings import Rating
     from trimtab.evidence.search.catalogue import Place
+    from trimtab.evidence.search.draft import Draft
     from trimtab.evidence.search.folder import Wishes
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.search.transport import Mode
+    from trimtab.evidence.sources import Sources
 
 _DATABASES = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
 FOLDER = click.option(
@@ -131,25 +143,146 @@ def _told(found: Search, output: Path) -> str:
 @click.option(
     "--study", "study_file", type=click.Path(path_type=Path), help="Study file or run folder: our own measurements."
 )
+@click.option(
+    "--reviews", multiple=True, type=click.Path(path_type=Path), help="Ratings by people, one a line; repeatable."
+)
+@click.option("--sensitivity", is_flag=True, help="Have the model also rate copies with planted errors.")
+@llm
 @JSON
-def report(folder: Path, *, study_file: Path | None, as_json: bool) -> None:
-    """Write the review of a search FOLDER: report.html, report.md, prisma.svg, claims and verdicts. Asks nobody."""
+def report(
+    folder: Path,
+    *,
+    study_file: Path | None,
+    reviews: tuple[Path, ...],
+    sensitivity: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Write the review of a search FOLDER: report.html, report.md, prisma.svg, claims and verdicts. Asks nobody.
+
+    A model named with --llm may point to passages and rate the review; no verdict depends on it.
+    """
     from trimtab.cli.evidence import study_table  # noqa: PLC0415
-    from trimtab.evidence.search import answering, keeping, offline  # noqa: PLC0415
-    from trimtab.evidence.search import folder as folders  # noqa: PLC0415
+    from trimtab.evidence.panel import checklist, ratings  # noqa: PLC0415
+    from trimtab.evidence.panel import sensitivity as planting  # noqa: PLC0415
+    from trimtab.evidence.search import answering, keeping  # noqa: PLC0415
+    from trimtab.report import panel as page_of_panel  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
 
     table = study_table(study_file) if study_file else None
-    with offline.offline():
-        found, registry, _ = folders.search(folders.wishes_of(folder), folder, "replay", tell=lambda _line: None)
-        draft = answering.answer(found, registry, table)
+    found, registry = _searched(folder)
+    draft = answering.answer(found, registry, table)
     keeping.write(draft, folder)
-    written = page.write(draft, found, folder)
+    given, asking = [*ratings.load(*reviews)], asker(options, folder)
+    sections = []
+    if asking is not None:
+        proposals, said = _model(asking, draft, answering.sources_of(found, registry), sensitivity=sensitivity)
+        given += said
+        keeping.write_model(proposals, folder)
+        sections += [page_of_panel.proposals(proposals)] if proposals else []
+        click.echo(told(asking), err=True)
+    panel = ratings.panel(given) if given else None
+    keeping.write_ratings(given, folder)
+    sections.append(page_of_panel.section(checklist.check(draft), panel, planting.compare(given)))
+    written = page.write(draft, found, folder, sections)
     if as_json:
         click.echo(json.dumps(keeping.plain(draft), indent=1, ensure_ascii=False))
     else:
         click.echo("\n".join(said.text for said in draft.abstract))
     click.echo(f"report: {written}", err=True)
+
+
+def _searched(folder: Path) -> tuple[Search, Registry]:
+    """Return a folder's search, made of its cache alone."""
+    from trimtab.evidence.search import folder as folders  # noqa: PLC0415
+    from trimtab.evidence.search import offline  # noqa: PLC0415
+
+    with offline.offline():
+        found, registry, _ = folders.search(folders.wishes_of(folder), folder, "replay", tell=lambda _line: None)
+    return found, registry
+
+
+def _model(
+    asking: Asker, draft: Draft, sources: Sources, *, sensitivity: bool
+) -> tuple[tuple[Proposal, ...], list[Rating]]:
+    """Return what a model points to and how its roles rate the review, and planted copies if asked for."""
+    from trimtab.evidence.llm import roles, stance  # noqa: PLC0415
+    from trimtab.evidence.panel import sensitivity as planting  # noqa: PLC0415
+
+    proposals = stance.propose((*draft.checked, *draft.near), sources, asking)
+    said = [*roles.review(draft, asking)]
+    for name, copy in planting.planted(draft).items() if sensitivity else ():
+        said += roles.review(copy, asking, name)
+    return proposals, said
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the copies.")
+def plant(folder: Path, output: Path) -> None:
+    """Write the review of FOLDER and copies with planted errors, under neutral names, for people to rate.
+
+    Each rating names its copy as "version" by what key.json says was planted; keep that file away from the reviewers.
+    """
+    from trimtab.evidence.panel import sensitivity  # noqa: PLC0415
+    from trimtab.evidence.panel.items import ITEMS  # noqa: PLC0415
+    from trimtab.evidence.search import answering  # noqa: PLC0415
+    from trimtab.report import markdown  # noqa: PLC0415
+    from trimtab.report import review as page  # noqa: PLC0415
+    from trimtab.study.store import write_atomic, write_json  # noqa: PLC0415
+
+    found, registry = _searched(folder)
+    draft = answering.answer(found, registry)
+    copies = {"": draft, **sensitivity.planted(draft)}
+    output.mkdir(parents=True, exist_ok=True)
+    # In an order that follows from the text, so that it is neither told by the name nor different each time.
+    order = sorted(copies, key=lambda name: hashlib.sha256(f"{draft.question}{name}".encode()).hexdigest())
+    for number, name in enumerate(order, 1):
+        write_atomic(output / f"review-{number}.md", markdown.render(page.document(copies[name], found)))
+    write_json(output / "key.json", {f"review-{number}.md": name for number, name in enumerate(order, 1)})
+    asked = "".join(f"{one.id}: {one.asks}\n  1: {one.one}\n  3: {one.three}\n  5: {one.five}\n" for one in ITEMS)
+    write_atomic(output / "items.txt", asked)
+    click.echo(f"{len(copies)} copies are in {output}")
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--metric", type=click.Choice(["interval", "ordinal", "nominal"]), default="interval", show_default=True)
+@JSON
+def agreement(table: Path, *, metric: Metric, as_json: bool) -> None:
+    """Say how far reviewers agree: TABLE (.tsv or .csv) has one line a unit; what is no number is passed over.
+
+    Krippendorff's alpha with its bootstrap interval. A mean is given only when the interval begins at 0.4 or above.
+    """
+    from trimtab.evidence.panel import alpha, ratings  # noqa: PLC0415
+
+    units = _units(table)
+    found = alpha.alpha(units, metric)
+    mean, why = ratings.mean_of([score for unit in units for score in unit], found)
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(found), "mean": mean, "why_no_mean": why}, indent=1))
+        return
+    span = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    value = "none: all ratings are equal" if found.value is None else f"{found.value:.3f}{span}"
+    click.echo(f"alpha ({metric}): {value}, {found.units} units, {found.ratings} ratings")
+    click.echo(f"mean: {mean:.3f}" if mean is not None else f"no mean: {why}")
+
+
+def _units(table: Path) -> list[list[float]]:
+    """Return the numbers of each line after the first; a line's first column is its name."""
+    try:
+        lines = table.read_text(encoding="utf-8").splitlines()[1:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"the ratings in {table} cannot be read: {error}") from error
+    mark = "\t" if table.suffix == ".tsv" else ","
+    return [[float(part) for part in line.split(mark)[1:] if _is_number(part)] for line in lines if line.strip()]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 @click.command()

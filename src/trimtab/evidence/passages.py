@@ -104,6 +104,11 @@ class Passages:
         order = ("verbatim", "supported", "contradicted", "misattributed", "partial", "none")
         return sorted(found, key=lambda one: (order.index(one.finding), -one.score))
 
+    def nearest(self, text: str, documents: frozenset[str], most: int) -> list[Span]:
+        """Return the sentences of ``documents`` (SHA-256) that share most rare words with a text, nearest first."""
+        words = {stem(word) for word, _, _ in tokens(text) if content(word)}
+        return [place.span for place in self._shortlist(words, documents)[:most]]
+
     def _shortlist(self, words: set[str], documents: frozenset[str]) -> list[_Place]:
         scores: dict[int, float] = defaultdict(float)
         total = len(self._places) + 1

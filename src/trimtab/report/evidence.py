@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 from trimtab.evidence.verdicts import Stance
 from trimtab.report import html, markdown
 from trimtab.report.document import Bullets, Cell, Code, Document, Mark, Paragraph, Section, Strong, Table, cell
+from trimtab.report.panel import proposals
 from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from trimtab.evidence.checking import Check
     from trimtab.evidence.claims import Claim
+    from trimtab.evidence.llm.stance import Proposal
     from trimtab.evidence.verdicts import Evidence, Fidelity, Target, Verdict
     from trimtab.report.document import Block, Inline
 
@@ -32,18 +34,19 @@ _MARKS: Final = {
 }
 
 
-def write(check: Check, folder: Path) -> Path:
+def write(check: Check, folder: Path, found: Sequence[Proposal] = ()) -> Path:
     """Write ``report.html`` and ``report.md`` into ``folder``; return the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = document(check)
+    made = document(check, found)
     write_atomic(folder / "report.md", markdown.render(made))
     write_atomic(folder / "report.html", html.render(made))
     return folder / "report.html"
 
 
-def document(check: Check) -> Document:
-    """Return the report of a check."""
+def document(check: Check, found: Sequence[Proposal] = ()) -> Document:
+    """Return the report of a check, with what a model pointed to, if one was asked."""
     counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
+    pointed = (proposals(found),) if found else ()
     return Document(
         title=check.report.path.rsplit("/", 1)[-1],
         subtitle=check.question.text if check.question else "No question was found in the report.",
@@ -53,7 +56,7 @@ def document(check: Check) -> Document:
             ("sources", str(len(check.sources.documents))),
             ("findings", str(len(check.findings))),
         ),
-        sections=(_answer(check), _claims(check), _lint(check), _sources(check)),
+        sections=(_answer(check), _claims(check), *pointed, _lint(check), _sources(check)),
         brand="trimtab evidence",
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from trimtab.evidence.matrix import Cell as MatrixCell
     from trimtab.evidence.search.draft import Answer, Draft, Reference, Said
     from trimtab.evidence.search.session import Search
     from trimtab.report.document import Block, Inline
@@ -94,7 +95,7 @@ def _answer(draft: Draft) -> Section:
         blocks=(
             Paragraph((draft.question,), kind="lead"),
             facets,
-            Table(head=head, rows=rows, kind="numbers"),
+            Table(head=head, rows=rows, kind="answers"),
             Paragraph((note,), kind="note"),
         ),
     )
@@ -112,8 +113,13 @@ def _answer_row(answer: Answer, draft: Draft) -> tuple[Cell, ...]:
         Cell(((one.literature,), *((Code(name),) for name in one.claims[:_NEAR]))),
         Cell(tuple(near) or (("\u2013",),)),
         cell(one.study),
-        Cell(((Strong(one.joint),), (f"certainty: {one.certainty}" if one.certainty else "",))),
+        Cell(((Strong(_together(one)),), (f"certainty: {one.certainty}" if one.certainty else "",))),
     )
+
+
+def _together(one: MatrixCell) -> str:
+    """Return both verdicts together; where neither says anything, that in few words: the counts stand beside it."""
+    return "no evidence" if one.joint == one.literature and not one.claims else one.joint
 
 
 def _method(draft: Draft, search: Search) -> Section:

@@ -55,8 +55,7 @@ def answer(search: Search, registry: Registry, table: StudyTable | None = None) 
         registry: Known names.
         table: A study whose measurements are joined.
     """
-    works = [merged.work for merged in search.works.works]
-    sources = Sources.build(search.documents.values(), works, registry)
+    sources = sources_of(search, registry)
     judge = Judge(sources=sources, registry=registry, table=table)
     included = {one.work for one in search.decisions if one.included}
     found = {name: [*map(judge, _claims(search, name, registry, sources))] for name in search.documents}
@@ -82,6 +81,11 @@ def answer(search: Search, registry: Registry, table: StudyTable | None = None) 
         spoken=_spoken(search, registry),
         unkept=tuple(f"{one.database}: {one.url}" for one in search.log if one.url and not one.sha256),
     )
+
+
+def sources_of(search: Search, registry: Registry) -> Sources:
+    """Return everything that was read, as what claims are checked against."""
+    return Sources.build(search.documents.values(), [merged.work for merged in search.works.works], registry)
 
 
 def _spoken(search: Search, registry: Registry) -> dict[str, str]:

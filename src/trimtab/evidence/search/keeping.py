@@ -7,11 +7,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trimtab.evidence import claims, record, verdicts
+from trimtab.evidence.llm import stance
+from trimtab.evidence.panel import ratings
 from trimtab.study.store import write_atomic, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from trimtab.evidence.llm.stance import Proposal
+    from trimtab.evidence.panel.ratings import Rating
     from trimtab.evidence.search.draft import Draft
 
 
@@ -21,6 +26,17 @@ def write(draft: Draft, folder: Path) -> None:
     write_atomic(folder / "claims.jsonl", claims.dump(claim for claim, _ in every))
     write_atomic(folder / "verdicts.jsonl", verdicts.dump(verdict for _, verdict in every))
     write_json(folder / "review.json", json.loads(json.dumps(plain(draft))))
+
+
+def write_ratings(given: Sequence[Rating], folder: Path) -> None:
+    """Write ``reviews.jsonl``, if there are any."""
+    if given:
+        write_atomic(folder / "reviews.jsonl", ratings.dump(given))
+
+
+def write_model(found: Sequence[Proposal], folder: Path) -> None:
+    """Write ``proposals.jsonl``."""
+    write_atomic(folder / "proposals.jsonl", stance.dump(found))
 
 
 def plain(draft: Draft) -> dict[str, Any]:

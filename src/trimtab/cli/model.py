@@ -1,0 +1,77 @@
+"""The options of a language model, the same for every verb that may use one; none is used unless it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trimtab.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimtab.evidence.llm.asking import Asker
+    from trimtab.evidence.llm.model import Model
+
+
+def llm(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options."""
+    for option in (
+        click.option(
+            "--llm-price", nargs=2, type=float, metavar="IN OUT", help="Of a million tokens read and written."
+        ),
+        click.option("--llm-money", type=float, help="Spend at most this, by --llm-price."),
+        click.option("--llm-tokens", default=200_000, show_default=True, help="Tokens read and written at most."),
+        click.option("--llm-model", default="", help="The model's name on the server."),
+        click.option(
+            "--llm",
+            "llm_at",
+            metavar="URL|MODEL",
+            help="An OpenAI-compatible server, or a local model's folder or file.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def asker(options: dict[str, Any], memory: Path | None) -> Asker | None:
+    """Return what asks the model named, with its budget and its memory; None if none was named.
+
+    Raises:
+        ModelError: A price is missing for a limit in money, or a server without a model.
+    """
+    if not options["llm_at"]:
+        return None
+    from trimtab.evidence.llm.asking import Asker  # noqa: PLC0415
+    from trimtab.evidence.llm.budget import Budget  # noqa: PLC0415
+    from trimtab.evidence.llm.cache import Cache  # noqa: PLC0415
+
+    price, money = options["llm_price"], options["llm_money"]
+    if money is not None and not price:
+        raise ModelError("a limit in money needs the prices", hint="add --llm-price IN OUT, of a million tokens")
+    budget = Budget(tokens=options["llm_tokens"], money=money, price=tuple(price) if price else (0.0, 0.0))
+    if memory is not None:
+        memory.mkdir(parents=True, exist_ok=True)
+    cache = Cache(memory / "llm.sqlite" if memory else ":memory:")
+    return Asker(model=_model(options["llm_at"], options["llm_model"]), budget=budget, cache=cache)
+
+
+def _model(where: str, name: str) -> Model:
+    from trimtab.evidence.llm.model import Local, Server  # noqa: PLC0415
+
+    if where.startswith(("http://", "https://")):
+        if not name:
+            raise ModelError(f"which model of {where}?", hint="name it with --llm-model")
+        return Server(url=where, model=name)
+    from trimtab.lm import pretrained  # noqa: PLC0415
+
+    return Local(completer=pretrained.load(where, batch_size=1), model=name or Path(where).name)
+
+
+def told(asking: Asker) -> str:
+    """Return what was asked and spent."""
+    tokens = sum(asking.budget.spent.values())
+    cost = f", {asking.budget.cost:.4f} spent" if asking.budget.cost else ""
+    return f"{asking.model.name}: {asking.asked} questions, {tokens:,} tokens{cost}"

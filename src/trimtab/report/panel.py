@@ -1,0 +1,101 @@
+"""The part of a page that says how a review fared: checklist, reviewers, agreement, what they noticed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.evidence.panel.items import HIGHEST, ITEMS, LOWEST
+from trimtab.report.document import Bullets, Cell, Code, Paragraph, Section, Strong, Table, cell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.evidence.llm.stance import Proposal
+    from trimtab.evidence.panel.checklist import Check
+    from trimtab.evidence.panel.ratings import Panel
+    from trimtab.evidence.panel.sensitivity import Noticed
+    from trimtab.report.document import Block
+
+
+def section(checks: Sequence[Check], panel: Panel | None, noticed: Sequence[Noticed]) -> Section:
+    """Return the section on the review's own quality.
+
+    Args:
+        checks: The checklist's results.
+        panel: What reviewers said; None without any.
+        noticed: What they did to planted versions.
+    """
+    rows = tuple(_check(one) for one in checks)
+    blocks: list[Block] = [Table(head=("check", "result"), rows=rows, kind="pairs", caption="Checklist, no opinion")]
+    if panel is None or not panel.ratings:
+        blocks.append(Paragraph(("No reviewer has rated this review.",)))
+        return Section(title="Review of this review", blocks=tuple(blocks))
+    blocks.append(_ratings(panel))
+    blocks.append(Paragraph(_agreement(panel)))
+    if abstained := sorted({f"{one.reviewer}: {one.why}" for one in panel.ratings if one.score is None}):
+        blocks.append(Bullets(tuple((f"abstained, {one}",) for one in abstained), kind="note"))
+    blocks.append(Paragraph(_noticed(noticed)))
+    return Section(title="Review of this review", blocks=tuple(blocks))
+
+
+def _check(one: Check) -> tuple[Cell, ...]:
+    if one.holds:
+        return cell(one.name), Cell((("holds",),), kind="holds")
+    return cell(one.name), Cell((("fails",), *((place,) for place in one.places[:6])), kind="fails")
+
+
+def _ratings(panel: Panel) -> Table:
+    rows = []
+    for item in ITEMS:
+        scores = panel.scores(item.id)
+        spread = f"{scores[0]} to {scores[-1]}" if scores else "\u2013"
+        counts = ", ".join(f"{scores.count(value)}\u00d7{value}" for value in sorted(set(scores)))
+        rows.append((Cell(((Strong(item.id),), (item.asks,))), cell(counts or "no rating"), cell(spread)))
+    caption = f"{len(panel.reviewers)} reviewers, {LOWEST} to {HIGHEST}, anchored: {', '.join(panel.reviewers)}"
+    return Table(head=("item", "ratings", "range"), rows=tuple(rows), kind="pairs", caption=caption)
+
+
+def _agreement(panel: Panel) -> tuple[str, ...]:
+    agreed = panel.agreement
+    told = "Agreement cannot be measured. "
+    if agreed is not None and agreed.value is not None:
+        span = f" [{agreed.low:.2f}, {agreed.high:.2f}]" if agreed.low is not None and agreed.high is not None else ""
+        told = f"Krippendorff's \u03b1 = {agreed.value:.2f}{span} over {agreed.units} items, {agreed.ratings} ratings. "
+    mean = f"Mean {panel.mean:.2f}." if panel.mean is not None else f"No mean: {panel.why}."
+    return (told + mean,)
+
+
+def _noticed(noticed: Sequence[Noticed]) -> tuple[str, ...]:
+    if not noticed:
+        return ("Whether these reviewers notice errors was not tested.",)
+    words = [
+        f"{one.plant} {one.before:.2f} \u2192 {one.after:.2f}{'' if one.noticed else ' (not noticed)'}"
+        for one in noticed
+    ]
+    blind = [one.plant for one in noticed if not one.noticed]
+    verdict = f"Insensitive to: {', '.join(blind)}." if blind else "Each planted error lowered the score."
+    return (f"Planted errors, mean score before and after: {'; '.join(words)}. {verdict}",)
+
+
+def proposals(found: Sequence[Proposal]) -> Section:
+    """Return what a model pointed to, beside the verdicts and without a say in them."""
+    shown = [one for one in found if one.stance in ("supports", "refutes")]
+    rows = tuple(
+        (
+            Cell(((Code(one.claim),),)),
+            cell(one.stance),
+            Cell(((one.quote,), (f"{one.document.rsplit('/', 1)[-1]}, {one.location}",))),
+        )
+        for one in shown
+    )
+    told = (
+        f"A model ({found[0].model}) was asked about {len(found)} claims the rules left open and pointed to"
+        f" {len(shown)} passages; each quote stands letter for letter in its document. No verdict was changed by it."
+    )
+    reasons = sorted({one.reason for one in found if one.reason})
+    blocks: list[Block] = [Paragraph((told,), kind="note")]
+    if rows:
+        blocks.append(Table(head=("claim", "it says", "quote"), rows=rows, kind="pairs"))
+    if reasons:
+        blocks.append(Bullets(tuple((f"no proposal: {one}",) for one in reasons), kind="note"))
+    return Section(title="What a model points to", blocks=tuple(blocks))
