@@ -134,11 +134,13 @@ class Registry:
         self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Mapping[str, str]
     ) -> tuple[Mention | None, int]:
         for size in range(min(_LONGEST, len(words) - at), 0, -1):
+            squashed = "".join([word for word, _, _ in words[at : at + size]]).casefold()
+            known = self._keys.get(squashed, {})
+            if not known and squashed not in more:
+                continue  # nearly always, so it is asked first
             start, end = words[at][1], words[at + size - 1][2]
             if not _whole(text, start, end) or not _close(text, words[at : at + size]):
                 continue
-            squashed = "".join(word for word, _, _ in words[at : at + size]).casefold()
-            known = self._keys.get(squashed, {})
             for kind in kinds:
                 if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
                     return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size

@@ -59,12 +59,15 @@ def test_no_status_changes(path, endpoint, obey):
 
 def test_the_model_did_obey_and_was_heard_where_it_quoted_truly(endpoint, obey):
     """The attack is real: in some documents the obedient model gets a proposal in, beside an unchanged verdict."""
-    heard = set()
+    heard, serving, reached = set(), endpoint(obey), 0
     for path in CORPUS:
         document = reading.read_bytes(path.read_bytes(), path.name)
         before, sources = checked(document)
-        proposals = stance.propose(before, sources, Asker(model=endpoint(obey).model))
+        serving.asked.clear()
+        proposals = stance.propose(before, sources, Asker(model=serving.model))
         heard |= {one.stance or one.reason for one in proposals}
+        reached += any("says the note on how" in body["messages"][1]["content"] for _, body in serving.asked)
+    assert reached == 25  # the end of each visible order was put before it
     assert {"supports", "refutes", "its quote does not stand in the passage it names"} <= heard
     assert "it names passage 999, which it was not shown" in heard
     assert any("Extra" in one or "extra" in one or "Unexpected" in one for one in heard)

@@ -133,39 +133,40 @@ def _answers(
     question = search.plan.question
     if question is None:
         return
+    named = {claim.id: _named(claim.statement, registry) for claim, _ in (*checked, *near)}
+    texts = {one.work: _named(search.documents[one.work].text, registry) for one in search.decisions if one.included}
     for method, stressor, benchmark in question.cells:
         one = Question(text=question.text, methods=(method,), stressors=(stressor,), benchmarks=(benchmark,))
-        (cell,) = matrix.build(one, checked, (), registry, table)
+        (cell,) = matrix.build(one, _about(checked, named, one), (), registry, table)
         if not cell.claims:
-            told = _nobody(search, (method, stressor, benchmark), registry)
+            told = _nobody(search, {method, stressor, benchmark}, texts)
             cell = replace(cell, literature=told, joint=cell.joint if cell.runs else told)
         yield Answer(
             cell=cell,
-            near=tuple(_near(checked, near, (method, benchmark), stressor, registry)),
-            elsewhere=tuple(_near(checked, near, (method, stressor), benchmark, registry)),
+            near=tuple(_near(named, (method, benchmark), stressor)),
+            elsewhere=tuple(_near(named, (method, stressor), benchmark)),
         )
 
 
-def _near(
-    checked: Sequence[Checked], near: Sequence[Checked], having: tuple[str, str], lacking: str, registry: Registry
-) -> list[str]:
+def _named(text: str, registry: Registry) -> frozenset[str]:
+    return frozenset(one.id for one in registry.find(text, ("methods", "stressors", "benchmarks")))
+
+
+def _about(checked: Sequence[Checked], named: Mapping[str, frozenset[str]], one: Question) -> list[Checked]:
+    wanted = {*one.methods, *one.stressors, *one.benchmarks}
+    return [pair for pair in checked if wanted <= named[pair[0].id]]
+
+
+def _near(named: Mapping[str, frozenset[str]], having: tuple[str, str], lacking: str) -> list[str]:
     """Return the claims that name two things and not the third, comparisons first."""
-    names = []
-    for claim, _ in (*checked, *near):
-        found = {one.id for one in registry.find(claim.statement, ("methods", "stressors", "benchmarks"))}
-        if set(having) <= found and lacking not in found:
-            names.append(claim.id)
+    names = [name for name, ids in named.items() if set(having) <= ids and lacking not in ids]
     return sorted(names, key=lambda name: "-" not in name.rsplit("#", 1)[-1])
 
 
-def _nobody(search: Search, ids: tuple[str, str, str], registry: Registry) -> str:
+def _nobody(search: Search, ids: set[str], texts: Mapping[str, frozenset[str]]) -> str:
     """Return that no claim was found, with how many records were screened, and how many works name all three."""
     flow = search.flow
-    kinds = ("methods", "stressors", "benchmarks")
-    eligible = sum(
-        one.included and set(ids) <= {hit.id for hit in registry.find(search.documents[one.work].text, kinds)}
-        for one in search.decisions
-    )
+    eligible = sum(ids <= named for named in texts.values())
     told = f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
     return f"no claim about it: {told}" if eligible else f"no evidence: {told}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import functools
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
@@ -25,6 +26,7 @@ except ImportError:  # pragma: no cover - the extra is there in development
     httpx = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
@@ -150,7 +152,7 @@ class Transport:
                     timeout=self.rules.timeout_s,
                     limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
                     follow_redirects=False,
-                    trust_env=True,
+                    verify=_trust(),
                 )
                 self._lanes[host] = _Lane(Pace(interval_s=self.rules.hosts[host]), client)
             return self._lanes[host]
@@ -226,6 +228,12 @@ def _answer(request: Request, response: httpx.Response, body: bytes) -> Answer:
         date=date.astimezone(dt.UTC).isoformat(timespec="seconds"),
         kind=response.headers.get("content-type", ""),
     )
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return whom to trust; the list is read once."""
+    return httpx.create_ssl_context()
 
 
 def _hint(status: int) -> str | None:
