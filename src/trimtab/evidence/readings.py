@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.document import Cell, Document
     from trimtab.evidence.names import Registry
 
-_PLUS: Final = re.compile(r"\(\s*\+\s*\)")
+_PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
 _ORDINARY: Final = frozenset(
     {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
 )
