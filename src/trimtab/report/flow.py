@@ -116,7 +116,7 @@ def _phases(tops: Sequence[tuple[float, float]]) -> Iterator[str]:
     for name, top, bottom in spans:
         yield svg.tag("rect", x=8, y=top, width=26, height=bottom - top, rx=6, class_="phase")
         middle = (top + bottom) / 2
-        short = name if bottom - top > 80 or len(name) < 9 else name[:4] + "."
+        short = name if bottom - top > 80 else f"{name[:4]}."
         yield svg.text(
             short,
             x=21,
