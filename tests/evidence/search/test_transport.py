@@ -12,8 +12,6 @@ from trimtab.evidence.search.bodies import Bodies
 from trimtab.evidence.search.request import STRUCK, Request
 from trimtab.evidence.search.transport import Unreadable
 
-TODAY = dt.datetime.now(dt.UTC)
-
 
 def body_of(answer):
     return answer.body
@@ -67,7 +65,7 @@ def test_a_busy_server_is_given_the_pause_it_asks_for(serve, transport, reply, s
 
 
 def test_a_date_to_come_back_at_is_understood(serve, transport, reply, script):
-    date = (TODAY + dt.timedelta(seconds=100)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    date = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     server = serve(script(reply(429, b"", {"Retry-After": date}), reply(body=b"{}")))
     transport(server).fetch(Request(url=server.url), body_of)
     assert 60 < server.asked[1].time <= 100
