@@ -1,6 +1,6 @@
 """What attaching costs, and what the fast experts save: CPU time of training steps, as ratios of interleaved runs.
 
-The quick model (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2), one thread, process CPU time.
+The default preset (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2), one thread, CPU time.
 Every round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed
 is the median over rounds of a variant's step to the first one's, with its quartiles. That ratio is noisy at the level
 of a percent, so the time spent inside hooks and update is also clocked directly (least of all rounds; without the

@@ -1,8 +1,8 @@
 """Every row of the hostile tables that the design was made from has a test here: the table, and a check of the table.
 
 The rows are those of a survey of five harnesses with sixty samples, and of a survey of ways out of a sandbox. A
-reference
-is ``file:test`` or ``file:DICTIONARY.entry``; each must exist, and a dictionary's entries must be what a test runs.
+reference is ``file:test`` or ``file:DICTIONARY.entry``; each must exist, and a dictionary's entries must be what a test
+runs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import hashlib
 import json
@@ -271,11 +272,11 @@ def agreement(table: Path, *, metric: Metric, as_json: bool) -> None:
 def _units(table: Path) -> list[list[float]]:
     """Return the numbers of each line after the first; a line's first column is its name."""
     try:
-        lines = table.read_text(encoding="utf-8").splitlines()[1:]
-    except (OSError, UnicodeDecodeError) as error:
+        with table.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file, delimiter="\t" if table.suffix == ".tsv" else ","))[1:]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvidenceError(f"the ratings in {table} cannot be read: {error}") from error
-    mark = "\t" if table.suffix == ".tsv" else ","
-    return [[float(part) for part in line.split(mark)[1:] if _is_number(part)] for line in lines if line.strip()]
+    return [[float(part) for part in line[1:] if _is_number(part)] for line in lines if line]
 
 
 def _is_number(text: str) -> bool:
