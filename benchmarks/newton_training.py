@@ -47,7 +47,7 @@ def train(bench, rule, steps):
         optimizer.step()
         optimizer.zero_grad()
         gates.update()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         violations.append(fmean(line["max_violation"] for line in gates.metrics()))
     return losses, violations, time.process_time() - start, gates.routers[0]
 
@@ -62,7 +62,8 @@ def main(steps):
             tokens = STUDY.data.rows * STUDY.data.row_length
             floor = max_violation_floor(tokens, router.num_experts, router.num_experts_per_tok)
             print(
-                f"{rule!r:36} loss, last 50: {fmean(losses[-50:]):.4f}"
+                f"{type(rule).__name__} {getattr(rule, 'bias_update_rate', '')}"
+                f"   loss, last 50: {fmean(losses[-50:]):.4f}"
                 f"   MaxVio, steps 1-20: {fmean(violations[:20]):.3f}"
                 f"   steps 21-100: {fmean(violations[20:100]):.3f}   last 100: {fmean(violations[-100:]):.3f}"
                 f" (floor {floor:.3f}, largest {max(violations[-100:]):.3f})   {spent:.0f} CPU s",
