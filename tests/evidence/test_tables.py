@@ -99,3 +99,48 @@ def test_digits_cut_off_and_digits_too_many_are_remarked():
     fact = Fact(subject="GPT-4o", benchmark="HumanEval", value=Quantity(text="90.2", unit="%"))
     assert [flag.name for flag in tables.look_up(fact, 0, cut).flags] == ["precision"]
     assert [flag.name for flag in look("GPT-4o", "MBPP", "87.64").flags] == ["precision"]
+
+
+# A wins at equal capacity, everywhere; only a pair of unequal ones says that B does.
+CAPACITIES = {
+    "as row headers": """
+| Model | Capacity | MBPP |
+|---|---|---|
+| Arm-A1 | dropless | 60.0 |
+| Arm-A1 | tight | 50.0 |
+| Arm-B1 | dropless | 58.0 |
+| Arm-B1 | tight | 40.0 |
+""",
+    "as column headers": """
+| Model | MBPP, dropless | MBPP, tight |
+|---|---|---|
+| Arm-A1 | 60.0 | 50.0 |
+| Arm-B1 | 58.0 | 40.0 |
+""",
+    "as numbers beside the value": """
+| Model | Eval. capacity | MBPP |
+|---|---|---|
+| Arm-A1 | 2.0 | 60.0 |
+| Arm-A1 | 1.25 | 50.0 |
+| Arm-B1 | 2.0 | 58.0 |
+| Arm-B1 | 1.25 | 40.0 |
+""",
+}
+
+
+@pytest.mark.parametrize("text", CAPACITIES.values(), ids=CAPACITIES)
+@pytest.mark.parametrize(
+    ("relation", "value", "stances"),
+    [
+        ("greater", None, ["supports", "supports"]),
+        ("less", None, ["refutes", "refutes"]),
+        ("less", "8", ["refutes", "refutes"]),
+        ("greater", "20", ["refutes", "refutes"]),
+        ("greater", "10", ["supports"]),
+    ],
+)
+def test_a_comparison_is_made_at_one_capacity_not_across_two(text, relation, value, stances):
+    readings = Readings([reading.read_bytes(text.encode(), "paper.md")], Registry.load())
+    quantity = Quantity(text=value) if value else None
+    fact = Fact(subject="Arm-A1", comparator="Arm-B1", benchmark="MBPP", relation=relation, value=quantity)
+    assert [one.stance.value for one in tables.look_up(fact, 0, readings).evidence] == stances

@@ -77,6 +77,7 @@ class Readings:
         self.by_benchmark: dict[str, list[Reading]] = defaultdict(list)
         self.by_word: dict[str, list[Reading]] = defaultdict(list)
         self.by_table: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+        self._lines: dict[tuple[str, int], dict[int, dict[int, str]]] = {}
         self._heads: dict[tuple[str, bool], _Head] = {}
         self._captions: dict[str, tuple[_Head, frozenset[str]]] = {}
         for document in documents:
@@ -95,6 +96,22 @@ class Readings:
         """Return the cells beside a reading, as (column, text), itself among them."""
         rows = {one.cell.column: one.cell for one in self.by_table[reading.table] if one.cell.row == reading.cell.row}
         return tuple((" ".join(cell.column_path), cell.text) for _, cell in sorted(rows.items()))
+
+    def shared_left(self, one: Reading, other: Reading) -> int:
+        """Count the cells to the left of both readings that say the same: a setting need not be a header."""
+        edge = min(one.cell.column, other.cell.column)
+        mine, theirs = self._line(one), self._line(other)
+        return sum(column < edge and text == theirs.get(column) for column, text in mine.items())
+
+    def _line(self, reading: Reading) -> Mapping[int, str]:
+        """Return column → text of a reading's row, also of the cells without a number."""
+        rows = self._lines.get(reading.table)
+        if rows is None:
+            rows = self._lines[reading.table] = defaultdict(dict)
+            for cell in reading.document.cells:
+                if cell.table == reading.cell.table:
+                    rows[cell.row][cell.column] = cell.text
+        return rows[reading.cell.row]
 
     def _add(self, document: Document, cell: Cell) -> None:
         if not cell.numbers:

@@ -19,7 +19,7 @@ from trimtab.evidence.verdicts import Evidence, Flag, Stance, Target
 from trimtab.evidence.wording import stems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trimtab.evidence.claims import Fact, Quantity
     from trimtab.evidence.readings import Reading, Readings
@@ -191,7 +191,7 @@ def _comparison(fact: Fact, index: int, readings: Readings) -> Lookup:
         replace(fact, value=None),
     )
     found: dict[str, list[Evidence]] = {}
-    for one, other in _pairs(ours, theirs):
+    for one, other in _pairs(ours, theirs, readings):
         found.setdefault(one.document.sha256, []).append(_compared(fact, index, one, other, readings))
     # A document that bears the comparison out in one setting is not refuted by another setting it also reports.
     kept = [
@@ -202,8 +202,15 @@ def _comparison(fact: Fact, index: int, readings: Readings) -> Lookup:
     return Lookup(evidence=tuple(kept))
 
 
-def _pairs(ours: Sequence[Reading], theirs: Sequence[Reading]) -> Iterable[tuple[Reading, Reading]]:
-    """Pair cells of one table and one setting; where no table has both, cells of one document."""
+def _pairs(
+    ours: Sequence[Reading], theirs: Sequence[Reading], readings: Readings
+) -> Iterable[tuple[Reading, Reading]]:  # fmt: skip
+    """Pair cells of one table and one setting; where no table has both, cells of one document.
+
+    Of the pairs of two tables only those that agree most are kept, first in their headers, then, of the pairs of two
+    columns, in what stands to the left of both: a model at one temperature or capacity is not compared with another
+    model at a different one.
+    """
     pairs = [
         (one, other)
         for one in ours
@@ -211,7 +218,41 @@ def _pairs(ours: Sequence[Reading], theirs: Sequence[Reading]) -> Iterable[tuple
         if one is not other and one.document is other.document and not one.setting.conflicts(other.setting)
     ]
     close = [(one, other) for one, other in pairs if one.table == other.table]
-    return close or pairs
+    tables = _grouped(close or pairs, lambda one: one.table)
+    headed = [pair for group in tables for pair in _alike(group, _shared_heads)]
+    columns = _grouped(headed, lambda one: (one.table, one.cell.column))
+    return [pair for group in columns for pair in _alike(group, readings.shared_left)]
+
+
+def _grouped(
+    pairs: Iterable[tuple[Reading, Reading]], by: Callable[[Reading], object]
+) -> Iterable[list[tuple[Reading, Reading]]]:  # fmt: skip
+    """Return the pairs whose two sides stand in the same two places."""
+    found: dict[object, list[tuple[Reading, Reading]]] = {}
+    for one, other in pairs:
+        found.setdefault((by(one), by(other)), []).append((one, other))
+    return found.values()
+
+
+def _alike(
+    pairs: Sequence[tuple[Reading, Reading]], likeness: Callable[[Reading, Reading], int]
+) -> Sequence[tuple[Reading, Reading]]:  # fmt: skip
+    """Return the pairs with the most likeness."""
+    found = [likeness(one, other) for one, other in pairs]
+    most = max(found)
+    return [pair for pair, much in zip(pairs, found, strict=True) if much == most]
+
+
+def _shared_heads(one: Reading, other: Reading) -> int:
+    """Count the headers that two cells have in common."""
+    return _common(one.cell.row_path, other.cell.row_path) + _common(one.cell.column_path, other.cell.column_path)
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count equal headers, place by place where both have as many."""
+    if len(one) == len(other):
+        return sum(map(str.__eq__, one, other))
+    return (Counter(one) & Counter(other)).total()
 
 
 def _compared(fact: Fact, index: int, one: Reading, other: Reading, readings: Readings) -> Evidence:
