@@ -86,13 +86,15 @@ def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_
 
 def _show(cells: Sequence[Cell]) -> None:
     """Print one line a cell; seeds are lines of their own, because a mean would hide a failure."""
-    head = ("stream", "rule", "C", "signal", "seed", "recovery", "tail-floor", "drop-floor", "affinity", "regret")
+    head = ("stream", "rule", "C", "signal", "seed", "recovery", "tail-floor", "drop-floor", "affinity", "regret",
+            "experts", "unserved")  # fmt: skip
     lines = [head]
     lines += [
         (
             c.stream, c.rule, "-" if c.capacity is None else f"{c.capacity:g}", c.signal, str(c.seed),
             "never" if c.recovery is None else str(c.recovery), f"{c.tail - c.floor:.3f}",
-            f"{c.dropped - c.drop_floor:.3f}", f"{c.affinity:.4f}", f"{c.regret:.3f}",
+            f"{c.dropped - c.drop_floor:.3f}", f"{c.affinity:.4f}", "-" if c.regret is None else f"{c.regret:.3f}",
+            f"{c.experts_per_token:.2f}", f"{c.unserved:.4f}",
         )
         for c in cells
     ]  # fmt: skip

@@ -58,6 +58,12 @@ def attach(
     limits = Capacity() if capacity is None else capacity
     if accumulation < 1:
         raise ConfigurationError(f"attach(accumulation={accumulation}) must be at least 1")
+    if not isinstance(balancer, Balancer):
+        raise ConfigurationError(
+            f"attach(balancer={balancer!r}) is no Balancer: a router hands on exactly K experts a token, and this does"
+            " not rank them",
+            hint="rules of trimtab.moe.balancers; `trimtab simulate -r` also runs those that are no top-k",
+        )
     routers = find_routers(model)
     _check(routers, balancer, limits)
     settings = Settings(balancer=balancer, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)

@@ -15,6 +15,7 @@ import torch
 from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Balancer, BiasBalancer, Context
 from trimtab.moe.routing import Routing, scores_of
+from trimtab.moe.simulate.choices import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Arm:
     """
 
     name: str
-    balancer: Balancer
+    balancer: Balancer | Choice
     factor: float | None = None
     signal: Signal = "routed"
     start: Tensor | None = None
@@ -49,6 +50,8 @@ class Arm:
     @property
     def counts_calls(self) -> bool:
         """Whether the rule counts calls, and not scores."""
+        if isinstance(self.balancer, Choice):
+            return self.balancer.counts_calls
         return type(self.balancer).observe is Balancer.observe
 
 
@@ -60,8 +63,10 @@ class Trace:
         max_violation: Of the calls before drops.
         dropped: Share of calls dropped.
         affinity: Score kept a token.
-        dual: The dual function at the rule's bias, a token.
+        dual: The dual function at the rule's bias, a token; 0 for a rule that is no top-k.
         spread: Largest less smallest bias.
+        served: Experts a token that found room, on average.
+        alone: Share of the tokens without any.
         load: [S, E] calls of the whole run.
         state: [S, ...] at the end.
     """
@@ -71,6 +76,8 @@ class Trace:
     affinity: Tensor
     dual: Tensor
     spread: Tensor
+    served: Tensor
+    alone: Tensor
     load: Tensor
     state: Tensor
 
@@ -78,7 +85,7 @@ class Trace:
 def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[int], steps: int) -> list[Trace]:
     """Return the trace of each arm over ``steps`` batches of ``stream``, for each seed."""
     draws = [stream.open(shape, seed) for seed in seeds]
-    lanes = [_Lane(arm, shape, len(seeds), steps) for arm in arms]
+    lanes = [_lane(arm, shape, stream, (len(seeds), steps)) for arm in arms]
     with torch.no_grad():
         for number in range(1, steps + 1):
             logits = torch.stack([draw(number) for draw in draws])
@@ -93,12 +100,19 @@ def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[in
     return [lane.trace for lane in lanes]
 
 
+def _lane(arm: Arm, shape: Shape, stream: Stream, size: tuple[int, int]) -> _Ranking | _Choosing:
+    if isinstance(arm.balancer, Choice):
+        return _Choosing(arm, arm.balancer, arm.balancer.initial(shape, stream.score_function), shape, size)
+    return _Ranking(arm, arm.balancer, arm.balancer.initial(shape.num_experts), shape, size)
+
+
 class _Lane:
     """One arm at work on all seeds."""
 
-    def __init__(self, arm: Arm, shape: Shape, seeds: int, steps: int) -> None:
+    def __init__(self, arm: Arm, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
         self.arm, self.shape = arm, shape
-        self.state = arm.balancer.initial(shape.num_experts).expand(seeds, -1).clone()
+        seeds, steps = size
+        self.state = start.expand(seeds, -1).clone()
         if arm.start is not None:
             self.state[:, : shape.num_experts] = arm.start
         self.slots = capacities.room(
@@ -107,16 +121,73 @@ class _Lane:
             num_experts=shape.num_experts,
             num_experts_per_tok=shape.num_experts_per_tok,
         )
-        empty = [torch.zeros(steps, seeds) for _ in range(5)]
+        empty = [torch.zeros(steps, seeds) for _ in range(7)]
         self.trace = Trace(
             max_violation=empty[0],
             dropped=empty[1],
             affinity=empty[2],
             dual=empty[3],
             spread=empty[4],
+            served=empty[5],
+            alone=empty[6],
             load=torch.zeros(seeds, shape.num_experts, dtype=torch.int64),
             state=self.state,
         )
+
+    @property
+    def bias(self) -> Tensor:
+        """The bias [S, E] of each seed."""
+        return self.state[:, : self.shape.num_experts]
+
+    def _signal(self, load: Tensor, kept_load: Tensor) -> Tensor:
+        """Return the calls [S, E] that a rule which counts calls is shown."""
+        if self.arm.signal == "padded" and self.slots is not None:
+            return torch.full_like(load, self.slots)
+        return kept_load if self.arm.signal == "kept" else load
+
+    def _move(self, state: Tensor) -> None:
+        self.state = self.trace.state = state
+
+
+class _Choosing(_Lane):
+    """An arm whose rule is no top-k; an expert without room keeps its highest scores."""
+
+    def __init__(self, arm: Arm, rule: Choice, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
+        super().__init__(arm, start, shape, size)
+        self.rule = rule
+
+    def step(self, number: int, logits: Tensor, scores: Tensor, context: Context) -> None:  # noqa: ARG002 - as its kin
+        """Choose, drop, measure, move."""
+        chosen = self.rule.choose(scores, self.state, self.shape)
+        kept = self._keep(chosen, scores)
+        load, kept_load = chosen.sum(1), kept.sum(1)
+        self._record(number - 1, scores * kept, kept, (load, kept_load))
+        self._move(self.rule.update(self.state, scores, self._signal(load, kept_load), self.shape))
+
+    def _keep(self, chosen: Tensor, scores: Tensor) -> Tensor:
+        if self.slots is None or self.slots >= self.shape.tokens:
+            return chosen
+        best = scores.masked_fill(~chosen, -torch.inf).topk(self.slots, dim=1).indices
+        return torch.zeros_like(chosen).scatter_(1, best, value=True) & chosen
+
+    def _record(self, index: int, weights: Tensor, kept: Tensor, loads: tuple[Tensor, Tensor]) -> None:
+        load, kept_load = (one.float() for one in loads)
+        mean, trace = load.mean(1).clamp(min=1e-9), self.trace
+        trace.max_violation[index] = (load.amax(1) / mean - 1).clamp(min=0)
+        trace.dropped[index] = 1 - kept_load.mean(1).clamp(min=1e-9) / mean
+        trace.affinity[index] = weights.sum((1, 2)) / self.shape.tokens
+        trace.spread[index] = self.bias.amax(1) - self.bias.amin(1)
+        trace.served[index] = kept_load.sum(1) / self.shape.tokens
+        trace.alone[index] = 1 - kept.any(-1).float().mean(1)
+        trace.load += loads[0]
+
+
+class _Ranking(_Lane):
+    """An arm whose rule says what top-k sees."""
+
+    def __init__(self, arm: Arm, rule: Balancer, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
+        super().__init__(arm, start, shape, size)
+        self.rule = rule
 
     def step(self, number: int, logits: Tensor, scores: Tensor, context: Context) -> None:
         """Choose, drop, measure, observe, move."""
@@ -127,16 +198,25 @@ class _Lane:
         load = self._count(best.indices)
         kept_load = load if kept is None else self._count(best.indices, kept)
         self._record(number, best.values, weights if kept is None else weights * kept, (load, kept_load))
+        self._spread_out(number, kept)
         observed = self._observe(logits, best.indices, weights, (load, kept_load), context)
-        self.state = self.arm.balancer.update(self.state, observed, number)
-        self.trace.state = self.state
+        self._move(self.rule.update(self.state, observed, number))
+
+    def _spread_out(self, number: int, kept: Tensor | None) -> None:
+        """Note how many experts serve a token."""
+        if kept is None:
+            self.trace.served[number - 1] = self.shape.num_experts_per_tok
+            return
+        served = kept.sum(-1)
+        self.trace.served[number - 1] = served.float().mean(1)
+        self.trace.alone[number - 1] = (served == 0).float().mean(1)
 
     def _select(self, scores: Tensor, context: Context) -> Tensor:
-        if self.arm.balancer.causal:
-            return self.arm.balancer.select(scores, self.state[:, None, :], context)
+        if self.rule.causal:
+            return self.rule.select(scores, self.state[:, None, :], context)
         # A rule that solves for its batch solves for each seed alone.
         pairs = zip(scores, self.state, strict=True)
-        return torch.stack([self.arm.balancer.select(batch, state, context) for batch, state in pairs])
+        return torch.stack([self.rule.select(batch, state, context) for batch, state in pairs])
 
     def _keep(self, experts: Tensor, weights: Tensor) -> Tensor | None:
         """Decide [S, T, K] who finds room; seeds do not compete, because each has experts of its own."""
@@ -156,7 +236,7 @@ class _Lane:
     def _record(self, number: int, best: Tensor, weights: Tensor, loads: tuple[Tensor, Tensor]) -> None:
         load, kept_load = loads
         calls = self.shape.tokens * self.shape.num_experts_per_tok
-        mean, bias = calls / self.shape.num_experts, self.state[:, : self.shape.num_experts]
+        mean, bias = calls / self.shape.num_experts, self.bias
         trace, index = self.trace, number - 1
         trace.max_violation[index] = load.amax(1) / mean - 1
         trace.dropped[index] = 1 - kept_load.sum(1) / calls
@@ -169,16 +249,14 @@ class _Lane:
         self, logits: Tensor, experts: Tensor, weights: Tensor, loads: tuple[Tensor, Tensor], context: Context
     ) -> Tensor:
         if self.arm.counts_calls:
-            if self.arm.signal == "padded" and self.slots is not None:
-                return torch.full_like(loads[0], self.slots)
-            return loads[1] if self.arm.signal == "kept" else loads[0]
+            return self._signal(*loads)
         lanes = [(logits, experts, weights, self.state)]
-        if not isinstance(self.arm.balancer, BiasBalancer):
+        if not isinstance(self.rule, BiasBalancer):
             lanes = list(zip(logits, experts, weights, self.state, strict=True))
         seen = [
-            self.arm.balancer.observe(
+            self.rule.observe(
                 Routing(logits=l, experts=e, weights=w, score_function=context.score_function), state, context
             )
             for l, e, w, state in lanes
         ]
-        return seen[0] if isinstance(self.arm.balancer, BiasBalancer) else torch.stack(seen)
+        return seen[0] if isinstance(self.rule, BiasBalancer) else torch.stack(seen)

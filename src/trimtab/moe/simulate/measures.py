@@ -12,6 +12,7 @@ from trimtab.moe import capacity, dual, routing
 from trimtab.moe.balancers import BiasBalancer, Context, NewtonBalancing
 from trimtab.moe.routing import Routing, scores_of
 from trimtab.moe.simulate import engine
+from trimtab.moe.simulate.choices import Choice
 from trimtab.moe.simulate.engine import Arm
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ class Cell:
         tail: Mean MaxVio of the last quarter.
         floor: What sampling, or the stream itself, makes inevitable.
         dropped, drop_floor: Share of calls dropped in the last quarter, and of a uniform router.
-        affinity: Score kept in three batches of the last quarter, over the optimum of the assignment problem.
+        affinity: Score kept in three batches of the last quarter, over the optimum of the assignment problem (which
+            does not bind rules that are no top-k).
         regret: Σ over batches of the dual function, a token, less that of the best fixed bias in hindsight (T4). Where
-            scores change, a rule that follows them can have less than none.
+            scores change, a rule that follows them can have less than none. None for a rule that is no top-k.
         spread: Largest less smallest bias at the end.
         bias_mean: Mean bias at the end.
+        experts_per_token: Mean number of experts that served a token in the last quarter.
+        unserved: Share of the tokens that no expert served in the last quarter.
     """
 
     stream: str
@@ -60,9 +64,11 @@ class Cell:
     dropped: float
     drop_floor: float
     affinity: float
-    regret: float
+    regret: float | None
     spread: float
     bias_mean: float
+    experts_per_token: float
+    unserved: float
 
 
 def recovery(violation: Tensor, limit: float) -> int | None:
@@ -196,7 +202,9 @@ def _cell(
         dropped=float(trace.dropped[tail, index].mean()),
         drop_floor=routing.drop_floor(*size, slots),
         affinity=statistics.fmean(k / b for k, b in zip(kept, best, strict=True)),
-        regret=float(trace.dual[:, index].sum()) - bound,
+        regret=None if isinstance(arm.balancer, Choice) else float(trace.dual[:, index].sum()) - bound,
         spread=float(trace.spread[-1, index]),
         bias_mean=float(trace.state[index, : shape.num_experts].mean()),
+        experts_per_token=float(trace.served[tail, index].mean()),
+        unserved=float(trace.alone[tail, index].mean()),
     )

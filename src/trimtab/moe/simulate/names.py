@@ -12,6 +12,7 @@ from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe import balancers
 from trimtab.moe.balancers import Balancer, LossBalancer, NoBalancer, Stack
 from trimtab.moe.simulate import streams
+from trimtab.moe.simulate.choices import Choice, DynamicThreshold, ExpertChoice
 from trimtab.moe.simulate.streams import Stream
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ STREAMS: Final[Mapping[str, str]] = {
 }
 
 
-def rule(text: str) -> Balancer:
-    """Return the balancer that ``text`` names.
+# Rules that give a token any number of experts, in the simulator alone.
+CHOICES: Final[Mapping[str, type[Choice]]] = {"DynamicThreshold": DynamicThreshold, "ExpertChoice": ExpertChoice}
+
+
+def rule(text: str) -> Balancer | Choice:
+    """Return the rule that ``text`` names.
 
     Raises:
         ConfigurationError: There is none of that name, its arguments are off, or it acts through a gradient, which a
@@ -51,13 +56,13 @@ def rule(text: str) -> Balancer:
         for name, found in known.items()
         if issubclass(found, Balancer) and found.__module__ != Balancer.__module__ and found is not Stack
     }
-    made = _make(text, rules, "rule")
+    made = _make(text, {**rules, **CHOICES}, "rule")
     if isinstance(made, LossBalancer) and not isinstance(made, NoBalancer):
         raise ConfigurationError(
             f"{text} acts through the gradient of a loss, and frozen scores have none",
             hint="simulate rules with a bias; train to see a loss at work",
         )
-    assert isinstance(made, Balancer)  # noqa: S101 - only such classes are offered
+    assert isinstance(made, Balancer | Choice)  # noqa: S101 - only such classes are offered
     return made
 
 
