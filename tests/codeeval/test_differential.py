@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +32,30 @@ def problem(solution, inputs, **options):
         benchmark="own",
         differential=Differential(base=tuple(inputs[:1]), plus=tuple(inputs[1:]), **options),
     )
+
+
+NAN_TESTS = [
+    "assert candidate(1) == float('nan')",
+    "assert candidate(1) != float('nan')",
+    "assert not candidate(1) == candidate(1)",
+    "assert [candidate(1)] == [float('nan')]",
+    "assert candidate(1) in [float('nan')]",
+    "assert abs(candidate(1) - float('nan')) < 1e-6",
+    "assert not candidate(1) < 1",
+    "import math\n    assert math.isnan(candidate(1))",
+    "x = candidate(1)\n    assert x != x",
+]
+
+
+@pytest.mark.parametrize("test", NAN_TESTS)
+def test_assertions_on_a_nan_say_what_they_say_to_python(box, test):
+    text = f"def check(candidate):\n    {test}\n"
+    program = "def f(x):\n    return float('nan')\n"
+    task = Problem(
+        task_id="own/nan", prompt="", entry_point="f", canonical_solution=program, test=text, benchmark="own"
+    )
+    said = subprocess.run([sys.executable, "-I", "-c", f"{program}{text}check(f)\n"], capture_output=True, check=False)
+    assert (outcome(box, task, program) is Outcome.PASSED) == (said.returncode == 0)
 
 
 def outcome(box, task, completion):
@@ -66,6 +92,30 @@ def test_a_tolerance_met_at_one_input_does_not_hold_for_the_next(box):
 
 def test_integers_and_equal_floats_are_equal(box):
     assert outcome(box, problem("    return [1, 2]\n", [(0,)]), "    return [1.0, True + 1]\n") is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("oracle", "args", "result", "expected"),
+    [
+        # What EvalPlus 0.3.1 said of the same results, its reference and the sample both returning them.
+        (Oracle.EQUAL, (1,), "float('nan')", Outcome.WRONG),
+        (Oracle.EQUAL, (1,), "[float('nan')]", Outcome.WRONG),
+        (Oracle.EQUAL, (1,), "(1.0, float('nan'))", Outcome.WRONG),
+        (Oracle.EQUAL, (1,), "{'a': float('nan')}", Outcome.WRONG),
+        (Oracle.EQUAL, (1,), "complex('nan')", Outcome.WRONG),
+        (Oracle.EQUAL, (1,), "float('inf')", Outcome.PASSED),
+        (Oracle.SAME_SET, (1,), "[float('nan')]", Outcome.WRONG),
+        (Oracle.NOT_NONE, (1,), "float('nan')", Outcome.PASSED),
+        (Oracle.ROOT, ([1.0, 1.0],), "float('nan')", Outcome.WRONG),
+        (Oracle.PYRAMID, (3, 4), "float('nan')", Outcome.WRONG),
+        (Oracle.DIGITS, (1, 2), "float('nan')", Outcome.WRONG),
+    ],
+)
+def test_a_nan_equals_no_nan_and_is_not_none(box, oracle, args, result, expected):
+    solution = f"    return {result}\n"
+    task = dataclasses.replace(problem(solution, [args], oracle=oracle, atol=1e-4), prompt="def f(*x):\n")
+    assert outcome(box, task, solution) is expected
+    assert outcome(box, task, f"    y = {result}\n    return y\n") is expected
 
 
 @pytest.mark.parametrize(

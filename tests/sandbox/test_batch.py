@@ -96,6 +96,28 @@ def test_objects_have_no_digest_so_the_same_object_is_not_enough(best):
     assert best.compare(reference, truth, lambda _, value: isinstance(value, codec.Handle)).outcome is Outcome.PASSED
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["float('nan')", "[1.0, float('nan')]", "(float('nan'),)", "{'a': float('nan')}", "{float('nan')}", "complex('nan')",
+     "decimal.Decimal('NaN')", "[decimal.Decimal('-sNaN12')]", "[math.nan]", "[0.0] * 40 + [-float('nan')]"],
+)  # fmt: skip
+def test_nothing_with_a_nan_in_it_equals_anything_not_even_what_the_same_program_returned(best, value):
+    reference = f"import decimal, math\ndef f(x): return {value} if x else 0\n"
+    truth = best.truth(reference, batch.pack("f", [[0], [1]]), Limits())
+    assert truth.digests[0] != "-"
+    found = judged(best, reference, truth)
+    assert (found.outcome, found.detail[:7]) == (Outcome.WRONG, "input 2")
+
+
+@pytest.mark.parametrize("value", ["float('inf')", "-float('inf')", "'nan'", "['NaN', 'snan1']", "{'nan': 1}", "-0.0"])
+def test_infinities_zeros_and_the_word_are_no_nan(best, value):
+    program = f"def f(x): return {value}\n"
+    truth = best.truth(program, batch.pack("f", [[0]]), Limits())
+    assert judged(best, program, truth).outcome is Outcome.PASSED
+    zero = best.truth("def f(x): return 0.0\n", batch.pack("f", [[0]]), Limits())
+    assert (judged(best, program, zero).outcome is Outcome.PASSED) == (value == "-0.0")
+
+
 def test_large_results_are_compared_without_being_sent(best):
     reference = "def f(x): return [x] * 400_000\n"
     truth = best.truth(reference, batch.pack("f", [[10**6 + n] for n in range(12)]), Limits(cpu_s=20))

@@ -3,7 +3,9 @@
 Decisions: results of the program are answered with digests of their encoding, a hundred bytes for what would be
 megabytes, and equal digests mean equal values, because a program does not know what it is compared with; where one
 differs the value itself is asked for and whoever called decides (1 and 1.0 are encoded apart and are equal). What the
-reference returned as an object, not as data, has no digest and is always decided by value. Inputs go over in pieces, a
+reference returned as an object, not as data, or with a NaN in it, which equals nothing, has no digest and is always
+decided by value. A NaN read here is a new one, so no list that holds one equals another, as two interpreters see it;
+within one interpreter a list that holds the very NaN of another would. Inputs go over in pieces, a
 small one first, so that a wrong program is found out before it has done all the work.
 """
 
@@ -11,6 +13,7 @@ small one first, so that a wrong program is found out before it has done all the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 _FIRST: Final = 8
 _MOST: Final = 1000
 _BYTES: Final = 1 << 20  # of encoded inputs in a piece
+# As a float or a Decimal is encoded; a text that reads the same is only compared by value without need.
+_NAN: Final = re.compile(rb'"[+-]?s?nan\d*"', re.IGNORECASE)
 _GO_ON: Final = codec.dumps({"inputs": []})
 
 
@@ -55,7 +60,7 @@ class Truth:
         inputs: The inputs.
         outcome: ``Outcome.PASSED`` when it answered all of them, else how it ended.
         detail: Why it did not.
-        digests: One per input; "-" for a value that is not data.
+        digests: One per input; "-" for a value that is not data, or not equal to itself.
         frames: The encoded answers; empty where longer than is read here.
         cpu_s: CPU seconds it took.
         memory_mib: Its peak resident memory.
@@ -175,7 +180,7 @@ def truth(lane: Lane, program: str, inputs: Inputs, limits: Limits) -> Truth:
         frames: list[bytes] = []
         for _, run in stream.runs():
             kept = [frame or b"" for frame in stream.values(range(len(run)))]
-            digests += map(str, run)
+            digests += ["-" if _NAN.search(frame) else str(digest) for frame, digest in zip(kept, run, strict=True)]
             frames += [frame if len(frame) <= MAX_ANSWER else b"" for frame in kept]
         complete = len(digests) == sum(inputs.counts)
         if stream.judged is not None:
