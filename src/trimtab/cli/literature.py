@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.panel.ratings import Rating
     from trimtab.evidence.search.catalogue import Place
     from trimtab.evidence.search.draft import Draft
-    from trimtab.evidence.search.folder import Wishes
+    from trimtab.evidence.search.plan import Plan
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.search.transport import Mode
     from trimtab.evidence.sources import Sources
@@ -43,6 +43,13 @@ FOLDER = click.option(
 @FOLDER
 @click.option("--database", "databases", multiple=True, type=click.Choice(_DATABASES), help="Ask it; repeatable.")
 @click.option("--corpus", "corpora", multiple=True, help="Local figures: alf-lb, or a .jsonl file; repeatable.")
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="BibTeX, RIS or CSL-JSON file of records; repeatable.",
+)
 @click.option(
     "--sources", multiple=True, type=click.Path(path_type=Path), help="Folder of documents that are here; repeatable."
 )
@@ -66,6 +73,7 @@ def search(  # noqa: PLR0913 - one argument an option
     output: Path,
     databases: tuple[str, ...],
     corpora: tuple[str, ...],
+    imports: tuple[Path, ...],
     sources: tuple[Path, ...],
     given: tuple[str, ...],
     aliases: tuple[Path, ...],
@@ -78,7 +86,7 @@ def search(  # noqa: PLR0913 - one argument an option
     replay: bool,
     as_json: bool,
 ) -> None:
-    """Search for QUESTION in databases, local figures and documents; merge, screen, and keep every answer.
+    """Search for QUESTION in databases, bibliographies, local figures and documents; merge, screen, keep every answer.
 
     End it at any moment: the same command goes on from there. `trimtab evidence report FOLDER` writes the review.
     Keys come from OPENALEX_API_KEY and S2_API_KEY. Exit code 1: a database failed, so records are missing.
@@ -91,6 +99,7 @@ def search(  # noqa: PLR0913 - one argument an option
         databases=databases,
         file=file.resolve() if file else None,
         corpora=tuple(str(Path(name).resolve()) if name.endswith(".jsonl") else name for name in corpora),
+        imports=tuple(path.resolve() for path in imports),
         sources=tuple(path.resolve() for path in sources),
         given=given,
         aliases=tuple(path.resolve() for path in aliases),
@@ -98,21 +107,21 @@ def search(  # noqa: PLR0913 - one argument an option
         texts=texts,
         hosts=("export.arxiv.org", *hosts),
     )
-    if "openalex" in databases and not (offline or replay):
-        click.echo(_cost_before(wishes), err=True)
     with guard.offline() if offline or replay else contextlib.nullcontext():
         mode: Mode = "replay" if replay else "offline" if offline else "live"
-        found, _, asked = folder.search(wishes, output, mode, mailto, lambda line: click.echo(line, err=True))
+        prepared = folder.prepare(wishes)
+        if "openalex" in databases and mode == "live":
+            click.echo(_cost_before(prepared.plan), err=True)
+        found, asked = folder.search(prepared, output, mode, mailto, lambda line: click.echo(line, err=True))
     click.echo(f"{asked} requests were sent", err=True)
     click.echo(json.dumps(found.flow.record(), indent=1) if as_json else _told(found, output))
     if found.problems:
         sys.exit(2 if replay else 1)
 
 
-def _cost_before(wishes: Wishes) -> str:
-    from trimtab.evidence.search import folder, openalex  # noqa: PLC0415
+def _cost_before(plan: Plan) -> str:
+    from trimtab.evidence.search import openalex  # noqa: PLC0415
 
-    plan, _, _ = folder.plan(wishes)
     pages = len(plan.queries) * -(-plan.limit // 100)
     cost = pages * openalex.DOLLARS_A_SEARCH
     key = "with" if os.environ.get("OPENALEX_API_KEY") else "without"
@@ -120,8 +129,15 @@ def _cost_before(wishes: Wishes) -> str:
 
 
 def _told(found: Search, output: Path) -> str:
+    from trimtab.evidence.search.prisma import total  # noqa: PLC0415
+
     flow = found.flow
     lines = [f"{name:24} {count:6}" for name, count in (*flow.databases, *flow.others)]
+    if flow.databases and flow.others:
+        lines += [
+            f"{'from databases':24} {total(flow.databases):6}",
+            f"{'from other methods':24} {total(flow.others):6}",
+        ]
     lines += [
         f"{'identified':24} {flow.identified:6}",
         f"{'duplicates':24} {flow.duplicates:6}",
@@ -135,6 +151,7 @@ def _told(found: Search, output: Path) -> str:
 
         lines.append(f"OpenAlex answered {openalex} searches of this folder, {openalex * DOLLARS_A_SEARCH:.3f} dollars")
     lines += [f"problem: {problem}" for problem in found.problems]
+    lines += [f"not read: {place}: {why}" for place, why in found.unread]
     lines.append(f"next: trimtab evidence report {output}")
     return "\n".join(lines)
 
@@ -199,8 +216,9 @@ def _searched(folder: Path) -> tuple[Search, Registry]:
     from trimtab.evidence.search import offline  # noqa: PLC0415
 
     with offline.offline():
-        found, registry, _ = folders.search(folders.wishes_of(folder), folder, "replay", tell=lambda _line: None)
-    return found, registry
+        prepared = folders.prepare(folders.wishes_of(folder))
+        found, _ = folders.search(prepared, folder, "replay", tell=lambda _line: None)
+    return found, prepared.registry
 
 
 def _model(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from trimtab.evidence.search.prisma import total
 from trimtab.report import svg
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
     """Return the boxes, the main one of each step and what left there."""
     return (
         (
-            _box_of("Records identified", flow.identified, (*flow.databases, *flow.others)),
-            _box_of("Records removed before screening", flow.duplicates, (("duplicates", flow.duplicates),)),
+            _identified(flow),
+            _box_of("Records removed before screening", flow.duplicates, _duplicates(flow)),
         ),
         (
             _box_of("Works screened by title and abstract", flow.screened, ()),
@@ -73,8 +74,28 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
             _box_of("Full texts assessed", flow.assessed, ()),
             _box_of("Works excluded", flow.assessed - flow.included, flow.ineligible),
         ),
-        (_box_of("Works included", flow.included, ()), None),
+        (_box_of("Works included", flow.included, _alone(flow)), None),
     )
+
+
+def _identified(flow: Flow) -> _Box:
+    """Return the first box: databases and other methods apart, as PRISMA 2020 has them, each with its sum."""
+    lines = _box_of("Records identified", flow.identified, ()).lines
+    for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
+        if counts:
+            lines = (*lines, *_box_of(name, total(counts), counts).lines)
+    return _Box(lines=lines)
+
+
+def _duplicates(flow: Flow) -> Counts:
+    if not (flow.databases and flow.others):
+        return (("duplicates", flow.duplicates),)
+    found_again = ("from other methods, found before", flow.repeated_others)
+    return (("duplicates among databases", flow.duplicates - flow.repeated_others), found_again)
+
+
+def _alone(flow: Flow) -> Counts:
+    return (("by other methods alone", flow.included_others),) if flow.databases and flow.others else ()
 
 
 def _box_of(title: str, number: int, parts: Counts) -> _Box:

@@ -89,7 +89,8 @@ def test_hidden_orders_never_reach_the_model(endpoint, obey):
 
 def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoint, obey):
     wishes = folder.Wishes(question="How does ALF-LB do on HumanEval under a capacity factor?", corpora=("alf-lb",))
-    made, here, registry = folder.plan(wishes)
+    prepared = folder.prepare(wishes)
+    made, here, registry = prepared.plan, prepared.here, prepared.registry
     with folder.transport(made, Path("unused"), "replay") as nobody:
         draft = answering.answer(session.run(made, here, registry, nobody), registry)
     found = list(roles.review(draft, Asker(model=endpoint(obey).model)))

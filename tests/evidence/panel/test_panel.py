@@ -19,9 +19,10 @@ QUESTION = (
 @pytest.fixture(scope="module")
 def draft(tmp_path_factory):
     wishes = folder.Wishes(question=QUESTION, corpora=("alf-lb",))
-    found, registry, sent = folder.search(wishes, tmp_path_factory.mktemp("review"), "offline", tell=str)
+    prepared = folder.prepare(wishes)
+    found, sent = folder.search(prepared, tmp_path_factory.mktemp("review"), "offline", tell=str)
     assert sent == 0
-    return answering.answer(found, registry)
+    return answering.answer(found, prepared.registry)
 
 
 def test_the_review_of_the_shipped_figures_passes_all_but_two_versions_that_are_not_known(draft):

@@ -3,9 +3,11 @@
 import base64
 import gzip
 import http.server
+import importlib.util
 import json
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -122,6 +124,15 @@ def script():
 @pytest.fixture
 def reply():
     return Reply
+
+
+@pytest.fixture(scope="session")
+def loopback():
+    """The module beside this one that answers as each database does."""
+    location = importlib.util.spec_from_file_location("loopback", Path(__file__).with_name("loopback.py"))
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

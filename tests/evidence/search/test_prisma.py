@@ -50,9 +50,14 @@ def test_counts_add_up_whatever_was_found_and_decided(hits, data):
         count for part in (flow.excluded, flow.not_retrieved, flow.ineligible) for _, count in part
     )
     assert flow.identified == left + flow.included
-    drawn = [int(number) for number in re.findall(r"\(n = (\d+)\)", drawing.draw(flow))]
-    assert drawn[0] == flow.identified
-    assert drawn[-1] == flow.included
+    drawn = dict(re.findall(r"<text[^>]*>([^<]+?) \(n = (\d+)\)</text>", drawing.draw(flow)))
+    assert int(drawn["Records identified"]) == flow.identified
+    assert int(drawn["Databases"]) + int(drawn["Other methods"]) == flow.identified
+    again = int(drawn["duplicates among databases"]) + int(drawn["from other methods, found before"])
+    assert again == flow.duplicates
+    assert int(drawn["Works included"]) == flow.included >= int(drawn["by other methods alone"])
+    elsewhere = [merged for merged in works if {one.database for one in merged.records} == {"files"}]
+    assert flow.repeated_others <= sum(database == "files" for database, _ in hits) - len(elsewhere)
     with pytest.raises(SearchError, match="do not add up"):
         prisma.count(records, works, decisions[1:] if decisions else [screening.without_text("x", "a", "b")], searched)
 

@@ -13,16 +13,15 @@ from trimtab.errors import SearchError
 from trimtab.evidence.names import Registry
 from trimtab.evidence.search import catalogue, facets, figures, local, session
 from trimtab.evidence.search.bodies import Bodies
+from trimtab.evidence.search.local import Held
 from trimtab.evidence.search.plan import Plan
 from trimtab.evidence.search.session import Local
 from trimtab.evidence.search.transport import Rules, Transport
 from trimtab.study.store import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from trimtab.evidence.document import Document
-    from trimtab.evidence.search.found import Found
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.search.transport import Mode
 
@@ -38,6 +37,7 @@ class Wishes:
         databases: Names.
         file: Of other addresses; None for the usual ones.
         corpora: Names of local corpora or files of figures.
+        imports: BibTeX, RIS and CSL-JSON files.
         sources: Folders of documents.
         given: Facets in words.
         aliases: Files of further names.
@@ -50,6 +50,7 @@ class Wishes:
     databases: tuple[str, ...] = ()
     file: Path | None = None
     corpora: tuple[str, ...] = ()
+    imports: tuple[Path, ...] = ()
     sources: tuple[Path, ...] = ()
     given: tuple[str, ...] = ()
     aliases: tuple[Path, ...] = ()
@@ -58,8 +59,18 @@ class Wishes:
     hosts: tuple[str, ...] = field(default=("export.arxiv.org",))
 
 
-def plan(wishes: Wishes) -> tuple[Plan, Local, Registry]:
-    """Return what will be done, what is here already, and the names it is read with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What will be done, what is here already, and the names it is read with."""
+
+    wishes: Wishes
+    plan: Plan
+    here: Local
+    registry: Registry
+
+
+def prepare(wishes: Wishes) -> Prepared:
+    """Read everything that is here, and return what will be done.
 
     Raises:
         SearchError: The question names nothing known, or there is nowhere to look.
@@ -68,12 +79,13 @@ def plan(wishes: Wishes) -> tuple[Plan, Local, Registry]:
     registry = Registry.load(*wishes.aliases)
     question, found = facets.of_question(wishes.question, registry, wishes.given)
     places = catalogue.places(wishes.databases, wishes.file)
-    if not (places or wishes.corpora or wishes.sources):
+    if not (places or wishes.corpora or wishes.imports or wishes.sources):
         raise SearchError(
             "there is nowhere to look",
-            hint="name databases (--database arxiv), a local corpus (--corpus alf-lb) or a folder (--sources papers/)",
+            hint="name databases (--database arxiv), a local corpus (--corpus alf-lb), a bibliography (--import"
+            " refs.bib) or a folder (--sources papers/)",
         )
-    here = _local(wishes)
+    here = _local(wishes, [place.open().name for place in places])
     made = Plan(
         text=" ".join(wishes.question.split()),
         question=question,
@@ -81,39 +93,34 @@ def plan(wishes: Wishes) -> tuple[Plan, Local, Registry]:
         queries=facets.queries(found),
         places=places,
         limit=wishes.limit,
-        files=tuple((path.name, local.digest(path)) for path in wishes.sources),
+        files=tuple((place.name, place.sha256) for place in here.places if place.kind != "local corpus"),
         corpora=tuple((corpus.name, corpus.sha256) for corpus in here.corpora),
         texts=wishes.texts,
         hosts=wishes.hosts,
         aliases=tuple((path.name, local.digest(path)) for path in wishes.aliases),
     )
-    return made, here, registry
+    return Prepared(wishes=wishes, plan=made, here=here, registry=registry)
 
 
-def _local(wishes: Wishes) -> Local:
+def _local(wishes: Wishes, databases: Iterable[str]) -> Local:
     """Read what needs no network."""
     corpora = tuple(map(figures.load, wishes.corpora))
-    records: list[Found] = []
-    documents: dict[str, Document] = {}
-    unread: list[tuple[str, str]] = []
-    names = [corpus.name for corpus in corpora]
-    for corpus in corpora:
-        records += corpus.records
-        documents |= corpus.documents
-    for path in wishes.sources:
-        held, missing = local.folder(path)
-        names.append(path.name or str(path))
-        unread += missing
-        for record, document in held:
-            records.append(record)
-            documents[record.work.id] = document
-    return Local(
-        places=tuple(names),
-        records=tuple(records),
-        documents=documents,
-        corpora=corpora,
-        unread=tuple(unread),
-    )
+    held = [
+        Held(
+            name=corpus.name,
+            kind="local corpus",
+            sha256=corpus.sha256,
+            records=corpus.records,
+            documents=corpus.documents,
+        )
+        for corpus in corpora
+    ]
+    taken = (*databases, *(corpus.name for corpus in corpora))
+    names = local.names((*wishes.imports, *wishes.sources), taken)
+    first = len(wishes.imports)
+    held += map(local.bibliography, wishes.imports, names[:first])
+    held += map(local.folder, wishes.sources, names[first:])
+    return Local(places=tuple(held), corpora=corpora)
 
 
 def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
@@ -127,21 +134,20 @@ def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transp
 
 
 def search(
-    wishes: Wishes, folder: Path, mode: Mode = "live", contact: str = "", tell: Callable[[str], None] = print
-) -> tuple[Search, Registry, int]:  # fmt: skip
-    """Search, or go on with a search, in a folder; return it, its names, and the number of requests that were sent.
+    prepared: Prepared, folder: Path, mode: Mode = "live", contact: str = "", tell: Callable[[str], None] = print
+) -> tuple[Search, int]:  # fmt: skip
+    """Search, or go on with a search, in a folder; return it, and the number of requests that were sent.
 
     Raises:
         SearchError: The folder holds another search, or nothing can be asked.
-        EvidenceError: A local file cannot be read.
     """
-    made, here, registry = plan(wishes)
+    made = prepared.plan
     made.claim(folder)
-    keep(wishes, folder)
+    keep(prepared.wishes, folder)
     with transport(made, folder, mode, contact) as asking:
-        found = session.run(made, here, registry, asking, tell)
+        found = session.run(made, prepared.here, prepared.registry, asking, tell)
         session.write(found, folder)
-        return found, registry, asking.requests
+        return found, asking.requests
 
 
 def keep(wishes: Wishes, folder: Path) -> None:
@@ -151,6 +157,7 @@ def keep(wishes: Wishes, folder: Path) -> None:
         "databases": wishes.databases,
         "file": str(wishes.file) if wishes.file else None,
         "corpora": wishes.corpora,
+        "imports": [str(path) for path in wishes.imports],
         "sources": [str(path) for path in wishes.sources],
         "given": wishes.given,
         "aliases": [str(path) for path in wishes.aliases],
@@ -174,6 +181,7 @@ def wishes_of(folder: Path) -> Wishes:
             databases=tuple(held["databases"]),
             file=Path(held["file"]) if held["file"] else None,
             corpora=tuple(held["corpora"]),
+            imports=tuple(map(Path, held.get("imports", ()))),
             sources=tuple(map(Path, held["sources"])),
             given=tuple(held["given"]),
             aliases=tuple(map(Path, held["aliases"])),

@@ -33,7 +33,7 @@ class Plan:
         queries: What databases are asked.
         places: Databases.
         limit: Records taken of each query at most.
-        files: Imports and folders of documents: path and SHA-256 of what is in them.
+        files: Imports and folders of documents: name and SHA-256 of what is in them.
         corpora: Local corpora: name and SHA-256.
         texts: Full texts fetched at most; 0 fetches none.
         hosts: Hosts that full texts may be fetched from.

@@ -36,6 +36,8 @@ class Flow:
         assessed: Full texts read.
         ineligible: Of those, excluded, by reason.
         included: Works in the review.
+        repeated_others: Of the duplicates, records from elsewhere.
+        included_others: Of the included, works no database found.
     """
 
     databases: Counts
@@ -48,6 +50,8 @@ class Flow:
     assessed: int
     ineligible: Counts
     included: int
+    repeated_others: int = 0
+    included_others: int = 0
 
     @property
     def identified(self) -> int:
@@ -70,6 +74,8 @@ class Flow:
             "screened = excluded + sought": self.screened == total(self.excluded) + self.sought,
             "sought = not retrieved + assessed": self.sought == total(self.not_retrieved) + self.assessed,
             "assessed = ineligible + included": self.assessed == total(self.ineligible) + self.included,
+            "duplicates from elsewhere \u2264 duplicates": self.repeated_others <= self.duplicates,
+            "included from elsewhere \u2264 included": self.included_others <= self.included,
         }
         if wrong := [rule for rule, holds in sums.items() if not holds]:
             raise SearchError(f"the counts of the flow do not add up: {'; '.join(wrong)} ({self.record()})")
@@ -107,6 +113,8 @@ def count(
     early = [one for one in made if one.stage == "title and abstract"]
     lost = [one for one in made if one.stage == "retrieval"]
     read = [one for one in made if one.stage == "full text"]
+    others = {name for name, is_database in searched if not is_database}
+    alone = {merged.work.id for merged in works if all(record.database in others for record in merged.records)}
     flow = Flow(
         databases=tuple((name, found[name]) for name, is_database in searched if is_database),
         others=tuple((name, found[name]) for name, is_database in searched if not is_database),
@@ -118,6 +126,8 @@ def count(
         assessed=len(read),
         ineligible=_reasons(one for one in read if not one.included),
         included=sum(one.included for one in read),
+        repeated_others=sum(record.database in others for merged in works for record in merged.records[1:]),
+        included_others=sum(one.included and one.work in alone for one in read),
     )
     flow.check()
     return flow

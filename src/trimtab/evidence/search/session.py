@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.search.dedup import Deduplicated, Merged
     from trimtab.evidence.search.figures import Corpus
     from trimtab.evidence.search.found import Found
+    from trimtab.evidence.search.local import Held
     from trimtab.evidence.search.plan import Plan
     from trimtab.evidence.search.prisma import Flow
     from trimtab.evidence.search.retrieve import Entry
@@ -33,13 +34,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """What needs no network: records by place, their documents by work, and what could not be read."""
+    """What needs no network: places with their records and documents, and the corpora among them with their figures."""
 
-    places: tuple[str, ...] = ()
-    records: tuple[Found, ...] = ()
-    documents: Mapping[str, Document]
+    places: tuple[Held, ...] = ()
     corpora: tuple[Corpus, ...] = ()
-    unread: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def records(self) -> tuple[Found, ...]:
+        """Every record, in the order of places."""
+        return tuple(record for place in self.places for record in place.records)
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """Id of a record's work → its full text."""
+        return {work: document for place in self.places for work, document in place.documents.items()}
+
+    @property
+    def unread(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read, with the reason."""
+        return tuple(one for place in self.places for one in place.unread)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +122,7 @@ def run(
     works = dedup.deduplicate(records)
     order = ranking.by_words([merged.work for merged in works.works], screening.terms(plan.facets))
     decisions, documents = _screen(plan, local, registry, transport, screening.in_order(works.works, order))
-    searched = [*((one.name, True) for one in databases), *((name, False) for name in local.places)]
+    searched = [*((one.name, True) for one in databases), *((place.name, False) for place in local.places)]
     return Search(
         plan=plan,
         records=records,
@@ -126,7 +139,7 @@ def run(
 def _screen(
     plan: Plan, local: Local, registry: Registry, transport: Transport, works: Sequence[Merged]
 ) -> tuple[list[Decision], dict[str, Document]]:
-    gate = screening.Gate(facets=plan.facets, registry=registry)
+    gate, texts = screening.Gate(facets=plan.facets, registry=registry), local.documents
     decisions: list[Decision] = []
     documents: dict[str, Document] = {}
     fetched = 0
@@ -135,9 +148,7 @@ def _screen(
         if early is not None:
             decisions.append(early)
             continue
-        document = next(
-            (local.documents[one.work.id] for one in merged.records if one.work.id in local.documents), None
-        )
+        document = next((texts[one.work.id] for one in merged.records if one.work.id in texts), None)
         if document is not None:
             sought = Sought(document=replace(document, work=merged.work.id))
         elif fetched >= plan.texts:
@@ -157,13 +168,14 @@ def _screen(
 def _local_log(local: Local) -> list[Entry]:
     return [
         retrieve.Entry(
-            database=name,
-            query="everything",
+            database=place.name,
+            query=f"everything in this {place.kind}",
             words="",
-            records=sum(one.database == name for one in local.records),
-            total=sum(one.database == name for one in local.records),
+            sha256=place.sha256,
+            records=len(place.records),
+            total=len(place.records),
         )
-        for name in local.places
+        for place in local.places
     ]
 
 

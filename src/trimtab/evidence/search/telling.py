@@ -88,7 +88,8 @@ def conflicts(checked: Sequence[tuple[Claim, Verdict]]) -> tuple[Said, ...]:
 def method(search: Search) -> tuple[Said, ...]:
     """Return how it was searched: places, queries, date, merging and screening."""
     flow, plan = search.flow, search.plan
-    places = ", ".join(name for name, _ in (*flow.databases, *flow.others))
+    # In quotation marks, because a name of a file may hold numbers that count nothing.
+    places = ", ".join((*(name for name, _ in flow.databases), *(f'"{name}"' for name, _ in flow.others)))
     merged = len(search.works.merges)
     found = [
         Said(
