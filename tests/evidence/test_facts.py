@@ -8,8 +8,8 @@ from trimtab.evidence.names import Registry
 REGISTRY = Registry.load()
 SENTENCES = {
     "o1-mini achieves 96.2% pass@1 on HumanEval but only 76.2% on HumanEval Pro": [
-        "o1-mini on HumanEval (k=1): 96.2%",
-        "o1-mini on HumanEval Pro (k=1): 76.2%",
+        "o1-mini on HumanEval pass@1 (k=1): 96.2%",
+        "o1-mini on HumanEval Pro pass@1 (k=1): 76.2%",
     ],
     "On HumanEval, o1-mini scores 97.6 and GPT-4o 90.2.": ["o1-mini on HumanEval: 97.6", "GPT-4o on HumanEval: 90.2"],
     "GPT-4o and Claude-3.5-sonnet score 90.2 and 92.1 on HumanEval, respectively.": [

@@ -48,6 +48,38 @@ def test_the_longest_name_wins_and_parts_of_longer_ones_are_none(registry, text,
     assert [one.id for one in registry.find(text, ("benchmarks",))] == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("96.2% pass@1 on HumanEval", ["pass@1"]),
+        ("Pass@10, pass @ 5 and pass@k.", ["Pass@10", "pass @ 5", "pass@k"]),
+        ("pass@3 or pass@200.", ["pass@3", "pass@200"]),
+        ("pass@1. Then we", ["pass@1"]),
+        ("F1 and accuracy (pass@20)", ["F1", "accuracy", "pass@20"]),
+        # Addresses, at a domain of digits and at others.
+        ("write to pass@163.com or pass@1.example.org", []),
+        ("loss@example.org, me@loss.org and first.loss@example.org", []),
+        ("acc@126.com and f1@k.org", []),
+        ("accuracy@5 is not ours to know", []),
+        ("they pass 164 problems", []),
+    ],
+)
+def test_metrics_at_k_and_no_addresses(registry, text, expected):
+    assert [one.text for one in registry.find(text, ("metrics",))] == expected
+
+
+@pytest.mark.parametrize("text", ["pass@1", "pass@7", "Pass @ 64", "pass@k"])
+def test_every_k_is_one_metric(registry, text):
+    assert registry.id_of(text, "metrics") == "pass"
+
+
+def test_a_file_can_name_metrics_at_k(tmp_path):
+    path = tmp_path / "more.toml"
+    path.write_text('[metrics.recall]\nnames = ["recall@k", "R@k"]\n')
+    found = Registry.load(path).find("R@5 of 71.2 and recall@20 of 88.0", ("metrics",))
+    assert [(one.id, one.text) for one in found] == [("recall", "R@5"), ("recall", "recall@20")]
+
+
 def test_mentions_say_where_they_are(registry):
     text = "On HumanEval  Pro (0-shot)"
     (found,) = registry.find(text, ("benchmarks",))

@@ -2,7 +2,7 @@
 
 Decisions: two spellings are one name when their letters, digits, dots between digits and plus signs agree; everything
 beyond that is said in a TOML file, ours (``names.toml``) or a user's, and never guessed. A name is found as whole words
-and never inside a longer hyphenated one: "GPT-4o" is not in "GPT-4o-mini".
+and never inside a longer hyphenated one: "GPT-4o" is not in "GPT-4o-mini". A name with "@k" stands for every k.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
+_AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _LONGEST: Final = 8
 _PLUS: Final = re.compile(r"\s*\(\+\)")
 _FIELDS: Final = {"names", "since", "endpoints", "rules", "factor"}
@@ -108,7 +109,7 @@ class Registry:
 
     def id_of(self, text: str, kind: str) -> str:
         """Return the id of a name of ``kind``; empty if it is not known."""
-        found = self._keys.get(key(text), {}).get(kind)
+        found = self._known(text, key(text)).get(kind)
         return found[0] if found and _as_written(text, found[1]) else ""
 
     def find(self, text: str, kinds: Iterable[str] = KINDS, more: Mapping[str, str] | None = None) -> list[Mention]:
@@ -135,10 +136,10 @@ class Registry:
     ) -> tuple[Mention | None, int]:
         for size in range(min(_LONGEST, len(words) - at), 0, -1):
             squashed = "".join([word for word, _, _ in words[at : at + size]]).casefold()
-            known = self._keys.get(squashed, {})
+            start, end = words[at][1], words[at + size - 1][2]
+            known = self._known(text[start:end], squashed)
             if not known and squashed not in more:
                 continue  # nearly always, so it is asked first
-            start, end = words[at][1], words[at + size - 1][2]
             if not _whole(text, start, end) or not _close(text, words[at : at + size]):
                 continue
             for kind in kinds:
@@ -148,11 +149,19 @@ class Registry:
                 return Mention(id=more[squashed], kind="models", start=start, end=end, text=text[start:end]), size
         return None, 1
 
+    def _known(self, text: str, squashed: str) -> Mapping[str, tuple[str, str]]:
+        """Return kind → (id, the spelling) of a text; "pass@7" is a "pass@k"."""
+        found = self._keys.get(squashed)
+        if found is None and "@" in text and (at := _AT.search(text)):
+            found = self._keys.get(key(text[: at.start(1)] + "k"))
+        return found or {}
+
 
 def _whole(text: str, start: int, end: int) -> bool:
-    """Whether [start, end) is not a part of a longer hyphenated name."""
+    """Whether [start, end) is not a part of a longer hyphenated name or of an e-mail address ("pass@163.com")."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(r"[-@/][A-Za-z0-9]", after))
+    mark = "[-@/.]" if "@" in text[start:end] else "[-@/]"
+    return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(f"{mark}[A-Za-z0-9]", after))
 
 
 def _fits(text: str, start: int, end: int, kind: str) -> bool:
@@ -161,8 +170,12 @@ def _fits(text: str, start: int, end: int, kind: str) -> bool:
 
 
 def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
-    """Whether only spaces, hyphens, underscores and brackets stand between the words of one name."""
-    return all(re.fullmatch(r"[\s\-_/(]{0,2}", text[one[2] : other[1]]) for one, other in pairwise(words))
+    """Whether only spaces, hyphens, underscores and brackets stand between the words of one name, or "@" before a k."""
+    return all(
+        re.fullmatch(r"[\s\-_/(]{0,2}", gap) or (re.fullmatch(r"\s?@\s?", gap) and re.fullmatch(r"\d+|[kK]", other[0]))
+        for one, other in pairwise(words)
+        for gap in (text[one[2] : other[1]],)
+    )
 
 
 def _as_written(found: str, spelled: str) -> bool:

@@ -9,7 +9,7 @@ from trimtab.evidence.claims import Setting
 
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
 _SHOTS: Final = re.compile(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])", re.IGNORECASE)
-_PASS: Final = re.compile(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d)", re.IGNORECASE)
+_PASS: Final = re.compile(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])", re.IGNORECASE)
 _DECODING: Final = re.compile(r"\b(greedy|greedily|sampled|sampling)\b", re.IGNORECASE)
 _PROBLEMS: Final = re.compile(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b", re.IGNORECASE)
 _SPLIT: Final = re.compile(
