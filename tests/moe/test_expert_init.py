@@ -6,8 +6,10 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers import NoBalancer
+from trimtab.moe.depth_init import CollapsedInputs, DepthScaled
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.expert_init import (
+    BiasedRouter,
     DeadExpert,
     IdenticalExperts,
     Random,
@@ -15,6 +17,7 @@ from trimtab.moe.expert_init import (
     SkewedRouter,
     TwinRows,
 )
+from trimtab.moe.upcycled_init import DropUpcycled, VirtualGroups
 
 EVERY = [
     Random(),
@@ -23,6 +26,10 @@ EVERY = [
     TwinRows(groups=2, noise=1e-2),
     IdenticalExperts(),
     DeadExpert(),
+    BiasedRouter(std=2.0),
+    DropUpcycled(),
+    DepthScaled(),
+    CollapsedInputs(similarity=0.9),
 ]
 
 
@@ -60,10 +67,17 @@ def test_the_same_seed_makes_the_same_model_and_the_global_random_state_stays(bu
     assert all(tensor.isfinite().all() for tensor in first.state_dict().values())
 
 
-@pytest.mark.parametrize("init", EVERY, ids=repr)
-def test_only_routers_and_experts_change(build, text, family, init):
+@pytest.mark.parametrize("init", [*EVERY, VirtualGroups(granularity=2)], ids=repr)
+def test_nothing_else_changes(build, text, family, init):
     names = changed(apply(init, build(family), text), build(family))
-    touched = {name.split(".mlp.")[1].split(".")[0] for name in names}
+    touched = {name.split(".mlp.")[-1].split(".")[0] for name in names if "mlp" in name}
+    others = {name for name in names if "mlp" not in name}
+    if isinstance(init, CollapsedInputs):
+        assert others == {"model.embed_tokens.weight"}
+    elif isinstance(init, DepthScaled):
+        assert others == {f"model.layers.{layer}.self_attn.o_proj.weight" for layer in range(3)}
+    else:
+        assert not others
     assert (
         touched
         == {
@@ -73,6 +87,11 @@ def test_only_routers_and_experts_change(build, text, family, init):
             "TwinRows": {"gate"},
             "IdenticalExperts": {"experts"},
             "DeadExpert": {"gate", "experts"},
+            "BiasedRouter": {"gate"},
+            "DropUpcycled": {"experts"},
+            "VirtualGroups": {"gate", "experts"},
+            "DepthScaled": {"experts", "down_proj"} | ({"shared_experts"} if family == "glm4_moe" else set()),
+            "CollapsedInputs": set(),
         }[type(init).__name__]
     )
 
@@ -171,6 +190,17 @@ def test_a_dead_expert_says_nothing_and_is_hardly_asked_but_can_revive(build, te
     assert router.experts.down_proj.grad[dead].any()
 
 
+def test_a_biased_router_shifts_each_mean_logit_by_its_own_normal_draw(build, text, family):
+    init = BiasedRouter(std=2.0)
+    shifts = [
+        logits_of(apply(init, build(family), text, seed), text)[0] - logits_of(build(family), text)[0]
+        for seed in range(12)
+    ]
+    drawn = 2.0 * torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(shifts[0], drawn[:, 0], atol=1e-3)
+    assert float(torch.cat(shifts).std()) == pytest.approx(2.0, rel=0.2)
+
+
 @pytest.mark.parametrize("init", [SkewedRouter(shift=3.0, share=0.25), TwinRows(groups=2), DeadExpert()], ids=repr)
 def test_the_seed_draws_the_experts_whatever_the_weights(build, text, family, init):
     def touched(seed, weights):
@@ -190,6 +220,10 @@ def test_the_seed_draws_the_experts_whatever_the_weights(build, text, family, in
         lambda: SkewedRouter(shift=1.0, share=1.0),
         lambda: TwinRows(groups=0),
         lambda: TwinRows(groups=2, noise=-1.0),
+        lambda: BiasedRouter(std=0.0),
+        lambda: DropUpcycled(drop_ratio=1.1),
+        lambda: VirtualGroups(granularity=0),
+        lambda: CollapsedInputs(similarity=1.0),
     ],
 )
 def test_impossible_settings_are_refused(make):

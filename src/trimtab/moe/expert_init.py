@@ -3,6 +3,9 @@
 Initialization reaches a balancer through the rows of the router (how alike they are, how far apart their scores), so
 most of these write there; two write the experts. A skew is written *along the mean input of the router*, so that it
 scales with each token: a constant offset would be cancelled exactly by a bias, and would test nothing but its travel.
+
+Experts as upcycling leaves them are in :mod:`trimtab.moe.upcycled_init`, what changes the input of the routers in
+:mod:`trimtab.moe.depth_init`.
 """
 
 from __future__ import annotations
@@ -87,6 +90,28 @@ class SkewedRouter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BiasedRouter:
+    """Every expert's mean logit shifted by a draw from N(0, ``std``²), in proportion to the token.
+
+    Megatron's ``moe_router_force_biased`` adds such draws, fixed for each layer, to all logits; here they lie along the
+    mean input as in :class:`SkewedRouter`, where training can undo them and a bias cannot cancel them.
+    """
+
+    std: float
+
+    def __post_init__(self) -> None:
+        if not (self.std > 0 and math.isfinite(self.std)):
+            raise ConfigurationError(f"BiasedRouter(std={self.std!r}) must be positive and finite")
+
+    @torch.no_grad()
+    def apply(self, model: nn.Module, sample_batch: Tensor, generator: torch.Generator) -> None:
+        """Shift every router, the first layer first."""
+        for router in find_routers(model):
+            shifts = self.std * torch.randn(router.num_experts, 1, generator=generator)
+            _shift_along_mean(model, router, torch.arange(router.num_experts), sample_batch, shifts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TwinRows:
     """Experts in ``groups`` groups whose members have equal router rows, up to ``noise`` (in row standard deviations).
 
@@ -164,10 +189,14 @@ def _draw(num_experts: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(num_experts, generator=generator)[:count]
 
 
-def _shift_along_mean(model: nn.Module, router: Router, experts: Tensor, sample_batch: Tensor, shift: float) -> None:
+def _shift_along_mean(
+    model: nn.Module, router: Router, experts: Tensor, sample_batch: Tensor, shift: float | Tensor
+) -> None:
+    """Shift the mean logits of ``experts`` by ``shift``, one number or [experts, 1]."""
     mean = _mean_input(model, router, sample_batch)
     rows = _rows(router)
-    rows[experts.to(rows.device)] += (shift * mean / mean.square().sum()).to(rows)
+    amount = shift if isinstance(shift, float) else shift.to(mean)
+    rows[experts.to(rows.device)] += (amount * mean / mean.square().sum()).to(rows)
 
 
 def _mean_input(model: nn.Module, router: Router, sample_batch: Tensor) -> Tensor:

@@ -195,12 +195,16 @@ def _change(parts: tuple[Tensor, ...], recipe: Recipe, generator: torch.Generato
     if recipe.method == "noise":
         return tuple(part + recipe.noise_std * part.std() * _normal(part, generator) for part in parts)
     if recipe.method == "drop":
-        width = len(parts[0])
-        # A product such as 0.29 · 100 falls short of the whole number it means.
-        count = math.floor(recipe.drop_ratio * width + 1e-9)
-        chosen = torch.randperm(width, generator=generator)[:count]
-        return tuple(_redraw(part, chosen.to(part.device), generator) for part in parts)
+        return redraw(parts, recipe.drop_ratio, generator)
     return parts
+
+
+def redraw(parts: tuple[Tensor, ...], ratio: float, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return the matrices [I, H] of one expert with a share of their rows drawn anew, the same rows in all."""
+    width = len(parts[0])
+    # A product such as 0.29 · 100 falls short of the whole number it means.
+    chosen = torch.randperm(width, generator=generator)[: math.floor(ratio * width + 1e-9)]
+    return tuple(_redraw(part, chosen.to(part.device), generator) for part in parts)
 
 
 def _redraw(part: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:

@@ -61,9 +61,9 @@ class ModelLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainInit:
-    """A fresh model as it is, its experts made identical, or one of them dead: nothing to set."""
+    """A fresh model as it is, identical experts, a dead one, or branches scaled by 1/√L: nothing to set."""
 
-    kind: Literal["random", "identical_experts", "dead_expert"] = "random"
+    kind: Literal["random", "identical_experts", "dead_expert", "depth_scaled"] = "random"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,48 @@ class TwinRowsInit:
     noise: float = 0.0
 
 
-InitLevel = PlainInit | ScaledRouterInit | SkewedRouterInit | TwinRowsInit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiasedRouterInit:
+    """Each expert's mean logit shifted by a draw of spread ``std``."""
+
+    kind: Literal["biased_router"]
+    std: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropUpcycledInit:
+    """Copies of one expert, a share ``drop_ratio`` of each one's columns drawn anew (arXiv 2502.19261)."""
+
+    kind: Literal["drop_upcycled"]
+    drop_ratio: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualGroupsInit:
+    """Shards of one block, ``granularity`` to a group with equal router rows (arXiv 2410.07524)."""
+
+    kind: Literal["virtual_groups"]
+    granularity: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapsedInputsInit:
+    """Token embeddings whose mean cosine is ``similarity``."""
+
+    kind: Literal["collapsed_inputs"]
+    similarity: float = 0.9
+
+
+InitLevel = (
+    PlainInit
+    | ScaledRouterInit
+    | SkewedRouterInit
+    | TwinRowsInit
+    | BiasedRouterInit
+    | DropUpcycledInit
+    | VirtualGroupsInit
+    | CollapsedInputsInit
+)
 _KINDS: Final[dict[str, type[Any]]] = {
     "random": PlainInit,
     "identical_experts": PlainInit,
@@ -100,6 +141,11 @@ _KINDS: Final[dict[str, type[Any]]] = {
     "scaled_router": ScaledRouterInit,
     "skewed_router": SkewedRouterInit,
     "twin_rows": TwinRowsInit,
+    "depth_scaled": PlainInit,
+    "biased_router": BiasedRouterInit,
+    "drop_upcycled": DropUpcycledInit,
+    "virtual_groups": VirtualGroupsInit,
+    "collapsed_inputs": CollapsedInputsInit,
 }
 
 
@@ -117,7 +163,31 @@ def expert_init(table: dict[str, Any], where: str) -> InitLevel:
         raise StudyError(f"{where}.share: {level.share} is not between 0 and 1")
     if isinstance(level, ScaledRouterInit):
         _positive(level.factor, f"{where}.factor")
+    if isinstance(level, BiasedRouterInit):
+        _positive(level.std, f"{where}.std")
+    if isinstance(level, VirtualGroupsInit):
+        _positive(level.granularity, f"{where}.granularity")
+    if isinstance(level, DropUpcycledInit) and not 0 <= level.drop_ratio <= 1:
+        raise StudyError(f"{where}.drop_ratio: {level.drop_ratio} is not between 0 and 1")
+    if isinstance(level, CollapsedInputsInit) and not 0 < level.similarity < 1:
+        raise StudyError(f"{where}.similarity: {level.similarity} is not between 0 and 1")
     return level
+
+
+def check_init(level: InitLevel, model: ModelLevel, where: str) -> None:
+    """Refuse an initialization that this model has no room for.
+
+    Raises:
+        StudyError: Names what does not go together.
+    """
+    if isinstance(level, VirtualGroupsInit):
+        for name in ("num_experts", "num_experts_per_tok"):
+            if getattr(model, name) % level.granularity:
+                raise StudyError(
+                    f"{where}.granularity: {level.granularity} does not divide {name} = {getattr(model, name)}"
+                )
+    if isinstance(level, TwinRowsInit) and not 1 <= level.groups < model.num_experts:
+        raise StudyError(f"{where}.groups: {level.groups} groups of {model.num_experts} experts leave nobody a twin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

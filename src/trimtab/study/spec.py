@@ -328,6 +328,8 @@ def _check(study: Study, where: str) -> None:
     for model, balancer, capacity in itertools.product(*(study.factors[n] for n in ("model", "balancer", "capacity"))):
         pair = study.models[str(model)], study.capacities[str(capacity)]
         balancer_levels.check_with(study.balancers[str(balancer)], *pair, f"{where}.balancers.{balancer}")
+    for model, init in itertools.product(study.factors["model"], study.factors["expert_init"]):
+        levels.check_init(study.expert_inits[str(init)], study.models[str(model)], f"{where}.expert_inits.{init}")
     study.training.check(f"{where}.training")
     study.evaluation.check(f"{where}.evaluation")
     study.data.check(f"{where}.data")

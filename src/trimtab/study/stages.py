@@ -23,7 +23,7 @@ from trimtab.errors import BenchmarkError, RunFolderError
 from trimtab.lm import checkpoint, models
 from trimtab.lm import train as training
 from trimtab.lm.corpus import Corpus, CorpusSettings
-from trimtab.moe import balancers, expert_init, experts
+from trimtab.moe import balancers, depth_init, expert_init, experts, upcycled_init
 from trimtab.moe.attach import attach
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
@@ -159,6 +159,11 @@ def initialize(model: PreTrainedModel, level: levels.InitLevel, corpus: Corpus, 
         "twin_rows": expert_init.TwinRows,
         "identical_experts": expert_init.IdenticalExperts,
         "dead_expert": expert_init.DeadExpert,
+        "biased_router": expert_init.BiasedRouter,
+        "drop_upcycled": upcycled_init.DropUpcycled,
+        "virtual_groups": upcycled_init.VirtualGroups,
+        "depth_scaled": depth_init.DepthScaled,
+        "collapsed_inputs": depth_init.CollapsedInputs,
     }
     values = dataclasses.asdict(level)
     stress = stresses[values.pop("kind")](**values)
