@@ -7,10 +7,13 @@ because a claim cites the version it was read in, and a number can differ betwee
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import datetime as dt
+
+UNRECORDED: Final = "not recorded"
+"""In the place of a version that was read and not written down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

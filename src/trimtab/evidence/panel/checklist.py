@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trimtab.errors import SearchError
 from trimtab.evidence.search.draft import untraced
 from trimtab.evidence.verdicts import Agreement
+from trimtab.evidence.work import UNRECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def check(draft: Draft) -> tuple[Check, ...]:
         "no claim says what its source does not say without being listed": _conflicts,
         "the counts of the flow add up": _flow,
         "each answer of a database is kept with its hash": _reproducible,
-        "each reference says which version was read": _versions,
+        "each reference says which version was read, or the limits that it is not recorded": _versions,
         "no withdrawn work is relied on": _withdrawn,
         "no hidden text was read as a claim": _hidden,
         "limits are stated, and what was not read is counted": _limits,
@@ -96,9 +97,15 @@ def _reproducible(draft: Draft) -> Iterator[str]:
 
 
 def _versions(draft: Draft) -> Iterator[str]:
+    told = "\n".join(said.text for said in draft.limits)
     for reference in draft.references:
-        if reference.claims and not (reference.version or reference.work.id.startswith(("file:", "openreview:"))):
-            yield reference.work.id
+        name = reference.work.id
+        if reference.version == UNRECORDED:
+            known = f'"{name}"' in told
+        else:
+            known = bool(reference.version) or name.startswith(("file:", "openreview:"))
+        if reference.claims and not known:
+            yield name
 
 
 def _withdrawn(draft: Draft) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A local corpus: published figures, one a line, with their work, place and conditions; as records and as documents.
 
-Three kinds of lines: ``work`` (id, version, title, year, authors), ``figure`` (work, place, caption, arm, conditions,
-measure, value, unit, and where they apply benchmark and shots) and ``finding`` (work, place, text). A figure becomes a
-table cell of its work's document, a finding a sentence; a figure's words are part of the text, so that they are found.
+Three kinds of lines: ``work`` (id, version, title, year, authors, a short name to cite it by), ``figure`` (work, place,
+caption, arm, conditions, measure, value, unit, and where they apply benchmark and shots) and ``finding`` (work, place,
+text). A figure becomes a table cell of its work's document, a finding a sentence; a figure's words are part of the
+text, so that they are found. A version that nobody wrote down is "not recorded": a gap that is told.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trimtab.errors import SearchError, nearest
 from trimtab.evidence.document import Cell, Document, Position, Span
 from trimtab.evidence.search import found
 from trimtab.evidence.search.found import Found
-from trimtab.evidence.work import Author, Identifiers, Version, Work
+from trimtab.evidence.work import UNRECORDED, Identifiers, Version, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ class Figure:
     benchmark: str
     shots: int | None
     line: int
-    title: str = ""
+    cited: str = ""
 
     @property
     def subject(self) -> str:
@@ -63,7 +64,7 @@ class Figure:
     @property
     def source(self) -> str:
         """Work and place, for a reader."""
-        return ", ".join(filter(None, (self.title, self.place)))
+        return ", ".join(filter(None, (self.cited, self.place)))
 
     @property
     def sentence(self) -> str:
@@ -119,7 +120,7 @@ def _corpus(name: str, raw: bytes) -> Corpus:
         if one["work"] not in works:
             raise SearchError(f"{name}, line {one['line']}: there is no line for the work {one['work']!r}")
         if one["kind"] == "figure":
-            figures[one["work"]].append(_figure(name, one, str(works[one["work"]]["title"])))
+            figures[one["work"]].append(_figure(name, one, works[one["work"]]))
         elif one["kind"] == "finding":
             findings[one["work"]].append(one)
     documents = {work: _document(name, one, findings[work], figures[work]) for work, one in works.items()}
@@ -145,7 +146,7 @@ def _line(name: str, number: int, text: bytes) -> dict[str, Any]:
     return {**one, "line": number}
 
 
-def _figure(name: str, one: Mapping[str, Any], title: str) -> Figure:
+def _figure(name: str, one: Mapping[str, Any], work: Mapping[str, Any]) -> Figure:
     try:
         Decimal(one["value"])
     except (InvalidOperation, TypeError, ValueError) as error:
@@ -164,7 +165,7 @@ def _figure(name: str, one: Mapping[str, Any], title: str) -> Figure:
         benchmark=str(one.get("benchmark", "")),
         shots=found.whole(one.get("shots")),
         line=one["line"],
-        title=title,
+        cited=str(work.get("short") or work["title"]),
     )
 
 
@@ -176,10 +177,10 @@ def _record(name: str, one: Mapping[str, Any], document: Document) -> Found:
     work = Work(
         id=identity,
         title=str(one["title"]),
-        authors=tuple(Author(family=str(person)) for person in one.get("authors", ())),
+        authors=tuple(found.author(str(person)) for person in one.get("authors", ())),
         year=year,
         ids=ids,
-        versions=(version,) if version.name else (),
+        versions=(version,) if version.name not in ("", UNRECORDED) else (),
         abstract=document.text,
     )
     return Found(work=work, database=name, kind="local")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.evidence.search.draft import Said
 from trimtab.evidence.search.prisma import total
 from trimtab.evidence.verdicts import Agreement
+from trimtab.evidence.work import UNRECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +130,10 @@ def limits(search: Search, references: Sequence[Reference]) -> tuple[Said, ...]:
     if search.unread:
         words = f"Local files that could not be read: {len(search.unread)}."
         found.append(Said(text=words, counts=(("unread", len(search.unread)),)))
+    if nameless := [one.work.id for one in references if one.version == UNRECORDED and one.claims]:
+        listed = ", ".join(f'"{name}"' for name in nameless)
+        words = f"Which version was read is {UNRECORDED} for {counted(len(nameless), 'work')}: {listed}."
+        found.append(Said(text=words, counts=(("versions not recorded", len(nameless)),)))
     locals_ = [corpus.name for corpus in search.corpora]
     if locals_:
         words = f"{', '.join(locals_)} is a list of figures somebody chose, not a search: what is not in it may exist."
