@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from trimtab.errors import UnsupportedModelError
+from trimtab.errors import ConfigurationError, UnsupportedModelError
+from trimtab.moe import balancers
+from trimtab.moe.attach import refuse
+from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
 
 if TYPE_CHECKING:
@@ -89,6 +92,25 @@ _LEGEND = (
     " `save_pretrained` writes and a plain `from_pretrained` drops: attach, then load the weights; `refused` means that"
     " the router's weights are defined for its own choice alone. *Port*: how the router is heard."
 )
+_RULES = (
+    balancers.NoBalancer(),
+    balancers.LossFree(bias_update_rate=1e-3),
+    balancers.QuantileBalancing(),
+    balancers.NewtonBalancing(),
+    balancers.BIP(),
+    balancers.Sinkhorn(),
+    balancers.SwitchLoss(coef=1e-2),
+    balancers.PooledSwitchLoss(coef=1e-2),
+    balancers.RouterZLoss(coef=1e-3),
+    balancers.SimBal(coef=1e-3),
+)
+_REFUSES = (
+    "*Refuses*: rules that `attach` refuses on the model as it was built here, asked one by one: of routers limited to"
+    " groups, those whose margins are not the ones that decide there (`LossFree` and the losses count what was chosen,"
+    " within groups, and work); of routers with weights of their own, those that choose other experts. *Layers without*"
+    " a router found, from 0: dense ones, those that route by a hash (DeepSeek-V4), those that only attend or scan."
+    " They are no part of any count or loss."
+)
 _EXPERTS = re.compile(r"^class \w*(Experts|MoE|Moe|TopKRouter|TopKGating)\w*\(", re.MULTILINE)
 _NOT_TEXT = re.compile("PreTrained|Vision|Audio|Classif|Embed|Question|_VL_Moe|Predictor|2Wav")
 
@@ -133,15 +155,22 @@ class Finding:
     family: str
     routers: tuple[Router, ...] = ()
     reason: str = ""
+    layers: int = 0
+
+    @property
+    def without(self) -> list[int]:
+        """Layers without a router."""
+        return sorted(set(range(self.layers)) - {router.layer for router in self.routers})
 
 
 def survey() -> Iterator[Finding]:
     """Yield what is found of each family."""
     for family in families():
         try:
-            routers = tuple(find_routers(build(family)))
+            model = build(family)
+            routers = tuple(find_routers(model))
             reason = "" if routers else "has no module 'experts' with a router beside it"
-            yield Finding(family=family, routers=routers, reason=reason)
+            yield Finding(family=family, routers=routers, reason=reason, layers=_layers(model, routers))
         except UnsupportedModelError as error:
             yield Finding(family=family, reason=re.sub(r"^\S+ \((\w+)\)", r"`\1`", error.message))
 
@@ -157,9 +186,11 @@ def render() -> str:
         "",
         _LEGEND,
         "",
-        "| family | scores | weights | bias | port |",
-        "|---|---|---|---|---|",
-        *(_row(finding.family, finding.routers[-1]) for finding in good),
+        _REFUSES,
+        "",
+        "| family | scores | weights | bias | port | layers without | refuses |",
+        "|---|---|---|---|---|---|---|",
+        *(_row(finding) for finding in good),
         "",
         "## Not supported",
         "",
@@ -170,7 +201,8 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(family: str, router: Router) -> str:
+def _row(finding: Finding) -> str:
+    router = finding.routers[-1]
     formula = router.formula
     weights = "its own" if formula is None else ("renormalized" if formula.renormalize else "as scored")
     if formula is not None and formula.per_expert:
@@ -179,7 +211,26 @@ def _row(family: str, router: Router) -> str:
         weights += f", groups by {router.groups.by}"
     added = "added" if router.takes_bias else "refused"
     bias = f"native `{router.native.name}`" if router.native is not None else added
-    return f"| {family} | {router.score_function} | {weights} | {bias} | {type(router.port).__name__} |"
+    without = ", ".join(map(str, finding.without)) or "none"
+    refused = ", ".join(type(rule).__name__ for rule in _RULES if _refused(finding.routers, rule)) or "none"
+    words = finding.family, router.score_function, weights, bias, type(router.port).__name__, without, refused
+    return f"| {' | '.join(words)} |"
+
+
+def _layers(model: nn.Module, routers: tuple[Router, ...]) -> int:
+    """Count the layers of the list that the routers are in."""
+    lists = {re.split(r"\.\d+\.", router.name)[0] for router in routers}
+    return max((len(list(model.get_submodule(name).children())) for name in lists), default=0)
+
+
+def _refused(routers: tuple[Router, ...], rule: balancers.Balancer) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            refuse(list(routers), rule, Capacity())
+    except (ConfigurationError, UnsupportedModelError):
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def attach(
             hint="rules of trimtab.moe.balancers; `trimtab simulate -r` also runs those that are no top-k",
         )
     routers = find_routers(model)
-    _check(routers, balancer, limits)
+    refuse(routers, balancer, limits)
     settings = Settings(balancer=balancer, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)
     gates = [Gate(router, settings) for router in routers]
     base = getattr(model, "base_model", model)
@@ -92,7 +92,13 @@ def _listen(gate: Gate) -> list[Callable[[], object]]:
     return undo
 
 
-def _check(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
+def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
+    """Refuse what cannot be attached to these routers, before anything is.
+
+    Raises:
+        UnsupportedModelError: There is no router, or one cannot choose what the rule or the capacity asks for.
+        ConfigurationError: The rule refuses a router or the capacity, or a router is attached already.
+    """
     asked = not isinstance(balancer, NoBalancer) or limits.factor is not None or limits.eval_factor is not None
     if not routers and asked:
         raise UnsupportedModelError(

@@ -185,15 +185,13 @@ def check_with(level: BalancerLevel, model: ModelLevel, capacity: CapacityLevel,
     if isinstance(level, StackLevel):
         for part in (level.bias, *level.losses):
             check_with(part, model, capacity, where)
-    if isinstance(level, _READS_SCORES):
-        if capacity.load_signal == "kept":
-            raise StudyError(
-                f"{where}: {level.rule!r} looks at scores, not at calls, so load_signal = 'kept' of a capacity does"
-                " nothing",
-                hint="leave that combination out with [[select]]",
-            )
-        if model.num_experts_per_tok >= model.num_experts:
-            raise StudyError(f"{where}: {level.rule!r} has nothing to balance where all experts are chosen")
+    if isinstance(level, _READS_SCORES) and capacity.load_signal == "kept":
+        raise StudyError(
+            f"{where}: {level.rule!r} looks at scores, not at calls, so a capacity's load_signal = 'kept' does nothing",
+            hint="leave that combination out with [[select]]",
+        )
+    if isinstance(level, (*_READS_SCORES, NewtonLevel)) and model.num_experts_per_tok >= model.num_experts:
+        raise StudyError(f"{where}: {level.rule!r} has nothing to balance where all experts are chosen")
     if isinstance(level, SimBalLevel) and model.num_experts > model.hidden_size:
         raise StudyError(
             f"{where}: {model.num_experts} router rows in {model.hidden_size} dimensions cannot be at right angles"

@@ -41,6 +41,20 @@ def refuse_unsolvable(balancer: Balancer, router: Router, capacity: Capacity) ->
     Raises:
         ConfigurationError: All experts are chosen, tokens are limited to groups, or kept calls are to be counted.
     """
+    refuse_other_choices(balancer, router)
+    if capacity.load_signal == "kept":
+        raise ConfigurationError(
+            f"{type(balancer).__name__} looks at scores, not at calls: load_signal='kept' means nothing to it",
+            hint="Capacity(load_signal='routed')",
+        )
+
+
+def refuse_other_choices(balancer: Balancer, router: Router) -> None:
+    """Refuse routers that do not choose the K < E best of all scores, from which a rule takes its margins.
+
+    Raises:
+        ConfigurationError: All experts are chosen, or tokens are limited to groups.
+    """
     name = type(balancer).__name__
     if router.num_experts_per_tok >= router.num_experts:
         raise ConfigurationError(f"{router.name} chooses all its experts: {name} has no load to balance")
@@ -49,9 +63,4 @@ def refuse_unsolvable(balancer: Balancer, router: Router, capacity: Capacity) ->
             f"{router.name} limits tokens to {router.groups.chosen} of {router.groups.count} groups, where the"
             f" (K+1)-th score is not what an expert has to beat: {name} would be wrong",
             hint="LossFree(...) works with groups",
-        )
-    if capacity.load_signal == "kept":
-        raise ConfigurationError(
-            f"{name} looks at scores, not at calls: load_signal='kept' means nothing to it",
-            hint="Capacity(load_signal='routed')",
         )

@@ -15,12 +15,14 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import dither as dithering
 from trimtab.moe.balancers import margins
-from trimtab.moe.balancers.checks import positive
+from trimtab.moe.balancers.checks import positive, refuse_other_choices
 from trimtab.moe.balancers.interface import BiasBalancer, Context
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trimtab.moe.capacity import Capacity
+    from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
 
 # Windows, in steps, over which a lasting error is looked for.
@@ -48,9 +50,9 @@ class NewtonBalancing(BiasBalancer):
     right, the more evidence it wants: a level of 1/eN.
 
     There is nothing to tune: scores of any range, runs of any length. It counts routed calls whatever the capacity. Its
-    memory is 2E² + 8E + 4 numbers a layer. It assumes K < E; with groups (n_group > 1) the margins it counts are not
-    the ones that decide. It is a bias, so repeated tokens (T3) stay as indivisible as for any, and so do exact twins
-    (T6) unless they are told apart by a dither.
+    memory is 2E² + 8E + 4 numbers a layer. Refuses K = E and group-limited routing, where neither the margins nor the
+    calls it counts are the ones that decide. It is a bias, so repeated tokens (T3) stay as indivisible as for any, and
+    so do exact twins (T6) unless they are told apart by a dither.
 
     Args:
         dither: Up to how much is added to and taken from the scores that are compared, of each token by a fixed
@@ -66,6 +68,14 @@ class NewtonBalancing(BiasBalancer):
     def __post_init__(self) -> None:
         if self.dither:
             positive(self.dither, "NewtonBalancing(dither=...)")
+
+    def check(self, router: Router, capacity: Capacity) -> None:  # noqa: ARG002 - it counts routed calls under any
+        """Refuse what the class docstring says.
+
+        Raises:
+            ConfigurationError: With the reason.
+        """
+        refuse_other_choices(self, router)
 
     @property
     def adds_only_bias(self) -> bool:
