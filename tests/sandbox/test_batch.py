@@ -129,6 +129,20 @@ def test_large_results_are_compared_without_being_sent(best):
         truth.value(0)
 
 
+def test_a_result_too_large_to_be_told_costs_no_memory_to_refuse(best):
+    # Written out, the rows take several times what the program may use; their bytes do not.
+    rows = "def f(n): return [('x' * 40,)] * (n * 500_000)"
+    limits = Limits(memory_mib=160)
+    found = best.truth(rows, batch.pack("f", [(0,), (1,), (0,)]), limits)
+    assert (found.outcome, len(found.digests)) == (Outcome.PASSED, 3)
+    assert found.value(0) == []
+    with pytest.raises(codec.CodecError, match="too large"):
+        found.value(1)
+    assert best.compare(rows, found, lambda *_: False, limits).outcome is Outcome.PASSED
+    other = best.compare(rows.replace("40", "41"), found, lambda *_: True, limits)
+    assert (other.outcome, other.detail) == (Outcome.WRONG, "input 2: a result that cannot be read here")
+
+
 def test_a_reference_that_fails_says_where(best):
     truth = best.truth("def f(x): return 1 / x\n", batch.pack("f", [[1], [0]]), Limits())
     assert (truth.outcome, len(truth.digests)) == (Outcome.ERROR, 1)

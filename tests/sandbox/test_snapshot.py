@@ -34,6 +34,14 @@ def test_what_is_told_later_is_the_encoding_of_the_value(value):
     assert json.loads(freeze(value, refuse).text()) == json.loads(codec.text(codec.encode(value)))
 
 
+@given(values)
+def test_only_what_is_longer_than_asked_for_is_not_told(value):
+    kept = freeze(value, refuse)
+    length = len(kept.text())
+    assert kept.text(longest=length + 1) is not None
+    assert kept.text(longest=len(kept.data) // 5 - 1) is None
+
+
 @given(values, values)
 def test_digests_are_equal_exactly_when_encodings_are(one, other):
     same = codec.text(codec.encode(one)) == codec.text(codec.encode(other))

@@ -14,12 +14,13 @@ import hashlib
 import marshal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from trimtab.sandbox import codec
+from trimtab.sandbox import codec, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _VERSION: Final = 2
+_SHORTEST: Final = 0.4  # characters of JSON a byte of marshal becomes at least: "0," for five bytes of a small integer
 _SCALARS: Final = frozenset({type(None), bool, int, float, str})
 _PLAIN: Final = _SCALARS | {list, tuple}
 
@@ -40,8 +41,13 @@ class Snapshot(NamedTuple):
         """Equal ones mean equal values of equal types."""
         return hashlib.blake2b(self.data, digest_size=8, person=b"plain" if self.plain else b"").hexdigest()
 
-    def text(self) -> str:
-        """Return the value's encoding as JSON."""
+    def text(self, longest: int = wire.MAX_FRAME) -> str | None:
+        """Return the value's encoding as JSON; None where it is certainly longer than ``longest`` characters.
+
+        Writing one out takes tens of times the memory of the bytes, which a value near its limit does not have.
+        """
+        if len(self.data) * (_SHORTEST if self.plain else 1) > longest:
+            return None
         if self.plain:
             return codec.text(codec.encode(marshal.loads(self.data)))  # noqa: S302 - written by this process
         return self.data.decode()

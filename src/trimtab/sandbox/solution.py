@@ -27,6 +27,7 @@ from trimtab.sandbox import codec, snapshot, wire
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
 _MUTABLE: Final = (list, dict, set)
+_TOO_LARGE: Final = codec.dumps({"end": ["output_limit", "a result longer than a message"]})
 
 
 def serve(descriptor: int, calls: int) -> None:
@@ -89,7 +90,8 @@ class Solution:
         while True:
             message = codec.loads(wire.read(self._descriptor))
             for position in message.get("tell", ()):
-                self._send_text(f'{{"value":{results[position].text()}}}'.encode())
+                text = results[position].text()
+                self._send_text(_TOO_LARGE if text is None else f'{{"value":{text}}}'.encode())
             if "inputs" in message:
                 left = [*left, *message["inputs"]]
                 results, answer = self._row(name, left)
