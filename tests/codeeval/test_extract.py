@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 
@@ -90,6 +91,16 @@ BODY = "def f(xs):\n    return sum(xs)\n"
         ("  ```python\n  def f(xs):\n      return sum(xs)\n  ```\n", False, ("fence",)),
         (f"{BODY}```\nNotes", False, ("fence",)),
         ('def f(xs):\n    """\n```\n    """\n    return sum(xs)\n', False, ()),
+        (f"\n```python\n{BODY}```", True, ("fence",)),
+        (f"```bash\npip install x\n```\nthen `f`\n```python\n{BODY}```", False, ("fence",)),
+        (f"```\nf([1])\n```\nwith\n```python\n{BODY}```", False, ("fence",)),
+        (
+            f"1. So:\n\n    ```python\n    LIMIT = 9\n\n    {BODY.replace(chr(10), chr(10) + '    ')}\n    ```\n",
+            False,
+            ("fence",),
+        ),
+        (f"{BODY}\ndef main():\n    print(f())\n\nmain()\n", False, ("demo",)),
+        (f"{BODY}\nn = int(input('n: '))\nprint(f([n]))\n", False, ("demo",)),
     ],
 )
 def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
@@ -124,11 +135,44 @@ def test_a_text_that_is_no_program_is_repaired(text, continues, step):
     assert step in found.steps
 
 
+REPAIRS = {
+    "broken_function_after": (f"{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["tail"]),
+    "two_broken_ones_after": (f"{BODY}\ndef g(x)\n    return x\n\nclass H\n    pass\n", ["cut", "tail"]),
+    "a_second_draft_that_is_cut": (f"{BODY}\ndef f(xs):\n    return [x for", ["cut"]),
+    "prose_first": (f"Here is one:\n{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["prose", "tail"]),
+}
+
+
+@pytest.mark.parametrize("name", REPAIRS)
+def test_what_follows_the_function_does_not_cost_it(name):
+    text, steps = REPAIRS[name]
+    guesses = list(extract.repairs(PROBLEM, extract.clean(PROBLEM, text, continues=False)))
+    assert guesses
+    for guess in guesses:
+        try:
+            code = compile(guess.program, "x", "exec")
+        except SyntaxError:
+            continue
+        names = {}
+        exec(code, names)  # noqa: S102 - the texts above
+        assert names["f"]([1, 2]) == 3
+        assert guess.steps[-1] in steps
+        return
+    pytest.fail("no guess is a program")
+
+
+def test_only_a_body_s_first_line_that_lost_its_place_gets_it_back():
+    task = dataclasses.replace(PROBLEM, canonical_solution="    for x in xs:\n        y = x\n    return y\n")
+    for text in (task.canonical_solution.lstrip(), "for x in xs:\n    y = x\nreturn y\n"):
+        found = extract.repair(task, extract.clean(task, text, continues=True))
+        assert found.program.endswith(task.canonical_solution)
+
+
 @given(st.text(alphabet="ab \n\t`'\"\\#:()=def printassert@~</think>", max_size=200), st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_any_text_goes_through(text, continues):
     cleaned = extract.clean(PROBLEM, text, continues=continues)
-    extract.repair(PROBLEM, cleaned)
+    assert len(list(extract.repairs(PROBLEM, cleaned))) < 5
 
 
 @given(st.sampled_from([p.canonical_solution for p in problems.load("humaneval").problems]))
@@ -151,12 +195,24 @@ def steps_counted(text):
     before = sys.gettrace()
     sys.settrace(tick)
     try:
-        extract.repair(PROBLEM, extract.clean(PROBLEM, text, continues=False))
+        list(extract.repairs(PROBLEM, extract.clean(PROBLEM, text, continues=False)))
     finally:
         sys.settrace(before)
     return count
 
 
-@pytest.mark.parametrize("line", ["x = 1\n", "```\n", '"""\n', "def g(): pass\n", "It's prose here\n", "assert x\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = 1\n",
+        "```\n",
+        '"""\n',
+        "def g(): pass\n",
+        "def f(): pass\n",
+        "n = input()\n",
+        "It's prose here\n",
+        "assert x\n",
+    ],
+)
 def test_work_grows_with_the_length(line):
     assert steps_counted(line * 800) < 2.6 * steps_counted(line * 400) + 200

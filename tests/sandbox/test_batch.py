@@ -99,9 +99,10 @@ def test_objects_have_no_digest_so_the_same_object_is_not_enough(best):
 @pytest.mark.parametrize(
     "value",
     ["float('nan')", "[1.0, float('nan')]", "(float('nan'),)", "{'a': float('nan')}", "{float('nan')}", "complex('nan')",
-     "decimal.Decimal('NaN')", "[decimal.Decimal('-sNaN12')]", "[math.nan]", "[0.0] * 40 + [-float('nan')]"],
+     "decimal.Decimal('NaN')", "[decimal.Decimal('-sNaN12')]", "[math.nan]", "[0.0] * 40 + [-float('nan')]",
+     "map(abs, [x])", "[iter([x])]", "{x: x}.values()"],
 )  # fmt: skip
-def test_nothing_with_a_nan_in_it_equals_anything_not_even_what_the_same_program_returned(best, value):
+def test_nothing_with_a_nan_or_an_iterator_in_it_equals_anything_not_even_what_the_same_program_returned(best, value):
     reference = f"import decimal, math\ndef f(x): return {value} if x else 0\n"
     truth = best.truth(reference, batch.pack("f", [[0], [1]]), Limits())
     assert truth.digests[0] != "-"

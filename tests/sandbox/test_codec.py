@@ -8,6 +8,7 @@ import collections
 import datetime as dt
 import decimal
 import fractions
+import itertools
 import json
 import math
 import time
@@ -205,6 +206,37 @@ def test_a_handle_equals_nothing_and_differs_from_nothing():
     assert not handle != 6  # noqa: SIM202
     assert not handle == handle  # noqa: SIM201, PLR0124
     assert not handle
+
+
+ITERATORS = {
+    "reversed list": lambda: reversed([2, 1, 0]),
+    "reversed range": lambda: reversed(range(2, -1, -1)),
+    "reversed dict": lambda: reversed({2: 0, 1: 0, 0: 0}),
+    "list": lambda: iter([0, 1, 2]),
+    "tuple": lambda: iter((0, 1, 2)),
+    "set": lambda: iter({0, 1, 2}),
+    "dict": lambda: iter({0: 0, 1: 0, 2: 0}),
+    "bytes": lambda: iter(b"\0\1\2"),
+    "range": lambda: iter(range(3)),
+    "deque": lambda: iter(collections.deque([0, 1, 2])),
+    "values": {5: 0, 6: 1, 7: 2}.values,
+    "chain": lambda: itertools.chain([0], [1, 2]),
+    "islice": lambda: itertools.islice(itertools.count(), 3),
+    "accumulate": lambda: itertools.accumulate([0, 1, 1]),
+    "tee": lambda: itertools.tee([0, 1, 2])[0],
+}
+
+
+@pytest.mark.parametrize("name", ITERATORS)
+@pytest.mark.parametrize("plain", [False, True])
+def test_whatever_gives_its_items_once_crosses_as_them(name, plain):
+    found = codec.Decoder(plain=plain).decode(codec.encode(ITERATORS[name]()))
+    assert (found == [0, 1, 2]) is False
+    assert (list(found), list(found)) == ([0, 1, 2], [])
+
+
+def test_an_iterator_is_shown_by_its_items():
+    assert codec.show(codec.Decoder(plain=True).decode(codec.encode(iter([1])))) == "<iterator of [1]>"
 
 
 def test_an_endless_iterator_is_refused():

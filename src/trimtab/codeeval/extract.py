@@ -10,6 +10,7 @@ find out. Everything is linear in the length.
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 import tokenize
@@ -18,20 +19,29 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from trimtab.codeeval import lacking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trimtab.codeeval.problem import Problem
 
 _LAYOUT: Final = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
-_FENCE: Final = re.compile(r"[ \t]*(```|~~~)[ \t]*([\w+-]*)[^\n]*")
+_FENCE: Final = re.compile(r"[ \t]*(```|~~~)[ \t]*([\w+-]*)([^\n]*)")
 _PYTHON: Final = ("", "python", "py", "python3", "python2", "code")
 _STARTS: Final = re.compile(r"(?:def|class|import|from|async|@)\b|@")
-_DEMO: Final = re.compile(r"(?:assert\b|print\s*\()")
-_DEMO_LINE: Final = re.compile(r"^(?:assert\b|print\s*\()", re.MULTILINE)
+# At column 0 these only check or show; what is read from the input, of which there is none, ends a program.
+_DEMO_WORDS: Final = (
+    r"(?:assert\b|(?:print|main|unittest\.main|doctest\.testmod)[ \t]*\("
+    r"|[A-Za-z_][\w, \t]*=[^=\n][^\n]*\binput[ \t]*\()"
+)
+_DEMO: Final = re.compile(_DEMO_WORDS)
+_DEMO_LINE: Final = re.compile(rf"^{_DEMO_WORDS}", re.MULTILINE)
 # Two words that no operator or keyword joins, as prose has them and a statement at column 0 has not.
 _PROSE: Final = re.compile(
     r"(?!(?:def|class|import|from|async|if|for|while|with|try|return|assert|del|global|raise|lambda|not|await|yield)\b)"
     r"(?:[#*>-]+[ \t]|\d+\.[ \t])?[A-Za-z][\w'-]*,?[ \t]+(?!(?:in|is|and|or|not|if|for)\b)[A-Za-z`]"
 )
 _LITERAL: Final = re.compile(r"\"\"\"|'''|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|#[^\n]*", re.DOTALL)
+_LEVEL: Final = 4  # spaces before a function's body
+_DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
 
 
@@ -89,6 +99,20 @@ def repair(problem: Problem, cleaned: Extracted) -> Extracted | None:
     return None if program == cleaned.program else Extracted(program, tuple(steps))
 
 
+def repairs(problem: Problem, cleaned: Extracted) -> Iterator[Extracted]:
+    """Yield guesses, the one that keeps most first: :func:`repair`, then programs that end with the function asked for.
+
+    Where a text defines it several times, the last one is tried first, as Python would use it.
+    """
+    guess = repair(problem, cleaned)
+    if guess is not None:
+        yield guess
+    if not cleaned.program.startswith(problem.prompt):
+        text = _from_first_definition(textwrap.dedent(cleaned.program))
+        for program in _through(text, problem.entry_point):
+            yield Extracted(program, (*cleaned.steps, "tail"))
+
+
 def cut(prompt: str, completion: str) -> str | None:
     """Return ``completion`` without what follows the prompt's function; None when there is nothing to cut, or no rest.
 
@@ -103,12 +127,28 @@ def cut(prompt: str, completion: str) -> str | None:
 def cut_program(program: str) -> str | None:
     """Return a program without the prose after it or, if there is none, without its last statement at column 0."""
     lines = program.splitlines(keepends=True)
-    inside = _inside_strings(program)
-    tops = [at for at, line in enumerate(lines) if at not in inside and line[:1].strip() and line[0] not in ")]}#"]
+    tops = _tops(program, lines)
     first = next((at for at in tops if _STARTS.match(lines[at])), len(lines))
     prose = next((at for at in tops if at > first and _PROSE.match(lines[at])), None)
     end = prose if prose is not None else tops[-1] if tops else 0
     return _shorter(program, sum(map(len, lines[:end])))
+
+
+def _through(program: str, entry_point: str) -> Iterator[str]:
+    """Yield beginnings of a program that end with a definition of the function, the last one first."""
+    lines = program.splitlines(keepends=True)
+    tops = _tops(program, lines)
+    defines = re.compile(rf"(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b")
+    found = [(at, after) for at, after in itertools.pairwise([*tops, len(lines)]) if defines.match(lines[at])]
+    for _, after in found[: -_DRAFTS - 1 : -1]:
+        if after < len(lines):
+            yield "".join(lines[:after])
+
+
+def _tops(program: str, lines: list[str]) -> list[int]:
+    """Return the numbers of lines at which a statement at column 0 begins."""
+    inside = _inside_strings(program)
+    return [at for at, line in enumerate(lines) if at not in inside and line[:1].strip() and line[0] not in ")]}#"]
 
 
 def _shorter(text: str, end: int) -> str | None:
@@ -154,12 +194,15 @@ def _code_of(text: str, entry_point: str, *, continues: bool) -> _Code | None:
     at, opened = 0, False
     # A text that continues code, or begins within a block that was opened for it, starts inside one.
     within = continues or bool(lines[: fences[0][0]] and _looks_like_code(lines[: fences[0][0]], fences[0][1]))
+    python = within
     for number, match in fences:
-        if within:
+        if python:
             blocks.append(_Code("".join(lines[at:number]), opened))
         at, opened = number + 1, True
-        within = not within and match[2].lower() in _PYTHON
-    if within:
+        # A fence with a language opens a block even where another was not closed.
+        within = not within or bool(match[2] and not match[3].strip())
+        python = within and match[2].lower() in _PYTHON
+    if python:
         blocks.append(_Code("".join(lines[at:]), opened))
     blocks = [block for block in blocks if block.code.strip()]
     defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry_point)}\b", re.MULTILINE)
@@ -167,7 +210,8 @@ def _code_of(text: str, entry_point: str, *, continues: bool) -> _Code | None:
     if chosen is None:
         return None
     first = next(line for line in chosen.code.splitlines() if line.strip())
-    whole = chosen.opened and _STARTS.match(first.lstrip()) is not None  # the inside of a function stays indented
+    starts = _STARTS.match(first.lstrip()) or defines.search(chosen.code)  # the inside of a function stays indented
+    whole = chosen.opened and starts is not None
     return _Code(textwrap.dedent(chosen.code) if whole else chosen.code, chosen.opened)
 
 
@@ -204,8 +248,9 @@ def _indented(text: str) -> str:
     if first is None or lines[first][0] in " \t" or _STARTS.match(lines[first]):
         return text
     later = [line for line in lines[first + 1 :] if line.strip()]
+    # Under a line that opens a block, only what is deeper than a body kept its place.
     opens = lines[first].rstrip().endswith(":")
-    if later and later[0][0] in " \t" and not opens:
+    if later and later[0][0] in " \t" and (not opens or len(later[0]) - len(later[0].lstrip()) > _LEVEL):
         lines[first] = "    " + lines[first]
         return "".join(lines)
     return "".join(f"    {line}" if line.strip() else line for line in lines)

@@ -118,10 +118,11 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
     if chosen.program != text:
         found = _run(sandbox, problem, chosen.program)
     lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
-    if lost and (guess := extract.repair(problem, chosen)) is not None:
+    for guess in extract.repairs(problem, chosen) if lost else ():
         again = _run(sandbox, problem, guess.program)
         if again.outcome not in _NO_PROGRAM:
             found, chosen = again, guess
+            break
     return Verdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,

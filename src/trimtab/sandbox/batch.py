@@ -3,10 +3,10 @@
 Decisions: results of the program are answered with digests of their encoding, a hundred bytes for what would be
 megabytes, and equal digests mean equal values, because a program does not know what it is compared with; where one
 differs the value itself is asked for and whoever called decides (1 and 1.0 are encoded apart and are equal). What the
-reference returned as an object, not as data, or with a NaN in it, which equals nothing, has no digest and is always
-decided by value. A NaN read here is a new one, so no list that holds one equals another, as two interpreters see it;
-within one interpreter a list that holds the very NaN of another would. Inputs go over in pieces, a
-small one first, so that a wrong program is found out before it has done all the work.
+reference returned as an object, not as data, or with a NaN or an iterator in it, which equals nothing, has no digest
+and is always decided by value. A NaN read here is a new one, so no list that holds one equals another, as two
+interpreters see it; within one interpreter a list that holds the very NaN of another would. Inputs go over in pieces,
+a small one first, so that a wrong program is found out before it has done all the work.
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _FIRST: Final = 8
 _MOST: Final = 1000
 _BYTES: Final = 1 << 20  # of encoded inputs in a piece
-# As a float or a Decimal is encoded; a text that reads the same is only compared by value without need.
-_NAN: Final = re.compile(rb'"[+-]?s?nan\d*"', re.IGNORECASE)
+# NaN as a float or a Decimal is encoded, and an iterator; a text that reads like NaN is compared by value without need.
+_UNLIKE: Final = re.compile(rb'"[+-]?s?nan\d*"|"iter":', re.IGNORECASE)
 _GO_ON: Final = codec.dumps({"inputs": []})
 
 
@@ -181,7 +181,7 @@ def truth(lane: Lane, program: str, inputs: Inputs, limits: Limits) -> Truth:
         frames: list[bytes] = []
         for _, run in stream.runs():
             kept = [frame or b"" for frame in stream.values(range(len(run)))]
-            digests += ["-" if _NAN.search(frame) else str(digest) for frame, digest in zip(kept, run, strict=True)]
+            digests += ["-" if _UNLIKE.search(frame) else str(digest) for frame, digest in zip(kept, run, strict=True)]
             frames += [frame if len(frame) <= MAX_ANSWER else b"" for frame in kept]
         complete = len(digests) == sum(inputs.counts)
         if stream.judged is not None:

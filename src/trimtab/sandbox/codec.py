@@ -31,11 +31,33 @@ PLAIN_KEYS: Final = 4096  # keys and set members read in plain mode: chosen hash
 _BIG: Final = 1 << 63
 _ROW: Final = 16  # items from which on it pays to look at all their types first
 _THEMSELVES: Final = frozenset({type(None), bool, str})
+_NESTED: Final = ("groupby", "_grouper", "_tee_dataobject")
 _SHORT: Final = 40  # characters of a decimal number that is cheap to compare
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
-_ITERATORS: Final = (map, filter, zip, enumerate, reversed, types.GeneratorType)
+# What functions return that only gives its items once; not groupby, whose items are iterators over the same source.
+_ITERABLES: Final[tuple[Any, ...]] = (
+    [],
+    (),
+    {},
+    {}.values(),
+    {}.items(),
+    set(),
+    collections.deque(),
+    "",
+    b"",
+    bytearray(),
+    range(0),
+    range(1 << 70),
+)
+_REVERSIBLE: Final[tuple[Any, ...]] = ([], {}, range(0), collections.deque())
+_ITERATORS: Final = (
+    *(map, filter, zip, enumerate, reversed, types.GeneratorType),
+    *(type(iter(each)) for each in _ITERABLES),
+    *(type(reversed(each)) for each in _REVERSIBLE),
+    *(kind for name, kind in vars(itertools).items() if isinstance(kind, type) and name not in _NESTED),
+)
 # The builtin types a value may name; a class of the program crosses as a handle.
 _TYPES: Final = {
     t.__name__: t
@@ -80,6 +102,23 @@ class Handle:
 
 def _refuse_object(value: object) -> Any:
     raise CodecError(f"a {type(value).__name__} object is not data")
+
+
+class Items:
+    """Stands for an iterator where only cheap comparisons are made: gives its items once, and equals nothing."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+        self._rest = iter(items)
+
+    def __iter__(self) -> Items:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._rest)
+
+    def __repr__(self) -> str:
+        return f"<iterator of {_SHOWN.repr(self._items)}>"
 
 
 def encode(value: Any, keep: Callable[[object], Any] = _refuse_object) -> Any:  # noqa: PLR0911 - a table of kinds, the frequent ones first
@@ -307,6 +346,7 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "complex": _complex,
     "Counter": lambda reader, content: collections.Counter(dict(reader.pairs(content))),
     "OrderedDict": lambda reader, content: collections.OrderedDict(reader.pairs(content)),
+    "iter": lambda reader, content: Items(reader.items(content)),
     "keys": lambda reader, content: dict.fromkeys(reader.keys(content)).keys(),
     "deque": lambda reader, content: collections.deque(reader.items(content)),
     "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
