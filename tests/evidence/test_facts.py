@@ -23,19 +23,19 @@ SENTENCES = {
     ],
     "Qwen2.5Coder-32B-instruct has a 26.8% absolute improvement on HumanEval compared to Qwen2.5Coder-32B-base"
     " (from 65.9% to 92.7%) but only 8.5% on HumanEval Pro (from 61.6% to 70.1%).": [
-        "Qwen2.5Coder-32B-instruct on HumanEval: greater than Qwen2.5Coder-32B-base by 26.8%",
-        "Qwen2.5Coder-32B-instruct on HumanEval Pro: greater than Qwen2.5Coder-32B-base by 8.5%",
+        "Qwen2.5Coder-32B-instruct on HumanEval: better than Qwen2.5Coder-32B-base by 26.8%",
+        "Qwen2.5Coder-32B-instruct on HumanEval Pro: better than Qwen2.5Coder-32B-base by 8.5%",
         "Qwen2.5Coder-32B-base on HumanEval: 65.9%",
         "Qwen2.5Coder-32B-instruct on HumanEval: 92.7%",
         "Qwen2.5Coder-32B-base on HumanEval Pro: 61.6%",
         "Qwen2.5Coder-32B-instruct on HumanEval Pro: 70.1%",
     ],
     "GPT-4o outperforms GPT-4-Turbo on MBPP Pro by 1.6 points.": [
-        "GPT-4o on MBPP Pro: greater than GPT-4-Turbo by 1.6points"
+        "GPT-4o on MBPP Pro: better than GPT-4-Turbo by 1.6points"
     ],
     "o1-mini scores higher on HumanEval than on HumanEval Pro.": ["o1-mini on HumanEval: greater than HumanEval Pro"],
     "DeepseekCoder-V2-instruct has the highest score on HumanEval Pro (0-shot).": [
-        "DeepseekCoder-V2-instruct on HumanEval Pro (0-shot): best than all others"
+        "DeepseekCoder-V2-instruct on HumanEval Pro (0-shot): the highest"
     ],
     "We reach an F1 of 92.1 on Penn Treebank.": [" on Penn Treebank F1: 92.1"],
     "BERT-large obtains 93.2 F1 on SQuAD-1.1 in Table 3.": ["BERT-large on SQuAD-1.1 F1: 93.2"],

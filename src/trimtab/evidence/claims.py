@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXTRACTOR: Final = "rules/1"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
-Relation = Literal["equals", "greater", "less", "same", "best", "worst"]
+Relation = Literal["equals", "greater", "less", "better", "worse", "same", "best", "worst", "highest", "lowest"]
 Hedge = Literal["exactly", "about", "over", "under"]
 
 
@@ -112,7 +112,8 @@ class Fact:
 
     Attributes:
         subject: What was measured, as written: usually a model.
-        relation: "equals" compares a value, the others compare two values or all of a column.
+        relation: "equals" compares a value, the others compare two values or all of a column. "better", "worse", "best"
+            and "worst" are judged in the direction of the metric, the others by the number.
         benchmark: On what, as written.
         metric: In what, as written.
         setting: How.
@@ -149,6 +150,8 @@ class Fact:
         on = f" on {place}{how}" if place or how else ""
         if self.relation == "equals":
             return f"{self.subject}{on}: {value}"
+        if self.relation in ("best", "worst", "highest", "lowest"):
+            return f"{self.subject}{on}: the {self.relation}"
         other = " on ".join(filter(None, (self.comparator, self.comparator_benchmark))) or "all others"
         by = f" by {value}" if value else ""
         return f"{self.subject}{on}: {self.relation} than {other}{by}"

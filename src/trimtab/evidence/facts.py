@@ -10,31 +10,53 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from trimtab.evidence import mentions, settings
 from trimtab.evidence.claims import Fact, Relation, Setting
 from trimtab.evidence.names import Mention
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trimtab.evidence.mentions import Value
     from trimtab.evidence.names import Registry
 
-_UP: Final = (
-    r"outperform\w*|surpass\w*|exceed\w*|beats?|beating|(?:better|higher|more accurate|stronger) (?:\w+ ){0,2}than"
-    r"|ahead of|improv\w+ (?:over|upon)"
-)
-_DOWN: Final = r"underperform\w*|(?:worse|lower|less accurate|weaker) (?:\w+ ){0,2}than|behind|trails?|falls? short of"
-_CUE: Final = re.compile(rf"\b(?:(?P<up>{_UP})|(?P<down>{_DOWN}))(?!\w)", re.IGNORECASE)
+# "Better" is judged in the direction of the metric, "higher" by the number alone.
+_WORDS: Final = r"(?:\w+ ){0,2}than"
+_CUES: Final = {
+    "better": rf"outperform\w*|surpass\w*|beats?|beating|(?:better|more accurate|stronger) {_WORDS}|ahead of"
+    r"|improv\w+ (?:over|upon)",
+    "greater": rf"exceed\w*|higher {_WORDS}",
+    "worse": rf"underperform\w*|(?:worse|less accurate|weaker) {_WORDS}|behind|trails?|falls? short of",
+    "less": rf"lower {_WORDS}",
+}
+_DELTAS: Final = {
+    "better": "improvements?|gains?|better|ahead",
+    "greater": "increases?|higher|more",
+    "worse": "worse|degradations?|behind",
+    "less": "drops?|decreases?|lower|reductions?|declines?|less|fewer",
+}
+_EXTREMES: Final = {
+    "best": "best|top|state[- ]of[- ]the[- ]art",
+    "highest": "highest",
+    "worst": "worst",
+    "lowest": "lowest",
+}
+_OF_ALL: Final[Mapping[str, Relation]] = {"better": "best", "greater": "highest", "worse": "worst", "less": "lowest"}
+
+
+def _either(words: Mapping[str, str]) -> str:
+    """Return an expression with one named group for each relation."""
+    return "|".join(f"(?P<{name}>{pattern})" for name, pattern in words.items())
+
+
+_CUE: Final = re.compile(rf"\b(?:{_either(_CUES)})(?!\w)", re.IGNORECASE)
 _AGAINST: Final = re.compile(
     r"\b(?:compared (?:to|with)|relative to|over|versus|vs\.?|than)(?:\s+(?:the|on|in))*\s*$", re.IGNORECASE
 )
-_GAIN: Final = r"(?P<up>improvements?|gains?|increases?|higher|better|ahead|more)"
-_LOSS: Final = r"(?P<down>drops?|decreases?|lower|worse|degradations?|reductions?|declines?|behind|less|fewer)"
 _DELTA_AFTER: Final = re.compile(
-    rf"^\s*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_GAIN}|{_LOSS})\b", re.IGNORECASE
+    rf"^\s*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b", re.IGNORECASE
 )
 _BY: Final = re.compile(
     r"\bby\s+(?:about\s+|around\s+|roughly\s+|over\s+|an?\s+|absolute\s+|relative\s+)*$", re.IGNORECASE
@@ -50,8 +72,9 @@ _PROPER: Final = re.compile(
     rf"\b(?:[Oo]n|[Ff]or|[Ii]n)\s+(?:the\s+)?(?!Table|Figure|Section|Appendix)"
     rf"({_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
-_BEST: Final = re.compile(
-    r"\b(?:the\s+)?(?P<up>best|highest|top|state[- ]of[- ]the[- ]art)|\b(?:the\s+)?(?P<down>worst|lowest)\b",
+_BEST: Final = re.compile(rf"\b(?:the\s+)?(?:{_either(_EXTREMES)})\b", re.IGNORECASE)
+_THAN_ON: Final = re.compile(
+    rf"\b(?:{_either({'better': 'better', 'greater': 'higher|more', 'worse': 'worse', 'less': 'lower|less'})})\b",
     re.IGNORECASE,
 )
 _ALL: Final = re.compile(
@@ -59,6 +82,7 @@ _ALL: Final = re.compile(
     r"(?:models?|methods?|systems?|baselines?|llms?|others|competitors?)\b",
     re.IGNORECASE,
 )
+_UNDERSCORED: Final = re.compile(r"\b[A-Za-z]\w*_\w+")
 _PRONOUN: Final = re.compile(r"^\s*(?:it|the model|this model|the method|this method)\b", re.IGNORECASE)
 
 
@@ -108,10 +132,17 @@ def parse(text: str, registry: Registry, models: Mapping[str, str] | None, carri
         text=text,
         models=tuple(named),
         benchmarks=tuple(marks),
-        metrics=tuple(one for one in found if one.kind == "metrics"),
+        metrics=(*(one for one in found if one.kind == "metrics"), *_in_endpoints(text, registry)),
         values=tuple(mentions.values(text, [*found, *marks])),
         carried=carried if _PRONOUN.match(text) else "",
     )
+
+
+def _in_endpoints(text: str, registry: Registry) -> Iterable[Mention]:
+    """Yield the metrics inside words such as "humaneval_nll"."""
+    for match in _UNDERSCORED.finditer(text):
+        for one in registry.endpoint(match[0]):
+            yield replace(one, start=match.start() + one.start, end=match.start() + one.end)
 
 
 def _proper(text: str, found: Sequence[Mention]) -> list[Mention]:
@@ -268,9 +299,9 @@ def _deltas(sentence: Sentence) -> dict[Value, Relation]:
     for value in sentence.values:
         after = _DELTA_AFTER.match(sentence.text[value.end :])
         if after:
-            last = found[value] = "greater" if after["up"] else "less"
+            last = found[value] = _relation(after)
         elif _BY.search(sentence.text[: value.start]) and cue:
-            last = found[value] = "greater" if cue["up"] else "less"
+            last = found[value] = _relation(cue)
         elif last and _ELLIPSIS.search(sentence.text[: value.start]):
             found[value] = last
     return found
@@ -283,12 +314,17 @@ def _comparisons(sentence: Sentence, deltas: Mapping[Value, Relation] | tuple[()
         return [across]
     if not sides:
         return []
+    cue = _CUE.search(sentence.text)
     base = Fact(
-        subject=sides[0], comparator=sides[1], relation=_direction(sentence), setting=settings.read(sentence.text)
+        subject=sides[0],
+        comparator=sides[1],
+        relation=_relation(cue) if cue else "better",
+        metric=_compared_in(sentence, cue),
+        setting=settings.read(sentence.text),
     )
     if not deltas:
         marks = sentence.benchmarks or (None,)
-        return [replace(base, benchmark=one.text if one else "") for one in marks] if _CUE.search(sentence.text) else []
+        return [replace(base, benchmark=one.text if one else "") for one in marks] if cue else []
     facts = []
     for value, relation in deltas.items():
         benchmark = _paired(sentence, [value], sentence.benchmarks)[0]
@@ -308,14 +344,23 @@ def _comparisons(sentence: Sentence, deltas: Mapping[Value, Relation] | tuple[()
     return facts
 
 
-def _direction(sentence: Sentence) -> Relation:
-    cue = _CUE.search(sentence.text)
-    return "less" if cue and cue["down"] else "greater"
+def _relation(match: re.Match[str]) -> Relation:
+    """Return the relation whose words were found."""
+    return cast("Relation", match.lastgroup)  # the groups are named after relations
+
+
+def _compared_in(sentence: Sentence, cue: re.Match[str] | None) -> str:
+    """Return the metric of a comparison: the only one, in the same part of the sentence as the word that compares."""
+    if not cue or len({one.id for one in sentence.metrics}) != 1:
+        return ""
+    metric = sentence.metrics[0]
+    gap = sentence.between(min(metric.end, cue.end()), max(metric.start, cue.start()))
+    return "" if re.search(r"[,;:]|\b(?:while|although|but|despite|though)\b", gap) else metric.text
 
 
 def _across(sentence: Sentence) -> Fact | None:
     """Return "X is higher on A than on B"."""
-    cue = re.search(r"\b(?:(?P<up>higher|better|more)|(?P<down>lower|worse|less))\b", sentence.text, re.IGNORECASE)
+    cue = _THAN_ON.search(sentence.text)
     if len(sentence.benchmarks) != 2 or not cue or len(sentence.models) > 1:
         return None
     one, other = sentence.benchmarks
@@ -324,7 +369,7 @@ def _across(sentence: Sentence) -> Fact | None:
         return None
     return Fact(
         subject=subject,
-        relation="greater" if cue["up"] else "less",
+        relation=_relation(cue),
         benchmark=one.text,
         comparator_benchmark=other.text,
         setting=settings.read(sentence.text),
@@ -337,11 +382,12 @@ def _extremes(sentence: Sentence) -> list[Fact]:
     everyone = cue is not None and _ALL.match(sentence.text[cue.end() :])
     if len(sentence.models) != 1 or not sentence.benchmarks or not (everyone or best):
         return []
-    down = (cue is not None and cue["down"]) if everyone else (best is not None and best["down"])
+    relation = _OF_ALL[_relation(cue)] if cue and everyone else _relation(best) if best else "best"
     return [
         Fact(
             subject=sentence.models[0].text,
-            relation="worst" if down else "best",
+            relation=relation,
+            metric=_compared_in(sentence, cue if everyone else best),
             benchmark=one.text,
             setting=settings.read(sentence.text),
         )

@@ -26,7 +26,12 @@ _WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
 _AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _LONGEST: Final = 8
 _PLUS: Final = re.compile(r"\s*\(\+\)")
-_FIELDS: Final = {"names", "since", "endpoints", "rules", "factor"}
+_FIELDS: Final = {"names", "since", "endpoints", "rules", "factor", "better"}
+_BETTER: Final = ("higher", "lower")
+# A metric whose name is a verb, too, is one only where it can be none: alone, or behind such a word and before none.
+_VERB: Final = re.compile(r"drops", re.IGNORECASE)
+_NOUN_BEFORE: Final = re.compile(r"(?:^|\b(?:on|in|in terms of|of|fewer|less|more|token|and|by)\s+)$", re.IGNORECASE)
+_VERB_BEHIND: Final = re.compile(r"\s+(?:in|of|by|to|from|below|on|for)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Name:
         endpoints: Endpoints of a study that measure this benchmark.
         rules: Balancing rules of a study that are this method.
         factor: Factor of a study that is this stressor.
+        better: "lower" where less is better, "higher" where more is; empty where it is not said.
     """
 
     id: str
@@ -50,6 +56,7 @@ class Name:
     endpoints: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     factor: str = ""
+    better: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,21 @@ class Registry:
             at += used
         return found
 
+    def endpoint(self, word: str) -> list[Mention]:
+        """Return the metrics of a word of benchmark and metric and nothing else: "humaneval_nll", no arm's name."""
+        spaced = word.replace("_", " ")
+        # In capitals, because a column's name is in small letters whatever it is named after: "nll".
+        found = self.find(spaced.upper() if spaced.isascii() else spaced, ("benchmarks", "metrics"))
+        rest = spaced
+        for one in reversed(found):
+            rest = rest[: one.start] + rest[one.end :]
+        return [] if key(rest) else [one for one in found if one.kind == "metrics"]
+
+    def better(self, name: str, kind: str) -> str:
+        """Return "lower" or "higher", whichever is better by this metric or benchmark; empty where it is not said."""
+        entry = self.entries[kind].get(name)
+        return entry.better if entry else ""
+
     def _longest(
         self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Mapping[str, str]
     ) -> tuple[Mention | None, int]:
@@ -165,8 +187,14 @@ def _whole(text: str, start: int, end: int) -> bool:
 
 
 def _fits(text: str, start: int, end: int, kind: str) -> bool:
-    """Whether a metric stands by itself: "loss" is none in the arm "loss_free-skewed"."""
-    return kind != "metrics" or not (text[max(0, start - 1) : start] == "_" or text[end : end + 1] == "_")
+    """Whether a metric stands by itself: "loss" is none in "loss_free-skewed", nor "drops" in "it drops by 5"."""
+    if kind != "metrics":
+        return True
+    if _VERB.fullmatch(text[start:end]) and (
+        not _NOUN_BEFORE.search(text[:start]) or _VERB_BEHIND.match(text[end:])
+    ):  # fmt: skip
+        return False
+    return not (text[max(0, start - 1) : start] == "_" or text[end : end + 1] == "_")
 
 
 def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
@@ -212,11 +240,15 @@ def _name(kind: str, name: str, table: Any, where: str) -> Name:  # noqa: ANN401
     for one, values in lists.items():
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise ClaimError(f"{place}: {one} is {values!r}, expected a list of texts")
+    better = str(table.get("better", ""))
+    if better and better not in _BETTER:
+        raise ClaimError(f"{place}: better is {better!r}, expected one of {', '.join(_BETTER)}")
     return Name(
         id=name,
         kind=kind,
         since=str(table.get("since", "")),
         factor=str(table.get("factor", "")),
+        better=better,
         names=tuple(lists["names"]),
         endpoints=tuple(lists["endpoints"]),
         rules=tuple(lists["rules"]),
@@ -238,6 +270,7 @@ def _add(entries: dict[str, dict[str, Name]], names: Iterable[Name], where: str)
                 endpoints=name.endpoints or old.endpoints,
                 rules=name.rules or old.rules,
                 factor=name.factor or old.factor,
+                better=name.better or old.better,
             )
         taken = {key(text): other.id for other in group.values() if other.id != name.id for text in other.names}
         for text in name.names:

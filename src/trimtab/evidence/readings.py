@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from trimtab.evidence.document import Cell, Document
     from trimtab.evidence.names import Registry
 
+_ARROW: Final = re.compile(
+    "(?P<down>\u2193|\\b(?:lower|less|smaller)\\s+is\\s+better)|(?P<up>\u2191|\\b(?:higher|more|larger)\\s+is\\s+better)",
+    re.IGNORECASE,
+)
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
 _ORDINARY: Final = frozenset(
     {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
@@ -42,6 +46,8 @@ class Reading:
         benchmark: Id; empty if no known one is named.
         metric: Id; empty if none is named.
         setting: How it was obtained.
+        lower: Whether less is better: by an arrow or a word in its headers, else by its metric or benchmark, else by
+            the caption; None where nothing says.
         words: Stems of its headers.
         around: Stems of its caption.
     """
@@ -53,6 +59,7 @@ class Reading:
     benchmark: str
     metric: str
     setting: Setting
+    lower: bool | None
     words: frozenset[str]
     around: frozenset[str]
 
@@ -135,17 +142,28 @@ class Readings:
         row = self._head(" ".join(cell.row_path), second=second)
         parts = [self._head(part, second=second) for part in (*cell.row_path, *cell.column_path)]
         said = settings.over(settings.over(column.setting, row.setting), caption.setting)
+        benchmark = column.benchmark or row.benchmark or caption.benchmark
+        in_parts = next((part.metric for part in parts if part.metric), "")
+        metric = column.metric or row.metric or in_parts or caption.metric
         return Reading(
             cell=cell,
             document=document,
             value=value,
             subjects=frozenset(part.subject for part in parts if part.subject),
-            benchmark=column.benchmark or row.benchmark or caption.benchmark,
-            metric=column.metric or row.metric or caption.metric,
+            benchmark=benchmark,
+            metric=metric,
             setting=said,
+            lower=self._lower((column, row), metric, benchmark, caption),
             words=column.words | row.words,
             around=around,
         )
+
+    def _lower(self, heads: tuple[_Head, ...], metric: str, benchmark: str, caption: _Head) -> bool | None:
+        """Return whether less is better, by the nearest that says so."""
+        by_name = [self.registry.better(metric, "metrics"), self.registry.better(benchmark, "benchmarks")]
+        known = [None if not one else one == "lower" for one in by_name]
+        said = (*(one.lower for one in heads), *known, caption.lower)
+        return next((one for one in said if one is not None), None)
 
     def _caption(self, text: str) -> tuple[_Head, frozenset[str]]:
         found = self._captions.get(text)
@@ -169,6 +187,7 @@ class _Head:
     benchmark: str
     metric: str
     setting: Setting
+    lower: bool | None
     words: frozenset[str]
 
 
@@ -180,7 +199,7 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
     # Underscores part the words of a benchmark's column, but hold the name of an arm together.
     # A method takes its words with it: the "loss" of "auxiliary loss" is no metric.
     inside = [one for one in registry.find(text, ("metrics", "methods")) if one.kind == "metrics"]
-    mentions = [*registry.find(spaced, ("benchmarks",)), *inside]
+    mentions = [*registry.find(spaced, ("benchmarks",)), *(inside or registry.endpoint(text))]
     benchmarks = {one.id for one in mentions if one.kind == "benchmarks"}
     metrics = {one.id for one in mentions if one.kind == "metrics"}
     setting = settings.read(spaced)
@@ -191,8 +210,15 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
         benchmark=next(iter(benchmarks)) if len(benchmarks) == 1 else "",
         metric=next(iter(metrics)) if len(metrics) == 1 else "",
         setting=setting,
+        lower=_arrow(text),
         words=frozenset(stems(spaced)),
     )
+
+
+def _arrow(text: str) -> bool | None:
+    """Return what an arrow or "lower is better" says; None where both or neither stand there."""
+    said = {bool(match["down"]) for match in _ARROW.finditer(text)}
+    return said.pop() if len(said) == 1 else None
 
 
 def matching(readings: Iterable[Reading], benchmark: str, words: frozenset[str]) -> list[Reading]:

@@ -68,10 +68,17 @@ def candidates(readings: Readings, subject: str, benchmark: str, fact: Fact) -> 
         pool = readings.by_benchmark.get(known, [])
     else:
         pool = _rarest(readings, words)
-    found = matching(pool, known, words) if known or words else pool
     metric = readings.registry.id_of(fact.metric, "metrics")
+    found = matching(pool, known, words) if known or words else _measuring(pool, fact.metric, metric)
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
+
+
+def _measuring(pool: Sequence[Reading], text: str, metric: str) -> Sequence[Reading]:
+    """Return the cells of a metric where that is all a fact names: by id where it is known, else by its words."""
+    if metric:
+        return [one for one in pool if one.metric == metric]
+    return matching(pool, "", frozenset(stems(text))) if text else pool
 
 
 def _place(readings: Readings, benchmark: str) -> tuple[str, frozenset[str]]:
@@ -95,8 +102,8 @@ def _same(quantity: Quantity, fact: Fact, reading: Reading) -> arithmetic.Samene
 def _value(fact: Fact, index: int, readings: Readings) -> Lookup:
     assert fact.value is not None  # noqa: S101 - the caller's condition
     found = candidates(readings, fact.subject, fact.benchmark, fact)
-    if not fact.benchmark and not fact.metric:
-        # "X reaches 92": any number of X could be meant, so only agreement tells something.
+    if not fact.benchmark and (not fact.metric or _several_columns(found)):
+        # "X reaches 92", "X reaches 92 F1": any of several numbers of X could be meant, so only agreement tells.
         found = [one for one in found if _same(fact.value, fact, one) == "equal"]
     if not fact.subject:
         # A paper's own result without a name: other rows of the column are other systems, not contradictions, and a row
@@ -108,6 +115,12 @@ def _value(fact: Fact, index: int, readings: Readings) -> Lookup:
     homes = _homes(fact, unlike, readings)
     differing = [_differs(fact, index, one, homes.get(one.document.sha256), readings) for one in unlike]
     return Lookup(evidence=(*alike, *differing), flags=tuple(_remarks(judged, fact)))
+
+
+def _several_columns(found: Sequence[Reading]) -> bool:
+    """Whether the cells of some table stand in more than one column."""
+    columns = {(one.table, one.cell.column) for one in found}
+    return len(columns) > len({table for table, _ in columns})
 
 
 def _explained(reading: Reading, judged: Sequence[tuple[Reading, arithmetic.Sameness]]) -> bool:
@@ -181,7 +194,7 @@ def _remarks(judged: Iterable[tuple[Reading, arithmetic.Sameness]], fact: Fact) 
 
 
 def _comparison(fact: Fact, index: int, readings: Readings) -> Lookup:
-    if fact.relation in ("best", "worst"):
+    if fact.relation in ("best", "worst", "highest", "lowest"):
         return _extreme(fact, index, readings)
     ours = candidates(readings, fact.subject, fact.benchmark, replace(fact, value=None))
     theirs = candidates(
@@ -258,11 +271,13 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 def _compared(fact: Fact, index: int, one: Reading, other: Reading, readings: Readings) -> Evidence:
     gap = one.value - other.value
     share = gap / other.value * 100 if other.value else Decimal(0)
-    holds = {"greater": gap > 0, "less": gap < 0, "same": gap == 0}[fact.relation]
+    up, down = (gap < 0, gap > 0) if _lower(fact, one, readings) else (gap > 0, gap < 0)
+    holds = {"greater": gap > 0, "less": gap < 0, "better": up, "worse": down, "same": gap == 0}[fact.relation]
     size = abs(share if fact.relative else gap)
     if holds and fact.value is not None:
         holds = arithmetic.same(abs(fact.value.value), fact.value.decimals, size, fact.hedge) == "equal"
     computed = f"{one.value} \u2212 {other.value} = {gap}" + (f" ({share:.1f} % of it)" if fact.relative else "")
+    computed += _direction_told(fact, one, readings)
     return Evidence(
         backend="table",
         stance=Stance.SUPPORTS if holds else Stance.REFUTES,
@@ -272,18 +287,40 @@ def _compared(fact: Fact, index: int, one: Reading, other: Reading, readings: Re
     )
 
 
+def _lower(fact: Fact, reading: Reading, readings: Readings) -> bool:
+    """Whether less is better: by the table, else by the claim's metric or unit; where nothing says, more is."""
+    if reading.lower is not None:
+        return reading.lower
+    metric = readings.registry.id_of(fact.metric, "metrics")
+    unit = fact.value.unit if fact.value else ""
+    return readings.registry.better(metric, "metrics") == "lower" or unit.startswith(("nats", "bits"))
+
+
+def _wants_most(fact: Fact, reading: Reading, readings: Readings) -> bool:
+    """Whether the best, or the worst, is the largest number."""
+    return (fact.relation == "best") != _lower(fact, reading, readings)
+
+
+def _direction_told(fact: Fact, reading: Reading, readings: Readings) -> str:
+    """Return in words that less is better, where the claim asks for better or worse."""
+    asks = fact.relation in ("better", "worse", "best", "worst")
+    return ", where lower is better" if asks and _lower(fact, reading, readings) else ""
+
+
 def _extreme(fact: Fact, index: int, readings: Readings) -> Lookup:
     """Judge "the best on B" by the whole column."""
     found = []
     for one in candidates(readings, fact.subject, fact.benchmark, replace(fact, value=None)):
         column = [other for other in readings.by_table[one.table] if other.cell.column == one.cell.column]
-        top = (max if fact.relation == "best" else min)(other.value for other in column)
+        highest = fact.relation == "highest" or (fact.relation != "lowest" and _wants_most(fact, one, readings))
+        top = (max if highest else min)(other.value for other in column)
         holders = [" > ".join(other.cell.row_path) for other in column if other.value == top]
         found.append(
             Evidence(
                 backend="table",
                 stance=Stance.SUPPORTS if one.value == top else Stance.REFUTES,
-                why=f"{fact.words()}: of {len(column)} rows, {top} is {fact.relation} ({', '.join(holders)})",
+                why=f"{fact.words()}: of {len(column)} rows, {top} is {fact.relation} ({', '.join(holders)})"
+                + _direction_told(fact, one, readings),
                 target=target(one, readings),
                 fact=index,
             )
