@@ -17,7 +17,7 @@ import click
 
 from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON
-from trimtab.errors import EvidenceError
+from trimtab.errors import EvidenceError, MissingExtraError
 
 if TYPE_CHECKING:
     from trimtab.evidence.llm.asking import Asker
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.search.plan import Plan
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.search.transport import Mode
+    from trimtab.evidence.search.vectors import Embedder
     from trimtab.evidence.sources import Sources
 
 _DATABASES = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
@@ -64,6 +65,12 @@ FOLDER = click.option(
 @click.option(
     "--databases", "file", type=click.Path(path_type=Path), help="TOML file of other addresses and intervals."
 )
+@click.option(
+    "--embed",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="A local transformers model's folder, or a .gguf: rank by its embeddings too, fused with words.",
+)
 @click.option("--offline", is_flag=True, help="Ask nobody: no socket of this process leaves this machine.")
 @click.option("--replay", is_flag=True, help="Answer from the folder's cache alone, or fail.")
 @JSON
@@ -82,6 +89,7 @@ def search(  # noqa: PLR0913 - one argument an option
     hosts: tuple[str, ...],
     mailto: str,
     file: Path | None,
+    embed: Path | None,
     offline: bool,
     replay: bool,
     as_json: bool,
@@ -94,6 +102,7 @@ def search(  # noqa: PLR0913 - one argument an option
     from trimtab.evidence.search import folder  # noqa: PLC0415
     from trimtab.evidence.search import offline as guard  # noqa: PLC0415
 
+    embedder = _embedder(embed) if embed else None
     wishes = folder.Wishes(
         question=question,
         databases=databases,
@@ -106,17 +115,26 @@ def search(  # noqa: PLR0913 - one argument an option
         limit=limit,
         texts=texts,
         hosts=("export.arxiv.org", *hosts),
+        embed=(embedder.name, embedder.sha256) if embedder else None,
     )
     with guard.offline() if offline or replay else contextlib.nullcontext():
         mode: Mode = "replay" if replay else "offline" if offline else "live"
         prepared = folder.prepare(wishes)
         if "openalex" in databases and mode == "live":
             click.echo(_cost_before(prepared.plan), err=True)
-        found, asked = folder.search(prepared, output, mode, mailto, lambda line: click.echo(line, err=True))
+        found, asked = folder.search(prepared, output, mode, mailto, lambda line: click.echo(line, err=True), embedder)
     click.echo(f"{asked} requests were sent", err=True)
     click.echo(json.dumps(found.flow.record(), indent=1) if as_json else _told(found, output))
     if found.problems:
         sys.exit(2 if replay else 1)
+
+
+def _embedder(path: Path) -> Embedder:
+    try:
+        from trimtab.lm.embedding import LocalEmbedder  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), extra="embed") from error
+    return LocalEmbedder(path=path.resolve())
 
 
 def _cost_before(plan: Plan) -> str:

@@ -55,11 +55,11 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
         ConfigurationError: There is no such model, or what is there cannot be read.
         MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
-    place, options = _place(model)
+    where, options = place(model)
     try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(place, **options)
-            network: Any = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), **options)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(where, **options)
+            network: Any = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options)
             network.to(device)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
@@ -79,7 +79,7 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
     )
 
 
-def _place(model: str) -> tuple[str, dict[str, Any]]:
+def place(model: str) -> tuple[str, dict[str, Any]]:
     """Return what ``from_pretrained`` is to be given."""
     if not model.endswith(".gguf"):
         return model, {}
@@ -102,7 +102,7 @@ def _ends(network: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - tr
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' progress bars off: loading is not what the user waits for."""
     transformers_logging.disable_progress_bar()
     try:

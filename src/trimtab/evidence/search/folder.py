@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trimtab.errors import SearchError
 from trimtab.evidence.names import Registry
-from trimtab.evidence.search import catalogue, facets, figures, local, session
+from trimtab.evidence.search import catalogue, facets, figures, local, session, vectors
 from trimtab.evidence.search.bodies import Bodies
 from trimtab.evidence.search.local import Held
 from trimtab.evidence.search.plan import Plan
@@ -22,8 +23,9 @@ from trimtab.study.store import write_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from trimtab.evidence.search.session import Search
+    from trimtab.evidence.search.session import Search, Similarity
     from trimtab.evidence.search.transport import Mode
+    from trimtab.evidence.search.vectors import Embedder
 
 _TEXT_INTERVAL_S: Final = 3.0
 
@@ -44,6 +46,7 @@ class Wishes:
         limit: Records of one query at most.
         texts: Full texts fetched at most.
         hosts: Hosts full texts may be fetched from.
+        embed: Name and SHA-256 of the model whose embeddings rank beside words.
     """
 
     question: str
@@ -57,6 +60,7 @@ class Wishes:
     limit: int = 200
     texts: int = 0
     hosts: tuple[str, ...] = field(default=("export.arxiv.org",))
+    embed: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,7 @@ def prepare(wishes: Wishes) -> Prepared:
         texts=wishes.texts,
         hosts=wishes.hosts,
         aliases=tuple((path.name, local.digest(path)) for path in wishes.aliases),
+        embed=wishes.embed,
     )
     return Prepared(wishes=wishes, plan=made, here=here, registry=registry)
 
@@ -134,8 +139,13 @@ def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transp
 
 
 def search(
-    prepared: Prepared, folder: Path, mode: Mode = "live", contact: str = "", tell: Callable[[str], None] = print
-) -> tuple[Search, int]:  # fmt: skip
+    prepared: Prepared,
+    folder: Path,
+    mode: Mode = "live",
+    contact: str = "",
+    tell: Callable[[str], None] = print,
+    embedder: Embedder | None = None,
+) -> tuple[Search, int]:
     """Search, or go on with a search, in a folder; return it, and the number of requests that were sent.
 
     Raises:
@@ -145,9 +155,16 @@ def search(
     made.claim(folder)
     keep(prepared.wishes, folder)
     with transport(made, folder, mode, contact) as asking:
-        found = session.run(made, prepared.here, prepared.registry, asking, tell)
+        found = session.run(made, prepared.here, prepared.registry, asking, tell, _similarity(made, folder, embedder))
         session.write(found, folder)
         return found, asking.requests
+
+
+def _similarity(made: Plan, folder: Path, embedder: Embedder | None) -> Similarity | None:
+    if made.embed is None:
+        return None
+    _, model = made.embed
+    return partial(vectors.similarities, made.text, model=model, embedder=embedder, path=folder / "embeddings.sqlite")
 
 
 def keep(wishes: Wishes, folder: Path) -> None:
@@ -164,6 +181,7 @@ def keep(wishes: Wishes, folder: Path) -> None:
         "limit": wishes.limit,
         "texts": wishes.texts,
         "hosts": wishes.hosts,
+        "embed": wishes.embed,
     }
     write_json(folder / "wishes.json", values)
 
@@ -188,6 +206,7 @@ def wishes_of(folder: Path) -> Wishes:
             limit=held["limit"],
             texts=held["texts"],
             hosts=tuple(held["hosts"]),
+            embed=tuple(held["embed"]) if held.get("embed") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(

@@ -38,6 +38,7 @@ class Plan:
         texts: Full texts fetched at most; 0 fetches none.
         hosts: Hosts that full texts may be fetched from.
         aliases: Files of further names: path and SHA-256.
+        embed: Name and SHA-256 of the model whose embeddings rank beside words; None ranks by words alone.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Plan:
     texts: int = 0
     hosts: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+    embed: tuple[str, str] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -65,7 +67,7 @@ class Plan:
             "texts": self.texts,
             "hosts": self.hosts,
             "aliases": self.aliases,
-        }
+        } | ({"embed": self.embed} if self.embed else {})
 
     def claim(self, folder: Path) -> None:
         """Make a folder this search's.

@@ -1,6 +1,7 @@
-"""In which order records are read: SQLite's FTS5 over title and abstract, and fusion with other rankings by rank.
+"""In which order records are read: SQLite's FTS5 over title and abstract, fused with embeddings where a model is named.
 
-One ranking is made here, by words. :func:`fuse` is for a second one, by sentence embeddings, which nothing gives yet.
+Fusion is by reciprocal rank (Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual
+rank learning methods", SIGIR 2009): the sum of 1 / (60 + rank) over the rankings that have the record.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from trimtab.evidence.work import Work
 
-_FUSION: Final = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009)
+_FUSION: Final = 60  # the constant of Cormack et al. 2009
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -37,6 +41,12 @@ def by_words(works: Sequence[Work], terms: Iterable[str]) -> list[str]:
             "SELECT id FROM record WHERE record MATCH ? ORDER BY bm25(record, 0.0, 2.0, 1.0), id", (match,)
         )
         return [name for (name,) in found]
+
+
+def by_meaning(works: Sequence[Work], similarity: Sequence[float] | NDArray[np.float64]) -> list[str]:
+    """Return the ids of works, the most similar first, ties by id."""
+    pairs = zip(works, similarity, strict=True)
+    return [work.id for work, _ in sorted(pairs, key=lambda pair: (-float(pair[1]), pair[0].id))]
 
 
 def fuse(*rankings: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ That is why a search that was ended anywhere goes on by the same command and end
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ from trimtab.evidence.search.fulltext import Sought, seek
 from trimtab.study.store import write_atomic, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from trimtab.evidence.document import Document
     from trimtab.evidence.names import Registry
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.search.retrieve import Entry
     from trimtab.evidence.search.screening import Decision
     from trimtab.evidence.search.transport import Transport
+    from trimtab.evidence.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,10 @@ class Local:
     def unread(self) -> tuple[tuple[str, str], ...]:
         """Files that could not be read, with the reason."""
         return tuple(one for place in self.places for one in place.unread)
+
+
+Similarity = Callable[[Sequence["Work"]], "NDArray[np.float64]"]
+"""Of each work with the question, [N]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,7 @@ def run(
     registry: Registry,
     transport: Transport,
     tell: Callable[[str], None] = lambda _line: None,
+    similarity: Similarity | None = None,
 ) -> Search:
     """Search, merge and screen.
 
@@ -115,12 +125,16 @@ def run(
         registry: Known names.
         transport: Asks, or answers from the cache alone.
         tell: Is given lines of progress.
+        similarity: Of works with the question; None ranks by words alone.
     """
     databases = [place.open() for place in plan.places]
     asked = retrieve.search(databases, plan.queries, transport, plan.limit, tell)
     records = (*asked.records, *local.records)
     works = dedup.deduplicate(records)
-    order = ranking.by_words([merged.work for merged in works.works], screening.terms(plan.facets))
+    merged = [one.work for one in works.works]
+    order = ranking.by_words(merged, screening.terms(plan.facets))
+    if similarity is not None:
+        order = ranking.fuse(order, ranking.by_meaning(merged, similarity(merged)))
     decisions, documents = _screen(plan, local, registry, transport, screening.in_order(works.works, order))
     searched = [*((one.name, True) for one in databases), *((place.name, False) for place in local.places)]
     return Search(

@@ -110,6 +110,10 @@ def method(search: Search) -> tuple[Said, ...]:
             ),
         ),
         Said(
+            text="Works were read in the order of BM25 over title and abstract (SQLite FTS5)"
+            + (f', fused by reciprocal rank with embeddings of "{plan.embed[0]}".' if plan.embed else ".")
+        ),
+        Said(
             text="A work stayed by title and abstract when it used a term of the first facet or of all others, and by"
             " full text when it used a term of every facet. No person screened it a second time."
         ),
