@@ -52,20 +52,24 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
         dtype: Of weights and activations, as torch names it.
 
     Raises:
-        ConfigurationError: There is no such model, or what is there cannot be read.
+        ConfigurationError: There is no such model, what is there cannot be read, or torch lacks the dtype or device.
         MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
     where, options = place(model)
+    kind = _dtype(dtype)
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(where, **options)
-            network: Any = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options)
-            network.to(device)
-    except (OSError, ValueError, KeyError) as error:
+            network: Any = AutoModelForCausalLM.from_pretrained(where, dtype=kind, **options)
+    except Exception as error:  # a damaged file ends in whatever its reader stumbled over
         raise ConfigurationError(
             f"the model {model!r} cannot be loaded: {error}",
             hint="name a folder that transformers can load, a .gguf file, or a model on the hub",
         ) from error
+    try:
+        network.to(device)
+    except (RuntimeError, AssertionError) as error:  # the second where torch was built without it
+        raise ConfigurationError(f"the model cannot be put on the device {device!r}: {error}") from error
     reader = HubTokenizer(tokenizer)
     eos = _ends(network, tokenizer)
     return LocalCompleter(
@@ -77,6 +81,13 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
         eos=eos,
         render=reader.render if tokenizer.chat_template else None,
     )
+
+
+def _dtype(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ConfigurationError(f"torch has no dtype {name!r}", hint="for example float32 or bfloat16")
+    return found
 
 
 def place(model: str) -> tuple[str, dict[str, Any]]:
