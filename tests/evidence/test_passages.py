@@ -45,3 +45,20 @@ def test_the_place_is_exact():
 def test_a_document_that_is_not_asked_says_nothing():
     document = read_bytes(f"# P\n\n{SAID}\n".encode(), "a.md")
     assert Passages([document], REGISTRY).find(Statement(text=SAID, whole=SAID, names=()), frozenset()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "marked"),
+    [
+        (SAID, [SAID[:-1]]),
+        (
+            "Instruction-tuned models gain 3.2 points on HumanEval.",
+            ["Instruction-tuned models gain 3.2 points", "HumanEval"],
+        ),
+        (SAID.replace("3.2", "4.2"), ["Instruction-tuned models gain", SAID[SAID.index("points") : -1]]),
+    ],
+)
+def test_only_the_words_they_share_are_matched(statement, marked):
+    _, found = find(statement, f"Before it. {SAID} After it.")
+    text = found[0].document.text
+    assert [text[start:end] for start, end in found[0].matched] == marked

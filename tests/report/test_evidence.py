@@ -1,10 +1,13 @@
 """The page about a checked report: the answer first, sources beside claims, nothing of a document becomes markup."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from trimtab.evidence import checking
+from trimtab.evidence import checking, extract
+from trimtab.evidence.claims import dump
+from trimtab.evidence.names import Registry
 from trimtab.report import evidence
 
 PAPER = """# A paper
@@ -16,6 +19,15 @@ Table 1: pass@1 (%)
 | GPT-4o | 90.2 | 86.8 |
 | <img src=x onerror=alert(1)>-7B | 53.7 | 78.3 |
 """
+SAID = """# A paper
+
+As said, the size of A\\<B> & C limits tokens in each batch, always.
+The router, once warm, drops tokens above its capacity. Later the loss rises slowly in our training.
+"""
+STATED = (
+    "The size of A<B> & C limits tokens in each batch.",
+    "The router drops tokens above its capacity and the loss rises slowly during training.",
+)
 REPORT = """# A report
 
 Research question: How robust is ALF-LB to expert capacity on HumanEval?
@@ -50,6 +62,23 @@ def test_each_claim_stands_beside_its_row_with_the_cell_marked(page):
         ("fails", "misattributed"),
         ("fails", "contradicted"),
     ]
+
+
+def test_of_a_passage_only_the_matching_words_are_marked(tmp_path):
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "paper.md").write_text(SAID)
+    claims = [extract.claim(text, Registry.load()) for text in STATED]
+    (tmp_path / "claims.jsonl").write_text(dump(replace(one, id=f"c{index}") for index, one in enumerate(claims)))
+    path = evidence.write(checking.check(tmp_path / "claims.jsonl", tmp_path / "sources"), tmp_path / "out")
+    html, markdown = path.read_text(), path.with_suffix(".md").read_text()
+    assert "As said, the <mark>size of A&lt;B&gt; &amp; C limits tokens in each batch</mark>, always." in html
+    split = (
+        "The <mark>router</mark>, once warm, <mark>drops tokens above its capacity</mark>."
+        " \u2026 Later the <mark>loss rises slowly in our training</mark>."
+    )
+    assert split in html
+    assert split.replace("<mark>", "**").replace("</mark>", "**") in markdown
+    assert "<B>" not in html
 
 
 def test_nothing_from_a_document_becomes_markup(page):

@@ -41,7 +41,10 @@ Finding = Literal["verbatim", "supported", "partial", "contradicted", "misattrib
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """What one passage, or a few neighboring ones, say about a statement."""
+    """What one passage, or a few neighboring ones, say about a statement.
+
+    ``matched`` are the runs of words it has in common with the statement, as characters [start, end) of the document.
+    """
 
     finding: Finding
     spans: tuple[Span, ...]
@@ -50,6 +53,7 @@ class Passage:
     why: str
     start: int
     end: int
+    matched: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,8 @@ class Passages:
         shortlist = self._shortlist(set(words), documents)
         found = [judge(statement, place.document, place.span, self.registry) for place in shortlist]
         if shortlist and not any(one.finding in ("verbatim", "supported") for one in found):
-            found += [one for place in shortlist[:3] if (one := self._together(set(words), place))]
+            together = [one for place in shortlist[:3] if (one := self._together(set(words), place))]
+            found += {one.matched: one for one in together}.values()
         order = ("verbatim", "supported", "contradicted", "misattributed", "partial", "none")
         return sorted(found, key=lambda one: (order.index(one.finding), -one.score))
 
@@ -155,6 +160,7 @@ class Passages:
             why=f"{share:.0%} of its words are spread over {len(chosen)} neighboring passages; no single one says it",
             start=chosen[0].start,
             end=chosen[-1].end,
+            matched=tuple(run for one in chosen for run in _held(one, words)),
         )
 
 
@@ -171,7 +177,29 @@ def judge(statement: Statement, document: Document, span: Span, registry: Regist
         why=why,
         start=span.start + start,
         end=span.start + end,
+        matched=tuple((span.start + one, span.start + other) for one, other in aligned.runs),
     )
+
+
+def _held(span: Span, words: set[str]) -> list[tuple[int, int]]:
+    """Return the characters of the runs of a passage's words that are among ``words``."""
+    placed = [(stem(word), start, end) for word, start, end in tokens(span.text) if content(word)]
+    found = _runs([index for index, (word, _, _) in enumerate(placed) if word in words], placed)
+    return [(span.start + start, span.start + end) for start, end in found]
+
+
+def _runs(indices: Iterable[int], placed: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
+    """Return the characters of runs of words; what stands between two words of a run belongs to it."""
+    found: list[tuple[int, int]] = []
+    last = -2
+    for index in indices:
+        _, start, end = placed[index]
+        if index == last + 1:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+        last = index
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +211,14 @@ class _Alignment:
         theirs: Stems of the passage's.
         pairs: Indices of equal words, in order.
         window: Characters of the passage between the first and last paired word.
+        runs: Characters of the passage's paired words, neighbors together.
     """
 
     ours: list[str]
     theirs: list[str]
     pairs: list[tuple[int, int]]
     window: tuple[int, int]
+    runs: list[tuple[int, int]]
 
     @property
     def score(self) -> float:
@@ -211,7 +241,8 @@ def _align(text: str, passage: str) -> _Alignment:
     blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     pairs = [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
     window = (placed[pairs[0][1]][1], placed[pairs[-1][1]][2]) if pairs else (0, 0)
-    return _Alignment(ours=ours, theirs=theirs, pairs=pairs, window=window)
+    runs = _runs([index for _, index in pairs], placed)
+    return _Alignment(ours=ours, theirs=theirs, pairs=pairs, window=window, runs=runs)
 
 
 def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Registry) -> tuple[Finding, str]:

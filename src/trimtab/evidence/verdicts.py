@@ -83,6 +83,7 @@ class Target:
         row: Row of the grid.
         column: Column of the grid.
         quote: The passage, the cell as printed, or the row of the answer.
+        marked: The parts of the quote that match the claim, as characters [start, end) of the quote (passages).
         beside: The other cells of the row, as (column, text), for a reader; the cell itself is among them.
     """
 
@@ -99,6 +100,7 @@ class Target:
     row: int | None = None
     column: int | None = None
     quote: str = ""
+    marked: tuple[tuple[int, int], ...] = ()
     beside: tuple[tuple[str, str], ...] = ()
 
 

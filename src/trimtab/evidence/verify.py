@@ -43,6 +43,7 @@ _STANCES: Final = {
     "none": Stance.NEUTRAL,
 }
 _KEPT: Final = 3
+_GAP: Final = " … "
 
 Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
 """A word, the rules that led to it, and the reasons."""
@@ -176,7 +177,7 @@ def _ordered(cells: Sequence[Evidence]) -> list[Evidence]:
 
 def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of one pair
     first = passage.spans[0]
-    quote = " … ".join(span.text for span in passage.spans)
+    quote, marked = _quoted(passage)
     return Evidence(
         backend="passage",
         stance=_STANCES[passage.finding],
@@ -192,8 +193,19 @@ def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of o
             start=passage.start,
             end=passage.end,
             quote=quote,
+            marked=marked,
         ),
     )
+
+
+def _quoted(passage: Passage) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return a passage's words, and the characters of them that match the statement."""
+    quote, marked = "", []
+    for span in passage.spans:
+        at = len(quote := f"{quote}{_GAP if quote else ''}") - span.start
+        marked += [(start + at, end + at) for start, end in passage.matched if span.start <= start and end <= span.end]
+        quote += span.text
+    return quote, tuple(marked)
 
 
 def granularity_flags(claim: Claim) -> tuple[Flag, ...]:

@@ -157,7 +157,19 @@ def _quoted(target: Target) -> tuple[Inline, ...]:
         for column, text in target.beside:
             row += [f"{column} ", Mark(text) if target.location and _is(column, target) else text, " | "]
         return tuple(row[:-1]) or (Mark(target.quote),)
-    return (Mark(target.quote),)
+    return tuple(_marked(target.quote, target.marked))
+
+
+def _marked(quote: str, marked: Sequence[tuple[int, int]]) -> Iterator[Inline]:
+    """Yield a quote in pieces, those that match the claim marked."""
+    at = 0
+    for start, end in marked:
+        if at < start:
+            yield quote[at:start]
+        yield Mark(quote[start:end])
+        at = end
+    if at < len(quote):
+        yield quote[at:]
 
 
 def _is(column: str, target: Target) -> bool:
