@@ -17,7 +17,7 @@ import click
 
 from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON
-from trimtab.errors import EvidenceError, MissingExtraError
+from trimtab.errors import EvidenceError, MissingExtraError, SearchError
 
 if TYPE_CHECKING:
     from trimtab.evidence.llm.asking import Asker
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trimtab.evidence.panel.ratings import Rating
     from trimtab.evidence.search.catalogue import Place
     from trimtab.evidence.search.draft import Draft
+    from trimtab.evidence.search.facets import Expansion
+    from trimtab.evidence.search.folder import Wishes
     from trimtab.evidence.search.plan import Plan
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.search.transport import Mode
@@ -73,6 +75,7 @@ FOLDER = click.option(
 )
 @click.option("--offline", is_flag=True, help="Ask nobody: no socket of this process leaves this machine.")
 @click.option("--replay", is_flag=True, help="Answer from the folder's cache alone, or fail.")
+@llm
 @JSON
 def search(  # noqa: PLR0913 - one argument an option
     question: str,
@@ -93,11 +96,13 @@ def search(  # noqa: PLR0913 - one argument an option
     offline: bool,
     replay: bool,
     as_json: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Search for QUESTION in databases, bibliographies, local figures and documents; merge, screen, keep every answer.
 
     End it at any moment: the same command goes on from there. `trimtab evidence report FOLDER` writes the review.
-    Keys come from OPENALEX_API_KEY and S2_API_KEY. Exit code 1: a database failed, so records are missing.
+    A model named with --llm proposes further search terms; nothing but the queries depends on them. Keys come from
+    OPENALEX_API_KEY and S2_API_KEY. Exit code 1: a database failed, so records are missing.
     """
     from trimtab.evidence.search import folder  # noqa: PLC0415
     from trimtab.evidence.search import offline as guard  # noqa: PLC0415
@@ -119,6 +124,8 @@ def search(  # noqa: PLR0913 - one argument an option
     )
     with guard.offline() if offline or replay else contextlib.nullcontext():
         mode: Mode = "replay" if replay else "offline" if offline else "live"
+        if options["llm_at"]:
+            wishes = dataclasses.replace(wishes, expansion=_expansion(wishes, output, options, replay=replay))
         prepared = folder.prepare(wishes)
         if "openalex" in databases and mode == "live":
             click.echo(_cost_before(prepared.plan), err=True)
@@ -127,6 +134,27 @@ def search(  # noqa: PLR0913 - one argument an option
     click.echo(json.dumps(found.flow.record(), indent=1) if as_json else _told(found, output))
     if found.problems:
         sys.exit(2 if replay else 1)
+
+
+def _expansion(wishes: Wishes, output: Path, options: dict[str, Any], *, replay: bool) -> Expansion:
+    """Return what the model named proposes to search for, or what one proposed in this folder before."""
+    from trimtab.evidence.llm import expansion  # noqa: PLC0415
+    from trimtab.evidence.names import Registry  # noqa: PLC0415
+    from trimtab.evidence.search import facets, folder  # noqa: PLC0415
+
+    if replay:
+        kept = folder.expansion_of(output, wishes)
+        if kept is None:
+            raise SearchError(f"{output} holds no search terms of a model", hint="search without --replay first")
+        return kept
+    _, found = facets.of_question(wishes.question, Registry.load(*wishes.aliases), wishes.given)
+    asking = asker(options, output)
+    assert asking is not None  # noqa: S101 - a model is named
+    kept = folder.expansion_of(output, wishes, asking.model.name)
+    if kept is None:
+        kept = expansion.propose(wishes.question, found, asking)
+        click.echo(told(asking), err=True)
+    return kept
 
 
 def _embedder(path: Path) -> Embedder:

@@ -46,7 +46,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
 
+    def do_POST(self):
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
     def do_GET(self):
+        self._answer(None)
+
+    def _answer(self, body):
         serving = self.server
         with serving.lock:
             serving.inside += 1
@@ -59,6 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 headers=dict(self.headers.items()),
                 time=serving.clock.now() if serving.clock else None,
                 peer=self.client_address,
+                body=body,
             )
             serving.asked.append(asked)
             self._send(serving.behave(asked))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import SearchError
 from trimtab.evidence import question as asking
@@ -56,6 +56,45 @@ class Facet:
         return f"{self.name} ({few})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A word to search for that a model proposed for a facet."""
+
+    facet: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expansion:
+    """What a model proposed to search for besides; no facet holds it, so no decision depends on it.
+
+    Attributes:
+        origin: The model.
+        terms: Those that are searched for.
+        refused: Others, with the reason.
+        reason: Why the model gave none at all; empty if it gave some.
+    """
+
+    origin: str
+    terms: tuple[Term, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, held: dict[str, Any]) -> Expansion:
+        """Return what :meth:`record` wrote down."""
+        return cls(
+            origin=held["origin"],
+            terms=tuple(Term(**one) for one in held["terms"]),
+            refused=tuple((text, why) for text, why in held["refused"]),
+            reason=held["reason"],
+        )
+
+
 def of_question(text: str, registry: Registry, given: Sequence[str] = ()) -> tuple[Question | None, tuple[Facet, ...]]:
     """Return a question in facets: those its known names make, then those a user gave as "name=term|term".
 
@@ -88,16 +127,25 @@ def _given(text: str) -> Facet:
     return Facet(name=name.strip(), terms=words)
 
 
-def queries(facets: Sequence[Facet]) -> tuple[Query, ...]:
+def queries(facets: Sequence[Facet], further: Sequence[Term] = ()) -> tuple[Query, ...]:
     """Return what is searched for: all facets together, and the first with each of the others.
+
+    Args:
+        facets: Of the question.
+        further: Terms a model proposed.
 
     The conjunction of everything is precise and may be empty; the pairs find what the answer has to be drawn from.
     """
     if len(facets) <= 2:
-        return (_query(facets),)
+        return (_query(facets, further),)
     pairs = [pair for pair in combinations(facets, 2) if facets[0] in pair]
-    return (_query(facets), *map(_query, pairs))
+    return tuple(_query(group, further) for group in (facets, *pairs))
 
 
-def _query(facets: Sequence[Facet]) -> Query:
-    return Query(name=" \u00d7 ".join(facet.name for facet in facets), groups=tuple(facet.terms for facet in facets))
+def _query(facets: Sequence[Facet], further: Sequence[Term]) -> Query:
+    added = [tuple(term.text for term in further if term.facet == facet.name) for facet in facets]
+    return Query(
+        name=" \u00d7 ".join(facet.name for facet in facets),
+        groups=tuple((*facet.terms, *more) for facet, more in zip(facets, added, strict=True)),
+        proposed=tuple(text for more in added for text in more),
+    )

@@ -23,6 +23,7 @@ from trimtab.study.store import write_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from trimtab.evidence.search.facets import Expansion
     from trimtab.evidence.search.session import Search, Similarity
     from trimtab.evidence.search.transport import Mode
     from trimtab.evidence.search.vectors import Embedder
@@ -47,6 +48,7 @@ class Wishes:
         texts: Full texts fetched at most.
         hosts: Hosts full texts may be fetched from.
         embed: Name and SHA-256 of the model whose embeddings rank beside words.
+        expansion: What a model proposed to search for besides.
     """
 
     question: str
@@ -61,6 +63,7 @@ class Wishes:
     texts: int = 0
     hosts: tuple[str, ...] = field(default=("export.arxiv.org",))
     embed: tuple[str, str] | None = None
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ def prepare(wishes: Wishes) -> Prepared:
         text=" ".join(wishes.question.split()),
         question=question,
         facets=found,
-        queries=facets.queries(found),
+        queries=facets.queries(found, wishes.expansion.terms if wishes.expansion else ()),
         places=places,
         limit=wishes.limit,
         files=tuple((place.name, place.sha256) for place in here.places if place.kind != "local corpus"),
@@ -103,6 +106,7 @@ def prepare(wishes: Wishes) -> Prepared:
         hosts=wishes.hosts,
         aliases=tuple((path.name, local.digest(path)) for path in wishes.aliases),
         embed=wishes.embed,
+        expansion=wishes.expansion,
     )
     return Prepared(wishes=wishes, plan=made, here=here, registry=registry)
 
@@ -182,8 +186,25 @@ def keep(wishes: Wishes, folder: Path) -> None:
         "texts": wishes.texts,
         "hosts": wishes.hosts,
         "embed": wishes.embed,
+        "expansion": wishes.expansion.record() if wishes.expansion else None,
     }
     write_json(folder / "wishes.json", values)
+
+
+def expansion_of(folder: Path, wishes: Wishes, origin: str = "") -> Expansion | None:
+    """Return what a model proposed for the same question in this folder, so that it is not asked twice.
+
+    Args:
+        folder: Of the search.
+        wishes: The question and its facets.
+        origin: The model; empty takes whichever it was.
+    """
+    if not (folder / "wishes.json").exists():
+        return None
+    held = wishes_of(folder)
+    same = (held.question, held.given) == (wishes.question, wishes.given)
+    made = held.expansion if same else None
+    return made if made and origin in ("", made.origin) else None
 
 
 def wishes_of(folder: Path) -> Wishes:
@@ -207,6 +228,7 @@ def wishes_of(folder: Path) -> Wishes:
             texts=held["texts"],
             hosts=tuple(held["hosts"]),
             embed=tuple(held["embed"]) if held.get("embed") else None,
+            expansion=facets.Expansion.of(held["expansion"]) if held.get("expansion") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(

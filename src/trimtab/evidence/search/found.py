@@ -31,10 +31,12 @@ class Query:
     Attributes:
         name: Which facets it joins, for the log.
         groups: Every group has to be met, by any of its terms.
+        proposed: Of the terms, those a model proposed.
     """
 
     name: str
     groups: tuple[tuple[str, ...], ...]
+    proposed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return " AND ".join(f"({' OR '.join(map(quoted, group))})" for group in self.groups)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import SearchError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trimtab.evidence.question import Question
     from trimtab.evidence.search.catalogue import Place
-    from trimtab.evidence.search.facets import Facet
+    from trimtab.evidence.search.facets import Expansion, Facet
     from trimtab.evidence.search.found import Query
 
 
@@ -38,6 +38,7 @@ class Plan:
         texts: Full texts fetched at most; 0 fetches none.
         hosts: Hosts that full texts may be fetched from.
         aliases: Files of further names: path and SHA-256.
+        expansion: What a model proposed to search for besides; None if none was asked.
         embed: Name and SHA-256 of the model whose embeddings rank beside words; None ranks by words alone.
     """
 
@@ -53,13 +54,14 @@ class Plan:
     hosts: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     embed: tuple[str, str] | None = None
+    expansion: Expansion | None = None
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values."""
         return {
             "question": self.text,
             "facets": [{"name": one.name, "terms": one.terms, "ids": one.ids} for one in self.facets],
-            "queries": [asdict(one) for one in self.queries],
+            "queries": [{"name": one.name, "groups": one.groups} for one in self.queries],
             "databases": [{"id": one.id, "url": one.url} for one in self.places],
             "limit": self.limit,
             "files": self.files,
@@ -67,7 +69,11 @@ class Plan:
             "texts": self.texts,
             "hosts": self.hosts,
             "aliases": self.aliases,
-        } | ({"embed": self.embed} if self.embed else {})
+        } | {
+            name: value
+            for name, value in (("embed", self.embed), ("expansion", self.expansion and self.expansion.record()))
+            if value
+        }
 
     def claim(self, folder: Path) -> None:
         """Make a folder this search's.

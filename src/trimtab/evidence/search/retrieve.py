@@ -31,6 +31,7 @@ class Entry:
         total: Of the query, as the database says.
         problem: What went wrong, if something did.
         skipped: Entries that are no records.
+        proposed: Of the words, the terms a model proposed; search.json names it.
     """
 
     database: str
@@ -44,6 +45,7 @@ class Entry:
     total: int | None = None
     problem: str = ""
     skipped: tuple[str, ...] = ()
+    proposed: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -95,7 +97,7 @@ def _query(
     records: list[Found] = []
     log: list[Entry] = []
     request = database.first(query, limit)
-    head = Entry(database=database.name, query=query.name, words=str(query))
+    head = Entry(database=database.name, query=query.name, words=str(query), proposed=query.proposed)
     while len(records) < limit:
         try:
             answer, page = transport.fetch(request, partial(database.read, request))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trimtab.evidence.claims import Claim
     from trimtab.evidence.search.draft import Answer, Reference
+    from trimtab.evidence.search.plan import Plan
     from trimtab.evidence.search.session import Search
     from trimtab.evidence.verdicts import Verdict
     from trimtab.study.table import StudyTable
@@ -109,6 +110,7 @@ def method(search: Search) -> tuple[Said, ...]:
                 ("possible duplicates", len(search.works.possible)),
             ),
         ),
+        *_expansion(plan),
         Said(
             text="Works were read in the order of BM25 over title and abstract (SQLite FTS5)"
             + (f', fused by reciprocal rank with embeddings of "{plan.embed[0]}".' if plan.embed else ".")
@@ -119,6 +121,22 @@ def method(search: Search) -> tuple[Said, ...]:
         ),
     ]
     return tuple(found)
+
+
+def _expansion(plan: Plan) -> list[Said]:
+    """Return what a model added to the queries, in quotation marks: its words are none of ours."""
+    made = plan.expansion
+    if made is None:
+        return []
+    model, why = (text.replace('"', "'") for text in (made.origin, made.reason))
+    if not made.terms:
+        return [Said(text=f'The model "{model}" was asked for search terms and gave none that was used: "{why}".')]
+    listed = ", ".join(f'"{term.text}"' for term in made.terms)
+    words = (
+        f'Of the search terms {len(made.terms)} were proposed by the model "{model}": {listed}. They stand in queries'
+        " alone; neither ranking nor screening knows them."
+    )
+    return [Said(text=words, counts=(("proposed terms", len(made.terms)),))]
 
 
 def limits(search: Search, references: Sequence[Reference]) -> tuple[Said, ...]:
