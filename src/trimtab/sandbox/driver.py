@@ -165,9 +165,12 @@ def _replace(target: object, value: Any) -> None:
 
 
 def _exception(name: str, text: str) -> BaseException:
-    """Build the local exception for one that was raised over there: a builtin type, by name."""
+    """Build the local exception for one that was raised over there: a builtin type, by name.
+
+    A StopIteration becomes an error, as in generators (PEP 479): ``map`` in a test would take it for its end.
+    """
     kind = getattr(builtins, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, StopIteration):
         return RuntimeError(f"{name}: {text}")
     try:
         error: BaseException = kind(text)

@@ -43,6 +43,8 @@ _LOCKS: Final = (5, 6, 7)
 _IOCTL: Final = (0x5451, 0x5450, 0x5421, 0x541B, 0x5401)
 _PID_MARK: Final = 0x5AFEC0DE
 _CLONE_THREAD: Final = 0x10000
+# Clocks with a negative number are those of a process or thread, anybody's; one's own have small numbers too.
+_CLOCK_OF_A_PROCESS: Final = 0x80000000
 # What only a zygote does with the scratch folder of a sample, and no sample may.
 _SCRATCH_KEEPING: Final = ("mount", "umount2", "capset", "landlock_restrict_self")
 
@@ -166,6 +168,7 @@ def _stream() -> Block:
 def child_template(machine: str, profile: Profile) -> bytes:
     """Return the program a child loads over its zygote's, before its process id is known."""
     rules = {**dict.fromkeys(("seccomp", *_SCRATCH_KEEPING), _DENY), "prlimit64": _only(0, (0,))}
+    rules["clock_gettime"] = _without(0, _CLOCK_OF_A_PROCESS, _DENY)
     if not profile.processes:
         rules |= dict.fromkeys(("fork", "vfork"), _DENY)
         rules["clone"] = _with(0, _CLONE_THREAD) if profile.tasks else _DENY

@@ -65,6 +65,8 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
     try:
         if case.holds(value):
             return None
+    except codec.CodecError:
+        raise NeedsDriverError from None
     except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
         return Outcome.ERROR, f"assert {number}: {case.source}: {type(error).__name__}: {error}"[:500]
     return Outcome.WRONG, f"assert {number}: {case.source}: got {codec.show(value)}"[:500]

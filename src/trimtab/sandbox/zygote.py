@@ -218,6 +218,8 @@ class Zygote:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             output, *sockets = descriptors
+            # A stdin of its own, at its end: the flags of one that all samples share would carry notes between them.
+            os.dup2(os.pipe()[0], 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
             for target, descriptor in zip((SOCKET, CALLS), sockets, strict=False):
