@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -138,3 +139,29 @@ def test_a_file_that_is_no_corpus_is_refused(tmp_path):
         Corpus(tmp_path / "old.sqlite")
     with pytest.raises(EvidenceError, match="no document 'z'"):
         Corpus().document("z")
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path, version, mode):
+    path = tmp_path / "notes.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute(f"PRAGMA user_version = {version}")
+        other.execute("CREATE TABLE note (text TEXT)")
+        other.execute("INSERT INTO note VALUES ('mine')")
+        other.commit()
+    before = path.read_bytes()
+    with pytest.raises(EvidenceError, match=r"notes.sqlite is another program's database \(tables: note\)") as caught:
+        Corpus(path)
+    assert "new file" in caught.value.hint
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["notes.sqlite"]
+
+
+def test_an_empty_file_becomes_a_corpus(tmp_path):
+    (tmp_path / "new.sqlite").touch()
+    with Corpus(tmp_path / "new.sqlite") as corpus:
+        corpus.add(document())
+    with Corpus(tmp_path / "new.sqlite") as corpus:
+        assert corpus.digests() == ["a" * 64]

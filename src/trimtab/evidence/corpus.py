@@ -45,7 +45,8 @@ class Corpus:
         path: SQLite file, made when absent; ``":memory:"`` keeps everything in memory.
 
     Raises:
-        EvidenceError: The file is no SQLite database or was written with another schema.
+        EvidenceError: The file is no SQLite database, is another program's, or was written with another schema; nothing
+            was written to it.
     """
 
     def __init__(self, path: Path | str = ":memory:") -> None:
@@ -55,17 +56,36 @@ class Corpus:
             self._prepare()
         except sqlite3.Error as error:
             raise EvidenceError(f"{path} cannot be used as a corpus: {error}", hint="name another file") from error
+        except EvidenceError:
+            self._database.close()
+            raise
 
     def _prepare(self) -> None:
+        (found,) = self._database.execute("PRAGMA user_version").fetchone()
+        self._refuse_foreign(found)  # before anything is written; the next line already changes the file
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA foreign_keys = ON")
-        (found,) = self._database.execute("PRAGMA user_version").fetchone()
         if found == 0:
             schema = resources.files("trimtab.evidence").joinpath("schema.sql").read_text(encoding="utf-8")
             self._database.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif found != SCHEMA_VERSION:
+
+    def _refuse_foreign(self, version: int) -> None:
+        """Refuse a file that holds something, but no corpus of this schema.
+
+        Raises:
+            EvidenceError: It does.
+        """
+        names = [name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        ours = {"work", "document", "span", "cell"} <= set(names)
+        if names and not (ours and version):
+            some = ", ".join(sorted(names)[:3]) + (" \u2026" if len(names) > 3 else "")
             raise EvidenceError(
-                f"{self.path} holds a corpus of schema {found}, this is schema {SCHEMA_VERSION}",
+                f"{self.path} is another program's database (tables: {some}); nothing was written to it",
+                hint="name a new file, or one that `trimtab evidence index` wrote",
+            )
+        if version not in (0, SCHEMA_VERSION):
+            raise EvidenceError(
+                f"{self.path} holds a corpus of schema {version}, this is schema {SCHEMA_VERSION}",
                 hint="index the sources again into a new file",
             )
 
