@@ -26,6 +26,16 @@ def test_prices_are_those_of_the_loops(route, context_of, draw):
     assert torch.allclose(routing.scores - seen, published(routing.scores, start, 2, 3).expand(40, 8), atol=1e-6)
 
 
+def test_a_batch_is_solved_once_to_route_and_to_learn(route, context_of, draw):
+    routing, rule = route(draw(64, skew=2.0)), BIP()
+    context = context_of(routing)
+    rule.select(routing.scores, torch.zeros(8), context)
+    (_, _, prices) = context.notes[rule]
+    observed = rule.observe(routing, torch.zeros(8), context)
+    assert context.notes[rule][2] is prices
+    assert torch.equal(observed[:-1], prices.double() * 64)
+
+
 def after(iterations, skew, route, context_of, draw):
     routing = route(draw(1024, skew=skew))
     seen = BIP(iterations=iterations).select(routing.scores, torch.zeros(8), context_of(routing))

@@ -27,6 +27,7 @@ from trimtab.moe.balancers import (
     Stack,
     SwitchLoss,
 )
+from trimtab.moe.balancers.interface import Ranked
 
 
 def state_of(balancer, num_experts=8):
@@ -143,6 +144,24 @@ def test_what_is_observed_adds_up_over_micro_batches_and_processes(balancer, rou
     if balancer.causal:
         assert torch.equal(total, balancer.observe(whole, state, context_of(whole)))
     assert balancer.update(state, total, 1).isfinite().all()
+
+
+def test_what_was_found_before_spares_work_and_changes_nothing(balancer, route, context_of, draw):
+    """Ranks at hand, and what ``select`` noted, give what ``observe`` finds by itself."""
+    state, routing = state_of(balancer), route(draw(64))
+    alone = balancer.observe(routing, state, context_of(routing))
+    context = context_of(routing)
+    selected = balancer.select(routing.scores.detach(), state, context)
+    best = selected.topk(3, dim=-1)
+    ranked = Ranked(selected=selected, values=best.values, experts=best.indices)
+    known = dataclasses.replace(context, ranked=ranked if isinstance(balancer, BiasBalancer) else None)
+    assert torch.equal(balancer.observe(routing, state, known), alone)
+    # Notes are of one batch and state: another asked with the same context is found anew.
+    other = route(draw(64, seed=9))
+    fresh = balancer.observe(other, state, context_of(other))
+    assert torch.equal(balancer.observe(other, state, context), fresh)
+    moved = balancer.observe(routing, state + 0.5, context_of(routing))
+    assert torch.equal(balancer.observe(routing, state + 0.5, context), moved)
 
 
 @pytest.mark.parametrize("tokens", [0, 1])

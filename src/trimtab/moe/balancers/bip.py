@@ -59,11 +59,11 @@ class BIP(BatchBalancer):
 
     def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
         """Return s − q, with q solved for the text of this batch in training."""
-        return scores + (-self._solve(scores, state, context) if context.training else state[..., : scores.shape[-1]])
+        return scores + (-self._prices(scores, state, context) if context.training else state[..., : scores.shape[-1]])
 
     def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:
         """Return the q [E] that routed this batch times its tokens, and behind it the tokens."""
-        prices = self._solve(routing.scores.detach(), state.to(routing.logits.device), context).double()
+        prices = self._prices(routing.scores.detach(), state.to(routing.logits.device), context).double()
         tokens = len(routing.experts) if routing.valid is None else int(routing.valid.sum())
         return torch.cat([prices * tokens, prices.new_tensor([tokens])])
 
@@ -71,6 +71,14 @@ class BIP(BatchBalancer):
         """Keep −q, the mean over tokens; a step without tokens keeps the old one."""
         tokens = observed[..., -1:]
         return torch.where(tokens > 0, -(observed[..., :-1] / tokens), state.double()).to(state.dtype)
+
+    def _prices(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
+        """Return q [E] for this batch, solved for once: to observe is to be asked again what routed it."""
+        seen = context.notes.get(self)
+        if seen is None or not (torch.equal(seen[0], scores) and torch.equal(seen[1], state)):
+            # A copy of the state, which a gate moves in place.
+            seen = context.notes[self] = (scores, state.clone(), self._solve(scores, state, context))
+        return seen[2]
 
     def _solve(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
         """Return q [E] for the text among ``scores`` [T, E]."""

@@ -12,7 +12,7 @@ so that a simulator may put others before them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from trimtab.moe.capacity import Capacity, LoadSignal
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing, ScoreFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranked:
+    """What top-k saw of a batch.
+
+    Args:
+        selected: [..., T, E] what ``select`` returned.
+        values, experts: [..., T, K + 1] its largest and whose they are, largest first.
+    """
+
+    selected: Tensor
+    values: Tensor
+    experts: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +56,8 @@ class Context:
         router_weight: [E, H] the rows of the router.
         accumulation: Micro-batches of an optimizer step.
         pool: The layers of this forward pass up to and with this one; only for rules that pool them.
+        ranked: What top-k saw, for ``observe``, where it is at hand; None when a rule that needs it is to rank itself.
+        notes: What a rule found in ``select`` and need not find again in ``observe``, by rule.
     """
 
     training: bool
@@ -54,6 +70,8 @@ class Context:
     router_weight: Tensor | None = None
     accumulation: int = 1
     pool: Pool | None = None
+    ranked: Ranked | None = None
+    notes: dict[Balancer, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
 class Balancer(ABC):

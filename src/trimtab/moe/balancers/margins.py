@@ -19,13 +19,20 @@ _BITS: Final = 3
 _LOWEST, _HIGHEST = 2.0**-24, 2.0**6
 _SIDE: Final = 30 << _BITS
 BINS: Final = 2 * _SIDE + 1
+_KEYS: Final = 1 << (9 + _BITS)
 
 
 def histogram(margins: Tensor) -> Tensor:
     """Count margins [..., T, E] in bins, for each expert: [..., E, BINS], int64."""
-    size = margins.float().abs().clamp(max=_HIGHEST * (1 - 2**-20))
-    index = ((size.view(torch.int32) >> (23 - _BITS)) - _first_key() + 1).clamp(min=0, max=_SIDE)
-    return count((_SIDE + torch.where(margins < 0, -index, index)).transpose(-1, -2), BINS)
+    # Sign, exponent and three bits of the fraction: twelve bits that a table turns into a bin.
+    keys = (margins.float().contiguous().view(torch.int32) >> (23 - _BITS)).bitwise_and_(_KEYS - 1)
+    bins = _bins().to(margins.device).index_select(0, keys.flatten()).view(*margins.shape[:-2], *margins.shape[-2:])
+    lanes, experts = margins.shape[:-2].numel(), margins.shape[-1]
+    own = torch.arange(0, lanes * experts * BINS, BINS, dtype=torch.int32, device=margins.device)
+    found = torch.bincount(
+        bins.add_(own.view(*margins.shape[:-2], 1, experts)).flatten(), minlength=lanes * experts * BINS
+    )
+    return found.view(*margins.shape[:-2], experts, BINS)
 
 
 def count(numbers: Tensor, bins: int) -> Tensor:
@@ -41,14 +48,19 @@ def from_top(counts: Tensor, rank: Tensor) -> Tensor:
 
     A rank beyond the counts gives the least margin there is a bin for.
     """
+    return all_from_top(counts, rank[..., None])[..., 0]
+
+
+def all_from_top(counts: Tensor, ranks: Tensor) -> Tensor:
+    """Return the margins [..., E, R] of several ranks [..., E, R], as :func:`from_top` does of one."""
     low, high = _edges()
     low, high = low.to(counts.device), high.to(counts.device)
     above = counts.flip(-1).cumsum(-1)
-    found = torch.searchsorted(above, rank[..., None].to(above.dtype)).clamp(max=BINS - 1)
+    found = torch.searchsorted(above, ranks.to(above.dtype)).clamp(max=BINS - 1)
     index = BINS - 1 - found
     inside = counts.gather(-1, index)
-    part = ((rank[..., None] - (above.gather(-1, found) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
-    return (high[index] - part * (high[index] - low[index]))[..., 0]
+    part = ((ranks - (above.gather(-1, found) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
+    return high[index] - part * (high[index] - low[index])
 
 
 def _first_key() -> int:
@@ -61,3 +73,14 @@ def _edges() -> tuple[Tensor, Tensor]:
     keys = torch.arange(_first_key(), _first_key() + _SIDE + 1, dtype=torch.int32)
     size, zero = (keys << (23 - _BITS)).view(torch.float32), torch.zeros(1)
     return torch.cat([-size[1:].flip(0), zero, size[:-1]]), torch.cat([-size[:-1].flip(0), zero, size[1:]])
+
+
+@lru_cache(maxsize=1)
+def _bins() -> Tensor:
+    """Bin of each margin [4096], by its sign, exponent and first bits of its fraction."""
+    keys = torch.arange(_KEYS)
+    size = keys.remainder(_KEYS // 2)
+    index = (size - _first_key() + 1).clamp(min=0, max=_SIDE)
+    # What is not a number counts as larger than all, whatever its sign.
+    negative = (keys >= _KEYS // 2) & (size <= 0xFF << _BITS)
+    return (_SIDE + torch.where(negative, -index, index)).int()

@@ -8,6 +8,7 @@ them. Both can be counted. See docs/concepts/newton-balancing.md for the theory,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, final
 
 import torch
@@ -16,7 +17,7 @@ from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import dither as dithering
 from trimtab.moe.balancers import margins
 from trimtab.moe.balancers.checks import positive, refuse_other_choices
-from trimtab.moe.balancers.interface import BiasBalancer, Context
+from trimtab.moe.balancers.interface import BiasBalancer, Context, Ranked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,14 +108,18 @@ class NewtonBalancing(BiasBalancer):
                 f"NewtonBalancing needs fewer experts a token than experts, got {top_k} of {experts}"
             )
         state = state.to(routing.logits.device)
-        biased = self.select(routing.select(routing.scores.detach()), state[..., None, :], context)
-        best = biased.topk(top_k + 1, dim=-1)
+        best = context.ranked or self._rank(routing, state, context)
         last, next_one = best.values[..., -2], best.values[..., -1:]
-        pair = best.indices[..., -2] * experts + best.indices[..., -1]
+        pair = best.experts[..., -2] * experts + best.experts[..., -1]
         far = last - next_one[..., 0] >= state[..., -(experts**2) :].gather(-1, pair)
         pairs = margins.count(pair.masked_fill(far, experts**2), experts**2).unflatten(-1, (experts, experts))
-        calls = margins.count(best.indices[..., :-1].flatten(-2), experts)
-        return torch.cat([margins.histogram(biased - next_one), pairs, calls[..., None]], -1)
+        calls = margins.count(best.experts[..., :-1].flatten(-2), experts)
+        return torch.cat([margins.histogram(best.selected - next_one), pairs, calls[..., None]], -1)
+
+    def _rank(self, routing: Routing, state: Tensor, context: Context) -> Ranked:
+        biased = self.select(routing.select(routing.scores.detach()), state[..., None, :], context)
+        best = biased.topk(routing.num_experts_per_tok + 1, dim=-1)
+        return Ranked(selected=biased, values=best.values, experts=best.indices)
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
         """Move the bias; a step without tokens changes nothing."""
@@ -135,6 +140,11 @@ def _chance(degrees: int, level: Tensor) -> Tensor:
     return degrees + 2 * (degrees * level).sqrt() + 2 * level
 
 
+@lru_cache(maxsize=1)
+def _windows() -> Tensor:
+    return torch.tensor(_WINDOWS, dtype=torch.float32)
+
+
 class _Seen:
     """What was observed in a step; leading axes are cells of their own."""
 
@@ -148,18 +158,17 @@ class _Seen:
         # Where nothing was seen nothing is moved; until then nothing is divided by it.
         self.size = self.tokens.clamp(min=1)
         self.target = self.calls.mean(-1, keepdim=True).clamp(min=1e-9)
-        self.quantile = self.shift(self.target - self.calls)
         # About three standard deviations of a load lie within this share of it.
         share = (3 / self.target.sqrt()).clamp(max=0.5)
-        rank = (self.target * (1 - share)).expand_as(self.calls)
-        self.width = (margins.from_top(self.histogram, rank + 1) - self.quantile).clamp(min=1e-6)
+        # How far [..., E] below its threshold an expert has to reach for its share of calls, by its margins; and how
+        # far it would for as many as chance may take.
+        ranks = [self.calls + (self.target - self.calls), (self.target * (1 - share)).expand_as(self.calls)]
+        self.quantile, wide = margins.all_from_top(self.histogram, torch.stack(ranks, -1) + 1).unbind(-1)
+        self.width = (wide - self.quantile).clamp(min=1e-6)
 
-    def shift(self, calls: Tensor) -> Tensor:
-        """Return how far [..., E] below its threshold an expert has to reach for so many more calls, by its margins."""
-        return margins.from_top(self.histogram, self.calls + calls + 1)
-
+    @cached_property
     def residual(self) -> Tensor:
-        """Return the load less its target [..., E], in units of binomial noise: its square sums to about E − 1."""
+        """The load less its target [..., E], in units of binomial noise: its square sums to about E − 1."""
         experts = self.calls.shape[-1]
         chosen = self.target / self.size[..., None]
         spread = (self.target * (1 - chosen).clamp(min=1e-9) * experts / (experts - 1)).sqrt()
@@ -233,10 +242,10 @@ class _Memory:
 
         The longer the rule has been right, the more evidence it wants: a level of 1/eN.
         """
-        residual, level = seen.residual(), 1 + (self.steps + 1).log()
+        residual, level = seen.residual, 1 + (self.steps + 1).log()
         bound = self.noise * _chance(residual.shape[-1] - 1, level)
         shock = (self.age == 0) | (residual.square().sum(-1) > 2 * bound)
-        windows = torch.tensor(_WINDOWS, dtype=residual.dtype, device=residual.device)
+        windows = _windows().to(residual)
         self.lasting = self.lasting + (residual[..., None, :] - self.lasting) / windows[:, None]
         # A mean with weights (1 − 1/w)^i / w has 1/(2w − 1) of the variance.
         excess = self.lasting.square().sum(-1) * (2 * windows - 1)
@@ -245,7 +254,7 @@ class _Memory:
 
     def note(self, seen: _Seen, shock: Tensor) -> None:
         """Learn how noisy loads are, from successive differences: tokens of a sequence are not independent."""
-        residual = seen.residual()
+        residual = seen.residual
         found = (residual - self.previous).square().sum(-1) / (2 * (residual.shape[-1] - 1))
         # A recovery is not noise: no more than a tripling at a time, and less with age.
         moved = (torch.minimum(found, 3 * self.noise) - self.noise) / (self.age + 1).clamp(max=2 * _MEMORY)

@@ -64,9 +64,12 @@ class QuantileBalancing(BiasBalancer):
 
     def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:
         """Return the histogram [E, bins] of the margins s + b − α of the text, and behind it all experts' calls."""
-        num_experts = routing.num_experts
-        biased = routing.select(routing.scores.detach()) + state[..., None, :num_experts].to(routing.logits.device)
-        threshold = biased.topk(context.num_experts_per_tok + 1, dim=-1).values[..., -1:]
+        if context.ranked is not None:
+            biased, threshold = context.ranked.selected, context.ranked.values[..., -1:]
+        else:
+            bias = state[..., None, : routing.num_experts].to(routing.logits.device)
+            biased = routing.select(routing.scores.detach()) + bias
+            threshold = biased.topk(context.num_experts_per_tok + 1, dim=-1).values[..., -1:]
         counts = margins.histogram(biased - threshold)
         calls = counts.new_full((*counts.shape[:-1], 1), biased.shape[-2] * context.num_experts_per_tok)
         return torch.cat([counts, calls], -1)

@@ -7,13 +7,14 @@ seed. A test holds the two against each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Balancer, BiasBalancer, Context
+from trimtab.moe.balancers.interface import Ranked
 from trimtab.moe.routing import Routing, scores_of
 from trimtab.moe.simulate.choices import Choice
 
@@ -121,6 +122,8 @@ class _Lane:
             num_experts=shape.num_experts,
             num_experts_per_tok=shape.num_experts_per_tok,
         )
+        # Seeds have experts of their own: expert e of seed s counts as number s·E + e.
+        self.first = shape.num_experts * torch.arange(seeds)[:, None, None]
         empty = [torch.zeros(steps, seeds) for _ in range(7)]
         self.trace = Trace(
             max_violation=empty[0],
@@ -191,16 +194,33 @@ class _Ranking(_Lane):
 
     def step(self, number: int, logits: Tensor, scores: Tensor, context: Context) -> None:
         """Choose, drop, measure, observe, move."""
-        selected = self._select(scores, context)
-        best = selected.topk(self.shape.num_experts_per_tok, dim=-1)
-        weights = scores.gather(-1, best.indices)
-        kept = self._keep(best.indices, weights)
-        load = self._count(best.indices)
-        kept_load = load if kept is None else self._count(best.indices, kept)
-        self._record(number, best.values, weights if kept is None else weights * kept, (load, kept_load))
+        contexts = [context] if self.rule.causal else [replace(context, notes={}) for _ in scores]
+        ranked = self._rank(self._select(scores, contexts))
+        top_k = self.shape.num_experts_per_tok
+        values, experts = (one[..., :top_k].contiguous() for one in (ranked.values, ranked.experts))
+        weights = scores.gather(-1, experts)
+        kept = self._keep(experts, weights)
+        load = self._count(experts)
+        kept_load = load if kept is None else self._count(experts, kept)
+        self._record(number, values, weights if kept is None else weights * kept, (load, kept_load))
         self._spread_out(number, kept)
-        observed = self._observe(logits, best.indices, weights, (load, kept_load), context)
+        if self.arm.counts_calls:
+            observed = self._signal(load, kept_load)
+        elif isinstance(self.rule, BiasBalancer):
+            seen = self._routing(logits, scores, experts, weights, context)
+            observed = self.rule.observe(seen, self.state, replace(context, ranked=ranked))
+        else:
+            lanes = zip(contexts, self.state, logits, scores, experts, weights, strict=True)
+            observed = torch.stack(
+                [self.rule.observe(self._routing(l, s, e, w, own), q, own) for own, q, l, s, e, w in lanes]
+            )
         self._move(self.rule.update(self.state, observed, number))
+
+    def _rank(self, selected: Tensor) -> Ranked:
+        """Rank the experts chosen, and one more for rules whose bias is about margins."""
+        margins = isinstance(self.rule, BiasBalancer) and not self.arm.counts_calls
+        best = selected.topk(self.shape.num_experts_per_tok + margins, dim=-1)
+        return Ranked(selected=selected, values=best.values, experts=best.indices)
 
     def _spread_out(self, number: int, kept: Tensor | None) -> None:
         """Note how many experts serve a token."""
@@ -211,27 +231,25 @@ class _Ranking(_Lane):
         self.trace.served[number - 1] = served.float().mean(1)
         self.trace.alone[number - 1] = (served == 0).float().mean(1)
 
-    def _select(self, scores: Tensor, context: Context) -> Tensor:
+    def _select(self, scores: Tensor, contexts: list[Context]) -> Tensor:
         if self.rule.causal:
-            return self.rule.select(scores, self.state[:, None, :], context)
+            return self.rule.select(scores, self.state[:, None, :], contexts[0])
         # A rule that solves for its batch solves for each seed alone.
-        pairs = zip(scores, self.state, strict=True)
-        return torch.stack([self.rule.select(batch, state, context) for batch, state in pairs])
+        lanes = zip(scores, self.state, contexts, strict=True)
+        return torch.stack([self.rule.select(batch, state, context) for batch, state, context in lanes])
 
     def _keep(self, experts: Tensor, weights: Tensor) -> Tensor | None:
         """Decide [S, T, K] who finds room; seeds do not compete, because each has experts of its own."""
         if self.slots is None or self.slots >= self.shape.tokens:
             return None
-        kept = capacities.keep(self._own(experts).flatten(0, 1), weights.flatten(0, 1), None, slots=self.slots)
+        own = experts + self.first
+        kept = capacities.keep(own.flatten(0, 1), weights.flatten(0, 1), None, slots=self.slots)
         return None if kept is None else kept.view_as(experts)
 
     def _count(self, experts: Tensor, kept: Tensor | None = None) -> Tensor:
-        own = self._own(experts)
+        own = experts + self.first
         flat = own.flatten() if kept is None else own[kept]
         return torch.bincount(flat, minlength=len(experts) * self.shape.num_experts).view(len(experts), -1)
-
-    def _own(self, experts: Tensor) -> Tensor:
-        return experts + self.shape.num_experts * torch.arange(len(experts))[:, None, None]
 
     def _record(self, number: int, best: Tensor, weights: Tensor, loads: tuple[Tensor, Tensor]) -> None:
         load, kept_load = loads
@@ -239,24 +257,14 @@ class _Ranking(_Lane):
         mean, bias = calls / self.shape.num_experts, self.bias
         trace, index = self.trace, number - 1
         trace.max_violation[index] = load.amax(1) / mean - 1
-        trace.dropped[index] = 1 - kept_load.sum(1) / calls
+        if kept_load is not load:
+            trace.dropped[index] = 1 - kept_load.sum(1) / calls
         trace.affinity[index] = weights.sum((1, 2)) / self.shape.tokens
         trace.dual[index] = (best.sum((1, 2)) - mean * bias.sum(1)) / self.shape.tokens
         trace.spread[index] = bias.amax(1) - bias.amin(1)
         trace.load += load
 
-    def _observe(
-        self, logits: Tensor, experts: Tensor, weights: Tensor, loads: tuple[Tensor, Tensor], context: Context
-    ) -> Tensor:
-        if self.arm.counts_calls:
-            return self._signal(*loads)
-        lanes = [(logits, experts, weights, self.state)]
-        if not isinstance(self.rule, BiasBalancer):
-            lanes = list(zip(logits, experts, weights, self.state, strict=True))
-        seen = [
-            self.rule.observe(
-                Routing(logits=l, experts=e, weights=w, score_function=context.score_function), state, context
-            )
-            for l, e, w, state in lanes
-        ]
-        return seen[0] if isinstance(self.rule, BiasBalancer) else torch.stack(seen)
+    def _routing(self, logits: Tensor, scores: Tensor, experts: Tensor, weights: Tensor, context: Context) -> Routing:
+        routing = Routing(logits=logits, experts=experts, weights=weights, score_function=context.score_function)
+        vars(routing)["scores"] = scores  # the same for all arms, found once
+        return routing
