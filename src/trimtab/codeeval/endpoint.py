@@ -13,8 +13,9 @@ import os
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from trimtab.codeeval import busy
 from trimtab.codeeval.completion import Chat, Completion
 from trimtab.errors import BenchmarkError, MissingExtraError
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from trimtab.codeeval.completion import Prompt, Sampling
-
-_TRY_AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +127,13 @@ class Endpoint:
                     found: dict[str, Any] = response.json()
                     return found
                 problem = f"status {response.status_code}: {response.text[:200]}"
-                if response.status_code not in _TRY_AGAIN:
+                if response.status_code not in busy.TRY_AGAIN:
                     raise BenchmarkError(f"{url} refuses: {problem}", hint=self._hint(response.status_code))
                 asked = response.headers.get("retry-after", "")
             except (httpx.HTTPError, ValueError) as error:
                 problem, asked = str(error) or type(error).__name__, ""
             if attempt < self.retries:
-                wait = float(asked) if asked.isdigit() else pause * random.uniform(0.5, 1.5)
-                time.sleep(min(wait, _LONGEST_PAUSE_S))
+                time.sleep(busy.pause_s(asked, pause * random.uniform(0.5, 1.5)))
                 pause *= 2
         raise BenchmarkError(
             f"{url} did not answer, tried {self.retries + 1} times: {problem}",

@@ -189,28 +189,21 @@ _RANKED: Final = (
     ("humaneval_pro", "HumanEval Pro", "humaneval-pro"),
     ("mbpp_pro", "MBPP Pro", "mbpp-pro"),
 )
-DESCRIPTIVE: Final = (
-    *(
-        Endpoint(
-            name=f"{name}_ranking",
-            title=f"{title} solution over mutants",
-            benchmark=benchmark,
-            unit="share",
-            lower_is_better=False,
-            source="ranking",
-        )
-        for name, title, benchmark in _RANKED
-    ),
-    *(
-        Endpoint(
-            name=f"{name}_nll",
-            title=f"{title} second solutions, NLL",
-            benchmark=benchmark,
-            unit="bits/byte",
-            lower_is_better=True,
-            source="losses",
-        )
-        for name, title, benchmark in _RANKED[2:]
-    ),
+_DESCRIBED: Final[tuple[tuple[str, str, str, bool, Literal["losses", "ranking"], int], ...]] = (
+    ("ranking", "solution over mutants", "share", False, "ranking", 0),
+    ("nll", "second solutions, NLL", "bits/byte", True, "losses", 2),
+)
+"""Suffix of the name, end of the title, unit, direction, source, and the first of the ranked sets it is of."""
+DESCRIPTIVE: Final = tuple(
+    Endpoint(
+        name=f"{name}_{suffix}",
+        title=f"{title} {told}",
+        benchmark=benchmark,
+        unit=unit,
+        lower_is_better=lower,
+        source=source,
+    )
+    for suffix, told, unit, lower, source, first in _DESCRIBED
+    for name, title, benchmark in _RANKED[first:]
 )
 """Measured and tabulated, never concluded from."""

@@ -10,8 +10,9 @@ import functools
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from trimtab.codeeval import busy
 from trimtab.codeeval.completion import Chat, Sampling
 from trimtab.errors import MissingExtraError, ModelError, TrimtabError
 from trimtab.evidence.search.clock import SystemClock
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.completion import Completer
     from trimtab.evidence.search.clock import Clock
-
-_BUSY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +115,10 @@ class Server:
             if status == 400 and "response_format" in body:
                 del body["response_format"]  # an older server: the schema is in the words too
                 continue
-            if status not in _BUSY:
+            if status not in busy.TRY_AGAIN:
                 break
             if attempt + 1 < self.attempts:
-                self.clock.sleep(min(float(after) if after.isdigit() else pause, _LONGEST_PAUSE_S))
+                self.clock.sleep(busy.pause_s(after, pause))
                 pause *= 2
         raise ModelError(f"{self.name} gave no reply: {self._struck(problem)}")
 
