@@ -50,6 +50,16 @@ def test_a_study_speaks_with_its_own_certainty_and_never_lends_it_to_claims(tabl
     alone, unmeasured = matrix.build(ASKED, [], SCREENED, REGISTRY, table)
     assert "loss_free loses" in alone.study
     assert "3 seeds" in alone.study
+    measured, compared = alone.study.split("; ")
+    row = next(
+        one
+        for one in table.answers
+        if (one.stressor.factors, one.endpoint, one.method) == (("capacity",), "humaneval_nll", "loss_free")
+    )
+    assert measured.startswith("HumanEval")
+    assert f"{row.difference.value:+.3f}" in compared
+    assert compared.startswith("loss_free against aux_global under capacity=tight")
+    assert compared.endswith(row.words)
     assert (alone.joint, alone.certainty) == ("our study only, at its own scale", "very low")
     assert alone.runs
     assert (unmeasured.study, unmeasured.runs) == ("not measured by us", ())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trimtab.evidence.names import Registry
     from trimtab.evidence.question import Question, Screened
     from trimtab.evidence.verdicts import Verdict
-    from trimtab.study.contrasts import Degradation
+    from trimtab.study.contrasts import Answer, Degradation
     from trimtab.study.table import StudyTable
 
 
@@ -70,7 +70,8 @@ def _cell(
     about = [(claim, verdict) for claim, verdict in claims if _hits(claim, names, registry)]
     literature = _literature(about, screened)
     measured = _measured(names, registry, table) if table else ()
-    study = "; ".join(map(_told, measured)) if measured else "not measured by us"
+    compared = _compared(names, registry, table) if table else ()
+    study = "; ".join((*map(_told, measured), *map(_verdict, compared))) if measured else "not measured by us"
     certainty, joint = _joint(about, measured)
     return Cell(
         method=names[0],
@@ -107,16 +108,36 @@ def _count(number: int, name: str) -> str:
 
 def _measured(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> tuple[Degradation, ...]:
     """Return what each stress of this kind cost this method on this benchmark in our study."""
-    method, stressor, benchmark = names
-    rules = registry.entries["methods"][method].rules
-    factor = registry.entries["stressors"][stressor].factor
-    endpoints = registry.entries["benchmarks"][benchmark].endpoints
-    levels = {name for name, level in table.study.balancers.items() if level.rule in rules}
+    levels, factor, endpoints = _levels(names, registry, table)
     return tuple(
         one
         for one in table.degradations
         if one.method in levels and one.stressor.factors == (factor,) and one.endpoint in endpoints and one.estimate
     )
+
+
+def _compared(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> tuple[Answer, ...]:
+    """Return the rows of our study's answer in which this method is compared, on either side."""
+    levels, factor, endpoints = _levels(names, registry, table)
+    return tuple(
+        one
+        for one in table.answers
+        if {one.method, one.control} & levels
+        and one.method == table.study.contrast.treatment
+        and one.stressor.factors == (factor,)
+        and one.endpoint in endpoints
+        and one.difference
+    )
+
+
+def _levels(
+    names: tuple[str, str, str], registry: Registry, table: StudyTable
+) -> tuple[set[str], str, tuple[str, ...]]:  # fmt: skip
+    """Return the study's names for a method, and the factor and endpoints of a stressor and a benchmark."""
+    method, stressor, benchmark = names
+    rules = registry.entries["methods"][method].rules
+    levels = {name for name, level in table.study.balancers.items() if level.rule in rules}
+    return levels, registry.entries["stressors"][stressor].factor, registry.entries["benchmarks"][benchmark].endpoints
 
 
 def _told(one: Degradation) -> str:
@@ -125,7 +146,17 @@ def _told(one: Degradation) -> str:
         return "not measured by us"
     span = f" [{estimate.interval.low:+.3f}, {estimate.interval.high:+.3f}]" if estimate.interval else ", no interval"
     loss = f"{one.method} loses {estimate.value:+.3f} {endpoint.unit}{span}"
-    return f"{loss} under {one.stressor.label}, {_count(len(one.seeds), 'seed')}"
+    return f"{endpoint.title}: {loss} under {one.stressor.label}, {_count(len(one.seeds), 'seed')}"
+
+
+def _verdict(one: Answer) -> str:
+    """Return what our study says of two methods under one stress: a verdict, or why it is none."""
+    if one.difference is None:
+        return f"{one.method} against {one.control}: {one.words}"
+    span = one.difference.interval
+    told = f"{one.difference.value:+.3f}" + (f" [{span.low:+.3f}, {span.high:+.3f}]" if span else ", no interval")
+    unit = ENDPOINTS[one.endpoint].unit
+    return f"{one.method} against {one.control} under {one.stressor.label}: {told} {unit}, {one.words}"
 
 
 def _joint(about: Sequence[tuple[Claim, Verdict]], measured: Sequence[Degradation]) -> tuple[str, str]:

@@ -83,7 +83,8 @@ def _identified(flow: Flow) -> _Box:
     lines = _box_of("Records identified", flow.identified, ()).lines
     for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
         if counts:
-            lines = (*lines, *_box_of(name, total(counts), counts).lines)
+            marked = tuple((f"\u00b7 {place}", count) for place, count in counts)
+            lines = (*lines, *_box_of(name, total(counts), marked).lines)
     return _Box(lines=lines)
 
 

@@ -79,10 +79,13 @@ def _said(said: Said) -> tuple[Inline, ...]:
 
 
 def _answer(draft: Draft) -> Section:
-    facets = Bullets(tuple((text,) for text in draft.facets), kind="note")
+    facets = (
+        Paragraph(("A work had to use a term of each of these facets, in any of its spellings:",), kind="note"),
+        Bullets(tuple((text,) for text in draft.facets), kind="note"),
+    )
     if not draft.answers:
         text = "The question names no method, stress and benchmark that are known together, so there is no matrix."
-        return Section(title="Answer", blocks=(Paragraph((draft.question,), kind="lead"), facets, Paragraph((text,))))
+        return Section(title="Answer", blocks=(Paragraph((draft.question,), kind="lead"), *facets, Paragraph((text,))))
     rows = tuple(_answer_row(one, draft) for one in draft.answers)
     head = ("method, stress", "benchmark", "literature", "nearest", "our study", "together")
     study = f"Our study: {draft.study}. " if draft.study else "No study was joined (--study). "
@@ -94,7 +97,7 @@ def _answer(draft: Draft) -> Section:
         title="Answer",
         blocks=(
             Paragraph((draft.question,), kind="lead"),
-            facets,
+            *facets,
             Table(head=head, rows=rows, kind="answers"),
             Paragraph((note,), kind="note"),
         ),
@@ -112,7 +115,7 @@ def _answer_row(answer: Answer, draft: Draft) -> tuple[Cell, ...]:
         cell(draft.spoken.get(one.benchmark, one.benchmark)),
         Cell(((one.literature,), *((Code(name),) for name in one.claims[:_NEAR]))),
         Cell(tuple(near) or (("\u2013",),)),
-        cell(one.study),
+        Cell(tuple((part,) for part in one.study.split("; "))),
         Cell(((Strong(_together(one)),), (f"certainty: {one.certainty}" if one.certainty else "",))),
     )
 
