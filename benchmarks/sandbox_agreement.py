@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problem import Problem
 
-WORKERS = 2
 MEMORY = 6 << 30  # bytes a peer's process may use: a mutant may grow a list for ever
 HUMAN_EVAL_S = 5.0
 BODIES = {
@@ -164,6 +163,7 @@ def theirs(benchmark: str, number: int, text: str) -> str:
 
 def shut_in(folder: str) -> None:
     """Confine this process, the peer's: it may read, write to ``folder`` and make semaphores, and nothing else."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     tempfile.tempdir = os.environ["TMPDIR"] = folder
     with contextlib.suppress(OSError):  # not allowed to: Landlock refuses TCP, and nothing listens by other means
         kernel.unshare(kernel.CLONE_NEWNET)
@@ -213,7 +213,6 @@ _peer: Peer
 def start() -> None:
     global _box, _peer  # noqa: PLW0603 - one a process
     multiprocessing.set_start_method("fork", force=True)  # as both peers run on Linux; a spawned worker would spawn
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     _peer = Peer()
     _box = Sandbox().__enter__()
 
@@ -238,10 +237,10 @@ def work(benchmark: str, log: Log, mutants: int | None, options: argparse.Namesp
     todo = [n for n in todo if n % options.every == 0]
     until = time.monotonic() + options.seconds
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start) as pool:
+    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context, initializer=start) as pool:
         waiting: set[concurrent.futures.Future[list[dict[str, Any]]]] = set()
         while todo or waiting:
-            while todo and len(waiting) < WORKERS and time.monotonic() < until:
+            while todo and len(waiting) < options.workers and time.monotonic() < until:
                 waiting.add(pool.submit(rows, benchmark, todo.pop(0), mutants))
             if not waiting:
                 print(f"time is up with {len(todo)} problems left; call again to go on")
@@ -276,6 +275,7 @@ def main() -> None:
         "--results", action="store_true", help="references whose results are changed, in place of these"
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth problem only")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/agreement"))
     options = parser.parse_args()
     name = f"{options.benchmark}-results" if options.results else options.benchmark

@@ -92,7 +92,7 @@ def test_mutants_of_the_base_count_only_where_its_own_tests_refute_them(pro, lab
     )
     problem = pro(raw_problem=base.prompt, raw_solution=base.canonical_solution)
     (finding,) = gates.check(Case(problem, base), lab, {Gate.MUTANTS})
-    assert finding.detail == "1 of 1 mutants refuted", "x - x; that of x + 3 changes nothing the base's tests see"
+    assert finding.detail == "4 of 4 mutants refuted", "two of the base: x - x, not twice; its tests see no x + 3"
 
 
 def test_a_plain_problem_is_refused(pro):

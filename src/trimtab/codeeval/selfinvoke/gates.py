@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval import mutate
+from trimtab.codeeval import mutate, restructure
 from trimtab.codeeval.selfinvoke import lab as labs
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
@@ -233,18 +233,24 @@ def _base(case: Case, lab: Lab) -> tuple[bool, str]:
 
 
 def _mutants(case: Case, lab: Lab) -> tuple[bool, str]:
-    texts = [case.base_text + text for text in mutate.mutants(case.base_text, case.new_text, limit=_MUTANTS)]
+    texts = [case.base_text + text for text in _changed(case.base_text, case.new_text)]
     texts += [text + case.new_text for text in _wrong_bases(case, lab)]
     killed = sum(not lab.passes(text, case.problem) for text in texts)
     share = killed / len(texts) if texts else 1.0
     return share >= KILL_SHARE, f"{killed} of {len(texts)} mutants refuted"
 
 
+def _changed(prompt: str, solution: str) -> list[str]:
+    """Return mutants of one token and, where a solution has too few such tokens, those of its calls and filters."""
+    found = mutate.mutants(prompt, solution, limit=_MUTANTS)
+    return found + restructure.mutants(prompt, solution, limit=_MUTANTS - len(found))
+
+
 def _wrong_bases(case: Case, lab: Lab) -> list[str]:
     """Return mutants of the base that its own tests refute."""
     if case.base is None:
         return []
-    found = mutate.mutants(case.halves.raw_problem, line_end(case.halves.raw_solution), limit=_MUTANTS)
+    found = _changed(case.halves.raw_problem, line_end(case.halves.raw_solution))
     texts = [case.halves.raw_problem + text for text in found]
     return [text for text in texts if not lab.passes(text, case.base)]
 
