@@ -1,6 +1,7 @@
 """trimtab evidence: exit codes a workflow can use, JSON, files."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -55,3 +56,49 @@ def test_the_schema_is_printed(run):
     assert json.loads(result.output)["title"] == "A claim, one a line of claims.jsonl"
     result = CliRunner().invoke(main, ["evidence", "schema", "--verdicts"])
     assert "fidelity" in json.loads(result.output)["properties"]
+
+
+SAME = sorted((Path(__file__).parents[2] / "docs" / "guides" / "same-table").iterdir())
+
+
+def cells(*arguments):
+    return CliRunner().invoke(main, ["evidence", "cells", *map(str, arguments)])
+
+
+def test_one_table_in_five_formats_gives_the_same_cells():
+    result = cells(*SAME)
+    assert {path.suffix for path in SAME} == {".tex", ".html", ".xml", ".pdf", ".md"}
+    assert result.exit_code == 0
+    assert result.output.count(": the same 12 cells") == 4
+    row = "Open models > Qwen2.5-Coder-32B | HumanEval Pro > 0-shot | **61.6 (58.2)**  unit %"
+    assert f"Table 1 | {row}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("67.1", "67.2"), ["| 67.1  unit %", "| 67.2  unit %"]),
+        (("**84.8**", "84.8"), ["| **84.8**  unit %", "| 84.8  unit %"]),
+        (("Closed models", "Other models"), ["Closed models > o1-mini", "Other models > o1-mini"]),
+    ],
+)
+def test_cells_that_differ_are_told(tmp_path, change, told):
+    table = next(path for path in SAME if path.suffix == ".md")
+    (tmp_path / "other.md").write_text(table.read_text().replace(*change))
+    result = cells(table, tmp_path / "other.md")
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if line.startswith("only ")]
+    assert told[0] in lines[0]
+    assert told[1] in lines[-1]
+    (_, other) = json.loads(cells(table, tmp_path / "other.md", "--json").output)
+    assert other["differences"] == lines
+
+
+def test_cells_in_another_order_or_more_often_are_told(tmp_path):
+    head = "| Model | MBPP |\n|---|---|\n"
+    (tmp_path / "a.md").write_text(head + "| A-1 | 1.5 |\n| B-1 | 2.5 |\n")
+    (tmp_path / "b.md").write_text(head + "| B-1 | 2.5 |\n| A-1 | 1.5 |\n")
+    (tmp_path / "c.md").write_text(head + "| A-1 | 1.5 |\n| B-1 | 2.5 |\n| B-1 | 2.5 |\n")
+    assert "in another order" in cells(tmp_path / "a.md", tmp_path / "b.md").output
+    assert "3, the same ones" in cells(tmp_path / "a.md", tmp_path / "c.md").output
+    assert cells(tmp_path / "a.md", tmp_path / "none.md").exit_code == 2

@@ -1,8 +1,9 @@
-"""Verbs over evidence that prepare a check: index a folder once, label verdicts into a calibration set."""
+"""Verbs over evidence around a check: see a file's cells, index a folder once, label verdicts into a set."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -38,6 +39,32 @@ def index(folder: Path, *, output: Path, as_json: bool) -> None:
     click.echo(f"{output}: {len(found.added)} added, {found.replaced} of them replaced, {found.known} already there")
     for path, why in found.unread:
         click.echo(f"not read: {path}: {why}", err=True)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@JSON
+def cells(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Print the table cells read from FILES (LaTeX, HTML, JATS, PDF, Markdown, CSV), as a check sees them.
+
+    Of several files the first is printed and the others are compared with it. Exit codes: 0 the cells are the same;
+    1 they differ; 2 a file cannot be read.
+    """
+    from trimtab.evidence import celltable, reading  # noqa: PLC0415
+
+    first, *others = map(reading.read, files)
+    found = {one.path: list(celltable.differences(first, one)) for one in others}
+    if as_json:
+        records = [{**celltable.record(one), "differences": found.get(one.path, [])} for one in (first, *others)]
+        click.echo(json.dumps(records, indent=1))
+    else:
+        click.echo("\n".join([f"{first.path}: {len(first.cells)} cells", *map(celltable.line, first.cells)]))
+        for warning in (one for document in (first, *others) for one in document.warnings):
+            click.echo(f"warning: {warning}", err=True)
+        for path, told in found.items():
+            click.echo("\n".join(told) if told else f"{path}: the same {len(first.cells)} cells")
+    if any(found.values()):
+        sys.exit(1)
 
 
 @click.command()

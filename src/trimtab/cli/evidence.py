@@ -31,6 +31,7 @@ for verb in (
     literature.plant,
     literature.agreement,
     literature.doctor,
+    corpora.cells,
     corpora.index,
     corpora.calibrate,
 ):
