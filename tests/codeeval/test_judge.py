@@ -40,6 +40,7 @@ def test_wrong_missing_and_broken_solutions_are_told_apart(box, humaneval):
         "    return number + 'a'\n": Outcome.ERROR,
         "    return (\n": Outcome.SYNTAX,
         "  \n": Outcome.NO_CODE,
+        "```\n\nThis function truncates.\n": Outcome.NO_CODE,
         "    return undefined\n": Outcome.ERROR,
         "    return 0\ndel truncate_number\n": Outcome.MISSING,
         "    import os; os._exit(0)\n": Outcome.EXIT,

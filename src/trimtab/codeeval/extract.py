@@ -208,7 +208,7 @@ def _code_of(text: str, entry_point: str, *, continues: bool) -> _Code | None:
     defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry_point)}\b", re.MULTILINE)
     chosen = next((block for block in blocks if defines.search(block.code)), blocks[0] if blocks else None)
     if chosen is None:
-        return None
+        return _Code("", opened=False) if continues else None  # what was begun was ended at once
     first = next(line for line in chosen.code.splitlines() if line.strip())
     starts = _STARTS.match(first.lstrip()) or defines.search(chosen.code)  # the inside of a function stays indented
     whole = chosen.opened and starts is not None

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Final
 from trimtab.codeeval import budget, differential, extract
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
-from trimtab.sandbox.verdict import Outcome
+from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trimtab.codeeval.problems import Problem
     from trimtab.sandbox.broker import Sandbox
-    from trimtab.sandbox.verdict import Limits, RunVerdict
+    from trimtab.sandbox.verdict import Limits
 
 __all__ = ["Outcome", "Sample", "Verdict", "judge"]
 
@@ -115,7 +115,9 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
     text = extract.raw(problem, sample.completion, continues=sample.continues)
     raw = found = _run(sandbox, problem, text)
     chosen = extract.clean(problem, sample.completion, continues=sample.continues)
-    if chosen.program != text:
+    if "fence" in chosen.steps and chosen.program == problem.prompt:
+        found = RunVerdict(outcome=Outcome.NO_CODE)
+    elif chosen.program != text:
         found = _run(sandbox, problem, chosen.program)
     lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
     for guess in extract.repairs(problem, chosen) if lost else ():

@@ -20,7 +20,7 @@ class Outcome(enum.StrEnum):
     EXIT = "exit"  # ended itself before the tests were through
     MISSING = "missing"  # no function of the required name
     SYNTAX = "syntax"
-    NO_CODE = "no_code"  # nothing but blanks was generated
+    NO_CODE = "no_code"  # nothing but blanks was generated, or a code block ended at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
