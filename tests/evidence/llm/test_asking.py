@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import ConfigDict
@@ -107,6 +108,11 @@ def test_streams_without_end_are_ended(endpoint, endless):
     assert "did not end its reply in 60 seconds" in asked(serving)[1].reason
 
 
+def test_a_long_reply_that_ends_is_refused_too(endpoint, reply_of):
+    serving = endpoint(in_turn((200, reply_of(GOOD + " " * 2000), {})), reply_bytes=2000)
+    assert "sends more than 2,000 bytes" in asked(serving)[1].reason
+
+
 def test_silence_is_a_timeout(endpoint):
     serving = endpoint(lambda _b: lambda _handler: time.sleep(1.0), timeout_s=0.1)
     assert "did not answer in 0.1 seconds" in asked(serving)[1].reason
@@ -145,6 +151,17 @@ def test_what_was_answered_is_never_asked_again(endpoint, tmp_path):
     assert asker.budget.spent == {}
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"s3cret" not in raw
+
+
+def test_a_reply_whose_tokens_nobody_counted_is_remembered_too_and_for_its_model_alone(endpoint, reply_of):
+    serving = endpoint(in_turn((200, reply_of(GOOD, read=0, written=0), {}), '{"answer": 8}'))
+    cache = Cache()
+    for _ in range(2):
+        first = Asker(model=serving.model, cache=cache)
+        assert first.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+    other = Asker(model=replace(serving.model, model="another"), cache=cache)
+    assert other.ask("test", "task", "material", Form(Shape)) == Shape(answer=8)
+    assert len(serving.asked) == 2
 
 
 def test_a_run_that_is_ended_keeps_what_it_has_and_goes_on(endpoint, tmp_path):

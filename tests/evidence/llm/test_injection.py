@@ -1,5 +1,6 @@
 """Thirty documents with orders to their reader, and a model that obeys: no status changes, no false quote gets in."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_no_status_changes(path, endpoint, obey):
             assert document.text[one.start : one.end] == one.quote
         else:
             assert not one.quote
+
+
+def test_two_words_are_no_quote(endpoint):
+    """Any passage holds "of the": a quote has to be long enough to show something."""
+    document = reading.read_bytes(CORPUS[0].read_bytes(), CORPUS[0].name)
+
+    def quoting(words):
+        def say(body):
+            passage = json.loads(body["messages"][1]["content"])["passages"][0]["text"]
+            return json.dumps({"stance": "supports", "passage": 1, "quote": " ".join(passage.split(" ")[:words])})
+
+        before, sources = checked(document)
+        return [one.reason for one in stance.propose(before, sources, Asker(model=endpoint(say).model)) if one.model]
+
+    assert "its quote does not stand in the passage it names" in quoting(2)
+    assert "its quote does not stand in the passage it names" not in quoting(3)
 
 
 def test_the_model_did_obey_and_was_heard_where_it_quoted_truly(endpoint, obey):

@@ -7,9 +7,12 @@ import pytest
 
 from trimtab.errors import EvidenceError
 from trimtab.evidence.panel import checklist, ratings, sensitivity
+from trimtab.evidence.panel.alpha import Alpha
 from trimtab.evidence.panel.items import ITEMS
 from trimtab.evidence.panel.ratings import Rating
 from trimtab.evidence.search import answering, figures, folder
+from trimtab.evidence.search.draft import Said
+from trimtab.evidence.verdicts import Confidence
 
 QUESTION = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
@@ -94,6 +97,36 @@ def test_a_panel_that_agrees_gets_a_mean_and_one_that_does_not_gets_none():
     assert "no opinion in common" in ratings.panel(arguing).why
     assert "a panel has at least 3" in ratings.panel(agreeing[:12]).why
     assert ratings.panel(scored("A", (None,) * 6)).agreement is None
+
+
+def test_a_mean_needs_the_lower_end_of_agreement_and_not_its_middle():
+    agreed = Alpha(value=0.6, low=0.39, high=0.8, units=6, ratings=18, metric="interval")
+    mean, why = ratings.mean_of([4.0, 5.0], agreed, 3)
+    assert mean is None
+    assert "its lower end is under 0.4" in why
+    assert ratings.mean_of([4.0, 5.0], replace(agreed, low=0.4), 3) == (4.5, "")
+
+
+def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
+    lost = replace(draft, flow=replace(draft.flow, not_retrieved=(("not fetched", 3),)))
+    failed = {check.name: check.places for check in checklist.check(lost)}
+    assert failed["limits are stated, and what was not read is counted"] == (
+        "3 full texts were not read, and it is not said",
+    )
+    said = Said(text="The full text of 3 works was not read.", counts=(("not retrieved", 3),))
+    failed = {check.name: check.places for check in checklist.check(replace(lost, limits=(*draft.limits, said)))}
+    assert failed["limits are stated, and what was not read is counted"] == ()
+
+
+def test_a_claim_that_points_nowhere_and_a_confidence_from_nowhere_are_noticed(draft):
+    (claim, verdict), *others = draft.near
+    nowhere = replace(verdict, evidence=tuple(replace(one, target=None) for one in verdict.evidence))
+    failed = {check.name: check.places for check in checklist.check(replace(draft, near=((claim, nowhere), *others)))}
+    assert failed["each claim points to a passage, a cell or a run"] == (claim.id,)
+    made_up = Confidence(calibration="", items=60, bin=10, right=9, estimate=0.9, low=0.6, high=0.98, ece=0.1)
+    guessed = replace(verdict, confidence=made_up)
+    failed = {check.name: check.places for check in checklist.check(replace(draft, near=((claim, guessed), *others)))}
+    assert failed["no confidence without its calibration set"] == (claim.id,)
 
 
 def test_planted_versions_are_compared_by_reviewer_and_item():

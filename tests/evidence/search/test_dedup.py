@@ -69,6 +69,8 @@ def test_nearly_equal_titles_are_listed_and_never_merged():
     result = deduplicate([one, other])
     assert len(result.works) == 2
     assert "titles alike" in result.possible[0].why
+    further = found("Auxiliary-loss-free load balancing theory for all experts")  # 0.89 alike: another work
+    assert deduplicate([one, further]).possible == ()
     assert deduplicate([one, replace(other, work=replace(other.work, authors=(Author(family="Li"),)))]).possible == ()
 
 

@@ -1,6 +1,7 @@
 """A model proposes search terms: they reach the queries and the log, and whatever it says, no decision changes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +12,8 @@ from trimtab.evidence.llm.asking import Asker
 from trimtab.evidence.llm.budget import Budget
 from trimtab.evidence.llm.model import Server
 from trimtab.evidence.names import Registry
-from trimtab.evidence.search import facets
+from trimtab.evidence.search import facets, folder
+from trimtab.evidence.search.folder import Wishes
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval, against the auxiliary loss?"
 RECORDS = [
@@ -125,6 +127,17 @@ def test_whatever_the_model_says_only_the_query_changes(world, tmp_path, name):
     assert len(made["refused"]) <= 20
     report = CliRunner().invoke(main, ["evidence", "report", str(folder)])
     assert report.exit_code == 0, report.output
+
+
+def test_what_was_proposed_is_taken_up_for_the_same_question_facets_and_model_alone(tmp_path):
+    made = facets.Expansion(origin="m", terms=(facets.Term(facet="methods", text="bias steering"),))
+    wishes = Wishes(question=QUESTION, expansion=made)
+    assert folder.expansion_of(tmp_path, wishes) is None
+    folder.keep(wishes, tmp_path)
+    assert folder.expansion_of(tmp_path, wishes) == folder.expansion_of(tmp_path, wishes, "m") == made
+    assert folder.expansion_of(tmp_path, wishes, "other") is None
+    assert folder.expansion_of(tmp_path, replace(wishes, given=("drink=tea",))) is None
+    assert folder.expansion_of(tmp_path, replace(wishes, question="another")) is None
 
 
 def test_without_budget_the_model_is_not_asked_and_the_search_goes_on(world, tmp_path):

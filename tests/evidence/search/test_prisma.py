@@ -117,6 +117,7 @@ def merged(**changes):
         ({"title": "A study", "abstract": "Token dropping"}, "off topic"),
         ({"title": "A study", "abstract": ""}, "off topic"),
         ({"year": 2019}, "older than what it should be about"),
+        ({"year": 2024}, None),  # of the year in which ALF-LB began, in August
         ({"retraction": Retraction(kind="retraction", notice="10.1/n")}, "withdrawn"),
     ],
 )
@@ -144,3 +145,12 @@ def test_ranking_finds_stems_and_fusion_is_by_rank():
     assert set(ranking.by_words(works, ["load balancing", "expert"])) == {"b", "c"}
     assert ranking.by_words(works, ['"; DROP TABLE record; --']) == []
     assert ranking.fuse(["a", "b", "c"], ["c", "b"]) == ["c", "b", "a"]
+
+
+def test_a_word_in_the_title_counts_more_than_one_in_the_abstract():
+    works = [
+        Work(id="a", title="Notes on tea", abstract="Balancing"),
+        Work(id="b", title="Balancing", abstract="Notes on tea"),
+        Work(id="c", title="Bridges", abstract="of steel"),
+    ]
+    assert ranking.by_words(works, ["balancing"]) == ["b", "a"]

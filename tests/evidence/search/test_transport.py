@@ -79,9 +79,10 @@ def test_pauses_grow_and_end(serve, transport, reply, script, clock):
     assert len(server.asked) == 5
 
 
-def test_a_pause_of_hours_is_the_end_for_now(serve, transport, reply, script, clock):
-    server = serve(script(reply(429, b"", {"Retry-After": "86400"})))
-    with pytest.raises(SearchError, match="pause of 86400 seconds"):
+@pytest.mark.parametrize("pause", ["86400", "301"])
+def test_a_pause_beyond_five_minutes_is_the_end_for_now(serve, transport, reply, script, clock, pause):
+    server = serve(script(reply(429, b"", {"Retry-After": pause})))
+    with pytest.raises(SearchError, match=f"pause of {pause} seconds"):
         transport(server).fetch(Request(url=server.url), body_of)
     assert clock.slept == []
 
@@ -171,6 +172,8 @@ def test_a_redirect_on_the_same_host_is_followed_and_one_elsewhere_is_not(serve,
             return reply(301, headers={"Location": "/new"})
         if asked.path == "/foreign":
             return reply(302, headers={"Location": f"{other.url}/"})
+        if asked.path == "/scheme":
+            return reply(302, headers={"Location": server.url.replace("http:", "https:")})
         if asked.path == "/round":
             return reply(302, headers={"Location": "/round"})
         return reply(body=b"here")
@@ -180,6 +183,8 @@ def test_a_redirect_on_the_same_host_is_followed_and_one_elsewhere_is_not(serve,
     assert fetching.fetch(Request(url=f"{server.url}/old"), body_of)[1] == b"here"
     with pytest.raises(SearchError, match="another place, and is not followed"):
         fetching.fetch(Request(url=f"{server.url}/foreign", headers=(("x-api-key", "K"),)), body_of)
+    with pytest.raises(SearchError, match="redirects to https://127"):
+        fetching.fetch(Request(url=f"{server.url}/scheme"), body_of)
     with pytest.raises(SearchError, match="more than 3 times"):
         fetching.fetch(Request(url=f"{server.url}/round"), body_of)
     assert other.asked == []
