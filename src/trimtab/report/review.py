@@ -182,12 +182,13 @@ def _reference(one: Reference) -> tuple[Cell, ...]:
     names = [f"doi:{ids.doi}" if ids.doi else "", f"arXiv:{ids.arxiv}" if ids.arxiv else ""]
     names += [f"OpenAlex {ids.openalex}" if ids.openalex else "", f"S2 {ids.s2[:12]}" if ids.s2 else ""]
     shown = [name for name in names if name] or [work.id]
-    versions = ", ".join(filter(None, (version.name or version.venue for version in work.versions)))
+    named = dict.fromkeys(version.name or version.venue for version in work.versions)
+    versions = ", ".join(name for name in named if name not in ("", one.version))
     year = f" ({work.year})" if work.year else ""
     return (
         Cell(((Strong(work.title or work.id), year), (people,))),
         Cell(tuple((Code(name),) for name in shown)),
-        Cell(((one.version or "not stated",), (f"known: {versions}" if versions else "",))),
+        Cell(((one.version or "not stated",), (f"others known: {versions}" if versions else "",))),
         cell(str(len(one.claims))),
     )
 

@@ -35,6 +35,9 @@ def test_the_review_of_the_shipped_figures_passes_and_tells_the_two_versions_tha
     (told,) = (said.text for said in draft.limits if "not recorded" in said.text)
     assert '"arxiv:2101.03961"' in told
     assert '"arxiv:2501.11873"' in told
+    assert any(
+        "Of 12 works assessed by it, figures and notes were read, not the paper." in one.text for one in draft.limits
+    )
     silent = replace(draft, limits=tuple(said for said in draft.limits if "not recorded" not in said.text))
     failed = {check.name: check.places for check in checklist.check(silent) if not check.holds}
     name = "each reference says which version was read, or the limits that it is not recorded"

@@ -166,7 +166,11 @@ def _screen(
         if document is not None:
             sought = Sought(document=replace(document, work=merged.work.id))
         elif fetched >= plan.texts:
-            limit = "none were to be fetched" if not plan.texts else f"the {plan.texts} best ranked were fetched"
+            limit = (
+                "its text is not here, and none was to be fetched (--full-texts)"
+                if not plan.texts
+                else f"the {plan.texts} best ranked were fetched"
+            )
             sought = Sought(category="not fetched", reason=limit)
         else:
             sought, fetched = seek(merged, transport, plan.hosts), fetched + 1

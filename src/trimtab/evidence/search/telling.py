@@ -38,7 +38,7 @@ def abstract(
     found = [
         Said(
             text=f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} found;"
-            f" {counted(flow.screened, 'work')} screened, {flow.assessed} read in full, {flow.included} included.",
+            f" {counted(flow.screened, 'work')} screened, {flow.assessed} assessed, {flow.included} included.",
             counts=(
                 ("identified", flow.identified),
                 ("sources", flow.sources),
@@ -123,6 +123,20 @@ def method(search: Search) -> tuple[Said, ...]:
     return tuple(found)
 
 
+def _chosen(search: Search) -> list[Said]:
+    """Return that a local corpus was chosen by somebody, and that of its works only figures and notes are here."""
+    names = [corpus.name for corpus in search.corpora]
+    if not names:
+        return []
+    works = sum(any(one.database in names for one in search.work(name).records) for name in search.documents)
+    listed = ", ".join(f'"{name}"' for name in names)
+    words = (
+        f"{listed} is a list of figures somebody chose, not a search: what is not in it may exist. Of"
+        f" {counted(works, 'work')} assessed by it, figures and notes were read, not the paper."
+    )
+    return [Said(text=words, counts=(("assessed by figures", works),))]
+
+
 def _expansion(plan: Plan) -> list[Said]:
     """Return what a model added to the queries, in quotation marks: its words are none of ours."""
     made = plan.expansion
@@ -156,10 +170,7 @@ def limits(search: Search, references: Sequence[Reference]) -> tuple[Said, ...]:
         listed = ", ".join(f'"{name}"' for name in nameless)
         words = f"Which version was read is {UNRECORDED} for {counted(len(nameless), 'work')}: {listed}."
         found.append(Said(text=words, counts=(("versions not recorded", len(nameless)),)))
-    locals_ = [corpus.name for corpus in search.corpora]
-    if locals_:
-        words = f"{', '.join(locals_)} is a list of figures somebody chose, not a search: what is not in it may exist."
-        found.append(Said(text=words))
+    found += _chosen(search)
     if not flow.databases:
         found.append(Said(text="No bibliographic database was asked."))
     works = sum(bool(one.claims) for one in references)
