@@ -1,30 +1,38 @@
 """What attaching costs, and what the fast experts save: CPU time of training steps, as ratios of interleaved runs.
 
-The default preset (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2), one thread, CPU time.
-Every round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed
-is the median over rounds of a variant's step to the first one's, with its quartiles. That ratio is noisy at the level
-of a percent, so the time spent inside hooks and update is also clocked directly (least of all rounds; without the
-backward pass of what they add to the graph).
+The model of studies/quick.toml in the training step of a study (the real loop, clipping and logging included), and,
+larger, the default preset (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2). One thread. Every
+round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed is the
+median over rounds of a variant's step to the first one's, with its quartiles. That ratio is noisy at the level of a
+percent, so the time spent inside hooks and update is also clocked directly (least of all rounds; without the backward
+pass of what they add to the graph).
 
-    python benchmarks/moe_overhead.py [rounds]
+    python benchmarks/moe_overhead.py [rounds] [quick|default]
 """
 
 import statistics
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 
-from trimtab.lm import models
+from trimtab.lm import models, train
+from trimtab.lm.corpus import Batch
 from trimtab.moe import experts
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
+from trimtab.moe.balancers import LossFree, NewtonBalancing, NoBalancer, SwitchLoss
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates
 from trimtab.moe.passes import Passes
+from trimtab.study import spec, stages
 
+QUICK = Path(__file__).parent.parent / "studies" / "quick.toml"
 ROWS, COLUMNS = 32, 96  # 3,072 tokens a step
 
 
@@ -53,6 +61,51 @@ class Step:
         self.times.append(time.process_time() - start)
 
 
+class NoGates:
+    """What the loop asks of gates, where nothing is attached."""
+
+    def update(self):
+        """Do nothing."""
+
+    def penalty(self):
+        """No penalty."""
+        return 0.0
+
+    def metrics(self):
+        """No layers."""
+        return []
+
+
+class QuickStep:
+    """A step of studies/quick.toml, by the loop that trains a study."""
+
+    def __init__(self, balancer=None, capacity=None):
+        study = spec.load(QUICK)
+        (level,) = study.models.values()
+        self.model = stages.build_model(level, study.data, 0).train()
+        torch.set_num_threads(1)
+        gates = NoGates() if balancer is None else attach(self.model, balancer=balancer, capacity=capacity)
+        settings = study.training
+        schedule = train.Schedule(steps=settings.steps, learning_rate=settings.learning_rate)
+        groups = train._parameter_groups(self.model, settings.weight_decay)  # noqa: SLF001 - the very loop
+        optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
+        accelerator = Accelerator(cpu=True)
+        model, prepared = accelerator.prepare(self.model, optimizer)
+        self.loop = train._Loop(  # noqa: SLF001 - the very loop
+            accelerator=accelerator, model=model, optimizer=prepared, gates=gates, schedule=schedule
+        )
+        shape = (study.data.rows, study.data.row_length)
+        drawn = np.random.default_rng(0).integers(3, study.data.vocab_size, shape)
+        self.batch = Batch(tokens=drawn, weights=np.ones(shape, dtype=np.float32))
+        self.times = []
+
+    def run(self, _tokens):
+        """Train one step and note its CPU time."""
+        start = time.process_time()
+        self.loop.step(1 + len(self.times), self.batch)
+        self.times.append(time.process_time() - start)
+
+
 def compare(title, variants, rounds):
     """Print the median ratio of each variant's step to that of the first."""
     tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
@@ -65,7 +118,7 @@ def compare(title, variants, rounds):
         for name in names:
             variants[name].run(tokens)
     base = next(iter(variants.values())).times
-    print(f"\n{title} ({rounds} rounds, {ROWS * COLUMNS} tokens)")
+    print(f"\n{title} ({rounds} rounds)")
     for name, variant in variants.items():
         ratios = [mine / first for mine, first in zip(variant.times, base, strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
@@ -99,11 +152,11 @@ def clocked():
             setattr(owner, name, method)
 
 
-def inside(title, rounds, **settings):
+def inside(title, rounds, make):
     """Print the CPU time a step spends inside the gates, beside that of the rest of the step."""
     tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
     with clocked() as spent:
-        step, gates = Step(**settings), []
+        step, gates = make(), []
         for _ in range(rounds):
             before = spent[0]
             step.run(tokens)
@@ -112,7 +165,7 @@ def inside(title, rounds, **settings):
     print(f"  {title:<34} {1000 * min(gates):7.2f} ms of {1000 * rest:.0f} ms   ratio {1 + min(gates) / rest:.4f}")
 
 
-def where(rounds, **settings):
+def where(rounds, make):
     """Print where the time inside goes: the least of all rounds of each part; parts of `decide` are indented."""
     spent, places = {}, {
         Passes: ("begin", "find"),
@@ -134,7 +187,7 @@ def where(rounds, **settings):
     for owner, name, method in methods:
         setattr(owner, name, timed(name, method))
     try:
-        step, found = Step(**settings), []
+        step, found = make(), []
         tokens = torch.randint(3, 1024, (ROWS, COLUMNS), generator=torch.Generator().manual_seed(0))
         for _ in range(rounds):
             spent.clear()
@@ -148,9 +201,34 @@ def where(rounds, **settings):
         print(f"    {inner + name:<12} {1000 * min(one.get(name, 0.0) for one in found):6.2f} ms")
 
 
+def quick(rounds):
+    """The model of the quick study."""
+    rule, tight = LossFree(bias_update_rate=0.03), Capacity(factor=1.0)
+    makers = {
+        "LossFree": partial(QuickStep, rule),
+        "LossFree, capacity 1.0": partial(QuickStep, rule, tight),
+        "SwitchLoss global": partial(QuickStep, SwitchLoss(coef=0.01, scope="global")),
+        "NewtonBalancing": partial(QuickStep, NewtonBalancing()),
+    }
+    variants = {"not attached": QuickStep(), **{name: make() for name, make in makers.items()}}
+    compare("The quick study's model and training step", variants, rounds)
+    print("  inside hooks and update")
+    for name, make in makers.items():
+        inside(name, rounds, make)
+    print("  where it goes, LossFree")
+    where(rounds, makers["LossFree"])
+
+
 def main():
     torch.set_num_threads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    parts = {"quick": quick, "default": default}
+    for name in sys.argv[2:] or parts:
+        parts[name](rounds)
+
+
+def default(rounds):
+    """The default preset, larger."""
     compare(
         "Attachment, sigmoid (GLM-4-MoE)",
         {
@@ -172,13 +250,13 @@ def main():
     )
     print("\nInside hooks and update")
     rule, global_loss = LossFree(bias_update_rate=1e-3), SwitchLoss(coef=1e-2, scope="global")
-    inside("LossFree, sigmoid", rounds, balancer=rule)
-    inside("LossFree, softmax", rounds, preset="softmax", balancer=rule)
+    inside("LossFree, sigmoid", rounds, partial(Step, balancer=rule))
+    inside("LossFree, softmax", rounds, partial(Step, "softmax", balancer=rule))
     for preset in ("sigmoid", "softmax"):
         print(f"  where it goes, LossFree, {preset}")
-        where(min(rounds, 8), preset=preset, balancer=rule)
-    inside("SwitchLoss global, sigmoid", rounds, balancer=global_loss)
-    inside("LossFree, sigmoid, capacity 1.0", rounds, balancer=rule, capacity=Capacity(factor=1.0))
+        where(min(rounds, 8), partial(Step, preset, balancer=rule))
+    inside("SwitchLoss global, sigmoid", rounds, partial(Step, balancer=global_loss))
+    inside("LossFree, sigmoid, capacity 1.0", rounds, partial(Step, balancer=rule, capacity=Capacity(factor=1.0)))
     compare(
         "Experts",
         {name: Step(implementation=name) for name in ("trimtab", "grouped_mm", "eager")},

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from trimtab.moe import capacity
-from trimtab.moe.balancers import BIP, Context, LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
+from trimtab.moe.balancers import (
+    BIP,
+    Context,
+    LossFree,
+    NewtonBalancing,
+    NoBalancer,
+    QuantileBalancing,
+    dither,
+    margins,
+    newton,
+)
 from trimtab.moe.routing import Routing, drop_rate, max_violation
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Fixed, Shape, Stationary
@@ -73,3 +83,11 @@ def test_below_capacity_one_a_bias_that_counts_kept_calls_stalls_and_padded_it_n
     assert kept.max_violation[-1, 0] > 0.5
     assert not padded.state.any()
     assert routed.dropped[-1, 0] == pytest.approx(0.5)
+
+
+def test_what_comes_back_can_be_worked_with_and_rules_used_before_can_be_trained():
+    """The simulator works in inference mode; nothing of it may be left in traces or in what rules keep."""
+    (trace,) = run(Stationary(), SHAPE, [Arm(name="", balancer=NewtonBalancing(dither=1e-3))], seeds=SEEDS, steps=2)
+    assert not any(getattr(trace, name).is_inference() for name in trace.__slots__)
+    kept = (*margins._edges(), margins._bins(), newton._windows(), dither._directions(8))
+    assert not any(tensor.is_inference() for tensor in kept)

@@ -26,6 +26,7 @@ def dither(scores: Tensor, size: float) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
 def _directions(experts: int) -> Tensor:
     """Return [E, E], one column an expert, the same everywhere."""
     drawn = torch.randn(experts, experts, generator=torch.Generator().manual_seed(experts), dtype=torch.float64)

@@ -20,6 +20,7 @@ _LOWEST, _HIGHEST = 2.0**-24, 2.0**6
 _SIDE: Final = 30 << _BITS
 BINS: Final = 2 * _SIDE + 1
 _KEYS: Final = 1 << (9 + _BITS)
+# What is kept between calls is never an inference tensor, whoever asked first.
 
 
 def histogram(margins: Tensor) -> Tensor:
@@ -68,6 +69,7 @@ def _first_key() -> int:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(mode=False)
 def _edges() -> tuple[Tensor, Tensor]:
     """Smallest and largest margin of each bin; the middle one is 0."""
     keys = torch.arange(_first_key(), _first_key() + _SIDE + 1, dtype=torch.int32)
@@ -76,6 +78,7 @@ def _edges() -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(mode=False)
 def _bins() -> Tensor:
     """Bin of each margin [4096], by its sign, exponent and first bits of its fraction."""
     keys = torch.arange(_KEYS)

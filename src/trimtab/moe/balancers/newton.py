@@ -141,6 +141,7 @@ def _chance(degrees: int, level: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(mode=False)
 def _windows() -> Tensor:
     return torch.tensor(_WINDOWS, dtype=torch.float32)
 
