@@ -96,6 +96,29 @@ def test_a_model_of_the_sources_is_not_found_inside_another(registry):
     assert registry.find("(GPT-4o)", ("models",), more={"gpt4o": "gpt4o"})[0].text == "GPT-4o"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Parser reaches 90", ["Parser"]),
+        ("Parser + Aligner reaches 90", ["Parser + Aligner"]),
+        ("Parser + dropout reaches 90", []),
+        ("Parser +dropout reaches 90", []),
+        ("Baseline + Parser reaches 90", []),
+        ("Parser, 300 dimensions", ["Parser"]),
+        ("Andor et al. (2016) reach 94", ["Andor et al. (2016"]),
+        ("Andor et al., 2016, reach 94", ["Andor et al., 2016"]),
+        ("NBT - CNN reaches 84", ["NBT - CNN"]),
+    ],
+)
+def test_a_system_is_found_as_a_whole(registry, text, expected):
+    more = {key(one): one for one in ("Parser", "Parser + Aligner", "Andor et al. (2016)", "NBT-CNN", "CNN")}
+    assert [one.text for one in registry.find(text, ("models",), more=more)] == expected
+
+
+def test_a_metric_in_capitals_may_have_its_digit_apart(registry):
+    assert [one.id for one in registry.find("78.76 on F 1", ("metrics",))] == ["f1"]
+
+
 def test_a_file_adds_names_and_spellings(tmp_path):
     path = tmp_path / "more.toml"
     path.write_text('[benchmarks.mbpp]\nnames = ["Mostly Basic"]\n[models.yi]\nnames = ["Yi-Coder-9B", "Yi 9B base"]\n')

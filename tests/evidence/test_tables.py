@@ -144,3 +144,10 @@ def test_a_comparison_is_made_at_one_capacity_not_across_two(text, relation, val
     quantity = Quantity(text=value) if value else None
     fact = Fact(subject="Arm-A1", comparator="Arm-B1", benchmark="MBPP", relation=relation, value=quantity)
     assert [one.stance.value for one in tables.look_up(fact, 0, readings).evidence] == stances
+
+
+def test_a_header_of_an_ordinary_word_is_no_name_in_a_sentence():
+    text = TABLE + "\nTable 2: More.\n\n| Achieves | GSM8K |\n|---|---|\n| achieves | 12.5 |\n| Results | 3.5 |\n"
+    readings = Readings([reading.read_bytes(text.encode(), "paper.md")], Registry.load())
+    assert {"achieves", "results"}.isdisjoint(readings.subjects())
+    assert "gpt4o" in readings.subjects()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.evidence import settings
 from trimtab.evidence.claims import Citation, Quantity
-from trimtab.evidence.names import Mention, key
+from trimtab.evidence.names import Mention, joined, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,7 +70,8 @@ def find(text: str, registry: Registry, models: Mapping[str, str] | None = None)
     found = registry.find(text, more=models)
     taken = [(one.start, one.end) for one in found]
     for start, end in shaped(text):
-        if not any(start < other_end and other_start < end for other_start, other_end in taken):
+        free = not any(start < other_end and other_start < end for other_start, other_end in taken)
+        if free and not joined(text, start, end):
             found.append(Mention(id=key(text[start:end]), kind="models", start=start, end=end, text=text[start:end]))
     return sorted(found, key=lambda one: one.start)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
 _AT: Final = re.compile(r"@\s?(\d{1,4})$")
+_APART: Final = re.compile(r"[\s_-]")
 _LONGEST: Final = 8
 _PLUS: Final = re.compile(r"\s*\(\+\)")
 _FIELDS: Final = {"names", "since", "endpoints", "rules", "factor", "better"}
@@ -164,11 +165,13 @@ class Registry:
                 continue  # nearly always, so it is asked first
             if not _whole(text, start, end) or not _close(text, words[at : at + size]):
                 continue
+            if joined(text, start, end):
+                known = {kind: one for kind, one in known.items() if kind != "models"}
+            elif squashed in more and "models" in kinds and "models" not in known:
+                known = {**known, "models": (more[squashed], text[start:end])}
             for kind in kinds:
                 if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
                     return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size
-            if "models" in kinds and squashed in more:
-                return Mention(id=more[squashed], kind="models", start=start, end=end, text=text[start:end]), size
         return None, 1
 
     def _known(self, text: str, squashed: str) -> Mapping[str, tuple[str, str]]:
@@ -186,6 +189,11 @@ def _whole(text: str, start: int, end: int) -> bool:
     return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(f"{mark}[A-Za-z0-9]", after))
 
 
+def joined(text: str, start: int, end: int) -> bool:
+    """Whether [start, end) is one side of a sum: "A" in "A + B" is not the system that was measured."""
+    return bool(re.search(r"[\w)]\s?\+\s?$", text[:start]) or re.match(r"\s?\+\s?[A-Za-z]", text[end:]))
+
+
 def _fits(text: str, start: int, end: int, kind: str) -> bool:
     """Whether a metric stands by itself: "loss" is none in "loss_free-skewed", nor "drops" in "it drops by 5"."""
     if kind != "metrics":
@@ -198,9 +206,14 @@ def _fits(text: str, start: int, end: int, kind: str) -> bool:
 
 
 def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
-    """Whether only spaces, hyphens, underscores and brackets stand between the words of one name, or "@" before a k."""
+    """Whether the words of one name have only spaces, hyphens, underscores, brackets and plus signs between them.
+
+    Before a k also "@", before the year of a cited system ("Andor et al. (2016)") also a point or a comma.
+    """
     return all(
-        re.fullmatch(r"[\s\-_/(]{0,2}", gap) or (re.fullmatch(r"\s?@\s?", gap) and re.fullmatch(r"\d+|[kK]", other[0]))
+        re.fullmatch(r"[\s\-_/(]{0,2}|\s[-+]\s", gap)
+        or (re.fullmatch(r"\s?@\s?", gap) and re.fullmatch(r"\d+|[kK]", other[0]))
+        or (re.fullmatch(r"[\s.,(]{1,4}", gap) and re.fullmatch(r"(?:19|20)\d\d[a-z]?", other[0]))
         for one, other in pairwise(words)
         for gap in (text[one[2] : other[1]],)
     )
@@ -208,7 +221,7 @@ def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
 
 def _as_written(found: str, spelled: str) -> bool:
     """Whether a short name in capitals is written in capitals: "HE" is a benchmark, "he" a word."""
-    return not (len(spelled) <= 3 and spelled.isupper()) or found == spelled
+    return not (len(spelled) <= 3 and spelled.isupper()) or _APART.sub("", found) == _APART.sub("", spelled)
 
 
 def _read(path: Path) -> str:

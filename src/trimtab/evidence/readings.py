@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.evidence import settings
 from trimtab.evidence.names import key
-from trimtab.evidence.wording import stems
+from trimtab.evidence.wording import SAYING, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,8 +96,12 @@ class Readings:
         return self.registry.id_of(text, "models") or key(text)
 
     def subjects(self) -> dict[str, str]:
-        """Return key → id of everything that stands as a subject in a header and looks like a name."""
-        return {name: name for name in self.by_subject if len(name) > 2 and not name.replace(".", "").isdigit()}
+        """Return key → id of everything that stands as a subject in a header and can be a name in a sentence."""
+        return {
+            name: name
+            for name in self.by_subject
+            if len(name) > 2 and not name.replace(".", "").isdigit() and name not in SAYING
+        }
 
     def row(self, reading: Reading) -> tuple[tuple[str, str], ...]:
         """Return the cells beside a reading, as (column, text), itself among them."""

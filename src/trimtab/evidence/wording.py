@@ -20,6 +20,15 @@ their they them which who also then thus hence so such can may might will would 
 over both each per via using i you he she his her there here while when where than
 """
 _STOP: Final = frozenset(_STOP_WORDS.split())
+_SAYING_WORDS: Final = """
+achieve achieves achieved achieving reach reaches reached reaching obtain obtains obtained get gets got score scores
+scored yield yields yielded attain attains attained report reports reported result results show shows shown give gives
+given perform performs performed performance set sets new best better worse higher lower average accuracy value values
+test tests train training dev validation data dataset datasets task tasks model models method methods system systems
+and with without not only but all none other others our ours their previous work paper table figure number
+"""
+SAYING: Final = frozenset(_SAYING_WORDS.split()) | _STOP
+"""Words of which sentences about results are made; a header of one of them is no name to look for in a sentence."""
 _OPPOSITES: Final = """
 more less, higher lower, high low, better worse, increase decrease, improve degrade, improvement degradation, gain
 loss, above below, best worst, largest smallest, larger smaller, faster slower, most least, up down, outperform
