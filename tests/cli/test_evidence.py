@@ -1,9 +1,12 @@
 """trimtab evidence: exit codes a workflow can use, JSON, files."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
@@ -102,3 +105,19 @@ def test_cells_in_another_order_or_more_often_are_told(tmp_path):
     assert "in another order" in cells(tmp_path / "a.md", tmp_path / "b.md").output
     assert "3, the same ones" in cells(tmp_path / "a.md", tmp_path / "c.md").output
     assert cells(tmp_path / "a.md", tmp_path / "none.md").exit_code == 2
+
+
+@pytest.mark.parametrize(("value", "code"), [("90.2", 0), ("91.2", 1)])
+def test_the_workflow_of_the_guide_is_yaml_whose_commands_run(tmp_path, monkeypatch, value, code):
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "check-a-report.md").read_text()
+    workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)[1])
+    assert workflow[True] == ["pull_request"]  # "on" is a truth value of YAML 1.1, and GitHub reads it as a word
+    steps = workflow["jobs"]["check"]["steps"]
+    assert all(("run" in step) != ("uses" in step) for step in steps)
+    (command,) = [step["run"] for step in steps if step.get("run", "").startswith("trimtab ")]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "paper.md").write_text(PAPER)
+    (tmp_path / "MODEL_CARD.md").write_text(f"GPT-4o achieves {value}% on HumanEval.\n")
+    assert CliRunner().invoke(main, shlex.split(command)[1:]).exit_code == code
+    assert (tmp_path / steps[-1]["with"]["path"] / "report.html").exists()
