@@ -124,6 +124,8 @@ def test_large_results_are_compared_without_being_sent(best):
     truth = best.truth(reference, batch.pack("f", [[10**6 + n] for n in range(12)]), Limits(cpu_s=20))
     assert truth.frames == (b"",) * 12
     assert judged(best, reference, truth, limits=Limits(cpu_s=20)).outcome is Outcome.PASSED
+    subclass = "class L(list): pass\ndef f(x): return L([x]) * 0 or L([x] * 400_000)\n"
+    assert judged(best, subclass, truth, limits=Limits(cpu_s=20)).outcome is Outcome.PASSED
     wrong = judged(best, "def f(x): return [x] * 400_001\n", truth, limits=Limits(cpu_s=20))
     assert wrong.outcome is Outcome.WRONG
     with pytest.raises(codec.CodecError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import sys
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,57 @@ def test_only_what_is_longer_than_asked_for_is_not_told(value):
 def test_digests_are_equal_exactly_when_encodings_are(one, other):
     same = codec.text(codec.encode(one)) == codec.text(codec.encode(other))
     assert (freeze(one, refuse).digest == freeze(other, refuse).digest) == same
+
+
+class Row(list):
+    """A subclass whose own methods have no say."""
+
+    def __iter__(self):
+        return iter([9])
+
+    def __len__(self):
+        return 0
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+class Point(NamedTuple):
+    """As programs return them."""
+
+    x: int
+    y: float | None
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (Row([1, 2]), [1, 2]),
+        ([Row([1]), (Row([2]),)], [[1], ([2],)]),
+        (Point(1, 2.5), (1, 2.5)),
+        ([Point(1, None)] * 3, [(1, None)] * 3),
+        (type("Whole", (int,), {})(7), 7),
+        ([type("Text", (str,), {})("a")], ["a"]),
+    ],
+)
+def test_a_subclass_has_the_digest_of_the_data_it_crosses_as(value, meant):
+    assert freeze(value, refuse) == freeze(meant, refuse)
+    assert freeze(value, refuse).digest != freeze([meant], refuse).digest
+
+
+def test_what_holds_an_object_an_iterator_or_a_dict_is_not_taken_for_plain_data():
+    kept = []
+
+    def keep(value):
+        kept.append(value)
+        return {"handle": [len(kept) - 1, "object", True]}
+
+    assert not freeze([Row([object()])], keep).plain
+    assert len(kept) == 1
+    assert not freeze(Row([iter([1])]), refuse).plain
+    assert not freeze(Row([{}]), refuse).plain
 
 
 def test_equal_values_have_equal_digests_however_they_came_about():

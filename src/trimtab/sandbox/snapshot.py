@@ -1,9 +1,10 @@
 """A value frozen as bytes, for its digest and for whoever may ask for it later: one pass in C over plain values.
 
 Decisions: a value made of nothing but None, booleans, numbers, strings, lists and tuples is frozen by marshal, whose
-second version writes equal values of equal types as equal bytes (no references, no marks of interned strings); any
-other value is encoded as for the wire. The two forms cannot be taken for one another. Bytes from here never leave the
-process that made them, so nobody reads marshal that somebody else wrote.
+second version writes equal values of equal types as equal bytes (no references, no marks of interned strings), and so
+is one that crosses as such a value, a subclass of list or a number of numpy's; any other value is encoded as for the
+wire. The two forms cannot be taken for one another. Bytes from here never leave the process that made them, so nobody
+reads marshal that somebody else wrote.
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -23,6 +24,7 @@ _VERSION: Final = 2
 _SHORTEST: Final = 0.4  # characters of JSON a byte of marshal becomes at least: "0," for five bytes of a small integer
 _SCALARS: Final = frozenset({type(None), bool, int, float, str})
 _PLAIN: Final = _SCALARS | {list, tuple}
+_CONTAINERS: Final = frozenset({dict, set, frozenset})
 
 
 class Snapshot(NamedTuple):
@@ -66,7 +68,19 @@ def freeze(value: Any, keep: Callable[[object], Any]) -> Snapshot:
     """
     if _plain(value):
         return Snapshot(marshal.dumps(value, _VERSION), plain=True)
-    return Snapshot(codec.text(codec.encode(value, keep)).encode(), plain=False)
+    encoded = codec.encode(value, keep)
+    if _stands_for_plain(value):
+        meant = codec.Decoder().decode(encoded)
+        if _plain(meant):
+            return Snapshot(marshal.dumps(meant, _VERSION), plain=True)
+    return Snapshot(codec.text(encoded).encode(), plain=False)
+
+
+def _stands_for_plain(value: Any) -> bool:
+    """Tell whether a value may cross as a plain one, as subclasses and numpy's numbers do; no dict does."""
+    if isinstance(value, list | tuple):
+        return not _CONTAINERS & set(map(type, value))
+    return isinstance(value, int | float | str) or type(value).__module__ == "numpy"
 
 
 def _plain(value: Any) -> bool:
