@@ -102,6 +102,12 @@ def test_what_is_no_completion_is_an_abstention(endpoint, said, why):
     assert re.search(why, found.reason), found.reason
 
 
+def test_a_server_that_takes_no_question_at_all_is_given_up(endpoint):
+    serving = endpoint(in_turn((400, b"no such model", {})))
+    assert "status 400: no such model" in asked(serving)[1].reason
+    assert len(serving.asked) == 2  # with the schema and without it
+
+
 def test_streams_without_end_are_ended(endpoint, endless):
     assert "sends more than 1,000,000 bytes" in asked(endpoint(lambda _b: endless(0), reply_bytes=1_000_000))[1].reason
     serving = endpoint(lambda _b: endless(10.0), deadline_s=60)

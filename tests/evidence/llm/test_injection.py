@@ -10,6 +10,7 @@ from trimtab.evidence.llm import roles, stance
 from trimtab.evidence.llm.asking import Asker
 from trimtab.evidence.names import Registry
 from trimtab.evidence.panel import ratings
+from trimtab.evidence.panel.items import ITEMS
 from trimtab.evidence.search import answering, folder, session
 from trimtab.evidence.sources import Sources
 
@@ -113,6 +114,15 @@ def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoin
     found = list(roles.review(draft, Asker(model=endpoint(obey).model)))
     assert {one.score for one in found} == {5}
     assert ratings.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement
+    shown = []
+
+    def beyond(body):
+        shown.append(json.loads(body["messages"][1]["content"].split("\n\nYour last answer")[0]))
+        return json.dumps({"ratings": [{"item": one.id, "score": 9, "why": "beyond"} for one in ITEMS]})
+
+    found = list(roles.review(draft, Asker(model=endpoint(beyond).model)))
+    assert {one.score for one in found} == {None}
+    assert len((*draft.checked, *draft.near)) > len(shown[0]["claims"]) == 40  # more would pass any context
     found = list(roles.review(draft, Asker(model=endpoint(lambda _body: "no").model), "numbers changed"))
     assert {one.score for one in found} == {None}
     assert {one.version for one in found} == {"numbers changed"}

@@ -94,3 +94,8 @@ def test_iclr_reviewers_agree_as_published_and_get_no_mean(evidence_data):
     mean, why = mean_of([score for unit in units for score in unit], found)
     assert mean is None
     assert "lower end is under 0.4" in why
+
+
+def test_one_unit_has_no_interval():
+    found = alpha([[1, 2, 4]], draws=50)
+    assert (found.low, found.high, found.units) == (None, None, 1)

@@ -52,6 +52,7 @@ def test_the_shipped_works_have_full_titles_authors_and_years():
         assert len(record.work.title.split()) >= 3, record.work.id
         assert record.work.authors, record.work.id
         assert record.work.year, record.work.id
+        assert "not recorded" not in [version.name for version in record.work.versions]
 
 
 def test_the_matrix_says_what_there_is_and_what_there_is_not(draft):
@@ -65,6 +66,11 @@ def test_the_matrix_says_what_there_is_and_what_there_is_not(draft):
     capacity = [draft.claims[name][0].statement for name in answers["auxiliary_loss", "capacity", "mbpp"].elsewhere]
     assert any("capacity factor 1.0): negative log perplexity is -1.572" in statement for statement in capacity)
     assert all(verdict.fidelity.holds for _, verdict in draft.near)
+
+
+def test_a_figure_keeps_its_unit_and_only_percent_is_a_percentage(draft):
+    units = {name: draft.claims[f"arxiv:2412.19437#{name}"][0].facts[0].value.unit for name in ("61", "77")}
+    assert units == {"61": "%", "77": ""}  # pass@1 in percent, validation loss in nats
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,20 @@ def test_a_panel_that_agrees_gets_a_mean_and_one_that_does_not_gets_none():
     assert "no opinion in common" in ratings.panel(arguing).why
     assert "a panel has at least 3" in ratings.panel(agreeing[:12]).why
     assert ratings.panel(scored("A", (None,) * 6)).agreement is None
+
+
+def test_ratings_of_planted_copies_are_no_opinion_on_the_review():
+    given = [Rating(reviewer=who, item="answer", score=5) for who in "abc"]
+    planted = [Rating(reviewer=who, item="answer", score=1, version="answer removed") for who in "abcd"]
+    found = ratings.panel([*given, *planted])
+    assert found.scores("answer") == (5, 5, 5)
+    assert found.reviewers == ("a", "b", "c")
+
+
+def test_a_planted_silence_leaves_out_conflicts_too(draft):
+    contested = replace(draft, conflicts=(Said(text="Contested: something."),))
+    silent = sensitivity.planted(contested)["conflicts and limits left out"]
+    assert (silent.conflicts, silent.limits) == ((), ())
 
 
 def test_a_mean_needs_the_lower_end_of_agreement_and_not_its_middle():

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from trimtab.evidence.search import folder
 from trimtab.evidence.search.arxiv import ArXiv
 from trimtab.evidence.search.crossref import Crossref
+from trimtab.evidence.search.dblp import DBLP
+from trimtab.evidence.search.folder import Wishes
 from trimtab.evidence.search.found import Query
 from trimtab.evidence.search.openalex import OpenAlex
 from trimtab.evidence.search.request import Answer
@@ -23,6 +26,23 @@ ENTRY = """<entry><id>http://arxiv.org/abs/2408.15664v1</id><title>A  title</tit
 def answer(body):
     raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     return Answer(key="", url="", status=200, body=raw, date="")
+
+
+def test_a_page_is_as_long_as_what_is_wanted_and_at_most_a_hundred():
+    for database, name in ((ArXiv(), "max_results"), (OpenAlex(), "per_page"), (Crossref(), "rows"), (DBLP(), "h")):
+        sizes = [dict(database.first(QUERY, limit).params)[name] for limit in (7, 100, 500)]
+        assert sizes == ["7", "100", "100"], name
+
+
+def test_a_search_keeps_the_pause_each_database_asks_for(tmp_path):
+    """Three seconds is arXiv's own rule; a faster one would get every user's network shut out."""
+    names = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
+    wishes = Wishes(question="How robust is ALF-LB to expert capacity?", databases=names, texts=1)
+    with folder.transport(folder.prepare(wishes).plan, tmp_path, "replay") as asking:
+        assert asking.rules.hosts == {
+            "export.arxiv.org": 3.0, "api.openalex.org": 0.1, "api.semanticscholar.org": 1.0,
+            "api.crossref.org": 0.2, "dblp.org": 1.0,
+        }  # fmt: skip
 
 
 def test_each_database_is_asked_in_its_own_language():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from trimtab.evidence.search.dedup import deduplicate
 from trimtab.evidence.search.found import Found
-from trimtab.evidence.work import Author, Identifiers, Version, Work
+from trimtab.evidence.work import Author, Identifiers, Retraction, Version, Work
 
 
 def found(title, author="Wang", year=2024, *, database="A", related=(), notices=(), **ids):
@@ -40,6 +40,14 @@ def test_identifiers_join_across_databases_and_transitively():
     assert len(result.merges) == 4
     assert result.works[0].work.id == "arxiv:2401.00001"
     assert result.works[0].work.year == 1990
+
+
+def test_a_merge_takes_the_longest_abstract_and_any_retraction():
+    one, other = found("One title", doi="10.1/a"), found("One title", doi="10.1/a", database="B")
+    told = Retraction(kind="retraction", notice="10.1/n")
+    other = replace(other, work=replace(other.work, abstract="a longer text", retraction=told))
+    (merged,) = deduplicate([replace(one, work=replace(one.work, abstract="short")), other]).works
+    assert (merged.work.abstract, merged.work.retraction) == ("a longer text", told)
 
 
 def test_title_author_and_year_join_and_nothing_less():

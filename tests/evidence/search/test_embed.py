@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from trimtab.cli.main import main
 from trimtab.errors import SearchError
-from trimtab.evidence.search import ranking, vectors
+from trimtab.evidence.names import Registry
+from trimtab.evidence.search import facets, figures, ranking, screening, vectors
 from trimtab.evidence.work import Work
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval?"
@@ -84,6 +85,13 @@ def test_a_search_with_a_model_is_reported_without_it(tiny_model, tmp_path):
     assert names != plain  # the order is another, the decisions are the same
     assert sorted(before.splitlines()) == sorted((tmp_path / "plain" / "screening.jsonl").read_text().splitlines())
     assert json.loads((review / "search.json").read_text())["embed"][0] == "tiny"
+    works = [one.work for one in figures.load(str(corpus)).records]
+    _, found = facets.of_question(QUESTION, Registry.load())
+    sha256 = json.loads((review / "search.json").read_text())["embed"][1]
+    similar = vectors.similarities(QUESTION, works, sha256, None, review / "embeddings.sqlite")
+    orders = ranking.by_words(works, screening.terms(found)), ranking.by_meaning(works, similar)
+    assert names == ranking.fuse(*orders)
+    assert names not in orders
     shutil.rmtree(model)
     run("report", review)
     assert (review / "screening.jsonl").read_text() == before

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.evidence.search import local
+from trimtab.evidence.search import answering, folder, local
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval, against the auxiliary loss?"
 HELD = {"arxiv": "2501.00001", "title": "Loss-free balancing under capacity limits", "year": 2025,
@@ -110,6 +110,25 @@ def test_a_bibliography_in_a_folder_says_which_work_a_document_is(tmp_path):
     assert decisions["file:papers/other.md"]["category"] == "off topic"
 
 
+def test_database_import_and_folder_together_are_told_apart_to_the_end(arxiv, tmp_path):
+    papers, bib, review = tmp_path / "papers", tmp_path / "refs.bib", tmp_path / "review"
+    papers.mkdir()
+    bib.write_text(BIB)
+    (papers / "2501.00001.md").write_text(TEXT)
+    (papers / "alone.md").write_text(TEXT.replace("at a capacity factor of one", "alone"))
+    words = ("--database", "arxiv", "--databases", arxiv.file, "--import", bib, "--sources", papers)
+    search("-o", review, *words)
+    flow = json.loads((review / "prisma.json").read_text())
+    assert flow["others"] == {"refs.bib": 2, "papers": 2}
+    assert (flow["repeated_others"], flow["duplicates"]) == (2, 4)
+    assert flow["included"] == 2  # one that arXiv has too, and one that only the folder has
+    assert flow["included_others"] == 1
+    before = local.digest(papers)
+    (papers / "alone.md").rename(papers / "renamed.md")
+    assert local.digest(papers) != before
+    assert "holds another search" in search("-o", review, *words, code=2)
+
+
 def test_ris_and_csl_json_are_sources_too_and_merge_by_their_identifier(tmp_path):
     (tmp_path / "a.ris").write_text(
         "TY  - JOUR\nID  - x\nTI  - ALF-LB on HumanEval\nDO  - 10.1000/A\nPY  - 2025\nER  - \n"
@@ -120,6 +139,19 @@ def test_ris_and_csl_json_are_sources_too_and_merge_by_their_identifier(tmp_path
     review = tmp_path / "review"
     search("-o", review, "--import", tmp_path / "a.ris", "--import", tmp_path / "b.json")
     assert [one["id"] for one in lines(review / "works.jsonl")] == ["doi:10.1000/a", "b.json#y"]
+
+
+def test_a_work_is_eligible_for_the_combination_it_names_and_for_no_other(tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "notes.md").write_text("# Notes\n\nOf ALF-LB. Of token dropping. Of HumanEval.\n")
+    asked = "How robust is ALF-LB to expert capacity on HumanEval and MBPP?"
+    prepared = folder.prepare(folder.Wishes(question=asked, sources=(tmp_path / "papers",)))
+    found, _ = folder.search(prepared, tmp_path / "review", "offline", tell=str)
+    told = {one.cell.benchmark: one.cell.literature for one in answering.answer(found, prepared.registry).answers}
+    assert told == {
+        "humaneval": "no claim about it: 1 record from 1 source screened, 1 eligible",
+        "mbpp": "no evidence: 1 record from 1 source screened, 0 eligible",
+    }
 
 
 def test_files_and_folders_of_one_name_are_told_apart(tmp_path):

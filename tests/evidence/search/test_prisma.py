@@ -11,7 +11,7 @@ from trimtab.errors import SearchError
 from trimtab.evidence.names import Registry
 from trimtab.evidence.search import facets, prisma, ranking, screening
 from trimtab.evidence.search.dedup import deduplicate
-from trimtab.evidence.search.found import Found
+from trimtab.evidence.search.found import Found, Query
 from trimtab.evidence.work import Author, Identifiers, Retraction, Work
 from trimtab.report import flow as drawing
 
@@ -145,6 +145,17 @@ def test_ranking_finds_stems_and_fusion_is_by_rank():
     assert set(ranking.by_words(works, ["load balancing", "expert"])) == {"b", "c"}
     assert ranking.by_words(works, ['"; DROP TABLE record; --']) == []
     assert ranking.fuse(["a", "b", "c"], ["c", "b"]) == ["c", "b", "a"]
+
+
+def test_a_facet_is_as_old_as_the_oldest_of_its_names():
+    _, found = facets.of_question("Does ALF-LB beat the auxiliary loss on HumanEval?", REGISTRY)
+    years = [REGISTRY.entries["methods"][name].since for name in ("loss_free", "auxiliary_loss")]
+    assert found[0].since == min(years) != max(years)
+
+
+def test_a_phrase_is_searched_for_as_one_and_cannot_break_out():
+    query = Query(name="q", groups=(("MBPP", "HumanEval+", "token dropping"), ("aux-loss", 'x" OR "y')))
+    assert str(query) == '(MBPP OR HumanEval+ OR "token dropping") AND ("aux-loss" OR "x  OR  y")'
 
 
 def test_a_word_in_the_title_counts_more_than_one_in_the_abstract():

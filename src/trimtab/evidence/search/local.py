@@ -87,10 +87,10 @@ def folder(path: Path, name: str) -> Held:
     listed, unlisted = library.read(path)
     works = _imported(listed, name)
     known = library.Library(works)
-    records, texts, listed_ids = list(_records(works, name)), {}, {work.id for work in works}
+    records, texts = list(_records(works, name)), {}
     for document in documents:
         work = known.work_of(document)
-        if work not in listed_ids:
+        if not work:
             record = _alone(document, path, name)
             records.append(record)
             work = record.work.id
