@@ -23,6 +23,8 @@ import reprlib
 import types
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.sandbox.iterators import ITERATORS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,33 +33,10 @@ PLAIN_KEYS: Final = 4096  # keys and set members read in plain mode: chosen hash
 _BIG: Final = 1 << 63
 _ROW: Final = 16  # items from which on it pays to look at all their types first
 _THEMSELVES: Final = frozenset({type(None), bool, str})
-_NESTED: Final = ("groupby", "_grouper", "_tee_dataobject")
 _SHORT: Final = 40  # characters of a decimal number that is cheap to compare
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
-# What functions return that only gives its items once; not groupby, whose items are iterators over the same source.
-_ITERABLES: Final[tuple[Any, ...]] = (
-    [],
-    (),
-    {},
-    {}.values(),
-    {}.items(),
-    set(),
-    collections.deque(),
-    "",
-    b"",
-    bytearray(),
-    range(0),
-    range(1 << 70),
-)
-_REVERSIBLE: Final[tuple[Any, ...]] = ([], {}, range(0), collections.deque())
-_ITERATORS: Final = (
-    *(map, filter, zip, enumerate, reversed, types.GeneratorType),
-    *(type(iter(each)) for each in _ITERABLES),
-    *(type(reversed(each)) for each in _REVERSIBLE),
-    *(kind for name, kind in vars(itertools).items() if isinstance(kind, type) and name not in _NESTED),
-)
 # The builtin types a value may name; a class of the program crosses as a handle.
 _TYPES: Final = {
     t.__name__: t
@@ -212,7 +191,7 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (dt.time, _text("time", lambda value: value.isoformat())),
     (dt.timedelta, lambda value, _: {"timedelta": [value.days, value.seconds, value.microseconds]}),
     (type, _type),
-    (_ITERATORS, _iterator),
+    (ITERATORS, _iterator),
     (type({}.keys()), _items("keys", iter)),
     (type({}.values()), _items("iter", iter)),
     (type({}.items()), _items("keys", iter)),
