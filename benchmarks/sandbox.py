@@ -158,7 +158,7 @@ SOAKED = {
     "wrong": ("def f(n): return n", "wrong"),
     "raising": ("def f(n): raise ValueError(n)", "error"),
     "printing": ("def f(n):\n    print('x' * 100_000)\n    return n + 1", "passed"),
-    "large": ("def f(n):\n    kept = bytearray(50 << 20)\n    return n + 1", "passed"),
+    "large": ("def f(n):\n    kept = bytearray(8 << 20)\n    return n + 1", "passed"),
     "exiting": ("import os\ndef f(n): os._exit(0)", "exit"),
     "broken": ("def f(n) return n", "syntax"),
 }

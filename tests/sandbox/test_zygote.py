@@ -142,3 +142,8 @@ def test_whether_one_of_a_pair_idles_is_not_for_its_zygote_to_say(monkeypatch, s
     found, after = clock.end(timer)
     assert (found, timer.busy) == ("wall", busy)
     assert after == pytest.approx(limits.latest, rel=0.05)
+
+
+def test_only_our_own_modules_leave_bytecode_behind(best):
+    program = "import sys, os\ndef f(): return sys.dont_write_bytecode, os.environ['PYTHONDONTWRITEBYTECODE']"
+    assert best.call(program, [("f", ())]).values == ((True, "1"),)

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from trimtab.sandbox.verdict import Limits
 
 _SOURCE: Final = Path(__file__).resolve().parents[2]
+# Our own modules, and only they, may leave their bytecode behind: compiling them anew takes half of a start.
 _BOOT: Final = (
     "import os, sys; os.dup2(int(sys.argv[2]), 3); os.closerange(4, 4096); sys.path.append(sys.argv[1]); "
-    "from trimtab.sandbox import zygote; sys.path.pop(); del sys.argv[1:]; zygote.main()"
+    "sys.dont_write_bytecode = False; from trimtab.sandbox import zygote; sys.dont_write_bytecode = True; "
+    "sys.path.pop(); del sys.argv[1:]; zygote.main()"
 )
 _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",
