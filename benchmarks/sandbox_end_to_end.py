@@ -95,13 +95,19 @@ def by_code_eval(tasks: Sequence[Problem], samples: int) -> None:
 
 
 @functools.cache
-def expected(task_id: str, *, plus: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return EvalPlus' problem, and what its reference returns with the time that takes."""
+def their_problems() -> dict[str, Any]:
     os.environ["HUMANEVAL_OVERRIDE_PATH"] = problems.load("humaneval-plus").source
     from evalplus.data.humaneval import get_human_eval_plus  # noqa: PLC0415 - a peer
+
+    return dict(get_human_eval_plus())
+
+
+@functools.cache
+def expected(task_id: str, *, plus: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return EvalPlus' problem, and what its reference returns with the time that takes."""
     from evalplus.gen.util import trusted_exec  # noqa: PLC0415 - a peer
 
-    task = dict(get_human_eval_plus()[task_id])
+    task = dict(their_problems()[task_id])
     program = task["prompt"] + task["canonical_solution"]
     found = {
         kind: trusted_exec(program, task[f"{kind}_input"], task["entry_point"], record_time=True)
