@@ -124,3 +124,16 @@ def test_another_table_speaks_only_for_a_cell_that_names_the_metric():
         one = cell("74.5", "ours", column, "Main results")
         hit = Binder({"SQuAD": ()}).find([other, one], "SQuAD", Decimal("74.5"), "F1")
         assert (hit is one) == accepted
+
+
+@pytest.mark.parametrize(
+    ("claimed", "exact", "rounding"), [("95.55", True, True), ("95.6", False, True), ("95.5", False, False)]
+)
+def test_a_value_is_exact_unless_rounding_is_asked_for(claimed, exact, rounding):
+    cell = Cell(
+        document="a", table=1, row=1, column=1, row_path=("Ours",), column_path=("Penn Treebank",), text="95.55",
+        numbers=(Decimal("95.55"),),
+    )  # fmt: skip
+    for asked, expected in ((False, exact), (True, rounding)):
+        found = Binder({"Penn Treebank": ()}, rounding=asked).find([cell], "Penn Treebank", Decimal(claimed))
+        assert (found is not None) == expected

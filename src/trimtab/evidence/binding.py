@@ -19,11 +19,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+
+from trimtab.evidence.arithmetic import places, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from decimal import Decimal
 
     from trimtab.evidence.document import Cell
 
@@ -90,6 +92,20 @@ def own_result(cell: Cell) -> bool:
     return cell.bold or not others
 
 
+def holds(printed: Decimal, value: Decimal) -> bool:
+    """Whether a printed number is the claimed one at the claim's precision; a share counts as its percentage too.
+
+    >>> from decimal import Decimal as D
+    >>> holds(D("95.55"), D("95.6")), holds(D("95.6"), D("95.55")), holds(D("95.6"), D("0.956"))
+    (True, False, True)
+    """
+    if printed == value:
+        return True
+    scale = 100 if abs(value) <= 1 < abs(printed) else Decimal("0.01") if abs(printed) <= 1 < abs(value) else 1
+    same = printed / scale
+    return abs(same - value) <= Decimal("0.5").scaleb(-places(value)) and value in rounded(same, places(value))
+
+
 def part_of(metric: str) -> frozenset[str]:
     """Return the words of a metric that name a part of the dataset.
 
@@ -106,10 +122,15 @@ class Binder:
     Args:
         datasets: Every dataset known, with the other names it goes by.
         metrics: The metrics each dataset is reported in, where their names hold parts of it ("Accuracy on CNN").
+        rounding: Take a cell with more digits for the value it rounds to; else all digits have to be there.
     """
 
     def __init__(
-        self, datasets: Mapping[str, Sequence[str]], metrics: Mapping[str, Iterable[str]] | None = None
+        self,
+        datasets: Mapping[str, Sequence[str]],
+        metrics: Mapping[str, Iterable[str]] | None = None,
+        *,
+        rounding: bool = False,
     ) -> None:
         self._names = {name: _variants(name, others) for name, others in datasets.items()}
         counts = Counter(word for variants in self._names.values() for word in {*variants[0]})
@@ -120,6 +141,7 @@ class Binder:
         self._families = {name: _family(name) for name in datasets}
         self._parts = {name: {*map(part_of, (metrics or {}).get(name, ()))} - {frozenset()} for name in datasets}
         self._known: dict[str, Shares] = {}
+        self._rounding = rounding
 
     def shares(self, texts: Iterable[str]) -> Shares:
         """Return how much of each dataset's name the texts hold, from 0 to 1."""
@@ -141,7 +163,7 @@ class Binder:
             metric: As claimed; empty for any.
         """
         wanted = {value, value * 100 if abs(value) <= 1 else value / 100}
-        holding = [cell for cell in cells if wanted & {*cell.numbers}]
+        holding = [cell for cell in cells if wanted & {*cell.numbers} or (self._rounding and _rounds(cell, value))]
         fitting = [cell for cell in holding if own_result(cell) and not _other_metric(metric, cell.column_path)]
         if not fitting:
             return None
@@ -199,6 +221,10 @@ class Binder:
     def _share(self, variant: Sequence[str], have: set[str]) -> float:
         weights = [self._weights.get(word, 1.0) for word in variant]
         return sum(weight for word, weight in zip(variant, weights, strict=True) if word in have) / sum(weights)
+
+
+def _rounds(cell: Cell, value: Decimal) -> bool:
+    return any(holds(number, value) for number in cell.numbers)
 
 
 def _around(cell: Cell) -> tuple[str, ...]:
