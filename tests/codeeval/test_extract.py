@@ -216,3 +216,12 @@ def steps_counted(text):
 )
 def test_work_grows_with_the_length(line):
     assert steps_counted(line * 800) < 2.6 * steps_counted(line * 400) + 200
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_what_python_does_not_count_as_a_line_is_none(separator):
+    """Form feeds between functions, or a separator in a string, once shifted the lines of strings of three quotes."""
+    prompt = "def solve(x):\n"
+    task = Problem(task_id="x", prompt=prompt, entry_point="solve", canonical_solution="", test="", benchmark="x")
+    text = f"# {separator} page\n{separator}\ndef solve(x):\n    return len(s)\ns = '''\nprint(1)\nassert x\n'''\n"
+    assert extract.clean(task, text, continues=False).program == text

@@ -40,6 +40,7 @@ _PROSE: Final = re.compile(
     r"(?:[#*>-]+[ \t]|\d+\.[ \t])?[A-Za-z][\w'-]*,?[ \t]+(?!(?:in|is|and|or|not|if|for)\b)[A-Za-z`]"
 )
 _LITERAL: Final = re.compile(r"\"\"\"|'''|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|#[^\n]*", re.DOTALL)
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _LEVEL: Final = 4  # spaces before a function's body
 _DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
@@ -119,14 +120,14 @@ def cut(prompt: str, completion: str) -> str | None:
     The end is the first line at column 0 that neither continues a bracket or a string nor is a comment, or the line
     from which on the text cannot be split into tokens.
     """
-    lines = (prompt + completion).splitlines(keepends=True)
+    lines = _lines(prompt + completion)
     end = sum(map(len, lines[: _end(lines, prompt.count("\n") + 1) - 1])) - len(prompt)
     return _shorter(completion, end)
 
 
 def cut_program(program: str) -> str | None:
     """Return a program without the prose after it or, if there is none, without its last statement at column 0."""
-    lines = program.splitlines(keepends=True)
+    lines = _lines(program)
     tops = _tops(program, lines)
     first = next((at for at in tops if _STARTS.match(lines[at])), len(lines))
     prose = next((at for at in tops if at > first and _PROSE.match(lines[at])), None)
@@ -136,7 +137,7 @@ def cut_program(program: str) -> str | None:
 
 def _through(program: str, entry_point: str) -> Iterator[str]:
     """Yield beginnings of a program that end with a definition of the function, the last one first."""
-    lines = program.splitlines(keepends=True)
+    lines = _lines(program)
     tops = _tops(program, lines)
     defines = re.compile(rf"(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b")
     found = [(at, after) for at, after in itertools.pairwise([*tops, len(lines)]) if defines.match(lines[at])]
@@ -185,7 +186,7 @@ class _Code(NamedTuple):
 
 def _code_of(text: str, entry_point: str, *, continues: bool) -> _Code | None:
     """Return the block that defines the function, or else the first of Python; None without any fence."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     inside = _inside_strings(text)
     fences = [(at, match) for at, line in enumerate(lines) if at not in inside and (match := _FENCE.match(line))]
     if not fences:
@@ -233,7 +234,7 @@ def _without_demo(program: str, entry_point: str) -> str:
         return program
     kept: list[str] = []
     inside, first, dropping = _inside_strings(program), program.count("\n", 0, start), False
-    for at, line in enumerate(program.splitlines(keepends=True)):
+    for at, line in enumerate(_lines(program)):
         if at > first and at not in inside and line[:1].strip() and line[0] not in ")]}":
             dropping = bool(_DEMO.match(line))
         if not dropping:
@@ -243,7 +244,7 @@ def _without_demo(program: str, entry_point: str) -> str:
 
 def _indented(text: str) -> str:
     """Return a function's body that lost the indentation of its first line, or of all, with it."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     first = next((at for at, line in enumerate(lines) if line.strip()), None)
     if first is None or lines[first][0] in " \t" or _STARTS.match(lines[first]):
         return text
@@ -259,7 +260,7 @@ def _indented(text: str) -> str:
 def _from_first_definition(program: str) -> str:
     """Return a text from its first line at column 0 on that begins as a program does."""
     at = 0
-    for line in program.splitlines(keepends=True):
+    for line in _lines(program):
         if _STARTS.match(line) and not _PROSE.match(line):
             return program[at:]
         at += len(line)
@@ -293,6 +294,11 @@ def _closing(text: str, at: int, quote: str) -> int:
             return end + len(quote)
         at = end + 1
     return len(text)
+
+
+def _lines(text: str) -> list[str]:
+    """Split as Python counts lines: a form feed, or a separator of paragraphs within a string, ends none."""
+    return _LINE.findall(text)
 
 
 def _step(steps: list[str], name: str, before: str, after: str) -> str:

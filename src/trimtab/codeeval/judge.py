@@ -13,6 +13,7 @@ import ast
 import concurrent.futures
 import dataclasses
 import functools
+import hashlib
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -88,11 +89,11 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
         SandboxError: The sandbox itself failed.
     """
     known = {problem.task_id: problem for problem in problems}
-    judged: dict[tuple[str, str, bool], concurrent.futures.Future[Verdict]] = {}
+    judged: dict[bytes, concurrent.futures.Future[Verdict]] = {}
     with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
         pending: deque[tuple[Sample, concurrent.futures.Future[Verdict]]] = deque()
         for sample in samples:
-            key = (sample.task_id, sample.completion, sample.continues)
+            key = _digest(sample)
             if key not in judged:
                 judged[key] = pool.submit(_judge, sample, known, sandbox)
             pending.append((sample, judged[key]))
@@ -100,6 +101,11 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
                 yield _of(*pending.popleft())
         while pending:
             yield _of(*pending.popleft())
+
+
+def _digest(sample: Sample) -> bytes:
+    """Return what stands for a text that was judged: the texts themselves would grow with the run."""
+    return hashlib.sha256(repr((sample.task_id, sample.completion, sample.continues)).encode()).digest()
 
 
 def _of(sample: Sample, verdict: concurrent.futures.Future[Verdict]) -> Verdict:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 _FIRST: Final = 8
 _MOST: Final = 1000
 _BYTES: Final = 1 << 20  # of encoded inputs in a piece
-# NaN as a float or a Decimal is encoded, and an iterator; a text that reads like NaN is compared by value without need.
-_UNLIKE: Final = re.compile(rb'"[+-]?s?nan\d*"|"iter":', re.IGNORECASE)
+# NaN as a float or a Decimal is encoded, an iterator and values of a dictionary; a text that reads like NaN is compared
+# by value without need.
+_UNLIKE: Final = re.compile(rb'"[+-]?s?nan\d*"|"iter":|"values":', re.IGNORECASE)
 _GO_ON: Final = codec.dumps({"inputs": []})
 
 

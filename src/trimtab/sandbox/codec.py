@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
-PLAIN_KEYS: Final = 4096  # keys and set members read in plain mode: chosen hashes make each one cost its predecessors
+PLAIN_ALIKE: Final = 8  # keys read in plain mode whose hash another has: each costs as much as those before it are long
 _BIG: Final = 1 << 63
 _ROW: Final = 16  # items from which on it pays to look at all their types first
 _THEMSELVES: Final = frozenset({type(None), bool, str})
@@ -51,18 +51,17 @@ class CodecError(ValueError):
 class Handle:
     """An object that stayed in the other process: never equal to anything, not even different.
 
-    Attributes:
+    Args:
         number: Its number over there.
         kind: The name of its type, for messages.
         truth: Whether it counts as true over there, which a program could as well return outright.
     """
 
-    __slots__ = ("kind", "number", "truth")
+    __slots__ = ("trimtab_parts",)  # one name, and none that an object of a program has
+    trimtab_parts: tuple[int, str, bool]
 
     def __init__(self, number: int, kind: str, *, truth: bool) -> None:
-        self.number = number
-        self.kind = kind
-        self.truth = truth
+        object.__setattr__(self, "trimtab_parts", (number, kind, truth))
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -71,12 +70,12 @@ class Handle:
         return False
 
     def __bool__(self) -> bool:
-        return self.truth
+        return self.trimtab_parts[2]
 
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"<{self.kind} object>"
+        return f"<{self.trimtab_parts[1]} object>"
 
 
 def _refuse_object(value: object) -> Any:
@@ -193,8 +192,8 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (type, _type),
     (ITERATORS, _iterator),
     (type({}.keys()), _items("keys", iter)),
-    (type({}.values()), _items("iter", iter)),
-    (type({}.items()), _items("keys", iter)),
+    (type({}.values()), _items("values", iter)),
+    (type({}.items()), lambda value, keep: {"items": [encode(part, keep) for pair in value for part in pair]}),
     (types.SimpleNamespace, lambda value, keep: keep(value)),
 ]
 
@@ -212,7 +211,7 @@ class Decoder:
     """
 
     def __init__(self, *, plain: bool = False, handle: Callable[[int, str, bool], object] = _handle) -> None:
-        self._limit = self._keys = PLAIN_KEYS if plain else MAX_ITEMS
+        self._limit = self._alike = PLAIN_ALIKE if plain else MAX_ITEMS
         self._readers = _PLAIN_READERS if plain else _PLAIN_READERS | _RICH_READERS
         self._handle = handle
 
@@ -222,7 +221,7 @@ class Decoder:
         Raises:
             CodecError: ``data`` is nothing that :func:`encode` writes.
         """
-        self._keys = self._limit
+        self._alike = self._limit
         try:
             return self._decode(data)
         except CodecError:
@@ -256,16 +255,24 @@ class Decoder:
 
     def keys(self, content: Any) -> list[Any]:
         """Decode items that are going to be hashed."""
-        items = self.items(content)
-        self._keys -= len(items)
-        if self._keys < 0:
-            raise CodecError("too many keys")
-        return items
+        return self._apart(self.items(content))
 
     def pairs(self, content: Any) -> list[tuple[Any, Any]]:
         """Decode a flat list of keys and values."""
-        items = self.keys(content)
-        return list(zip(items[::2], items[1::2], strict=True))
+        items = self.items(content)
+        return list(zip(self._apart(items[::2]), items[1::2], strict=True))
+
+    def _apart(self, keys: list[Any]) -> list[Any]:
+        """Refuse keys whose hashes were chosen so that each is compared with its predecessors, at any depth."""
+        self._alike -= alike(keys)
+        if self._alike < 0:
+            raise CodecError("too many keys of one hash")
+        return keys
+
+
+def alike(keys: list[Any]) -> int:
+    """Count the keys whose hash another one before them has; none of them is compared here."""
+    return len(keys) - len(set(map(hash, keys)))
 
 
 def _strict(kind: type, content: Any) -> Any:
@@ -327,6 +334,8 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "OrderedDict": lambda reader, content: collections.OrderedDict(reader.pairs(content)),
     "iter": lambda reader, content: Items(reader.items(content)),
     "keys": lambda reader, content: dict.fromkeys(reader.keys(content)).keys(),
+    "values": lambda reader, content: dict(enumerate(reader.items(content))).values(),
+    "items": lambda reader, content: dict(reader.pairs(content)).items(),
     "deque": lambda reader, content: collections.deque(reader.items(content)),
     "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
     "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),

@@ -18,6 +18,7 @@ import contextlib
 import os
 import sys
 import types
+from collections import deque
 from typing import Any, Final
 
 from trimtab.sandbox import codec, wire
@@ -25,7 +26,7 @@ from trimtab.sandbox import codec, wire
 # Three published tests use a module that only the reference solution imports.
 _ASSUMED: Final = ("math", "cmath", "sys", "re", "collections", "itertools", "datetime", "random", "copy", "typing")
 # Exceptions of a program that end it: no test may catch them and go on.
-ENDINGS: Final = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException")
+ENDINGS: Final = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "BaseExceptionGroup")
 _TEST_FILE: Final = "tests.py"
 
 
@@ -36,26 +37,25 @@ class SampleEndedError(BaseException):
 class Remote(codec.Handle):
     """An object of the program, reachable by attribute and by call."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("trimtab_client",)
+    trimtab_client: Client
 
     def __init__(self, client: Client, number: int, kind: str, truth: bool) -> None:  # noqa: FBT001 - as on the wire
         super().__init__(number, kind, truth=truth)
-        self._client = client
+        object.__setattr__(self, "trimtab_client", client)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._client.request({"get": [self.number, name]})
+        return self.trimtab_client.request({"get": [self.trimtab_parts[0], name]})
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in ("number", "kind", "truth", "_client"):
-            object.__setattr__(self, name, value)
-        else:
-            self._client.request({"set": [self.number, name, self._client.encode(value)]})
+        client = self.trimtab_client
+        client.request({"set": [self.trimtab_parts[0], name, client.encode(value)]})
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Call the object over there."""
-        return self._client.call(self.number, args, kwargs)
+        return self.trimtab_client.call(self.trimtab_parts[0], args, kwargs)
 
 
 class Client:
@@ -98,7 +98,7 @@ class Client:
             }
         )
         self.calls += 1
-        for arg, data in zip(args, answer.get("args", ()), strict=False):
+        for arg, data in zip((*args, *kwargs.values()), answer.get("args", ()), strict=False):
             if data is not None:
                 _replace(arg, self._decode(data))
         return self._decode(answer["value"])
@@ -114,15 +114,19 @@ class Client:
     @staticmethod
     def _handle(value: object) -> Any:
         if isinstance(value, Remote):
-            return {"handle": [value.number, value.kind, value.truth]}
+            return {"handle": list(value.trimtab_parts)}
         raise codec.CodecError(f"a test passes a {type(value).__name__}, which is not data")
 
     def _decode(self, data: Any) -> Any:
         try:
             return self._decoder.decode(data)
         except codec.CodecError:
-            self.gone = True
-            raise SampleEndedError from None
+            raise self._no_data() from None
+
+    def _no_data(self) -> SampleEndedError:
+        """Note that the program cannot be used because of what it sent."""
+        self.end = ["error", "the program answered what is not data"]
+        return SampleEndedError()
 
     def _exchange(self, message: dict[str, Any]) -> dict[str, Any]:
         if self.gone or self.end is not None:
@@ -138,18 +142,19 @@ class Client:
             if name in ENDINGS:
                 self.end = ["exit", f"{name}: {text}"]
                 raise SampleEndedError
-            raise _exception(name, text)
+            raise _exception(name, text, self._decode(answer.get("with")))
         if "value" not in answer:
-            self.gone = True
-            raise SampleEndedError
+            raise self._no_data()
         return answer
 
     def _receive(self) -> dict[str, Any]:
         try:
             message = codec.loads(wire.read(self._descriptor))
-        except (wire.ClosedError, codec.CodecError):
+        except wire.ClosedError:
             self.gone = True
             raise SampleEndedError from None
+        except codec.CodecError:
+            raise self._no_data() from None
         if "end" in message:
             self.end = list(codec.pair(message["end"]))
             raise SampleEndedError
@@ -162,20 +167,27 @@ def _replace(target: object, value: Any) -> None:
     elif isinstance(target, dict | set) and type(target) is type(value):
         target.clear()
         target.update(value)
+    elif isinstance(target, deque) and isinstance(value, deque):
+        target.clear()
+        target.extend(value)
 
 
-def _exception(name: str, text: str) -> BaseException:
+def _exception(name: str, text: str, args: object) -> BaseException:
     """Build the local exception for one that was raised over there: a builtin type, by name.
 
+    With its arguments where these give the same text, as those of a KeyError do, else with the text.
     A StopIteration becomes an error, as in generators (PEP 479): ``map`` in a test would take it for its end.
     """
     kind = getattr(builtins, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, StopIteration):
         return RuntimeError(f"{name}: {text}")
-    try:
-        error: BaseException = kind(text)
-    except TypeError:
-        error = RuntimeError(f"{name}: {text}")
+    error: BaseException = RuntimeError(f"{name}: {text}")
+    for given in (args, (text,)):
+        with contextlib.suppress(TypeError, ValueError):
+            made = kind(*given) if isinstance(given, tuple) else None
+            if made is not None and (str(made) == text or given == (text,)):
+                error = made
+                break
     error.from_program = True  # type: ignore[attr-defined]  # told apart from an assertion of the test's own
     return error
 

@@ -37,6 +37,7 @@ _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 - in tier A the sample's own, elsewhere out of reach
     "LC_ALL": "C.UTF-8",
+    "PYTHONIOENCODING": "utf-8:backslashreplace",  # half a surrogate pair can be printed
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",

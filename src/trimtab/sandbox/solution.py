@@ -15,6 +15,7 @@ Messages out: ``{"value"}`` or ``{"raise"}`` an answer, ``{"end"}`` the program 
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import socket
@@ -26,16 +27,20 @@ from trimtab.sandbox import codec, snapshot, wire
 
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
-_MUTABLE: Final = (list, dict, set)
+_MUTABLE: Final = (list, dict, set, collections.deque)
+_SHORT: Final = 4096  # characters of an exception's arguments
 _TOO_LARGE: Final = codec.dumps({"end": ["output_limit", "a result longer than a message"]})
 
 
 def serve(descriptor: int, calls: int) -> None:
     """Read a program from ``descriptor``, run it and answer its calls, or those that come on ``calls``; then end."""
+    solution = Solution(descriptor)
     try:
-        Solution(descriptor).run(calls)
+        solution.run(calls)
     except wire.ClosedError:
         pass
+    except BaseException as error:  # noqa: BLE001 - a result that cannot be written, for one
+        solution.fail(error)
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the program may have closed or replaced it
@@ -82,6 +87,11 @@ class Solution:
             self._send(answer)
             if "value" not in answer:
                 return
+
+    def fail(self, error: BaseException) -> None:
+        """Say that no answer can be given."""
+        with contextlib.suppress(BaseException):
+            self._send({"end": ["error", f"{_builtin_name(error)}: {_text(error)[:500]}"]})
 
     def _batches(self, name: str) -> None:
         """Answer rows of inputs for ``name`` until the other side closes."""
@@ -156,7 +166,7 @@ class Solution:
         except codec.CodecError as error:
             return {"raise": ["CodecError", str(error)]}
         except BaseException as error:  # noqa: BLE001 - anything may come
-            return {"raise": [_builtin_name(error), str(error)[:1000]]}
+            return {"raise": [_builtin_name(error), _text(error)[:1000]], "with": _arguments(error)}
 
     def _perform(self, request: dict[str, Any]) -> dict[str, Any]:
         if "get" in request:
@@ -184,8 +194,10 @@ class Solution:
         answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}
         if request.get("mutable"):
             # What the call did to its arguments, for tests that look at them afterwards.
-            after = [codec.encode(arg, self._keep) if isinstance(arg, _MUTABLE) else None for arg in args]
-            if any(new is not None and new != old for new, old in zip(after, request["args"], strict=True)):
+            given = [*args, *kwargs.values()]
+            after = [codec.encode(arg, self._keep) if isinstance(arg, _MUTABLE) else None for arg in given]
+            before = [*request["args"], *request["kwargs"].values()]
+            if any(new is not None and new != old for new, old in zip(after, before, strict=True)):
                 answer["args"] = after
         return answer
 
@@ -207,4 +219,21 @@ def _builtin_name(error: BaseException) -> str:
 
 
 def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return f"{type(error).__name__}: {_text(error)}"[:500]
+
+
+def _text(error: BaseException) -> str:
+    """Return an exception's text, whatever its own methods do."""
+    try:
+        return f"{error}"
+    except BaseException as other:  # noqa: BLE001 - anything may come
+        return f"no text: {type(other).__name__}"
+
+
+def _arguments(error: BaseException) -> Any:
+    """Encode the arguments of an exception that are data and short; else None."""
+    try:
+        data = codec.encode(error.args)
+        return data if len(codec.text(data)) <= _SHORT else None
+    except Exception:  # noqa: BLE001 - anything may be among them
+        return None

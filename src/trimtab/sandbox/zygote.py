@@ -52,7 +52,10 @@ _PRELOAD_FROZEN: Final = (
     "platform queue random secrets shlex shutil statistics stringprep tempfile threading timeit tokenize urllib.parse "
     "uuid warnings weakref "
     "encodings.ascii encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.idna encodings.punycode "
-    "encodings.rot_13 encodings.unicode_escape zoneinfo xml.etree.ElementTree html.parser concurrent.futures"
+    "encodings.rot_13 encodings.unicode_escape zoneinfo xml.etree.ElementTree html.parser concurrent.futures "
+    "encodings.utf_8_sig encodings.cp1252 encodings.cp437 encodings.hex_codec encodings.base64_codec "
+    "encodings.iso8859_15 cProfile configparser doctest email.message getopt getpass gzip multiprocessing optparse "
+    "sched sqlite3 tomllib tracemalloc unittest.mock zipfile"
 )
 
 
