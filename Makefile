@@ -9,8 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 study: $(READY)  ## train, evaluate and report studies/quick.toml
 	$(BIN)/trimtab run studies/quick.toml -o runs/quick
 
-test: $(READY)  ## every test
-	$(BIN)/python -m pytest
+test: $(READY)  ## every test, on two cores; what shares a fixture stays together
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/ruff check .
