@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox_agreement import shut_in
+from trimtab import disk
 from trimtab.codeeval import extract, judge, problems, prompts, samples
 from trimtab.codeeval.completion import Sampling
 from trimtab.sandbox.broker import Sandbox
@@ -128,7 +129,7 @@ def generate(model: str, out: Path, forms: Sequence[str], number: int, tokens: i
     completer = pretrained.load(model, batch_size=16)
     asked = problems.load("humaneval").problems
     asked = asked[:: max(1, len(asked) // number)][:number]
-    with samples.Log(out) as log:
+    with disk.LineLog(out) as log:
         there = {(record["form"], record["task_id"]) for record in log.records}
         for form in forms:
             todo = [problem for problem in asked if (form, problem.task_id) not in there]

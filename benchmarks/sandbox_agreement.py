@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import mutate, problems
 from trimtab.codeeval.judge import Sample, judge
-from trimtab.codeeval.samples import Log
+from trimtab.disk import LineLog
 from trimtab.sandbox import kernel
 from trimtab.sandbox.broker import Sandbox
 
@@ -230,7 +230,7 @@ def rows(benchmark: str, number: int, mutants: int | None) -> list[dict[str, Any
     return found
 
 
-def work(benchmark: str, log: Log, mutants: int | None, options: argparse.Namespace) -> None:
+def work(benchmark: str, log: LineLog, mutants: int | None, options: argparse.Namespace) -> None:
     """Judge what the log does not have, until the time is up."""
     there = {record["task_id"] for record in log.records} | set(options.without)
     todo = [n for n, problem in enumerate(problems.load(benchmark).problems) if problem.task_id not in there]
@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/agreement"))
     options = parser.parse_args()
     name = f"{options.benchmark}-results" if options.results else options.benchmark
-    with Log(options.out / f"{name}.jsonl") as log:
+    with LineLog(options.out / f"{name}.jsonl") as log:
         work(options.benchmark, log, None if options.results else options.mutants, options)
         report(log.records)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from trimtab import disk
 from trimtab.codeeval import extract, samples
 from trimtab.codeeval.problem import Problem
 from trimtab.errors import BenchmarkError
@@ -173,12 +174,12 @@ def samples_read(rng: random.Random, file: Path) -> None:
     if not all(isinstance(s.task_id, str) and isinstance(s.completion, str) for s in found):
         raise AssertionError(f"not samples: {data!r}")
     try:
-        with samples.Log(file) as log:
+        with disk.LineLog(file) as log:
             kept = len(log.records)
             log.append({"task_id": "f/0"})
     except BenchmarkError:
         return
-    with samples.Log(file) as log:
+    with disk.LineLog(file) as log:
         if len(log.records) != kept + 1 or log.records[-1] != {"task_id": "f/0"}:
             raise AssertionError(f"a record was lost: {data!r}")
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.codeeval import problems
 from trimtab.codeeval.judge import Sample, judge
-from trimtab.codeeval.samples import Log
+from trimtab.disk import LineLog
 from trimtab.sandbox import filters, kernel
 from trimtab.sandbox.broker import Sandbox
 
@@ -59,7 +59,7 @@ def one_tier(tier: str, names: list[str], out: Path, seconds: float) -> None:
             sys.exit(f"tier {box.attestation['tier']} was found, not {tier}")
         for name in names:
             benchmark = problems.load(name)
-            with Log(out / f"{name}-{tier}.jsonl") as log:
+            with LineLog(out / f"{name}-{tier}.jsonl") as log:
                 records = log.records
                 there = {record["task_id"] for record in records}
                 for verdict in judge(samples(benchmark, there, until), benchmark.problems, box):

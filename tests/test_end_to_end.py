@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from trimtab import disk
 from trimtab.study import spec, store
 from trimtab.study.run import as_record
 
@@ -133,8 +134,8 @@ def test_the_report_holds_everything_it_shows(finished):
 def test_a_result_is_counts_that_can_be_recomputed_from_the_lines(finished):
     for cell in cells(finished[0]):
         result = store.CellResult.read(cell / "result.json")
-        verdicts = store.read_lines(cell / "verdicts.jsonl")
-        assert len(verdicts) == len(store.read_lines(cell / "samples.jsonl")) == 12 * 2 + 6
+        verdicts = disk.read_lines(cell / "verdicts.jsonl")
+        assert len(verdicts) == len(disk.read_lines(cell / "samples.jsonl")) == 12 * 2 + 6
         for benchmark, conditions in result.passes.items():
             for capacity, tasks in conditions.items():
                 chosen = [v for v in verdicts if (v["benchmark"], v["eval_capacity"]) == (benchmark, capacity)]
@@ -153,7 +154,7 @@ def test_a_result_is_counts_that_can_be_recomputed_from_the_lines(finished):
 
 def test_training_learned_something_and_capacity_dropped_something(finished):
     for cell in cells(finished[0]):
-        losses = [line["loss"] for line in store.read_lines(cell / "train.jsonl")]
+        losses = [line["loss"] for line in disk.read_lines(cell / "train.jsonl")]
         assert sum(losses[-5:]) < sum(losses[:5])
         routing = store.CellResult.read(cell / "result.json").routing
         assert all(line["drop_rate"] > 0 for line in routing if line["eval_capacity"] == "1.0")
@@ -163,8 +164,8 @@ def test_training_learned_something_and_capacity_dropped_something(finished):
 def test_the_same_seed_starts_from_the_same_weights_in_every_arm(finished):
     first = {}
     for cell in cells(finished[0]):
-        record = store.read_json(cell / "cell.json")
-        line = store.read_lines(cell / "train.jsonl")[0]
+        record = disk.read_json(cell / "cell.json")
+        line = disk.read_lines(cell / "train.jsonl")[0]
         first.setdefault(record["factors"]["expert_init"], set()).add(line["loss"])
     assert {name: len(losses) for name, losses in first.items()} == {"random": 1, "skewed": 1}
 
@@ -231,7 +232,7 @@ def test_kill_9_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, moment)
     cell = one_cell(tmp_path)
     process = start(cell)
     deadline = time.monotonic() + 120
-    there = (lambda: len(store.read_lines(cell.train_log)) >= 12) if moment == "training" else cell.model.exists
+    there = (lambda: len(disk.read_lines(cell.train_log)) >= 12) if moment == "training" else cell.model.exists
     while not there() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

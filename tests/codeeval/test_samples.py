@@ -52,23 +52,6 @@ def test_what_is_no_sample_is_named_by_its_line(tmp_path, line):
         list(samples.read(path))
 
 
-@given(st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=8), min_size=1), max_size=4), st.integers(0, 60))
-@settings(max_examples=60, deadline=None)
-def test_a_log_cut_off_anywhere_goes_on_from_its_last_whole_line(tmp_path_factory, records, missing):
-    path = tmp_path_factory.mktemp("log") / "log.jsonl"
-    with samples.Log(path) as log:
-        for record in records:
-            log.append(record)
-    data = path.read_bytes()
-    path.write_bytes(data[: max(0, len(data) - missing)])
-    with samples.Log(path) as log:
-        kept = log.records
-        assert kept == records[: len(kept)]
-        log.append({"more": 1})
-    with samples.Log(path) as log:
-        assert log.records == [*kept, {"more": 1}]
-
-
 @given(st.binary(max_size=40), st.integers(0, 200), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_whatever_a_file_holds_it_is_samples_or_a_message_that_names_it(tmp_path_factory, data, at, packed):

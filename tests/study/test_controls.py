@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from trimtab import disk
 from trimtab.errors import StudyError
 from trimtab.study import controls, sensitivity, spec, store
 from trimtab.study.table import StudyTable
@@ -91,7 +92,7 @@ def test_a_stress_that_is_felt_passes_and_the_file_can_be_read_back(tmp_path):
     assert positive["passed"] is True
     assert len(positive["cells"]) == 6
     assert (negative["measured"], negative["passed"]) == (0, True)
-    store.write_json(tmp_path / "controls.json", found)
+    disk.write_json(tmp_path / "controls.json", found)
     assert [c.passed for c in sensitivity.load(tmp_path / "controls.json")] == [True, True]
 
 

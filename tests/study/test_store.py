@@ -1,7 +1,5 @@
 """The run folder: nothing half-written, nothing silently reused."""
 
-import json
-
 import pytest
 
 from trimtab.errors import RunFolderError
@@ -24,12 +22,6 @@ def test_the_same_result_is_the_same_bytes(tmp_path):
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
-def test_not_a_number_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
-        store.write_json(tmp_path / "x.json", {"loss": float("nan")})
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("text", ["", "{", '{"schema": 1}', "[]", '{"schema": 1, "cell_id": "'])
 def test_a_corrupt_result_is_named(tmp_path, text):
     path = tmp_path / "result.json"
@@ -44,16 +36,6 @@ def test_a_result_of_another_schema_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     with pytest.raises(RunFolderError, match="schema 2"):
         store.CellResult.read(path)
-
-
-def test_a_torn_last_line_is_dropped_and_a_torn_middle_line_is_named(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert store.read_lines(path) == [{"step": 1}, {"step": 2}]
-    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(RunFolderError, match="line 2"):
-        store.read_lines(path)
-    assert store.read_lines(tmp_path / "absent.jsonl") == []
 
 
 def test_a_folder_of_another_study_is_refused_with_what_differs(tmp_path):
@@ -80,11 +62,3 @@ def test_one_run_at_a_time(tmp_path):
         pass
     with folder.lock():
         pass
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "x.json"
-    store.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        store.write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": 1}

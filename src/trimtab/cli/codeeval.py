@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab import disk
 from trimtab.cli.options import JSON
+from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,11 +137,10 @@ def _progress(benchmark: str, done: int, total: int) -> None:
 
 def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_json: bool) -> None:
     """Print the scores and write ``result.json``."""
-    from trimtab.codeeval import samples, scores, soundness, summary, verdicts  # noqa: PLC0415
+    from trimtab.codeeval import scores, soundness, summary, verdicts  # noqa: PLC0415
 
     judged = verdicts.read(folder.verdicts)
-    with samples.Log(folder.timing) as timing:
-        took = timing.records
+    took = disk.read_lines(folder.timing, error=BenchmarkError)
     tallies = [scores.tally(one, judged.verdicts, soundness.unsound(one, box)) for one in loaded]
     record = summary.record(tallies, summary.drops(loaded, tallies), took, judged)
     folder.write("result.json", record)
@@ -155,10 +156,8 @@ def _cost(folder: Folder, price: tuple[float, float] | None) -> None:
     """Say what the tokens of a run cost, all of its sessions together."""
     if not price:
         return
-    from trimtab.codeeval import samples  # noqa: PLC0415
-
-    with samples.Log(folder.samples) as log:
-        read, written = (sum(r[key] for r in log.records) for key in ("prompt_tokens", "new_tokens"))
+    records = disk.read_lines(folder.samples, error=BenchmarkError)
+    read, written = (sum(record[key] for record in records) for key in ("prompt_tokens", "new_tokens"))
     cost = (read * price[0] + written * price[1]) / 1e6
     click.echo(
         f"{read} tokens read, {written} written: {cost:.4f} at {price[0]:g} and {price[1]:g} a million", err=True

@@ -119,8 +119,8 @@ def _proposals(found: Check, options: dict[str, Any], output: Path | None) -> tu
     asking = asker(options, output)
     if asking is None:
         return ()
+    from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.evidence.llm import stance  # noqa: PLC0415
-    from trimtab.study.store import write_atomic  # noqa: PLC0415
 
     proposals = stance.propose(found.checked, found.sources, asking)
     click.echo(told(asking), err=True)

@@ -289,12 +289,12 @@ def plant(folder: Path, output: Path) -> None:
 
     Each rating names its copy as "version" by what key.json says was planted; keep that file away from the reviewers.
     """
+    from trimtab.disk import write_atomic, write_json  # noqa: PLC0415
     from trimtab.evidence.panel import sensitivity  # noqa: PLC0415
     from trimtab.evidence.panel.items import ITEMS  # noqa: PLC0415
     from trimtab.evidence.search import answering  # noqa: PLC0415
     from trimtab.report import markdown  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
-    from trimtab.study.store import write_atomic, write_json  # noqa: PLC0415
 
     found, registry = _searched(folder)
     draft = answering.answer(found, registry)

@@ -104,7 +104,7 @@ def _show(cells: Sequence[Cell]) -> None:
 
 
 def _write_csv(path: Path, cells: Sequence[Cell]) -> None:
-    from trimtab.study.store import write_atomic  # noqa: PLC0415
+    from trimtab.disk import write_atomic  # noqa: PLC0415
 
     records = [asdict(cell) for cell in cells]
     text = io.StringIO()
@@ -116,9 +116,9 @@ def _write_csv(path: Path, cells: Sequence[Cell]) -> None:
 
 def _write_plot(path: Path, shape: Shape, arms: Sequence[Arm], drawn: dict[str, list[Trace]]) -> None:
     """Draw MaxVio of the mean over seeds, with the band that seeds span; one row of panels a stream."""
+    from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.moe.routing import max_violation_floor  # noqa: PLC0415
     from trimtab.report import charts, html, svg  # noqa: PLC0415
-    from trimtab.study.store import write_atomic  # noqa: PLC0415
 
     floor = max_violation_floor(shape.tokens, shape.num_experts, shape.num_experts_per_tok)
     labels = [arm.name if arm.factor is None else f"{arm.name} C={arm.factor:g} {arm.signal}" for arm in arms]

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import prompts, samples
 from trimtab.codeeval.judge import Sample, judge
-from trimtab.codeeval.samples import Log
 from trimtab.codeeval.verdicts import VerdictLog
+from trimtab.disk import LineLog, read_json, write_atomic
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.write("eval.json", record)
             return
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file, error=BenchmarkError)
         for key in sorted(found.keys() | record.keys()):
             if found.get(key) != record.get(key):
                 raise BenchmarkError(
@@ -100,9 +100,7 @@ class Folder:
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
         """Write a JSON file, whole or not at all."""
-        temporary = self.path / f"{name}.tmp"
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path / name)
+        write_atomic(self.path / name, json.dumps(record, indent=1) + "\n")
 
 
 def run(
@@ -128,8 +126,11 @@ def run(
         SandboxError: The sandbox itself failed.
     """
     folder.claim(_record(benchmarks, settings))
-    judging = VerdictLog(folder.verdicts, sandbox.attestation)
-    with Log(folder.samples) as written, judging as verdicts, Log(folder.timing) as timing:
+    with (
+        LineLog(folder.samples, error=BenchmarkError) as written,
+        VerdictLog(folder.verdicts, sandbox.attestation) as verdicts,
+        LineLog(folder.timing, error=BenchmarkError) as timing,
+    ):
         for benchmark in benchmarks:
             task = _Task(completer, benchmark, settings, written, timing)
             judged = _keys(verdicts.records, benchmark.name)
@@ -198,8 +199,8 @@ class _Task:
     completer: Completer
     benchmark: Benchmark
     settings: Settings
-    log: Log
-    timing: Log
+    log: LineLog
+    timing: LineLog
 
     def samples(self, judged: set[tuple[str, int]]) -> Iterator[Sample]:
         """Yield every sample that is not judged: those in the log, then new ones as they are written to it."""

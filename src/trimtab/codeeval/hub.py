@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.codeeval import registry
+from trimtab.disk import write_atomic_bytes
 from trimtab.errors import BenchmarkError
 
 _TIMEOUT_S: Final = 30.0
@@ -49,7 +50,5 @@ def fetch(filename: str) -> Path:
 def keep(target: Path, data: bytes) -> Path:
     """Write a file of the cache, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(target)
+    write_atomic_bytes(target, data)
     return target

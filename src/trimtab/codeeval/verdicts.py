@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from trimtab.codeeval.samples import Log
+from trimtab.disk import LineLog, read_lines
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class VerdictLog:
     """
 
     def __init__(self, path: Path, attestation: Mapping[str, Any]) -> None:
-        self._log = Log(path)
+        self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
         self._box = _digest(attestation)
         if self._box not in known:
@@ -78,8 +78,7 @@ def read(path: Path) -> Judged:
     Raises:
         BenchmarkError: A line is damaged, or a verdict names a sandbox that the file does not attest.
     """
-    with Log(path) as log:
-        verdicts, attestations = _split(path, log.records)
+    verdicts, attestations = _split(path, read_lines(path, error=BenchmarkError))
     return Judged(verdicts=verdicts, attestations=attestations)
 
 

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from trimtab.disk import write_atomic
 from trimtab.evidence.verdicts import Stance
 from trimtab.report import html, markdown
 from trimtab.report.document import Bullets, Cell, Code, Document, Mark, Paragraph, Section, Strong, Table, cell
 from trimtab.report.panel import proposals
-from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

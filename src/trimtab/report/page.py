@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trimtab.disk import write_atomic
 from trimtab.report import content, html, markdown, svg
 from trimtab.report.document import Figure
-from trimtab.study.store import RunFolder, write_atomic
+from trimtab.study.store import RunFolder
 
 if TYPE_CHECKING:
     from trimtab.study.table import StudyTable

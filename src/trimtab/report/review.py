@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trimtab.disk import write_atomic
 from trimtab.report import flow, html, markdown
 from trimtab.report import svg as drawing
 from trimtab.report.document import Bullets, Cell, Code, Document, Figure, Paragraph, Section, Strong, Table, cell
 from trimtab.report.evidence import claim_row
-from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.disk import read_lines
 from trimtab.errors import RunFolderError
-from trimtab.study.store import RunFolder, read_lines
+from trimtab.study.store import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -8,12 +8,13 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab import disk
 from trimtab.errors import BenchmarkError, StudyError
-from trimtab.study import store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trimtab.study import store
     from trimtab.study.spec import Study
 
 _PACKAGES: Final = ("trimtab", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "scipy")
@@ -32,7 +33,7 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
     if study.controls is not None:
         _copy_controls(study_file.parent / study.controls, folder)
     sandbox = attestation(allow_unsandboxed=allow_unsandboxed)
-    before = store.read_json(folder.environment) if folder.environment.exists() else {}
+    before = disk.read_json(folder.environment) if folder.environment.exists() else {}
     if before and not before["sandbox"]["enforced"]:
         sandbox = before["sandbox"]  # cells of an earlier run stay marked, whatever this machine can do
     facts = {
@@ -41,7 +42,7 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
         "sandbox": sandbox,
         "allow_unsandboxed": allow_unsandboxed,
     }
-    store.write_json(folder.environment, facts)
+    disk.write_json(folder.environment, facts)
 
 
 def _copy_controls(source: Path, folder: store.RunFolder) -> None:
@@ -49,7 +50,7 @@ def _copy_controls(source: Path, folder: store.RunFolder) -> None:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise StudyError(f"controls file {source} cannot be read: {error}", hint="fix or remove `controls`") from error
-    store.write_atomic(folder.controls, text)
+    disk.write_atomic(folder.controls, text)
 
 
 def machine() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab import disk
 from trimtab.codeeval import micro, ranking
 from trimtab.codeeval.completion import Sampling
 from trimtab.codeeval.judge import Sample, judge
@@ -18,12 +19,12 @@ from trimtab.lm.generate import LocalCompleter
 from trimtab.moe.capacity import room
 from trimtab.moe.routing import drop_floor, max_violation_floor
 from trimtab.sandbox.broker import Sandbox
-from trimtab.study import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trimtab.codeeval.problems import Problem
+    from trimtab.study import store
     from trimtab.study.stages import Bench
 
 DROPLESS: Final = "dropless"
@@ -70,16 +71,16 @@ def measure(
             samples += _generate(bench, found, _label(capacity))
     _benchmarks(bench, found)
     report("evaluate", len(conditions), len(conditions) + 1)
-    store.write_lines(folder.samples, samples)
+    disk.write_lines(folder.samples, samples)
     verdicts = _judge(bench, samples, allow_unsandboxed=allow_unsandboxed)
     _count(found, samples, verdicts)
-    store.write_lines(folder.verdicts, verdicts)
+    disk.write_lines(folder.verdicts, verdicts)
     return found
 
 
 def train_tail(bench: Bench, folder: store.CellFolder) -> list[dict[str, Any]]:
     """Return the routing of the last fifth of training, averaged over steps, one record a layer, with its floors."""
-    lines = store.read_lines(folder.train_log)
+    lines = disk.read_lines(folder.train_log)
     tail = lines[-max(1, len(lines) // 5) :]
     return [_tail_of_layer(bench, tail, index) for index in range(len(tail[0]["layers"]))] if tail else []
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trimtab.study import store
+from trimtab import disk
 from trimtab.study.run import default_workers
 
 if TYPE_CHECKING:
+    from trimtab.study import store
     from trimtab.study.spec import Study
 
 # Evaluating a window costs a forward pass, a third of a training step; generated tokens cost about four times as much.
@@ -78,14 +79,14 @@ def _state(folder: store.CellFolder) -> str:
         return "done"
     if folder.error.exists():
         return "failed"
-    steps = len(store.read_lines(folder.train_log))
+    steps = len(disk.read_lines(folder.train_log))
     if folder.model.exists():
         return "trained"
     return f"at step {steps}" if steps else "waiting"
 
 
 def _wall_seconds(folder: store.CellFolder) -> float:
-    stages = store.read_json(folder.timing)["stages"].values()
+    stages = disk.read_json(folder.timing)["stages"].values()
     return float(sum(stage["wall_s"] for stage in stages))
 
 

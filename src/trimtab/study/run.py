@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trimtab import disk
 from trimtab.errors import RunFolderError, TrimtabError
 from trimtab.study import store
 from trimtab.study.pool import Event, Pool
@@ -60,12 +61,12 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
     from trimtab.study import evaluate, stages  # noqa: PLC0415
 
     folder, run_folder, timing = store.CellFolder(path), store.RunFolder(path.parent.parent), Timing()
-    record = store.read_json(folder.cell)
+    record = disk.read_json(folder.cell)
     with timing.stage("setup"):
         report("setup", 0, 1)
         bench = stages.prepare(record, cache=run_folder.path / "cache")
         allowed = _unsandboxed_is_allowed(run_folder)
-        store.write_json(run_folder.text, bench.corpus.provenance)
+        disk.write_json(run_folder.text, bench.corpus.provenance)
     with timing.stage("train"):
         outcome = stages.train(bench, folder, report)
     with timing.stage("evaluate"):
@@ -73,7 +74,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
         if not outcome["diverged"]:
             measured = evaluate.measure(bench, folder, report, allow_unsandboxed=allowed)
         measured.routing[:0] = evaluate.train_tail(bench, folder)
-    store.write_json(folder.timing, timing.record())
+    disk.write_json(folder.timing, timing.record())
     store.CellResult(
         cell_id=path.name,
         factors=record["factors"],
@@ -87,7 +88,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
 
 def _unsandboxed_is_allowed(folder: store.RunFolder) -> bool:
     """Tell what the user said when this run was started; a cell run by itself was allowed nothing."""
-    return folder.environment.exists() and bool(store.read_json(folder.environment)["allow_unsandboxed"])
+    return folder.environment.exists() and bool(disk.read_json(folder.environment)["allow_unsandboxed"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def _run_all(
             done.append(event.folder.name)
         if event is not None and event.kind == "failed":
             failed.append(event.folder.name)
-            store.write_atomic(store.CellFolder(event.folder).error, event.error)
+            disk.write_atomic(store.CellFolder(event.folder).error, event.error)
         on_event(event)
     return done, failed
 
@@ -175,7 +176,7 @@ def _is_done(folder: store.CellFolder) -> bool:
 def _discard_if_corrupt(folder: store.CellFolder) -> bool:
     """Move an unreadable result or cell description aside, so that only this cell is redone."""
     found = False
-    for path, read in ((folder.cell, store.read_json), (folder.result, store.CellResult.read)):
+    for path, read in ((folder.cell, disk.read_json), (folder.result, store.CellResult.read)):
         try:
             if path.exists():
                 read(path)

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from trimtab.disk import read_json
 from trimtab.errors import RunFolderError
-from trimtab.study.store import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

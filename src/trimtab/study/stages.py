@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils.logging import disable_progress_bar
 
+from trimtab import disk
 from trimtab.codeeval import problems
 from trimtab.errors import BenchmarkError, RunFolderError
 from trimtab.lm import checkpoint, models
@@ -175,7 +176,7 @@ def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, in
     """Train, or take the model that is already there; return steps, tokens, parameters and whether it diverged."""
     outcome_file = folder.model / "outcome.json"
     if outcome_file.exists():
-        outcome: dict[str, Any] = store.read_json(outcome_file)
+        outcome: dict[str, Any] = disk.read_json(outcome_file)
         if not outcome["diverged"]:
             _load(bench, folder.model)
         return outcome

@@ -1,81 +1,37 @@
 """The run folder: where things are, and how they get there whole.
 
-A file is written under another name, flushed to disk and renamed, so a reader sees the old one or the new one. A line
-log may end in a torn line after a kill; readers drop it. ``result.json`` is written last and holds counts, not scores,
-and nothing that varies between identical runs. Standard library only.
+How a file gets there whole, and what a torn line means, is in :mod:`trimtab.disk`. ``result.json`` is written last and
+holds counts, not scores, and nothing that varies between identical runs. Standard library only.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.disk import read_json, read_lines, write_atomic, write_atomic_bytes, write_json, write_lines
 from trimtab.errors import RunFolderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+__all__ = [
+    "CellFolder",
+    "CellResult",
+    "RunFolder",
+    "read_json",
+    "read_lines",
+    "write_atomic",
+    "write_atomic_bytes",
+    "write_json",
+    "write_lines",
+]
+
 SCHEMA: Final = 1
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that it appears whole or not at all."""
-    write_atomic_bytes(path, text.encode("utf-8"))
-
-
-def write_atomic_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that it appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write ``value`` as canonical JSON: sorted keys, one byte sequence for one value."""
-    write_atomic(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read a JSON file.
-
-    Raises:
-        RunFolderError: The file is missing, torn or not JSON; the message names it.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from error
-
-
-def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON Lines, whole or not at all."""
-    write_atomic(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON Lines, without a torn last line.
-
-    Raises:
-        RunFolderError: Another line is not JSON; the message names file and line.
-    """
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    records = []
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if not line.endswith("\n"):
-                break
-            raise RunFolderError(f"{path}, line {number} is not JSON: {error}") from error
-    return records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

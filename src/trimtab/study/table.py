@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab import disk
 from trimtab.errors import RunFolderError
 from trimtab.study import contrasts, sensitivity, store
 from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, Endpoint
@@ -156,7 +157,7 @@ class StudyTable:
     def write_csv(self) -> Path:
         """Write ``table.csv`` into the run folder and return its path."""
         path = store.RunFolder(self.folder).table
-        store.write_atomic(path, self.csv())
+        disk.write_atomic(path, self.csv())
         return path
 
     def record(self) -> dict[str, Any]:
@@ -209,9 +210,9 @@ class StudyTable:
 
 def _environment(folder: store.RunFolder) -> dict[str, Any]:
     """Return what the run recorded of its surroundings, the training text in a few lines."""
-    found: dict[str, Any] = store.read_json(folder.environment) if folder.environment.exists() else {}
+    found: dict[str, Any] = disk.read_json(folder.environment) if folder.environment.exists() else {}
     if folder.text.exists():
-        text = store.read_json(folder.text)
+        text = disk.read_json(folder.text)
         found["training text"] = {
             "SHA-256 of the real Python": text["content_sha256"],
             "bytes of it": text["train_bytes"],

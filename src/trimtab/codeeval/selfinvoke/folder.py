@@ -7,12 +7,11 @@ Pro's schema, and ``provenance.jsonl`` are written anew from them.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
+from trimtab.disk import append_line, read_lines, write_atomic
 from trimtab.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -37,12 +36,12 @@ class Folder:
         self.path = path
         self._attempts = path / "attempts.jsonl"
         self._reviews = path / "reviews.jsonl"
-        rows = _read(self._attempts)
+        rows = read_lines(self._attempts)
         if settings is None and not rows:
             raise RunFolderError(f"{path} holds no build", hint="trimtab selfinvoke BASE -o FOLDER begins one")
         if settings is not None and not rows:
             path.mkdir(parents=True, exist_ok=True)
-            _append(self._attempts, {"settings": dict(settings)})
+            append_line(self._attempts, {"settings": dict(settings)})
             rows = [{"settings": dict(settings)}]
         self.settings: dict[str, Any] = rows[0].get("settings", {})
         if settings is not None and self.settings != json.loads(json.dumps(dict(settings))):
@@ -56,7 +55,7 @@ class Folder:
     def add(self, attempt: Attempt) -> None:
         """Keep an attempt."""
         row = json.loads(json.dumps(dataclasses.asdict(attempt)))
-        _append(self._attempts, row)
+        append_line(self._attempts, row)
         self._rows.append(row)
         self._last[attempt.base] = row
 
@@ -89,11 +88,11 @@ class Folder:
             raise RunFolderError(f"{self.path}: no problem built on {base!r} went through the gates")
         if decision not in ("accept", "reject"):
             raise RunFolderError(f"a decision is accept or reject, not {decision!r}")
-        _append(self._reviews, {"base": base, "decision": decision, "reviewer": reviewer, "note": note})
+        append_line(self._reviews, {"base": base, "decision": decision, "reviewer": reviewer, "note": note})
 
     def reviews(self) -> dict[str, dict[str, Any]]:
         """Return the last decision on each base."""
-        return {row["base"]: row for row in _read(self._reviews)}
+        return {row["base"]: row for row in read_lines(self._reviews)}
 
     def queue(self) -> list[dict[str, Any]]:
         """Return what no person has decided on."""
@@ -104,9 +103,9 @@ class Folder:
         """Write ``problems.json``, without what was rejected, and ``provenance.jsonl``; return how many problems."""
         decided = self.reviews()
         kept = [row for row in self.accepted() if decided.get(row["base"], {}).get("decision") != "reject"]
-        _replace(self.path / "problems.json", json.dumps([row["fields"] for row in kept], indent=1) + "\n")
+        write_atomic(self.path / "problems.json", json.dumps([row["fields"] for row in kept], indent=1) + "\n")
         lines = [json.dumps(self._provenance(row, decided.get(row["base"]))) for row in kept]
-        _replace(self.path / "provenance.jsonl", "".join(f"{line}\n" for line in lines))
+        write_atomic(self.path / "provenance.jsonl", "".join(f"{line}\n" for line in lines))
         return len(kept)
 
     def _provenance(self, row: dict[str, Any], review: dict[str, Any] | None) -> dict[str, Any]:
@@ -117,40 +116,3 @@ class Folder:
             "review": review or {"decision": "awaited"},
             "settings": self.settings,
         }
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Read lines; a torn last one is what a kill leaves, and is cut off."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    whole, _, torn = text.rpartition("\n")
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(len(whole.encode()) + 1 if whole else 0)
-    rows = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise RunFolderError(f"{path}, line {number}, cannot be read: {error}") from None
-    return rows
-
-
-def _append(path: Path, row: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
