@@ -20,15 +20,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trimtab.evidence import extract, measured, numerals, reading, verify
-from trimtab.evidence.document import Cell, Document
-from trimtab.evidence.names import Registry
-from trimtab.evidence.sources import Sources
+from trimtab.claims import report_claims, study_evidence, verdict_rules
+from trimtab.claims.name_registry import Registry
+from trimtab.claims.sources import Sources
+from trimtab.documents import numerals, reader
+from trimtab.documents.parts import Cell, Document
 from trimtab.report import page
 from trimtab.study.table import StudyTable
 
 if TYPE_CHECKING:
-    from trimtab.evidence.readings import Reading
+    from trimtab.claims.table_index import Reading
 
 REGISTRY = Registry.load()
 DATA = Path(os.environ.get("TRIMTAB_DATA", "../shared/data")) / "evidence"
@@ -138,8 +139,8 @@ def cited_years() -> list[Sentence]:
 def judge(said: list[Sentence], sources: Sources, references: list[str]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for one in said:
-        claim = extract.claim(one.text, REGISTRY, sources.models)
-        verdict = verify.check(claim, sources, references)
+        claim = report_claims.claim(one.text, REGISTRY, sources.models)
+        verdict = verdict_rules.check(claim, sources, references)
         flagged = any(flag.name.startswith("citation") for flag in verdict.flags)
         word = "flagged" if verdict.fidelity.holds and flagged else verdict.fidelity.value
         found[one.fault][word] += 1
@@ -162,8 +163,8 @@ def show(title: str, found: dict[str, Counter[str]]) -> None:
 
 def faults() -> None:
     rng = random.Random(1)
-    paper = reading.read(DATA / "2412.21199v2.md")
-    board = reading.read(DATA / "evalpro_leaderboard.csv")
+    paper = reader.read(DATA / "2412.21199v2.md")
+    board = reader.read(DATA / "evalpro_leaderboard.csv")
     rows: dict[str, dict[str, str]] = defaultdict(dict)
     for cell in (one for one in board.cells if one.number is not None):
         rows[cell.row_path[0]][cell.column_path[-1].replace("0 shot", "0-shot")] = cell.text.strip()
@@ -203,7 +204,7 @@ def ours(table: StudyTable, rng: random.Random) -> tuple[list[Sentence], Sources
         if row.value is not None and row.eval_capacity == "dropless" and row.endpoint in ENDPOINTS:
             rows[row.cell_id][row.endpoint] = f"{row.value:.4f}"
             exact[row.cell_id, row.endpoint] = row.value
-    documents = [reading.read(table.folder / "table.csv"), reading.read(table.folder / "report" / "report.md")]
+    documents = [reader.read(table.folder / "table.csv"), reader.read(table.folder / "report" / "report.md")]
     wording = Wording(verbs=("is higher than", "is lower than"), exact=exact)
     return from_table(rows, wording, rng, 60), Sources.build(documents, [], REGISTRY)
 
@@ -229,9 +230,9 @@ def asked(tables: list[StudyTable]) -> dict[str, Counter[str]]:
     """Ask each study what it makes of true and false statements about what it measured."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for fault, text in ASKED:
-        claim = extract.claim(text, REGISTRY)
+        claim = report_claims.claim(text, REGISTRY)
         for table in tables:
-            found[fault].update(one.stance.value for one in measured.look_up(claim, table, REGISTRY))
+            found[fault].update(one.stance.value for one in study_evidence.look_up(claim, table, REGISTRY))
     return found
 
 
@@ -292,13 +293,13 @@ def speed(count: int = 1000) -> None:
             for one in rng.sample([one for one in sources.readings.all if says(one)], count)
         ]
         start = time.process_time()
-        claims = [extract.claim(text, REGISTRY, sources.models) for text, _ in said]
+        claims = [report_claims.claim(text, REGISTRY, sources.models) for text, _ in said]
         read = time.process_time() - start
         for where in ("all papers", "its own paper"):
             asked = [replace(claim, cites=(one.document.work,)) if where != "all papers" else claim
                      for claim, (_, one) in zip(claims, said, strict=True)]  # fmt: skip
             start = time.process_time()
-            words = Counter(verify.check(claim, sources).fidelity.value for claim in asked if claim.facts)
+            words = Counter(verdict_rules.check(claim, sources).fidelity.value for claim in asked if claim.facts)
             checked = time.process_time() - start
             told = ", ".join(f"{word} {n}" for word, n in words.most_common())
             print(f"{count} sentences, {title}, against {where}: {sum(words.values())} give a fact: {told};", end=" ")

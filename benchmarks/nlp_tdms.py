@@ -21,13 +21,13 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from trimtab.evidence import verify
-from trimtab.evidence.binding import PAPER_SHARE, Binder, holds, words
-from trimtab.evidence.claims import Claim, Fact, Kind, Quantity
-from trimtab.evidence.document import Cell, Document
-from trimtab.evidence.names import Registry, key
-from trimtab.evidence.parse.grid import values
-from trimtab.evidence.sources import Sources
+from trimtab.claims import verdict_rules
+from trimtab.claims.claim_model import Claim, Fact, Kind, Quantity
+from trimtab.claims.dataset_binding import PAPER_SHARE, Binder, holds, words
+from trimtab.claims.name_registry import Registry, key
+from trimtab.claims.sources import Sources
+from trimtab.documents.formats.cell_grid import values
+from trimtab.documents.parts import Cell, Document
 
 KINDS = ("true", "swapped dataset", "other paper's dataset", "changed value")
 # Other names of datasets in the field, by the beginning of the name; the first six after a list of all papers' misses
@@ -186,7 +186,7 @@ def verifier(papers, datasets):
             return False
         fact = Fact(subject="", benchmark=dataset, metric=metric, value=Quantity(text=str(value)))
         claim = Claim(id="1", statement="", kind=Kind.NUMERIC, facts=(fact,), cites=(cells[0].document,))
-        return verify.check(claim, sources).fidelity.holds
+        return verdict_rules.check(claim, sources).fidelity.holds
 
     return matches
 

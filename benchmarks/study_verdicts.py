@@ -17,8 +17,8 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from trimtab.evidence import extract, measured
-from trimtab.evidence.names import Registry
+from trimtab.claims import report_claims, study_evidence
+from trimtab.claims.name_registry import Registry
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 draws_of = importlib.import_module("study_draws")
@@ -33,11 +33,11 @@ REGISTRY = Registry.load()
 
 def batch(studies: draws_of.Studies, effect: float, spread: float, first: int) -> Counter[str]:
     """Count what :data:`BATCH` studies say of the claim, and of the same claim about a large model."""
-    claim, large = (extract.claim(text, REGISTRY) for text in CLAIMS)
+    claim, large = (report_claims.claim(text, REGISTRY) for text in CLAIMS)
     found: Counter[str] = Counter()
     for number in range(first, first + BATCH):
         table = studies.draw(effect, spread, number)
-        (here,), (elsewhere,) = (measured.look_up(one, table, REGISTRY) for one in (claim, large))
+        (here,), (elsewhere,) = (study_evidence.look_up(one, table, REGISTRY) for one in (claim, large))
         found[here.stance.value] += 1
         found[f"16B {elsewhere.stance.value}"] += 1
         interval = table.answers[0].difference.interval

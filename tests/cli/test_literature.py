@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.evidence.panel import ratings
-from trimtab.evidence.panel.items import ITEMS
+from trimtab.review.raters import ratings
+from trimtab.review.raters.rating_items import ITEMS
 
 QUESTION = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"

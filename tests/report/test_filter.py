@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.evidence import checking
 from trimtab.report import evidence
+from trimtab.review import report_check
 
 CLICKS = (Path(__file__).parent / "filter_clicks.js").read_text()
 PAPER = "Table 1: pass@1 (%)\n\n| Model | HumanEval | MBPP |\n|---|---|---|\n| GPT-4o | 90.2 | 86.8 |\n"
@@ -31,7 +31,7 @@ def page(tmp_path):
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "paper.md").write_text(PAPER)
     (tmp_path / "report.md").write_text(REPORT)
-    return evidence.write(checking.check(tmp_path / "report.md", tmp_path / "papers"), tmp_path / "out")
+    return evidence.write(report_check.check(tmp_path / "report.md", tmp_path / "papers"), tmp_path / "out")
 
 
 def browser():

@@ -22,9 +22,9 @@ def index(folder: Path, *, output: Path, as_json: bool) -> None:
 
     Again: only what is new or has changed is read. Exit code 2: the folder or the file cannot be used.
     """
-    from trimtab.evidence import checking  # noqa: PLC0415
+    from trimtab.review import report_check  # noqa: PLC0415
 
-    found = checking.index(folder, output)
+    found = report_check.index(folder, output)
     record = {
         "corpus": str(output),
         "added": list(found.added),
@@ -50,15 +50,15 @@ def cells(files: tuple[Path, ...], *, as_json: bool) -> None:
     Of several files the first is printed and the others are compared with it. Exit codes: 0 the cells are the same;
     1 they differ; 2 a file cannot be read.
     """
-    from trimtab.evidence import celltable, reading  # noqa: PLC0415
+    from trimtab.documents import cell_listing, reader  # noqa: PLC0415
 
-    first, *others = map(reading.read, files)
-    found = {one.path: list(celltable.differences(first, one)) for one in others}
+    first, *others = map(reader.read, files)
+    found = {one.path: list(cell_listing.differences(first, one)) for one in others}
     if as_json:
-        records = [{**celltable.record(one), "differences": found.get(one.path, [])} for one in (first, *others)]
+        records = [{**cell_listing.record(one), "differences": found.get(one.path, [])} for one in (first, *others)]
         click.echo(json.dumps(records, indent=1))
     else:
-        click.echo("\n".join([f"{first.path}: {len(first.cells)} cells", *map(celltable.line, first.cells)]))
+        click.echo("\n".join([f"{first.path}: {len(first.cells)} cells", *map(cell_listing.line, first.cells)]))
         for warning in (one for document in (first, *others) for one in document.warnings):
             click.echo(f"warning: {warning}", err=True)
         for path, told in found.items():
@@ -78,7 +78,7 @@ def calibrate(verdicts: Path, labels: Path, *, output: Path | None, as_json: boo
     LABELS has a line a claim: {"id": "c01", "true": true}. The set written with -o is what `check --calibration` takes.
     Under 50 items it prints no confidence.
     """
-    from trimtab.evidence import calibration  # noqa: PLC0415
+    from trimtab.claims import calibration  # noqa: PLC0415
 
     items = calibration.label(verdicts, labels)
     if output is not None:

@@ -15,8 +15,8 @@ from trimtab.cli.options import JSON, Group
 from trimtab.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from trimtab.evidence.checking import Check
-    from trimtab.evidence.llm.stance import Proposal
+    from trimtab.review.llm.passage_proposals import Proposal
+    from trimtab.review.report_check import Check
     from trimtab.study.table import StudyTable
 
 
@@ -82,22 +82,22 @@ def check(  # noqa: PLR0913 - one argument an option
     _needs_the_extra()
     if (sources is None) == (corpus is None):
         raise click.UsageError("name the sources: either --sources FOLDER or --corpus FILE")
-    from trimtab.evidence import checking  # noqa: PLC0415
+    from trimtab.review import report_check  # noqa: PLC0415
 
-    added = checking.Options(
+    added = report_check.Options(
         aliases=aliases,
         question=question,
         study=study_table(study_file) if study_file else None,
         calibration=calibration,
         overrides=certainty,
     )
-    found = checking.check(report, sources or corpus or Path(), added)
+    found = report_check.check(report, sources or corpus or Path(), added)
     click.echo(json.dumps(found.record(), indent=1) if as_json else _told(found))
     proposals = _proposals(found, options, output)
     if output is not None:
         from trimtab.report import evidence as page  # noqa: PLC0415
 
-        checking.write(found, output)
+        report_check.write(found, output)
         click.echo(f"report: {page.write(found, output, proposals)}", err=True)
     if found.failed or (strict and found.findings):
         sys.exit(1)
@@ -108,10 +108,10 @@ def check(  # noqa: PLR0913 - one argument an option
 def schema(*, verdicts: bool) -> None:
     """Print the JSON Schema of a line of claims.jsonl."""
     _needs_the_extra()
-    from trimtab.evidence import claims  # noqa: PLC0415
-    from trimtab.evidence import verdicts as found  # noqa: PLC0415
+    from trimtab.claims import claim_model  # noqa: PLC0415
+    from trimtab.claims import claim_verdict as found  # noqa: PLC0415
 
-    click.echo(json.dumps(found.schema() if verdicts else claims.schema(), indent=1))
+    click.echo(json.dumps(found.schema() if verdicts else claim_model.schema(), indent=1))
 
 
 def _proposals(found: Check, options: dict[str, Any], output: Path | None) -> tuple[Proposal, ...]:
@@ -120,14 +120,14 @@ def _proposals(found: Check, options: dict[str, Any], output: Path | None) -> tu
     if asking is None:
         return ()
     from trimtab.disk import write_atomic  # noqa: PLC0415
-    from trimtab.evidence.llm import stance  # noqa: PLC0415
+    from trimtab.review.llm import passage_proposals  # noqa: PLC0415
 
-    proposals = stance.propose(found.checked, found.sources, asking)
+    proposals = passage_proposals.propose(found.checked, found.sources, asking)
     click.echo(told(asking), err=True)
     for one in proposals:
         click.echo(f"{one.claim}  {one.stance or 'no proposal'}: {one.quote or one.reason}", err=True)
     if output is not None:
-        write_atomic(output / "proposals.jsonl", stance.dump(proposals))
+        write_atomic(output / "proposals.jsonl", passage_proposals.dump(proposals))
     return proposals
 
 

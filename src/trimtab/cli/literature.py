@@ -20,20 +20,20 @@ from trimtab.cli.options import JSON
 from trimtab.errors import EvidenceError, MissingExtraError, SearchError
 
 if TYPE_CHECKING:
-    from trimtab.evidence.llm.asking import Asker
-    from trimtab.evidence.llm.stance import Proposal
-    from trimtab.evidence.names import Registry
-    from trimtab.evidence.panel.alpha import Metric
-    from trimtab.evidence.panel.ratings import Rating
-    from trimtab.evidence.search.catalogue import Place
-    from trimtab.evidence.search.draft import Draft
-    from trimtab.evidence.search.facets import Expansion
-    from trimtab.evidence.search.folder import Wishes
-    from trimtab.evidence.search.plan import Plan
-    from trimtab.evidence.search.session import Search
-    from trimtab.evidence.search.transport import Mode
-    from trimtab.evidence.search.vectors import Embedder
-    from trimtab.evidence.sources import Sources
+    from trimtab.claims.name_registry import Registry
+    from trimtab.claims.sources import Sources
+    from trimtab.literature.catalogue import Place
+    from trimtab.literature.facets import Expansion
+    from trimtab.literature.search_folder import Wishes
+    from trimtab.literature.search_plan import Plan
+    from trimtab.literature.search_session import Search
+    from trimtab.literature.title_vectors import Embedder
+    from trimtab.literature.transport import Mode
+    from trimtab.review.draft import Draft
+    from trimtab.review.llm.asker import Asker
+    from trimtab.review.llm.passage_proposals import Proposal
+    from trimtab.review.raters.krippendorff import Metric
+    from trimtab.review.raters.ratings import Rating
 
 _DATABASES = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
 FOLDER = click.option(
@@ -104,11 +104,11 @@ def search(  # noqa: PLR0913 - one argument an option
     A model named with --llm proposes further search terms; nothing but the queries depends on them. Keys come from
     OPENALEX_API_KEY and S2_API_KEY. Exit code 1: a database failed, so records are missing.
     """
-    from trimtab.evidence.search import folder  # noqa: PLC0415
-    from trimtab.evidence.search import offline as guard  # noqa: PLC0415
+    from trimtab.literature import offline as guard  # noqa: PLC0415
+    from trimtab.literature import search_folder  # noqa: PLC0415
 
     embedder = _embedder(embed) if embed else None
-    wishes = folder.Wishes(
+    wishes = search_folder.Wishes(
         question=question,
         databases=databases,
         file=file.resolve() if file else None,
@@ -126,10 +126,12 @@ def search(  # noqa: PLR0913 - one argument an option
         mode: Mode = "replay" if replay else "offline" if offline else "live"
         if options["llm_at"]:
             wishes = dataclasses.replace(wishes, expansion=_expansion(wishes, output, options, replay=replay))
-        prepared = folder.prepare(wishes)
+        prepared = search_folder.prepare(wishes)
         if "openalex" in databases and mode == "live":
             click.echo(_cost_before(prepared.plan), err=True)
-        found, asked = folder.search(prepared, output, mode, mailto, lambda line: click.echo(line, err=True), embedder)
+        found, asked = search_folder.search(
+            prepared, output, mode, mailto, lambda line: click.echo(line, err=True), embedder
+        )
     click.echo(f"{asked} requests were sent", err=True)
     click.echo(json.dumps(found.flow.record(), indent=1) if as_json else _told(found, output))
     if found.problems:
@@ -138,21 +140,21 @@ def search(  # noqa: PLR0913 - one argument an option
 
 def _expansion(wishes: Wishes, output: Path, options: dict[str, Any], *, replay: bool) -> Expansion:
     """Return what the model named proposes to search for, or what one proposed in this folder before."""
-    from trimtab.evidence.llm import expansion  # noqa: PLC0415
-    from trimtab.evidence.names import Registry  # noqa: PLC0415
-    from trimtab.evidence.search import facets, folder  # noqa: PLC0415
+    from trimtab.claims.name_registry import Registry  # noqa: PLC0415
+    from trimtab.literature import facets, search_folder  # noqa: PLC0415
+    from trimtab.review.llm import term_proposals  # noqa: PLC0415
 
     if replay:
-        kept = folder.expansion_of(output, wishes)
+        kept = search_folder.expansion_of(output, wishes)
         if kept is None:
             raise SearchError(f"{output} holds no search terms of a model", hint="search without --replay first")
         return kept
     _, found = facets.of_question(wishes.question, Registry.load(*wishes.aliases), wishes.given)
     asking = asker(options, output)
     assert asking is not None  # noqa: S101 - a model is named
-    kept = folder.expansion_of(output, wishes, asking.model.name)
+    kept = search_folder.expansion_of(output, wishes, asking.model.name)
     if kept is None:
-        kept = expansion.propose(wishes.question, found, asking)
+        kept = term_proposals.propose(wishes.question, found, asking)
         click.echo(told(asking), err=True)
     return kept
 
@@ -166,7 +168,7 @@ def _embedder(path: Path) -> Embedder:
 
 
 def _cost_before(plan: Plan) -> str:
-    from trimtab.evidence.search import openalex  # noqa: PLC0415
+    from trimtab.literature import openalex  # noqa: PLC0415
 
     pages = len(plan.queries) * -(-plan.limit // 100)
     cost = pages * openalex.DOLLARS_A_SEARCH
@@ -175,7 +177,7 @@ def _cost_before(plan: Plan) -> str:
 
 
 def _told(found: Search, output: Path) -> str:
-    from trimtab.evidence.search.prisma import total  # noqa: PLC0415
+    from trimtab.literature.prisma import total  # noqa: PLC0415
 
     flow = found.flow
     lines = [f"{name:24} {count:6}" for name, count in (*flow.databases, *flow.others)]
@@ -193,7 +195,7 @@ def _told(found: Search, output: Path) -> str:
     ]
     openalex = sum(one.database == "OpenAlex" and not one.problem for one in found.log)
     if openalex:
-        from trimtab.evidence.search.openalex import DOLLARS_A_SEARCH  # noqa: PLC0415
+        from trimtab.literature.openalex import DOLLARS_A_SEARCH  # noqa: PLC0415
 
         lines.append(f"OpenAlex answered {openalex} searches of this folder, {openalex * DOLLARS_A_SEARCH:.3f} dollars")
     lines += [f"problem: {problem}" for problem in found.problems]
@@ -227,30 +229,30 @@ def report(
     A model named with --llm may point to passages and rate the review; no verdict depends on it.
     """
     from trimtab.cli.evidence import study_table  # noqa: PLC0415
-    from trimtab.evidence.panel import checklist, ratings  # noqa: PLC0415
-    from trimtab.evidence.panel import sensitivity as planting  # noqa: PLC0415
-    from trimtab.evidence.search import answering, keeping  # noqa: PLC0415
     from trimtab.report import panel as page_of_panel  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
+    from trimtab.review import draft_files, draft_writer  # noqa: PLC0415
+    from trimtab.review.raters import checklist, ratings  # noqa: PLC0415
+    from trimtab.review.raters import planted_errors as planting  # noqa: PLC0415
 
     table = study_table(study_file) if study_file else None
     found, registry = _searched(folder)
-    draft = answering.answer(found, registry, table)
-    keeping.write(draft, folder)
+    draft = draft_writer.answer(found, registry, table)
+    draft_files.write(draft, folder)
     given, asking = [*ratings.load(*reviews)], asker(options, folder)
     sections = []
     if asking is not None:
-        proposals, said = _model(asking, draft, answering.sources_of(found, registry), sensitivity=sensitivity)
+        proposals, said = _model(asking, draft, draft_writer.sources_of(found, registry), sensitivity=sensitivity)
         given += said
-        keeping.write_model(proposals, folder)
+        draft_files.write_model(proposals, folder)
         sections += [page_of_panel.proposals(proposals)] if proposals else []
         click.echo(told(asking), err=True)
     panel = ratings.panel(given) if given else None
-    keeping.write_ratings(given, folder)
+    draft_files.write_ratings(given, folder)
     sections.append(page_of_panel.section(checklist.check(draft), panel, planting.compare(given)))
     written = page.write(draft, found, folder, sections)
     if as_json:
-        click.echo(json.dumps(keeping.plain(draft), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(draft_files.plain(draft), indent=1, ensure_ascii=False))
     else:
         click.echo("\n".join(said.text for said in draft.abstract))
     click.echo(f"report: {written}", err=True)
@@ -258,8 +260,8 @@ def report(
 
 def _searched(folder: Path) -> tuple[Search, Registry]:
     """Return a folder's search, made of its cache alone."""
-    from trimtab.evidence.search import folder as folders  # noqa: PLC0415
-    from trimtab.evidence.search import offline  # noqa: PLC0415
+    from trimtab.literature import offline  # noqa: PLC0415
+    from trimtab.literature import search_folder as folders  # noqa: PLC0415
 
     with offline.offline():
         prepared = folders.prepare(folders.wishes_of(folder))
@@ -271,13 +273,13 @@ def _model(
     asking: Asker, draft: Draft, sources: Sources, *, sensitivity: bool
 ) -> tuple[tuple[Proposal, ...], list[Rating]]:
     """Return what a model points to and how its roles rate the review, and planted copies if asked for."""
-    from trimtab.evidence.llm import roles, stance  # noqa: PLC0415
-    from trimtab.evidence.panel import sensitivity as planting  # noqa: PLC0415
+    from trimtab.review.llm import model_reviewers, passage_proposals  # noqa: PLC0415
+    from trimtab.review.raters import planted_errors as planting  # noqa: PLC0415
 
-    proposals = stance.propose((*draft.checked, *draft.near), sources, asking)
-    said = [*roles.review(draft, asking)]
+    proposals = passage_proposals.propose((*draft.checked, *draft.near), sources, asking)
+    said = [*model_reviewers.review(draft, asking)]
     for name, copy in planting.planted(draft).items() if sensitivity else ():
-        said += roles.review(copy, asking, name)
+        said += model_reviewers.review(copy, asking, name)
     return proposals, said
 
 
@@ -290,15 +292,15 @@ def plant(folder: Path, output: Path) -> None:
     Each rating names its copy as "version" by what key.json says was planted; keep that file away from the reviewers.
     """
     from trimtab.disk import write_atomic, write_json  # noqa: PLC0415
-    from trimtab.evidence.panel import sensitivity  # noqa: PLC0415
-    from trimtab.evidence.panel.items import ITEMS  # noqa: PLC0415
-    from trimtab.evidence.search import answering  # noqa: PLC0415
     from trimtab.report import markdown  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
+    from trimtab.review import draft_writer  # noqa: PLC0415
+    from trimtab.review.raters import planted_errors  # noqa: PLC0415
+    from trimtab.review.raters.rating_items import ITEMS  # noqa: PLC0415
 
     found, registry = _searched(folder)
-    draft = answering.answer(found, registry)
-    copies = {"": draft, **sensitivity.planted(draft)}
+    draft = draft_writer.answer(found, registry)
+    copies = {"": draft, **planted_errors.planted(draft)}
     output.mkdir(parents=True, exist_ok=True)
     # In an order that follows from the text, so that it is neither told by the name nor different each time.
     order = sorted(copies, key=lambda name: hashlib.sha256(f"{draft.question}{name}".encode()).hexdigest())
@@ -319,10 +321,10 @@ def agreement(table: Path, *, metric: Metric, as_json: bool) -> None:
 
     Krippendorff's alpha with its bootstrap interval. A mean is given only when the interval begins at 0.4 or above.
     """
-    from trimtab.evidence.panel import alpha, ratings  # noqa: PLC0415
+    from trimtab.review.raters import krippendorff, ratings  # noqa: PLC0415
 
     units = _units(table)
-    found = alpha.alpha(units, metric)
+    found = krippendorff.alpha(units, metric)
     mean, why = ratings.mean_of([score for unit in units for score in unit], found)
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(found), "mean": mean, "why_no_mean": why}, indent=1))
@@ -361,7 +363,7 @@ def doctor(*, live: bool, databases: tuple[str, ...], file: Path | None) -> None
 
     Exit code 1: an answer has another form than the one that is read here.
     """
-    from trimtab.evidence.search import catalogue, drift  # noqa: PLC0415
+    from trimtab.literature import catalogue, drift  # noqa: PLC0415
 
     places = catalogue.places(databases or _DATABASES, file)
     if not live:

@@ -12,8 +12,8 @@ from trimtab.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trimtab.evidence.llm.asking import Asker
-    from trimtab.evidence.llm.model import Model
+    from trimtab.review.llm.asker import Asker
+    from trimtab.review.llm.chat_model import Model
 
 
 def llm(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,9 +44,9 @@ def asker(options: dict[str, Any], memory: Path | None) -> Asker | None:
     """
     if not options["llm_at"]:
         return None
-    from trimtab.evidence.llm.asking import Asker  # noqa: PLC0415
-    from trimtab.evidence.llm.budget import Budget  # noqa: PLC0415
-    from trimtab.evidence.llm.cache import Cache  # noqa: PLC0415
+    from trimtab.review.llm.asker import Asker  # noqa: PLC0415
+    from trimtab.review.llm.model_budget import Budget  # noqa: PLC0415
+    from trimtab.review.llm.model_cache import Cache  # noqa: PLC0415
 
     price, money = options["llm_price"], options["llm_money"]
     if money is not None and not price:
@@ -59,7 +59,7 @@ def asker(options: dict[str, Any], memory: Path | None) -> Asker | None:
 
 
 def _model(where: str, name: str) -> Model:
-    from trimtab.evidence.llm.model import Local, Server  # noqa: PLC0415
+    from trimtab.review.llm.chat_model import Local, Server  # noqa: PLC0415
 
     if where.startswith(("http://", "https://")):
         if not name:

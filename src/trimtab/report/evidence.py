@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from trimtab.claims.claim_verdict import Stance
 from trimtab.disk import write_atomic
-from trimtab.evidence.verdicts import Stance
 from trimtab.report import html, markdown
 from trimtab.report.document import Bullets, Cell, Code, Document, Mark, Paragraph, Section, Strong, Table, cell
 from trimtab.report.panel import proposals
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trimtab.evidence.checking import Check
-    from trimtab.evidence.claims import Claim
-    from trimtab.evidence.llm.stance import Proposal
-    from trimtab.evidence.verdicts import Evidence, Fidelity, Target, Verdict
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Evidence, Fidelity, Target, Verdict
     from trimtab.report.document import Block, Inline
+    from trimtab.review.llm.passage_proposals import Proposal
+    from trimtab.review.report_check import Check
 
 _SHOWN: Final = 4
 _MARKS: Final = {

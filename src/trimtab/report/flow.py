@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from trimtab.evidence.search.prisma import total
+from trimtab.literature.prisma import total
 from trimtab.report import svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trimtab.evidence.search.prisma import Counts, Flow
+    from trimtab.literature.prisma import Counts, Flow
 
 _LINE: Final = 17
 _PAD: Final = 12

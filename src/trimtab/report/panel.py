@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimtab.evidence.panel.items import HIGHEST, ITEMS, LOWEST
 from trimtab.report.document import Bullets, Cell, Code, Paragraph, Section, Strong, Table, cell
+from trimtab.review.raters.rating_items import HIGHEST, ITEMS, LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.evidence.llm.stance import Proposal
-    from trimtab.evidence.panel.checklist import Check
-    from trimtab.evidence.panel.ratings import Panel
-    from trimtab.evidence.panel.sensitivity import Noticed
     from trimtab.report.document import Block
+    from trimtab.review.llm.passage_proposals import Proposal
+    from trimtab.review.raters.checklist import Check
+    from trimtab.review.raters.planted_errors import Noticed
+    from trimtab.review.raters.ratings import Panel
 
 
 def section(checks: Sequence[Check], panel: Panel | None, noticed: Sequence[Noticed]) -> Section:

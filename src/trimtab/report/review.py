@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from trimtab.evidence.matrix import Cell as MatrixCell
-    from trimtab.evidence.search.draft import Answer, Draft, Reference, Said
-    from trimtab.evidence.search.session import Search
+    from trimtab.literature.search_session import Search
     from trimtab.report.document import Block, Inline
+    from trimtab.review.answer_matrix import Cell as MatrixCell
+    from trimtab.review.draft import Answer, Draft, Reference, Said
 
 _NEAR = 2
 

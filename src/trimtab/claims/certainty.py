@@ -1,0 +1,88 @@
+"""How certain a body of evidence is, in GRADE's words, with every downgrade named; not a claim to follow GRADE.
+
+Computed: inconsistency, indirectness, imprecision, and as a risk of bias that all evidence comes from the work that
+makes the claim. Publication bias cannot be seen from a folder of papers; it is left to a person, whose override is
+kept beside the computed word.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims.claim_verdict import Agreement, Stance
+from trimtab.errors import ClaimError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from trimtab.claims.claim_verdict import Evidence, Verdict
+
+WORDS: Final = ("high", "moderate", "low", "very low")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A person's word in place of the computed one, with the reason and the name."""
+
+    word: str
+    reason: str
+    by: str
+
+
+def rate(verdict: Verdict, override: Override | None = None) -> Verdict:
+    """Return a verdict with its certainty; without evidence it has none."""
+    telling = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL]
+    if not telling or not (verdict.fidelity.holds or verdict.fidelity.fails or _measured(telling)):
+        return verdict
+    found = tuple(_downgrades(verdict, telling))
+    word = WORDS[min(len(found), len(WORDS) - 1)]
+    if override:
+        found = (*found, f"set to {override.word} by {override.by}: {override.reason} (computed: {word})")
+        word = override.word
+    return replace(verdict, certainty=word, downgrades=found)
+
+
+def _measured(evidence: Sequence[Evidence]) -> bool:
+    return any(one.backend == "study" for one in evidence)
+
+
+def _downgrades(verdict: Verdict, evidence: Sequence[Evidence]) -> Iterator[str]:
+    if verdict.agreement is Agreement.CONTESTED:
+        yield "inconsistency: the evidence contradicts itself"
+    if verdict.agreement is Agreement.DISAGREES:
+        yield "inconsistency: independent evidence says otherwise"
+    works = {one.target.work or one.target.document for one in evidence if one.target}
+    if len(works) < 2:
+        yield "risk of bias: all evidence is from one work"
+    if any(one.mismatches for one in evidence):
+        yield "indirectness: measured under other conditions"
+    numeric = [one for one in evidence if one.backend == "table"]
+    if any(one.stance is Stance.INCONCLUSIVE for one in evidence):
+        yield "imprecision: the interval is too wide"
+    elif numeric and not any("±" in one.target.quote for one in numeric if one.target):
+        yield "imprecision: no spread is reported with the values"
+
+
+def overrides(path: Path) -> Mapping[str, Override]:
+    """Read a person's words: ``[c01]`` with ``word``, ``reason`` and ``by``.
+
+    Raises:
+        ClaimError: The file cannot be read, a word is not GRADE's, or a reason or a name is missing.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ClaimError(f"the overrides in {path} cannot be read: {error}") from error
+    found = {}
+    for claim, table in tables.items():
+        if not isinstance(table, dict) or set(table) != {"word", "reason", "by"}:
+            raise ClaimError(f"{path}: [{claim}] needs word, reason and by, and nothing else")
+        if table["word"] not in WORDS:
+            raise ClaimError(
+                f"{path}: [{claim}]: {table['word']!r} is no word of GRADE's", hint=nearest(str(table["word"]), WORDS)
+            )
+        found[claim] = Override(word=table["word"], reason=str(table["reason"]), by=str(table["by"]))
+    return found

@@ -1,0 +1,97 @@
+"""The bibliographies among the sources: works known by metadata, and which document is a text of which.
+
+A document that says nothing of its work is a text of the work whose arXiv number or DOI its file name or first line
+holds, whose citation key is its file name, or whose title it has. What fits two works is a text of neither.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims.wording import plain
+from trimtab.documents.bibliography import reference_files
+from trimtab.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from trimtab.documents.parts import Document
+    from trimtab.documents.work import Work
+
+_HEAD: Final = 400
+_TITLE: Final = 12
+_ARXIV: Final = re.compile(r"(?<!\d)\d{4}\.\d{4,5}(?=v\d|\D|$)")
+_DOI: Final = re.compile(r"10\.\d{4,9}/[^\s\"<>]+[\w)]")
+
+
+def read(folder: Path) -> tuple[tuple[Work, ...], tuple[tuple[str, str], ...]]:
+    """Read the BibTeX, RIS and CSL-JSON files of a folder; return also those that could not be read, with the reason.
+
+    A file that leads out of the folder is left to :func:`trimtab.documents.source_folder.read_folder` to name.
+    """
+    root = folder.resolve()
+    works: list[Work] = []
+    unread: list[tuple[str, str]] = []
+    for path in sorted(
+        one for one in folder.rglob("*") if one.suffix.lower() in reference_files.SUFFIXES and one.is_file()
+    ):
+        if path.name.startswith(".") or not path.resolve().is_relative_to(root):
+            continue
+        try:
+            works += reference_files.read(path)
+        except DocumentError as error:
+            unread.append((str(path), error.message))
+    return tuple(works), tuple(unread)
+
+
+class Library:
+    """Works, found by what a document says of itself.
+
+    Args:
+        works: With their identifiers, titles, and the keys they go by in their files.
+    """
+
+    def __init__(self, works: Iterable[Work]) -> None:
+        self._by_name: dict[str, set[str]] = {}
+        for work in works:
+            for name in _names(work):
+                self._by_name.setdefault(name, set()).add(work.id)
+
+    def work_of(self, document: Document) -> str:
+        """Return the id of the work a document is a text of; its own word first, "" where nothing or too much fits."""
+        if document.work:
+            return document.work
+        for names in (_numbers(document), (f"key:{Path(document.path).stem.casefold()}",), (_title(document.title),)):
+            found = set[str]().union(*(self._by_name.get(name, set()) for name in names))
+            if found:
+                return found.pop() if len(found) == 1 else ""
+        return ""
+
+
+def _names(work: Work) -> Iterator[str]:
+    if work.ids.arxiv:
+        yield f"arxiv:{work.ids.arxiv}"
+    if work.ids.doi:
+        yield f"doi:{work.ids.doi}"
+    if title := _title(work.title):
+        yield title
+    for origin in work.found_by:
+        if "#" in origin:
+            yield f"key:{origin.rpartition('#')[2].casefold()}"
+
+
+def _numbers(document: Document) -> tuple[str, ...]:
+    """Return the arXiv numbers and DOIs of a document's file name, or else of its first line."""
+    for text in (Path(document.path).stem, document.text[:_HEAD].split("\n", 1)[0]):
+        found = [f"arxiv:{number}" for number in _ARXIV.findall(text)]
+        found += [f"doi:{doi.lower()}" for doi in _DOI.findall(text)]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _title(text: str) -> str:
+    title = plain(text)
+    return f"title:{title}" if len(title) >= _TITLE else ""

@@ -1,0 +1,149 @@
+"""What a sentence talks about: names, values and citation marks, each with its place.
+
+A model's name is known from the registry, from the headers of the sources' tables, or by its shape: a word with a
+digit, a hyphen before a digit or a capital inside. Numbers that describe a setting, count sections or belong to a name
+are no values.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import settings
+from trimtab.claims.claim_model import Citation, Quantity
+from trimtab.claims.name_registry import Mention, joined, key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trimtab.claims.name_registry import Registry
+
+_SHAPED: Final = re.compile(r"(?<![\w@/.-])[A-Za-z][\w.+]*(?:-[\w.+]*\w)*(?<![.+])|(?<![\w@/.-])[A-Za-z][\w.+]*\w")
+_NOT_NAMES_WORDS: Final = """
+moe moes relu gelu github openai deepmind pytorch arxiv huggingface transformers python3 cpu gpu gpus llm llms sota
+pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
+"""
+_NOT_NAMES: Final = frozenset(_NOT_NAMES_WORDS.split())
+_VALUE: Final = re.compile(
+    r"(?<![\w.@#/])(?<![A-Za-z]-)([-+\u2212]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+\u2212]?\d+(?:\.\d+)?)"
+    r"\s?(%|percent\b|per cent\b|percentage points?\b|points?\b|pp\b|nats(?:/token| a token)?|bits(?:/byte| a byte)?"
+    r"|\u00d7|x\b)?"
+)
+_REFERRED: Final = re.compile(
+    r"(?:tables?|figure|fig\.|section|sec\.|\u00a7|equation|eq\.|appendix|step|version|chapter|page|arxiv:?"
+    r"|k\s?=|n\s?=|t\s?=|top-)\s*$",
+    re.IGNORECASE,
+)
+_HEDGES: Final = (
+    ("about", re.compile(r"(?:about|around|nearly|roughly|approximately|almost|some|~|\u2248)\s*$", re.IGNORECASE)),
+    ("over", re.compile(r"(?:over|above|more than|exceed(?:s|ing)|at least|>)\s*$", re.IGNORECASE)),
+    ("under", re.compile(r"(?:under|below|less than|fewer than|at most|<)\s*$", re.IGNORECASE)),
+)
+_NAME: Final = r"[A-Z\u00c0-\u017d][\w'\u2019\-]+"
+_CITED: Final = re.compile(rf"({_NAME}(?:\s+(?:and|&)\s+{_NAME}|\s+et\s+al\.?)?),?\s+\(?((?:19|20)\d\d)[a-z]?")
+_BRACKETS: Final = re.compile(
+    rf"\s*\((?:see\s+|e\.g\.,?\s+)?(?:{_CITED.pattern}[;,]?\s*)+\)|\s*\[\d+(?:\s*[,\u2013-]\s*\d+)*\]"
+)
+_ADDRESS: Final = re.compile(
+    r"(?:https?://)?(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<url>\d{4}\.\d{4,5})(?:v\d+)?"
+    r"|arxiv[:\s]\s*(?P<id>\d{4}\.\d{4,5})(?:v\d+)?"
+    r"|(?:https?://(?:dx\.)?doi\.org/|doi:\s*)(?P<doi>10\.\d{4,9}/[^\s>\])},]+)",
+    re.IGNORECASE,
+)
+_UNITS: Final = {"percent": "%", "per cent": "%", "point": "points", "pp": "points", "\u00d7": "x"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A number with its unit and hedge, at characters [start, end)."""
+
+    quantity: Quantity
+    hedge: str
+    start: int
+    end: int
+
+
+def find(text: str, registry: Registry, models: Mapping[str, str] | None = None) -> list[Mention]:
+    """Return the names in ``text`` in order: registered ones, known models, then what has the shape of one."""
+    found = registry.find(text, more=models)
+    taken = [(one.start, one.end) for one in found]
+    for start, end in shaped(text):
+        free = not any(start < other_end and other_start < end for other_start, other_end in taken)
+        if free and not joined(text, start, end):
+            found.append(Mention(id=key(text[start:end]), kind="models", start=start, end=end, text=text[start:end]))
+    return sorted(found, key=lambda one: one.start)
+
+
+def shaped(text: str) -> list[tuple[int, int]]:
+    """Return the places of words that look like the name of a model.
+
+    >>> text = "DeepseekCoder-33B-instruct and o1-mini are instruction-tuned"
+    >>> [text[start:end] for start, end in shaped(text)]
+    ['DeepseekCoder-33B-instruct', 'o1-mini']
+    """
+    return [match.span() for match in _SHAPED.finditer(text) if _looks_like_a_model(match[0])]
+
+
+def _looks_like_a_model(word: str) -> bool:
+    if key(word) in _NOT_NAMES or len(word) < 3 or re.fullmatch(r"\w+-(?:shot|of-\w+)", word):
+        return False
+    if re.search(r"-(?:based|style|like|free|level|trained|tuned|aware|hours?|only|shot|pro)$", word):
+        return bool(re.search(r"\d", word))
+    hyphened = "-" in word and re.search(r"[a-z][A-Z]|[A-Z]{2}[\w.+]*-|-[A-Z0-9]", word)
+    return bool(re.search(r"\d", word) or hyphened)
+
+
+def values(text: str, names: Iterable[Mention]) -> list[Value]:
+    """Return the measured numbers of ``text``: no setting, reference, year of a citation or part of a name."""
+    taken = [(one.start, one.end) for one in names if one.kind in ("models", "benchmarks", "metrics")]
+    taken += [
+        match.span() for pattern in (*settings.SPANS, _BRACKETS, _CITED, _ADDRESS) for match in pattern.finditer(text)
+    ]
+    found = []
+    for match in _VALUE.finditer(text):
+        start, end = match.start(1), match.end()
+        if any(start < other_end and other_start < match.end(1) for other_start, other_end in taken):
+            continue
+        if _REFERRED.search(text[:start]) or re.match(
+            r"[-\w]", text[match.end(1) : match.end(1) + 1] if not match[2] else ""
+        ):
+            continue
+        digits = match[1].replace(",", "").replace("\u2212", "-").removeprefix("+")
+        unit = (match[2] or "").strip()
+        unit = next(
+            (short for long, short in _UNITS.items() if unit.startswith(long)), "points" if "points" in unit else unit
+        )
+        hedge = next((name for name, pattern in _HEDGES if pattern.search(text[:start])), "exactly")
+        found.append(Value(quantity=Quantity(text=digits, unit=unit), hedge=hedge, start=start, end=end))
+    return found
+
+
+def citations(text: str) -> list[Citation]:
+    """Return the citation marks of ``text``: authors with a year, and addresses of works."""
+    found = [
+        Citation(text=match[0] + ")" * ("(" in match[0]), authors=match[1], year=int(match[2]))
+        for match in _CITED.finditer(text)
+    ]
+    return found + [Citation(text=match[0], work=work_id(match)) for match in _ADDRESS.finditer(text)]
+
+
+def addresses(text: str) -> list[tuple[str, int, int]]:
+    """Return the works a text points to by address, as ids with their places."""
+    return [(work_id(match), match.start(), match.end()) for match in _ADDRESS.finditer(text)]
+
+
+def work_id(match: re.Match[str]) -> str:
+    """Return the id of a matched address: "arxiv:2412.21199" or "doi:10.…"."""
+    arxiv = match["url"] or match["id"]
+    return f"arxiv:{arxiv}" if arxiv else f"doi:{match['doi'].rstrip('.').lower()}"
+
+
+def without_citations(text: str) -> str:
+    """Return text without its citation marks.
+
+    >>> without_citations("MBPP (Austin et al., 2021) has tests [3, 4].")
+    'MBPP has tests.'
+    """
+    return " ".join(_BRACKETS.sub("", text).split())

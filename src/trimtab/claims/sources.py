@@ -1,0 +1,130 @@
+"""What a report is checked against: the documents of a corpus, indexed in memory, and which of them a claim cites.
+
+The report under check is never its own source: a document with its bytes, its name or nearly all of its sentences is
+left out and named. The index is in memory because rare words alone find a passage, while an OR of all words in FTS5
+reads most of a corpus.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims.known_works import Library
+from trimtab.claims.passages import Passages
+from trimtab.claims.table_index import Readings
+from trimtab.claims.wording import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trimtab.claims.name_registry import Registry
+    from trimtab.documents.document_store import Corpus
+    from trimtab.documents.parts import Document
+    from trimtab.documents.work import Work
+
+_COPY: Final = 0.8
+_HEAD: Final = 400
+_TITLE: Final = 20
+"""Characters of a title that is found inside a bibliography's entry; a shorter one may stand there by chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Documents and their index.
+
+    Attributes:
+        documents: What claims are checked against.
+        works: Their works, and others that are only known by metadata, by id.
+        registry: Known names.
+        left_out: Documents that are the report itself, with the reason.
+        readings: Their table cells.
+        passages: Their sentences.
+        models: key → id of every name in a header of their tables.
+    """
+
+    documents: tuple[Document, ...]
+    works: Mapping[str, Work]
+    registry: Registry
+    left_out: tuple[tuple[str, str], ...] = ()
+    readings: Readings
+    passages: Passages
+    models: Mapping[str, str]
+    _ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, corpus: Corpus, registry: Registry, report: Document | None = None) -> Sources:
+        """Index a corpus, without the report that is checked."""
+        return cls.build(map(corpus.document, corpus.digests()), corpus.works(), registry, report)
+
+    @classmethod
+    def build(
+        cls, documents: Iterable[Document], works: Iterable[Work], registry: Registry, report: Document | None = None
+    ) -> Sources:  # fmt: skip
+        """Index documents, without the report that is checked."""
+        kept, left_out = [], []
+        for document in documents:
+            reason = copy_of(document, report) if report else ""
+            left_out.extend([(document.path, reason)] if reason else [])
+            kept.extend([] if reason else [document])
+        known = {work.id: work for work in works}
+        library = Library(known.values())
+        kept = [replace(document, work=library.work_of(document)) for document in kept]
+        readings = Readings(kept, registry)
+        return cls(
+            documents=tuple(kept),
+            works=known,
+            registry=registry,
+            left_out=tuple(left_out),
+            readings=readings,
+            passages=Passages(kept, registry),
+            models=readings.subjects(),
+            _ids={document.sha256: _ids(document, known.get(document.work)) for document in kept},
+        )
+
+    def texts_of(self, cite: str) -> frozenset[str]:
+        """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title.
+
+        A cite may be a whole entry of a bibliography; it is a text's whose title stands in it.
+        """
+        wanted = cite.casefold().strip()
+        return frozenset(
+            document.sha256
+            for document in self.documents
+            if wanted in self._ids[document.sha256] or _titled(document, wanted)
+        )
+
+
+def copy_of(document: Document, report: Document) -> str:
+    """Return why a document is the report itself; empty if it is not."""
+    if document.sha256 == report.sha256:
+        return "it is the report under check"
+    if Path(document.path).resolve() == Path(report.path).resolve():
+        return "it has the path of the report under check"
+    held = f" {plain(document.text)} "
+    spans = [plain(span.text) for span in report.spans if len(span.text) > 30]
+    same = sum(f" {text} " in held for text in spans)
+    if len(spans) >= 3 and same >= _COPY * len(spans):
+        return f"it repeats {same} of the report's {len(spans)} sentences"
+    return ""
+
+
+def _titled(document: Document, entry: str) -> bool:
+    title = plain(document.title)
+    return len(title) >= _TITLE and f" {title} " in f" {plain(entry)} "
+
+
+def _ids(document: Document, work: Work | None) -> frozenset[str]:
+    """Return every name a document can be cited by, in lower case."""
+    path = Path(document.path)
+    found = {document.work, path.name, path.stem, document.title}
+    if work is not None:
+        found |= {work.id, work.title}
+        found |= {f"arxiv:{work.ids.arxiv}"} if work.ids.arxiv else set()
+        found |= {f"doi:{work.ids.doi}"} if work.ids.doi else set()
+    # A file that says at its very top which work it is.
+    for text in (path.name, document.text[:_HEAD].split("\n", 1)[0]):
+        found |= {f"arxiv:{number}" for number in re.findall(r"(?<!\d)\d{4}\.\d{4,5}(?=v\d|\D|$)", text)}
+    return frozenset(name.casefold() for name in found if name)

@@ -1,0 +1,263 @@
+"""Our own measurements as evidence: a claim about balancing becomes a query on a study's table.
+
+The answer is the study's difference in differences with its interval, and one word: *supports*, *refutes* (the
+interval excludes the claim), *equivalent* (TOST within the margin), *inconclusive*, with the number of seeds that
+would settle it, or *not comparable*, with what differs. A claim is one question asked in advance, so its interval is
+not adjusted for the study's other rows. A small study never refutes a claim about a large model: it is not comparable,
+and is kept as indirect.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.special import stdtrit
+
+from trimtab import stats
+from trimtab.claims.claim_verdict import Evidence, Stance, Target
+from trimtab.study.endpoints import ENDPOINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trimtab.claims.claim_model import Claim, Conditions
+    from trimtab.claims.name_registry import Name, Registry
+    from trimtab.study.contrasts import Answer
+    from trimtab.study.table import StudyTable
+
+_FACTOR: Final = 10.0
+"""Sizes further apart than this are another scale."""
+
+_POWER: Final = 0.8
+_MOST_SEEDS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a claim asks of a study.
+
+    Attributes:
+        method: Balancer level.
+        control: Balancer level it is compared with.
+        factor: Factor that is stressed; empty for any.
+        endpoint: Name of the endpoint.
+        turned: The claim names the study's control first: "the auxiliary loss loses less than ALF-LB".
+        mismatches: What differs between claim and study.
+    """
+
+    method: str
+    control: str
+    factor: str
+    endpoint: str
+    turned: bool
+    mismatches: tuple[str, ...]
+
+
+def look_up(claim: Claim, table: StudyTable, registry: Registry) -> tuple[Evidence, ...]:
+    """Return what a study says about a claim, a row each; empty for a claim that is not about balancing."""
+    query = ask(claim, table, registry)
+    if query is None:
+        return ()
+    rows = [row for row in table.answers if _about(row, query)]
+    return tuple(_evidence(row, claim.conditions, query, table) for row in rows)
+
+
+def ask(claim: Claim, table: StudyTable, registry: Registry) -> Query | None:
+    """Return the query a claim makes; None where the study has neither its method nor its stress."""
+    asked, study = claim.conditions, table.study
+    method = _level(registry, asked.method, table)
+    if asked.expects is None or not method:
+        return None
+    control = _level(registry, asked.control, table) or study.contrast.control
+    turned = method == study.contrast.control and control != method
+    stressor = _name(registry, "stressors", asked.stressor)
+    benchmark, endpoint = _endpoint(claim, table, registry)
+    return Query(
+        method=control if turned else method,
+        control=method if turned else control,
+        factor=stressor.factor if stressor else "",
+        endpoint=endpoint,
+        turned=turned,
+        mismatches=tuple(_mismatches(claim, table, benchmark, endpoint)),
+    )
+
+
+def _about(row: Answer, query: Query) -> bool:
+    of_factor = row.stressor.factors == (query.factor,) if query.factor else len(row.stressor.factors) == 1
+    return of_factor and (row.method, row.control, row.endpoint) == (query.method, query.control, query.endpoint)
+
+
+def _name(registry: Registry, kind: str, text: str) -> Name | None:
+    return registry.entries[kind].get(registry.id_of(text, kind)) if text else None
+
+
+def _level(registry: Registry, text: str, table: StudyTable) -> str:
+    """Return the balancer level of the study that is this method, those of its contrast first."""
+    name = _name(registry, "methods", text)
+    if name is None:
+        return ""
+    study = table.study
+    levels = (study.contrast.treatment, study.contrast.control, *map(str, study.factors["balancer"]))
+    return next((level for level in levels if study.balancers[level].rule in name.rules), "")
+
+
+def _endpoint(claim: Claim, table: StudyTable, registry: Registry) -> tuple[str, str]:
+    """Return the benchmark a claim names, and the endpoint of the study that measures it, else the primary one."""
+    study = table.study
+    measured = (study.endpoints.primary, *study.endpoints.secondary)
+    for mention in registry.find(claim.statement, ("benchmarks",)):
+        for endpoint in registry.entries["benchmarks"][mention.id].endpoints:
+            if endpoint in measured:
+                return mention.text, endpoint
+        return mention.text, study.endpoints.primary
+    return "", study.endpoints.primary
+
+
+def _mismatches(claim: Claim, table: StudyTable, benchmark: str, endpoint: str) -> Iterator[str]:
+    """Yield in what the study is not what the claim is about."""
+    asked, study = claim.conditions, table.study
+    size = next((result.training for result in table.results.values()), {})
+    for name, told in (("parameters", asked.parameters), ("tokens", asked.tokens)):
+        ours = float(size.get(name, 0))
+        if told and ours and max(told / ours, ours / told) > _FACTOR:
+            yield f"scale: the claim is about {_big(told)} {name}, the study has {_big(ours)}"
+    model = next(iter(study.models.values()))
+    for name, wanted, ours in (
+        ("experts", asked.num_experts, model.num_experts),
+        ("experts a token", asked.top_k, model.num_experts_per_tok),
+    ):
+        if wanted is not None and wanted != ours:
+            yield f"granularity: the claim is about {wanted} {name}, the study has {ours}"
+    factors = {level.factor for level in study.capacities.values()}
+    if asked.capacity_factor is not None and asked.capacity_factor not in factors:
+        yield f"capacity: the claim is about a factor of {asked.capacity_factor:g}, the study has none"
+    yield from _other_measure(claim, benchmark, endpoint)
+
+
+def _other_measure(claim: Claim, benchmark: str, endpoint: str) -> Iterator[str]:
+    measured = ENDPOINTS[endpoint]
+    version = claim.conditions.benchmark_version
+    if version and version not in measured.benchmark:
+        yield f"benchmark version: the claim is about {version}, the study measures {measured.benchmark}"
+    passes = "pass@" in claim.statement.casefold() or "accuracy" in claim.statement.casefold()
+    if passes and measured.unit != "pass@1":
+        yield f"measure: the claim is about a pass rate, the study measures {measured.unit}"
+    if benchmark and measured.benchmark.split("-")[0] not in benchmark.casefold():
+        yield f"benchmark: the claim is about {benchmark}, the study measures {measured.title}"
+
+
+def _big(value: float) -> str:
+    scaled = ((value / size, letter) for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")))
+    return next((f"{number:.3g} {letter}" for number, letter in scaled if number >= 1), f"{value:g}")
+
+
+def _evidence(row: Answer, asked: Conditions, query: Query, table: StudyTable) -> Evidence:
+    turned = query.turned
+    margin = asked.margin if asked.margin is not None else row.margin
+    stance, why = judge(row, _expected(asked, turned=turned), _signed(asked.effect, turned=turned), margin)
+    if query.mismatches:
+        why = f"not comparable ({'; '.join(query.mismatches)}); what it measured: {why}"
+        stance = Stance.NOT_COMPARABLE
+    return Evidence(
+        backend="study",
+        stance=stance,
+        why=why,
+        cited=False,
+        mismatches=query.mismatches,
+        target=Target(
+            kind="run",
+            document=str(table.folder),
+            location=f"{row.method} against {row.control}, {row.stressor.label}, {ENDPOINTS[row.endpoint].title}",
+            quote=_told(row),
+            beside=tuple(("cell", name) for name in row.cells),
+        ),
+    )
+
+
+def _expected(asked: Conditions, *, turned: bool) -> str:
+    expects = asked.expects or "more"
+    return {"more": "less", "less": "more"}.get(expects, expects) if turned else expects
+
+
+def _signed(effect: float | None, *, turned: bool) -> float | None:
+    return -effect if turned and effect is not None else effect
+
+
+def judge(row: Answer, expects: str, effect: float | None, margin: float | None) -> tuple[Stance, str]:
+    """Return what one row of a study does to a claim that the method loses "more", "less" or the "same".
+
+    Args:
+        row: The study's row; positive differences mean that the method loses more.
+        expects: The claim's direction.
+        effect: The claim's size, signed; None if it states none.
+        margin: What counts as no difference; None leaves equivalence out.
+    """
+    estimate, told = row.difference, _told(row)
+    if "positive control failed" in row.reason:
+        return Stance.INCONCLUSIVE, f"{told}: this endpoint could not have felt the stress ({row.reason})"
+    if row.ranks is not None:
+        return _ranked(row, expects, told)
+    if estimate is None or estimate.interval is None or len(row.seeds) < stats.MIN_SEEDS:
+        return Stance.INCONCLUSIVE, f"{told}: under {stats.MIN_SEEDS} seeds"
+    stance, why = _interval(estimate, estimate.interval, expects, effect, margin)
+    return stance, f"{told}: {why}"
+
+
+def _interval(
+    estimate: stats.Estimate, interval: stats.Interval, expects: str, effect: float | None, margin: float | None
+) -> tuple[Stance, str]:  # fmt: skip
+    """Judge a finite estimate of at least three seeds."""
+    if margin is not None and estimate.equivalence is not None and estimate.equivalence.inside(margin):
+        return (Stance.SUPPORTS if expects == "same" else Stance.EQUIVALENT), f"equivalent within \u00b1{margin:g}"
+    if effect is not None and interval.excludes(effect):
+        return Stance.REFUTES, f"excludes the claimed {effect:+g}"
+    if interval.excludes(0):
+        found = "more" if estimate.value > 0 else "less"
+        return (Stance.SUPPORTS if found == expects else Stance.REFUTES), "excludes 0"
+    return Stance.INCONCLUSIVE, f"the interval is too wide; {_settle(estimate, margin)}"
+
+
+def _ranked(row: Answer, expects: str, told: str) -> tuple[Stance, str]:
+    more, less = row.ranks or (0, 0)
+    p = stats.sign_test(more, less)
+    if p > 0.05:
+        return Stance.INCONCLUSIVE, f"{told}: sign test p = {p:.2g}"
+    found = "more" if more > less else "less"
+    return (Stance.SUPPORTS if found == expects else Stance.REFUTES), f"{told}: sign test p = {p:.2g}"
+
+
+def _told(row: Answer) -> str:
+    if row.difference is None:
+        return f"{len(row.diverged)} of its cells diverged" if row.diverged else "not measured"
+    unit, estimate = ENDPOINTS[row.endpoint].unit, row.difference
+    place = f"{row.method} \u2212 {row.control} under {row.stressor.label}"
+    if estimate.interval is None:
+        return place
+    low, high = estimate.interval.low, estimate.interval.high
+    span = f"{estimate.interval.confidence:.0%} interval [{low:+.4g}, {high:+.4g}]"
+    return f"{place}: {estimate.value:+.4g} {unit}, {span}, {len(row.seeds)} seeds"
+
+
+def _settle(estimate: stats.Estimate, margin: float | None) -> str:
+    needed = seeds_to_settle(estimate.per_seed, margin)
+    return f"about {needed} seeds would settle it" if needed else f"over {_MOST_SEEDS} seeds would be needed"
+
+
+def seeds_to_settle(per_seed: Sequence[float], margin: float | None, alpha: float = 0.05) -> int | None:
+    """Return the seeds at which four studies in five would reach a word, if these seeds are typical.
+
+    That is the smaller of what a two-sided t test needs to find this mean, and what TOST needs to put it inside the
+    margin; None where neither would within 1,000 seeds.
+    """
+    values = np.asarray(per_seed, dtype=float)
+    spread, mean = float(values.std(ddof=1)), abs(float(values.mean()))
+    for seeds in range(max(stats.MIN_SEEDS, len(values)), _MOST_SEEDS + 1):
+        error, power = spread / math.sqrt(seeds), float(stdtrit(seeds - 1, _POWER))
+        differs = mean >= (float(stdtrit(seeds - 1, 1 - alpha / 2)) + power) * error
+        same = margin is not None and margin - mean >= (float(stdtrit(seeds - 1, 1 - alpha)) + power) * error
+        if differs or same:
+            return seeds
+    return None

@@ -1,0 +1,223 @@
+"""The rules: from what cells, passages and arithmetic say about a claim to a verdict on two axes.
+
+In this order, the first that applies decides fidelity, and everything found is kept:
+
+1. no source to read → *source not available*; an opinion → *not checkable*;
+2. the cited source says it in these words → *verbatim*, or nearly so → *supported*;
+3. a fact's exact tuple has a cell with another value → *contradicted*, or *misattributed* when the value stands
+   elsewhere;
+4. all facts have their cells → *supported*, some → *partial*;
+5. a passage that is the statement but for a number, a negation, an opposite → *contradicted*; but for a name →
+   *misattributed*; one that says a part → *partial*;
+6. else *not found in what was read*: absence is never refutation.
+
+A passage comes before a cell because the question is whether the source says it. When its own table says otherwise the
+claim is faithful and contested: that is the second axis. Granularity and citation years only flag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import agreement, cell_rules, mentions
+from trimtab.claims.citation_years import years
+from trimtab.claims.claim_model import Kind
+from trimtab.claims.claim_verdict import Evidence, Fidelity, Flag, Stance, Target, Verdict
+from trimtab.claims.granularity import unattainable
+from trimtab.claims.passages import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.passages import Passage
+    from trimtab.claims.sources import Sources
+
+_STANCES: Final = {
+    "verbatim": Stance.SUPPORTS,
+    "supported": Stance.SUPPORTS,
+    "partial": Stance.MIXED,
+    "contradicted": Stance.REFUTES,
+    "misattributed": Stance.REFUTES,
+    "none": Stance.NEUTRAL,
+}
+_KEPT: Final = 3
+_GAP: Final = " … "
+
+Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
+"""A word, the rules that led to it, and the reasons."""
+
+
+def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> Verdict:
+    """Return the verdict on a claim.
+
+    Args:
+        claim: The claim.
+        sources: What it is checked against.
+        references: Works its report cites, used when the claim itself cites none.
+    """
+    flags = granularity_flags(claim)
+    cited, path, reason = _cited(claim, sources, references)
+    if reason:
+        return Verdict(claim=claim.id, fidelity=Fidelity.NOT_AVAILABLE, rule_path=path, reasons=(reason,), flags=flags)
+    if claim.kind is Kind.OPINION and not claim.facts:
+        return Verdict(
+            claim=claim.id,
+            fidelity=Fidelity.NOT_CHECKABLE,
+            rule_path=(*path, "opinion"),
+            reasons=("an opinion: no source can support or refute it",),
+            flags=flags,
+        )
+    cells, remarks = _cells(claim, sources, cited)
+    passages = _passages(claim, sources, cited)
+    fidelity, rule, reasons = _fidelity(claim, [one for one in cells if one.cited], [p for p, c in passages if c])
+    evidence = (*_ordered(cells), *(_evidence(passage, is_cited) for passage, is_cited in passages))
+    told = [passage for passage, is_cited in passages if is_cited]
+    flags = (*flags, *remarks, *years(claim, told), *_document_flags(sources, cited))
+    axis, how = agreement.judge(claim, fidelity, evidence)
+    return Verdict(
+        claim=claim.id,
+        fidelity=fidelity,
+        agreement=axis,
+        rule_path=(*path, *rule, *how),
+        reasons=(*reasons, *(flag.text for flag in flags)),
+        evidence=evidence,
+        flags=flags,
+    )
+
+
+def _cited(
+    claim: Claim, sources: Sources, references: Sequence[str]
+) -> tuple[frozenset[str], tuple[str, ...], str]:  # fmt: skip
+    """Return the documents the claim rests on, the rule that chose them, and why there are none."""
+    if not sources.documents:
+        return frozenset(), ("no sources",), "there is no document to check against"
+    if claim.cites:
+        found = frozenset().union(*map(sources.texts_of, claim.cites))
+        missing = "" if found else f"{', '.join(claim.cites)}: no text of it among the sources"
+        return found, ("cited work",), missing
+    found = frozenset().union(*map(sources.texts_of, references)) if references else frozenset()
+    if found:
+        return found, ("reference list",), ""
+    # A report that cites nothing that is here is checked against everything that is.
+    return frozenset(document.sha256 for document in sources.documents), ("all sources",), ""
+
+
+def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> tuple[list[Evidence], tuple[Flag, ...]]:
+    found: list[Evidence] = []
+    flags: list[Flag] = []
+    for index, fact in enumerate(claim.facts):
+        looked = cell_rules.look_up(fact, index, sources.readings)
+        flags += looked.flags
+        found += [_marked(one, cited) for one in looked.evidence]
+    return found, tuple(flags)
+
+
+def _marked(evidence: Evidence, cited: frozenset[str]) -> Evidence:
+    """Say whether it comes from the claim's own source."""
+    return replace(evidence, cited=evidence.target is not None and evidence.target.sha256 in cited)
+
+
+def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tuple[Passage, bool]]:
+    """Return the most telling passages of the cited documents, then of the others."""
+    text = mentions.without_citations(claim.statement)
+    names = mentions.find(text, sources.registry, sources.models)
+    statement = Statement(
+        text=text, whole=claim.statement, names=tuple(one.id for one in names if one.kind in ("models", "benchmarks"))
+    )
+    others = frozenset(document.sha256 for document in sources.documents) - cited
+    own = sources.passages.find(statement, cited)[:_KEPT]
+    foreign = sources.passages.find(statement, others)[:_KEPT] if others else []
+    return [(one, True) for one in own] + [(one, False) for one in foreign if one.finding not in ("none", "partial")]
+
+
+def _fidelity(claim: Claim, cells: Sequence[Evidence], passages: Sequence[Passage]) -> Finding:
+    """Return the word, the rules that led to it, and the reasons."""
+    best = passages[0] if passages else None
+    if best and best.finding in ("verbatim", "supported"):
+        word = Fidelity.VERBATIM if best.finding == "verbatim" else Fidelity.SUPPORTED
+        return word, ("passage", best.finding), (best.why,)
+    if found := _from_cells(claim, cells):
+        return found
+    if best and best.finding in ("contradicted", "misattributed"):
+        return Fidelity(best.finding), ("passage", best.finding), (best.why,)
+    if cells and any(one.stance in (Stance.SUPPORTS, Stance.MIXED) for one in cells):
+        return Fidelity.PARTIAL, ("cell", "some facts"), _whys(cells)
+    if best and best.finding == "partial":
+        return Fidelity.PARTIAL, ("passage", "partial"), (best.why,)
+    return Fidelity.NOT_FOUND, ("nothing",), ("not found in what was read, which refutes nothing",)
+
+
+def _from_cells(claim: Claim, cells: Sequence[Evidence]) -> Finding | None:
+    """Return what exact tuples decide: one that differs, or all that are equal."""
+    refuted = [one for one in cells if one.stance is Stance.REFUTES and not _borne_out(one.fact, cells)]
+    if refuted:
+        homes = [one for one in refuted if one.home is not None]
+        word = Fidelity.MISATTRIBUTED if homes else Fidelity.CONTRADICTED
+        return word, ("cell", "value elsewhere" if homes else "value differs"), _whys(homes or refuted)
+    equal = [one for one in cells if one.stance is Stance.SUPPORTS]
+    if equal and len({one.fact for one in equal}) == len(claim.facts):
+        return Fidelity.SUPPORTED, ("cell", "value equal"), _whys(equal)
+    return None
+
+
+def _borne_out(fact: int | None, cells: Sequence[Evidence]) -> bool:
+    return any(one.fact == fact and one.stance is Stance.SUPPORTS for one in cells)
+
+
+def _whys(evidence: Iterable[Evidence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.why for one in evidence))
+
+
+def _ordered(cells: Sequence[Evidence]) -> list[Evidence]:
+    """Put what the cited source says first, fact by fact."""
+    return sorted(cells, key=lambda one: (one.fact or 0, not one.cited))
+
+
+def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of one pair
+    first = passage.spans[0]
+    quote, marked = _quoted(passage)
+    return Evidence(
+        backend="passage",
+        stance=_STANCES[passage.finding],
+        why=passage.why,
+        score=round(passage.score, 3),
+        cited=cited,
+        target=Target(
+            kind="span",
+            document=passage.document.path,
+            sha256=passage.document.sha256,
+            work=passage.document.work,
+            location=", ".join(filter(None, (first.section, str(first.position)))),
+            start=passage.start,
+            end=passage.end,
+            quote=quote,
+            marked=marked,
+        ),
+    )
+
+
+def _quoted(passage: Passage) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return a passage's words, and the characters of them that match the statement."""
+    quote, marked = "", []
+    for span in passage.spans:
+        at = len(quote := f"{quote}{_GAP if quote else ''}") - span.start
+        marked += [(start + at, end + at) for start, end in passage.matched if span.start <= start and end <= span.end]
+        quote += span.text
+    return quote, tuple(marked)
+
+
+def granularity_flags(claim: Claim) -> tuple[Flag, ...]:
+    """Return a flag for each value that no known number of problems can give."""
+    return tuple(Flag(name="granularity", text=text) for text in map(unattainable, claim.facts) if text)
+
+
+def _document_flags(sources: Sources, cited: frozenset[str]) -> Iterable[Flag]:
+    for document in sources.documents:
+        if document.sha256 not in cited:
+            continue
+        if document.hidden:
+            yield Flag(name="hidden text", text=f"{document.path} hides {len(document.hidden)} texts from its reader")
+        if document.warnings:
+            yield Flag(name="read in part", text=f"{document.path} was read in part: {document.warnings[0]}")

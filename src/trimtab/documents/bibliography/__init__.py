@@ -1,0 +1,1 @@
+"""Lists of works that other programs export: BibTeX, RIS, CSL-JSON; :func:`reference_files.read` reads any of them."""

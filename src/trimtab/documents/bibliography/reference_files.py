@@ -1,0 +1,57 @@
+"""Reading one bibliography file: which format it is, by its suffix, and the reader for it."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trimtab.documents.formats.limits import Limits
+from trimtab.errors import DocumentError
+
+if TYPE_CHECKING:
+    from trimtab.documents.work import Work
+
+SUFFIXES: Final = {".bib": "bibtex", ".bibtex": "bibtex", ".ris": "ris", ".json": "csl", ".csljson": "csl"}
+
+
+def read(path: Path | str, *, limits: Limits | None = None) -> tuple[Work, ...]:
+    """Read a BibTeX (``.bib``), RIS (``.ris``) or CSL-JSON (``.json``, ``.csljson``) file.
+
+    Returns:
+        One work an entry, in the file's order; two entries of one work stay two, since what is the same is for
+        de-duplication to say.
+
+    Raises:
+        DocumentError: The file cannot be opened, is of another kind, too large or malformed; the message names file,
+            line and key.
+        MissingExtraError: pylatexenc is not installed (BibTeX).
+    """
+    limits, path = limits or Limits(), Path(path)
+    format_ = SUFFIXES.get(path.suffix.lower())
+    if format_ is None:
+        raise DocumentError(f"{path} is no bibliography", hint=f"readable: {', '.join(SUFFIXES)}")
+    try:
+        size = path.stat().st_size
+        if size > limits.file_bytes:
+            raise DocumentError(f"{path} has {size:,} bytes; at most {limits.file_bytes:,} are read")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path} is not UTF-8: byte {error.start}", hint="export it again as UTF-8") from error
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
+    return read_text(text, str(path), format_)
+
+
+def read_text(text: str, name: str, format_: str) -> tuple[Work, ...]:
+    """Read a bibliography's text; ``format_`` is "bibtex", "ris" or "csl", ``name`` is for messages.
+
+    Raises:
+        DocumentError: As :func:`read`.
+    """
+    reader = importlib.import_module(f"trimtab.documents.bibliography.{format_}_reader")
+    try:
+        works: tuple[Work, ...] = reader.read(text, name)
+    except RecursionError as error:
+        raise DocumentError(f"{name} is nested too deeply to be read") from error
+    return works

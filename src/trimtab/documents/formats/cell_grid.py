@@ -1,0 +1,302 @@
+"""From the cells a format gives to cells that know their headers: merged cells laid out, heads and labels found.
+
+One reading for all formats, so that the same table gives the same cells wherever it comes from. A format says what it
+knows (a rule below the head, ``<th>``); the rest is seen as a person sees it: heads hold no numbers, labels stand left.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trimtab.documents import numerals
+from trimtab.documents.parts import Cell, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
+
+NOWHERE = Position()
+MAX_SPAN = 1_000  # as in the HTML standard's limit on colspan
+UNITS = r"%|‰|ms|µs|s|sec|seconds|min|minutes|h|hours|GPU hours|days|[KMGT]i?B|[KMBT]|[GTP]?FLOPs?|tokens/s|×|pp|points|nats|bits|dB"  # noqa: E501, RUF001
+UNIT_IN_HEAD = re.compile(rf"[(\[]\s*(?:in )?(?P<unit>{UNITS})\s*[)\]]")
+UNIT_IN_CELL = re.compile(rf"\d\s*(?P<unit>{UNITS})(?!\w)")
+EMPTY = {"", "-", "–", "—", "--", "---", "−", "n/a", "na", "·", "…", "/", "?", "x", "✓", "✗"}  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawCell:
+    """A cell as a format gives it."""
+
+    text: str = ""
+    rowspan: int = 1
+    colspan: int = 1
+    header: bool = False
+    bold: bool = False
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTable:
+    """A table as a format gives it.
+
+    Args:
+        rows: Cells of each row, merged cells once.
+        caption: With its label, if it is printed.
+        label: Where the caption does not hold it.
+        head_rows: Rows above the body, where the format says; None where it has to be seen.
+        position: Where the table is.
+    """
+
+    rows: Sequence[Sequence[RawCell]]
+    caption: str = ""
+    label: str = ""
+    head_rows: int | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What all cells of one table share."""
+
+    document: str
+    table: int
+    label: str
+    caption: str
+
+
+Grid = list[list[RawCell]]
+
+
+def read(
+    table: RawTable, place: Place, limit: int, clean: Callable[[str, Position], str]
+) -> tuple[list[Cell], str | None]:
+    """Return the body cells of a table, and what was left out, if anything."""
+    cleaned = [[_clean(cell, clean) for cell in row] for row in table.rows[: limit + 1]]
+    grid, cut = lay_out(cleaned, limit)
+    warning = (
+        f"{place.label or f'table {place.table}'} was cut after {len(grid)} rows: over {limit} cells" if cut else None
+    )
+    if not grid or not grid[0]:
+        return [], warning
+    return Reading(grid, table.head_rows, place).cells(), warning
+
+
+def lay_out(rows: Sequence[Sequence[RawCell]], limit: int) -> tuple[Grid, bool]:
+    """Return the rectangular grid of a table with merged cells in every place they cover, and whether rows were cut.
+
+    Args:
+        rows: Cells of each row, merged cells once.
+        limit: Most places the grid may have.
+    """
+    grid: Grid = []
+    hanging: dict[int, tuple[int, RawCell]] = {}
+    width, cut = 1, False
+    for row in rows:
+        line = _line(row, hanging, limit)
+        if max(width, len(line)) * (len(grid) + 1) > limit:
+            cut = True
+            break
+        width = max(width, len(line))
+        grid.append(line)
+    blank = RawCell()
+    return [line + [blank] * (width - len(line)) for line in grid], cut
+
+
+def _line(row: Sequence[RawCell], hanging: dict[int, tuple[int, RawCell]], limit: int) -> list[RawCell]:
+    """Lay out one row beside the cells that hang into it from above; ``hanging`` maps column to (rows left, cell)."""
+    line: list[RawCell] = []
+    waiting = list(reversed(row))
+    while waiting or len(line) in hanging:
+        column = len(line)
+        if column in hanging:
+            left, cell = hanging.pop(column)
+            if left > 1:
+                hanging[column] = (left - 1, cell)
+            line.append(cell)
+            continue
+        cell = waiting.pop()
+        for offset in range(min(max(1, cell.colspan), MAX_SPAN)):
+            if offset and column + offset in hanging:
+                break
+            line.append(cell)
+            if cell.rowspan > 1:
+                hanging[column + offset] = (cell.rowspan - 1, cell)
+        if len(line) > limit:
+            break
+    return line
+
+
+class Reading:
+    """How one grid is read.
+
+    Args:
+        grid: Rectangular.
+        head_rows: Rows above the body where the format says, else None.
+        place: What the cells share.
+    """
+
+    def __init__(self, grid: Grid, head_rows: int | None, place: Place) -> None:
+        self.grid = grid
+        self.place = place
+        self.width = len(grid[0])
+        self.heads = self._heads(head_rows)
+        self.body = range(self.heads, len(grid))
+        self.labels = self._labels()
+
+    def cells(self) -> list[Cell]:
+        """Return the body cells, by row and column."""
+        columns = [self._column_path(column) for column in range(self.width)]
+        group: tuple[str, ...] = ()
+        found = []
+        above = [""] * self.labels
+        for row in self.body:
+            line = self.grid[row]
+            if (title := self._group(line)) is not None:
+                group = (title,) if title else ()
+                continue
+            above = self._inherited(line, above)
+            for column in range(self.width):
+                if line[column].text and (column >= self.labels or numeric(line[column].text)):
+                    path = _distinct([*group, *above[: min(column, self.labels)]])
+                    found.append(self._cell(row, column, path, columns[column]))
+        return found
+
+    def _heads(self, given: int | None) -> int:
+        heads = given if given is not None and 0 < given < len(self.grid) else self._seen_heads()
+        while heads < len(self.grid) - 1 and self._continues_head(self.grid[heads], self.grid[heads - 1]):
+            heads += 1
+        return heads
+
+    def _seen_heads(self) -> int:
+        for row, line in enumerate(self.grid):
+            if any(numeric(cell.text) for cell in line[1:]) or (row and self._group(line) is not None):
+                return max(1, row)
+        return 1
+
+    def _continues_head(self, line: list[RawCell], above: list[RawCell]) -> bool:
+        """Whether a row goes on naming columns: nothing at the label, no numbers, and most other places filled."""
+        stub = line[0].text if line[0] is not above[0] else ""
+        filled = [cell for cell in line[1:] if cell.text]
+        if filled and all(cell is filled[0] for cell in filled):
+            return False
+        return not stub and 2 * len(filled) >= self.width - 1 > 1 and not any(numeric(cell.text) for cell in filled)
+
+    def _labels(self) -> int:
+        """Count the columns that label rows: text, and whole numbers between texts (sizes, ranks)."""
+        marked = [sum(1 for row in self.body if self.grid[row][column].header) for column in range(self.width)]
+        labels = 0
+        for column in range(self.width - 1):
+            texts = [self.grid[row][column].text for row in self.body if self._group(self.grid[row]) is None]
+            if _textual(texts) or 2 * marked[column] > len(self.body):
+                labels = column + 1
+            elif column > labels or not _whole(texts):
+                break
+        return labels or min(1, self.width - 1)
+
+    def _group(self, line: list[RawCell]) -> str | None:
+        """Return the title of a row that names the rows below it, "" for an empty row, None for any other row."""
+        first = line[0]
+        if self.width == 1:
+            return None
+        filled = [cell for cell in line if cell.text]
+        if not filled:
+            return ""
+        if any(cell is not filled[0] for cell in filled) or numeric(filled[0].text):
+            return None
+        return filled[0].text if first.text or filled[0].colspan > 1 else None
+
+    def _inherited(self, line: list[RawCell], above: list[str]) -> list[str]:
+        """Return a row's labels; an empty outer label repeats the one above, as long as an inner one is given."""
+        texts = [cell.text for cell in line[: self.labels]]
+        inner = next((index for index, text in enumerate(texts) if text), len(texts))
+        return texts if inner >= len(texts) else above[:inner] + texts[inner:]
+
+    def _column_path(self, column: int) -> tuple[str, ...]:
+        return _distinct([self._head_text(row, column) for row in range(self.heads)])
+
+    def _head_text(self, row: int, column: int) -> str:
+        """Return the head at a place; in formats without merged cells an empty place continues its left neighbor."""
+        line = self.grid[row]
+        spanned = any(cell.colspan > 1 for cell in line)
+        below = row + 1 < self.heads and self.grid[row + 1][column].text
+        while not line[column].text and below and not spanned and column > self.labels:
+            column -= 1
+        return line[column].text
+
+    def _cell(self, row: int, column: int, row_path: tuple[str, ...], column_path: tuple[str, ...]) -> Cell:
+        raw = self.grid[row][column]
+        numbers, spread = values(raw.text)
+        return Cell(
+            document=self.place.document,
+            table=self.place.table,
+            label=self.place.label,
+            caption=self.place.caption,
+            row=row,
+            column=column,
+            row_path=row_path,
+            column_path=column_path,
+            text=raw.text,
+            numbers=numbers,
+            spread=spread,
+            unit=_unit(raw.text, column_path, row_path, self.place.caption) if numbers else "",
+            bold=raw.bold,
+            position=raw.position,
+        )
+
+
+def values(text: str) -> tuple[tuple[Decimal, ...], Decimal | None]:
+    """Return the numbers of a cell in order, and the deviation behind ± apart from them."""
+    deviation = numerals.spread(text)
+    kept = [number.value for number in numerals.read(text) if deviation is None or number.start != deviation.start]
+    return tuple(kept), None if deviation is None else deviation.value
+
+
+def numeric(text: str) -> bool:
+    """Whether a cell holds a measurement and not a name with digits in it."""
+    found = numerals.read(text)
+    if not found:
+        return False
+    outside = text
+    for number in reversed(found):
+        outside = outside[: number.start] + " " + outside[number.end :]
+    letters = re.sub(rf"\b(?:{UNITS}|e|x)(?!\w)", "", outside)
+    return sum(letter.isalpha() and letter.isascii() for letter in letters) < 2
+
+
+def _textual(texts: Sequence[str]) -> bool:
+    filled = [text for text in texts if text.casefold() not in EMPTY]
+    return bool(filled) and 2 * sum(map(numeric, filled)) < len(filled)
+
+
+def _whole(texts: Sequence[str]) -> bool:
+    filled = [text for text in texts if text.casefold() not in EMPTY]
+    return all("." not in text or re.search(r"[KMBT]\b", text) for text in filled)
+
+
+def _unit(text: str, column_path: Sequence[str], row_path: Sequence[str], caption: str) -> str:
+    match = UNIT_IN_CELL.search(text)
+    heads = (*reversed(column_path), *reversed(row_path), caption)
+    match = match or next((found for head in heads if (found := UNIT_IN_HEAD.search(head))), None)
+    return match["unit"] if match else ""
+
+
+def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts that say something, without one that repeats the text before it."""
+    kept: list[str] = []
+    for text in texts:
+        if text and kept[-1:] != [text]:
+            kept.append(text)
+    return tuple(kept)
+
+
+def _clean(cell: RawCell, clean: Callable[[str, Position], str]) -> RawCell:
+    return RawCell(
+        text=clean(cell.text, cell.position),
+        rowspan=cell.rowspan,
+        colspan=cell.colspan,
+        header=cell.header,
+        bold=cell.bold,
+        position=cell.position,
+    )

@@ -1,0 +1,147 @@
+"""Builder: what every parser hands its pieces to, in reading order; it makes the text, its spans and its cells.
+
+Characters that a reader cannot see are removed here, for all formats alike, and reported.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from trimtab.documents import sentences
+from trimtab.documents.formats import cell_grid
+from trimtab.documents.parts import Document, Format, HiddenText, Position, Span, SpanKind
+
+if TYPE_CHECKING:
+    from trimtab.documents.formats.cell_grid import RawTable
+    from trimtab.documents.formats.limits import Limits
+    from trimtab.documents.parts import Cell
+
+# Joiners shape Arabic and Indic letters, so only what has no use between Latin letters is called hidden.
+INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
+TAGS = re.compile("[\U000e0000-\U000e007f]+")
+SOFT = str.maketrans(dict.fromkeys(map(ord, "\u00ad\x00")))
+TABLE_LABEL = re.compile(r"^\s*(?P<label>(?:Table|TABLE|Tab\.)\s*(?:[A-Z]\.?)?(?:\d+(?:\.\d+)*|[IVX]+)\b)[.:|\s]*")
+
+
+class Builder:
+    """Collects one document.
+
+    Args:
+        sha256: Of the file's bytes.
+        limits: What to stop at.
+    """
+
+    def __init__(self, sha256: str, limits: Limits) -> None:
+        self.limits = limits
+        self.title = ""
+        self._sha256 = sha256
+        self._length = 0
+        self._pieces: list[str] = []
+        self._spans: list[Span] = []
+        self._cells: list[Cell] = []
+        self._hidden: list[HiddenText] = []
+        self._warnings: dict[str, None] = {}
+        self._headings: list[tuple[int, str]] = []
+        self._tables = 0
+
+    def heading(self, text: str, level: int, position: Position) -> None:
+        """Add a heading; it stands above everything until one of its level or higher."""
+        clean = self.clean(text, position)
+        self._headings = [(depth, above) for depth, above in self._headings if depth < level]
+        self._append(clean, "heading", position)
+        if clean:
+            self._headings.append((level, clean))
+            self.title = self.title or clean
+
+    def paragraph(self, text: str, position: Position) -> None:
+        """Add a paragraph, a sentence a span."""
+        self._append(self.clean(text, position), "sentence", position)
+
+    def caption(self, text: str, position: Position) -> None:
+        """Add the caption of a figure."""
+        self._append(self.clean(text, position), "caption", position)
+
+    def reference(self, text: str, position: Position) -> None:
+        """Add an entry of the bibliography, one span."""
+        self._append(self.clean(text, position), "reference", position)
+
+    def table(self, table: RawTable) -> None:
+        """Add a table: its caption as spans, its body as cells; what is past a limit is left out with a warning."""
+        self._tables += 1
+        caption = self.clean(table.caption, table.position)
+        self._append(caption, "caption", table.position)
+        match = TABLE_LABEL.match(caption)
+        label = re.sub(r"\s+", " ", match["label"]) if match else table.label
+        place = cell_grid.Place(
+            document=self._sha256,
+            table=self._tables,
+            label=label,
+            caption=caption[match.end() :] if match else caption,
+        )
+        if len(self._cells) >= self.limits.cells:
+            self.warn(f"tables after number {self._tables - 1} were left out: over {self.limits.cells} cells")
+            return
+        cells, warning = cell_grid.read(table, place, self.limits.table_cells, self.clean)
+        self._cells.extend(cells)
+        if warning:
+            self.warn(warning)
+
+    def hide(self, reason: str, text: str, position: Position) -> None:
+        """Report text that was removed because a reader cannot see it."""
+        squeezed = " ".join(text.split())
+        if squeezed:
+            self._hidden.append(HiddenText(reason=reason, text=squeezed[:1000], position=position))
+
+    def warn(self, message: str) -> None:
+        """Say that the document was read in part, and why."""
+        self._warnings[message] = None
+
+    def clean(self, text: str, position: Position) -> str:
+        """Return a text on one line, normalized (NFC), without characters nobody sees; these are reported."""
+        for match in TAGS.finditer(text):
+            self.hide("unicode tags", "".join(chr(ord(letter) - 0xE0000) for letter in match[0]), position)
+        untagged = TAGS.sub("", text.translate(SOFT)).removeprefix("\ufeff")
+        for match in INVISIBLE.finditer(untagged):
+            start, end = max(0, match.start() - 20), match.end() + 20
+            self.hide("zero-width", INVISIBLE.sub("|", untagged[start:end]), position)
+        visible = INVISIBLE.sub("", untagged)
+        return " ".join(unicodedata.normalize("NFC", visible).split())
+
+    def finish(self, path: str, format_: Format) -> Document:
+        """Return the document."""
+        return Document(
+            sha256=self._sha256,
+            path=path,
+            format=format_,
+            title=self.title,
+            text="\n".join(self._pieces),
+            spans=tuple(self._spans),
+            cells=tuple(self._cells),
+            hidden=tuple(self._hidden),
+            warnings=tuple(self._warnings),
+        )
+
+    def _append(self, text: str, kind: SpanKind, position: Position) -> None:
+        room = self.limits.characters - self._length
+        if len(text) > room:
+            self.warn(f"text after {self.limits.characters} characters was left out")
+            text = text[: max(0, room)]
+        if not text:
+            return
+        pieces = sentences.split(text) if kind in {"sentence", "caption"} else [(0, len(text))]
+        section = " > ".join(above for _, above in self._headings)
+        for start, end in pieces:
+            span = Span(
+                document=self._sha256,
+                kind=kind,
+                section=section,
+                start=self._length + start,
+                end=self._length + end,
+                text=text[start:end],
+                position=position,
+            )
+            self._spans.append(span)
+        self._pieces.append(text)
+        self._length += len(text) + 1

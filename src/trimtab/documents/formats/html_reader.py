@@ -1,0 +1,173 @@
+"""HTML, arXiv's HTML included: blocks in reading order, tables with their captions, hidden text taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.documents.formats import markup
+from trimtab.documents.formats.cell_grid import RawTable
+from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
+from trimtab.documents.formats.hidden_text import Styles
+from trimtab.documents.formats.markup import place, tag
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+    from trimtab.documents.parts import Format, Position
+
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+BLOCKS = {
+    *(
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figure",
+        "footer",
+        "form",
+    ),
+    *(
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "ul",
+        "tr",
+        "td",
+        "th",
+        "tbody",
+        "html",
+    ),
+    *("figcaption", "caption", "thead", "tfoot", "center"),
+}
+
+
+def read(raw: bytes, name: str, builder: Builder, *, format_: Format = "html") -> None:
+    """Read an HTML document into ``builder``.
+
+    Args:
+        raw: The file.
+        name: Its name, for messages.
+        builder: Receives the pieces.
+        format_: ``markdown`` when the HTML was rendered from it.
+
+    Raises:
+        DocumentError: There is no element in it.
+    """
+    root, warning = markup.parse_html(raw, name)
+    if warning:
+        builder.warn(warning)
+    sheet = "\n".join(style.text or "" for style in root.iter("style"))
+    Page(builder, Styles(sheet)).walk(root)
+    title = root.findtext(".//title")
+    if title and format_ == "html":
+        builder.title = " ".join(title.split())
+
+
+class Page:
+    """Walks one page.
+
+    Args:
+        builder: Receives the pieces.
+        styles: What the page's own style sheet hides.
+    """
+
+    def __init__(self, builder: Builder, styles: Styles) -> None:
+        self._builder = builder
+        self._text = markup.Text(builder, styles)
+        self._buffer: list[str] = []
+        self._before = ""
+        self._captions: set[Element] = set()
+
+    def walk(self, element: Element) -> None:
+        """Read an element and what is in it."""
+        self._children(element)
+        self._flush(place(element))
+
+    def _children(self, element: Element) -> None:
+        self._buffer.append(element.text or "")
+        for child in element:
+            self._child(child, element)
+            self._buffer.append(child.tail or "")
+
+    def _child(self, child: Element, parent: Element) -> None:
+        name = tag(child)
+        if not name:
+            self._comment(child, parent)
+        elif name in markup.UNSEEN or child in self._captions or self._text.hidden(child):
+            pass
+        elif name in HEADINGS:
+            self._flush(place(parent))
+            self._before = self._text.of(child)
+            self._builder.heading(self._before, HEADINGS[name], place(child))
+        elif name == "table" and not any(True for _ in child.iterdescendants("table")):
+            self._flush(place(parent))
+            self._table(child)
+        elif name in BLOCKS or name == "table":
+            self._flush(place(parent))
+            self._block(child)
+        elif any(tag(each) in BLOCKS or tag(each) == "table" for each in child.iterdescendants()):
+            self._children(child)
+        else:
+            inner = self._text.of(child)
+            self._buffer.append(f" {inner} " if name == "br" else inner.translate(_raised(name)))
+
+    def _comment(self, comment: Element, parent: Element) -> None:
+        self._builder.hide("comment", comment.text or "", place(parent))
+
+    def _block(self, element: Element) -> None:
+        if "ltx_bibitem" in (element.get("class") or "").split():
+            self._builder.reference(self._text.of(element), place(element))
+            return
+        self._children(element)
+        self._flush(place(element))
+
+    def _flush(self, position: Position) -> None:
+        text = " ".join("".join(self._buffer).split())
+        self._buffer.clear()
+        if text:
+            self._before = text
+            self._builder.paragraph(text, position)
+
+    def _table(self, element: Element) -> None:
+        rows, heads = self._text.rows(element)
+        if not rows:
+            return
+        caption = self._caption(element)
+        self._builder.table(RawTable(rows=rows, caption=caption, head_rows=heads, position=place(element)))
+        self._before = ""
+
+    def _caption(self, table: Element) -> str:
+        """Return the caption: in the table, in its figure, or a block beside it that begins "Table N"."""
+        figure = next((each for each in table.iterancestors() if tag(each) == "figure"), None)
+        inside = [*table.iterchildren("caption"), *(figure.iterchildren("figcaption") if figure is not None else ())]
+        if inside:
+            self._captions.update(inside)
+            return self._text.of(inside[0])
+        if TABLE_LABEL.match(self._before):
+            return self._before
+        following = table.getnext()
+        while following is not None and not tag(following):
+            following = following.getnext()
+        if following is not None and tag(following) in {"p", "div", "figcaption"}:
+            text = " ".join(self._text.of(following).split())
+            if TABLE_LABEL.match(text):
+                self._captions.add(following)
+                return text
+        return ""
+
+
+def _raised(name: str) -> dict[int, int]:
+    return markup.SUPERSCRIPT if name == "sup" else {}

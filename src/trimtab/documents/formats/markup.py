@@ -1,0 +1,174 @@
+"""What HTML, Markdown and JATS share: text as a reader sees it, and table rows.
+
+XML is read without entities, network or DTDs: a file that declares an entity is refused, since expanding one is how
+both "billion laughs" and reading of local files work, and no journal article needs one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell
+from trimtab.documents.formats.hidden_text import Styles
+from trimtab.documents.parts import Position
+from trimtab.errors import DocumentError, MissingExtraError
+
+try:
+    from lxml import etree, html
+except ImportError as error:
+    raise MissingExtraError("lxml", extra="evidence") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lxml.etree import _Element as Element
+
+    from trimtab.documents.formats.document_builder import Builder
+
+SUPERSCRIPT = str.maketrans("0123456789+-abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹+-ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
+UNSEEN = {"script", "style", "template", "annotation", "annotation-xml", "head", "title-hidden"}
+SPACED = {"br", "break", "p", "div", "li", "td", "th", "tr"}
+BOLD = {"b", "strong", "bold"}
+BOLD_STYLE = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)")
+
+
+def parse_xml(raw: bytes, name: str) -> Element:
+    """Return the root of an XML document.
+
+    Raises:
+        DocumentError: It is malformed, nested too deeply, or declares entities.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    refusal = f"{name} declares XML entities and is not read"
+    hint = "a document that needs none expands to nothing unexpected: remove its <!ENTITY …> declarations"
+    if b"<!ENTITY" in raw:
+        raise DocumentError(refusal, hint=hint)
+    try:
+        root = etree.fromstring(raw, parser)
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(f"{name} is not well-formed XML: {error}") from error
+    internal = root.getroottree().docinfo.internalDTD
+    if internal is not None and any(True for _ in internal.iterentities()):
+        raise DocumentError(refusal, hint=hint)
+    return root
+
+
+def parse_html(raw: bytes, name: str) -> tuple[Element, str | None]:
+    """Return the root of an HTML document, repaired as far as libxml2 can, and what could not be read.
+
+    Raises:
+        DocumentError: There is no element in it.
+    """
+    parser = html.HTMLParser(encoding=_encoding(raw), no_network=True, huge_tree=False)
+    try:
+        root = html.document_fromstring(raw, parser=parser)
+    except (etree.ParserError, ValueError) as error:
+        raise DocumentError(f"{name} holds no HTML: {error}") from error
+    fatal = next((entry for entry in parser.error_log if entry.level_name == "FATAL"), None)
+    return root, f"read up to line {fatal.line} only: {fatal.message}" if fatal else None
+
+
+def _encoding(raw: bytes) -> str | None:
+    """Return UTF-8 where the bytes are that; else libxml2 looks for a declaration."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
+
+
+def tag(element: Element) -> str:
+    """Return an element's name without namespace, lower case; "" for comments and instructions."""
+    return etree.QName(element).localname.lower() if isinstance(element.tag, str) else ""
+
+
+def place(element: Element) -> Position:
+    """Return where an element is: the line a Markdown reader noted, else XPath and line."""
+    noted = next((each.get("data-line") for each in (element, *element.iterancestors()) if each.get("data-line")), None)
+    if noted:
+        return Position(line=int(noted))
+    return Position(path=element.getroottree().getpath(element), line=element.sourceline)
+
+
+class Text:
+    """Reads the visible text of elements and reports the rest.
+
+    Args:
+        builder: Told what is hidden.
+        styles: The document's own rules of what is hidden.
+    """
+
+    def __init__(self, builder: Builder, styles: Styles | None = None) -> None:
+        self._builder = builder
+        self._styles = styles or Styles("")
+
+    def hidden(self, element: Element) -> bool:
+        """Whether a reader does not see an element; what it says is reported."""
+        reason = self._styles.reason(element)
+        if reason:
+            self._builder.hide(reason, "".join(element.itertext()), place(element))
+        return reason is not None
+
+    def of(self, element: Element) -> str:
+        """Return an element's visible text."""
+        return "".join(self._parts(element))
+
+    def _parts(self, element: Element) -> Iterator[str]:
+        yield element.text or ""
+        for child in element:
+            name = tag(child)
+            if name == "" and isinstance(child, etree._Comment):  # noqa: SLF001 - lxml names its classes so
+                self._builder.hide("comment", child.text or "", place(element))
+            elif name and name not in UNSEEN and not self.hidden(child):
+                if name in SPACED:
+                    yield " "
+                inner = self.of(child)
+                yield inner.translate(SUPERSCRIPT) if name == "sup" else inner
+                if name in SPACED:
+                    yield " "
+            yield child.tail or ""
+
+    def rows(self, table: Element) -> tuple[list[list[RawCell]], int | None]:
+        """Return a table's cells by row, and its head rows where the markup says."""
+        rows: list[list[RawCell]] = []
+        heads = places = 0
+        for row in table.iter("{*}tr", "{*}TR"):
+            cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
+            inside = next((each for each in row.iterancestors() if tag(each) in {"thead", "table"}), table)
+            if not cells or self.hidden(row):
+                continue
+            written = [self._cell(cell) for cell in cells]
+            all_heads = all(cell.header or not cell.text for cell in written) and any(cell.header for cell in written)
+            if heads == len(rows) and (tag(inside) == "thead" or all_heads):
+                heads += 1
+            rows.append(written)
+            places += len(written)
+            if places > self._builder.limits.table_cells:
+                break  # the grid says that it was cut
+        return rows, heads or None
+
+    def _cell(self, element: Element) -> RawCell:
+        text = " ".join(self.of(element).split())
+        return RawCell(
+            text=text,
+            rowspan=_span(element.get("rowspan")),
+            colspan=_span(element.get("colspan")),
+            header=tag(element) == "th",
+            bold=self._bold(element, text),
+            position=place(element),
+        )
+
+    def _bold(self, element: Element, text: str) -> bool:
+        """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
+        for each in element.iter("*"):
+            bold = tag(each) in BOLD or BOLD_STYLE.search(each.get("style") or "")
+            if bold or "ltx_font_bold" in (each.get("class") or "").split():
+                inner = " ".join("".join(each.itertext()).split())
+                if inner and text.startswith(inner):
+                    return True
+        return False
+
+
+def _span(text: str | None) -> int:
+    return min(int(text), MAX_SPAN) if text and text.strip().isdecimal() and len(text) < 9 else 1

@@ -1,0 +1,149 @@
+"""PDF: words and rules of each page (read in a process of its own) to paragraphs, captions and tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from trimtab.documents.formats import pdf_table
+from trimtab.documents.formats.cell_grid import RawTable
+from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
+from trimtab.documents.formats.pdf_table import Region, Rule, Word
+from trimtab.documents.parts import Position
+from trimtab.errors import DocumentError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEADING = re.compile(r"^(?:(?:\d+|[A-Z])(?:\.\d+)*\.?\s+[A-Z]|Abstract$|References$)")
+
+
+def read(raw: bytes, name: str, builder: Builder) -> None:
+    """Read a PDF into ``builder``.
+
+    Raises:
+        DocumentError: It is damaged, encrypted, or needs more CPU or memory than allowed.
+        MissingExtraError: pdfplumber is not installed.
+    """
+    if find_spec("pdfplumber") is None:
+        raise MissingExtraError("pdfplumber", extra="evidence")
+    told = _pages(raw, name, builder)
+    if told["count"] > len(told["pages"]):
+        builder.warn(f"pages after number {len(told['pages'])} of {told['count']} were left out")
+    for number, page in enumerate(told["pages"], start=1):
+        for reason, text in page["hidden"]:
+            builder.hide(reason, text, Position(page=number))
+        if page["scan"]:
+            builder.warn(f"page {number} is a picture with a text layer that was not printed but recognized")
+        _page(page, number, builder)
+
+
+def _pages(raw: bytes, name: str, builder: Builder) -> dict[str, Any]:
+    limits = builder.limits
+    command = [sys.executable, "-m", "trimtab.documents.formats.pdf_pages"]
+    command += [str(limits.pages), str(limits.cpu_seconds), str(limits.memory_bytes)]
+    try:
+        done = subprocess.run(command, input=raw, capture_output=True, check=False, timeout=10 * limits.cpu_seconds)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise DocumentError(f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds") from error
+    if done.returncode == 0:
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+    last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
+    if done.returncode < 0:
+        raise DocumentError(
+            f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds (or crashed its reader)"
+        )
+    if "MemoryError" in last or "allocate" in last:
+        raise DocumentError(f"{name} is not read: it needs more than {limits.memory_bytes:,} bytes of memory")
+    raise DocumentError(f"{name} is no PDF that can be read: {last or 'its reader failed'}")
+
+
+def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
+    words = [
+        Word(text=text, left=left, top=top, right=right, bottom=bottom, bold=bold)
+        for text, left, top, right, bottom, bold in page["words"]
+    ]
+    rules = [Rule(top=top, left=left, right=right) for top, left, right in page["rules"]]
+    tables = pdf_table.regions(words, rules)
+    taken = {word for table in tables for word in table.words}
+    blocks = _blocks([word for word in words if word not in taken])
+    captions: dict[int, list[Word]] = {}
+    for index, table in enumerate(tables):
+        caption = _caption(table, blocks)
+        if caption is not None:
+            captions[index] = caption
+            blocks.remove(caption)
+    for block in blocks:
+        _paragraph(block, number, builder)
+    for index, table in enumerate(tables):
+        rows, heads = pdf_table.read(table, rules, number)
+        first, last = table.rules[0], table.rules[-1]
+        box = (first.left, first.top, first.right, last.top)
+        caption_text = _joined(captions.get(index, []))
+        builder.table(
+            RawTable(rows=rows, caption=caption_text, head_rows=heads, position=Position(page=number, box=box))
+        )
+
+
+def _blocks(words: Sequence[Word]) -> list[list[Word]]:
+    """Cut words, in the order the file draws them, into blocks of lines that follow each other closely."""
+    blocks: list[list[Word]] = []
+    for word in words:
+        last = blocks[-1][-1] if blocks else None
+        if last is not None and _follows(last, word):
+            blocks[-1].append(word)
+        else:
+            blocks.append([word])
+    return blocks
+
+
+def _follows(last: Word, word: Word) -> bool:
+    height = max(last.bottom - last.top, 1.0)
+    same_line = abs(last.middle - word.middle) < 0.6 * height and word.left > last.left
+    next_line = 0 < word.top - last.top < 1.7 * height and word.left < last.right
+    return (same_line or next_line) and abs((word.bottom - word.top) - height) < 0.25 * height
+
+
+def _caption(table: Region, blocks: list[list[Word]]) -> list[Word] | None:
+    """Return the nearest block above or below that begins "Table N"."""
+    near = []
+    for block in blocks:
+        above = table.rules[0].top - max(word.bottom for word in block)
+        below = min(word.top for word in block) - table.rules[-1].top
+        distance = max(above, below)
+        if TABLE_LABEL.match(_joined(block)) and -3 < distance < 60:
+            near.append((distance, block))
+    return min(near, key=lambda each: each[0])[1] if near else None
+
+
+def _paragraph(block: list[Word], number: int, builder: Builder) -> None:
+    text = _joined(block)
+    box = (
+        min(word.left for word in block),
+        min(word.top for word in block),
+        max(word.right for word in block),
+        max(word.bottom for word in block),
+    )
+    position = Position(page=number, box=box)
+    one_line = max(word.bottom for word in block) - box[1] < 1.6 * median(word.bottom - word.top for word in block)
+    if one_line and len(text) < 90 and (HEADING.match(text) or all(word.bold for word in block)):
+        builder.heading(text, 1 + text.split(" ", 1)[0].count("."), position)
+    else:
+        builder.paragraph(text, position)
+
+
+def _joined(words: Sequence[Word]) -> str:
+    """Return words as text; a word that a line's end divides is whole again."""
+    parts: list[str] = []
+    for before, word in zip([None, *words], words, strict=False):
+        if before is not None and word.top > before.bottom - 1 and parts[-1].endswith("-") and word.text[:1].islower():
+            parts[-1] = parts[-1][:-1] + word.text
+        else:
+            parts.append(word.text)
+    return " ".join(parts)

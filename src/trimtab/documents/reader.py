@@ -1,0 +1,116 @@
+"""Reading one file: which format it is, by content first, and the parser for it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from trimtab.documents.formats.document_builder import Builder
+from trimtab.documents.formats.limits import Limits
+from trimtab.errors import DocumentError
+
+if TYPE_CHECKING:
+    from trimtab.documents.parts import Document, Format
+
+SUFFIXES: dict[str, Format] = {
+    ".tex": "latex",
+    ".ltx": "latex",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".xml": "jats",
+    ".nxml": "jats",
+    ".pdf": "pdf",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+}
+# Named as unread, never opened: what a few bytes of one unpack to has no bound.
+ARCHIVES = {".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".docx", ".odt", ".epub"}
+HTML_START = re.compile(
+    rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+JATS_START = re.compile(rb"<(?:\w+:)?(?:article|pmc-articleset)\b")
+LATEX_START = re.compile(rb"\\(?:documentclass|documentstyle|begin\{(?:document|table|tabular))")
+
+
+def read(path: Path | str, *, limits: Limits | None = None) -> Document:
+    """Read a file.
+
+    Args:
+        path: LaTeX, HTML, JATS, PDF, Markdown, CSV or plain text.
+        limits: What to stop at; the defaults suit papers.
+
+    Raises:
+        DocumentError: The file cannot be opened, is of another kind, hostile, or over a limit.
+        MissingExtraError: The parser's library is not installed.
+    """
+    limits = limits or Limits()
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > limits.file_bytes:
+            raise DocumentError(f"{path} has {size:,} bytes; at most {limits.file_bytes:,} are read")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
+    return read_bytes(raw, str(path), limits=limits)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, by which a document is known.
+
+    Raises:
+        DocumentError: The file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
+
+
+def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Document:
+    """Read a file's bytes; ``name`` is for messages, and for its suffix where the content does not say.
+
+    Raises:
+        DocumentError: As :func:`read`.
+    """
+    format_ = sniff(raw, name)
+    builder = Builder(hashlib.sha256(raw).hexdigest(), limits or Limits())
+    parser = importlib.import_module(f"trimtab.documents.formats.{format_}_reader")
+    try:
+        parser.read(raw, name, builder)
+    except RecursionError as error:
+        raise DocumentError(f"{name} is nested too deeply to be read") from error
+    return builder.finish(name, format_)
+
+
+def sniff(raw: bytes, name: str) -> Format:
+    """Return the format of a file, by its first bytes, else by its suffix.
+
+    Raises:
+        DocumentError: It is none that can be read.
+    """
+    head = raw[:4096]
+    if head[:1024].lstrip().startswith(b"%PDF-"):
+        return "pdf"
+    if HTML_START.search(head):
+        return "html"
+    if JATS_START.search(head) and head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        return "jats"
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in SUFFIXES and LATEX_START.search(raw[:100_000]):
+        return "latex"
+    if suffix not in SUFFIXES:
+        raise DocumentError(
+            f"{name} is of no format that can be read", hint=f"readable: {', '.join(sorted({*SUFFIXES.values()}))}"
+        )
+    if SUFFIXES[suffix] == "pdf" or b"\x00" in head:
+        raise DocumentError(f"{name} does not hold what its name says: it is not {SUFFIXES[suffix]}")
+    return SUFFIXES[suffix]

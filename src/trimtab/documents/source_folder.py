@@ -1,0 +1,63 @@
+"""A folder of documents: every file that can be read, and those that cannot, with the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.documents import reader
+from trimtab.documents.formats.limits import Limits
+from trimtab.errors import DocumentError, EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trimtab.documents.parts import Document
+
+
+def read_folder(
+    folder: Path, known: frozenset[str] = frozenset()
+) -> tuple[tuple[Document, ...], tuple[tuple[str, str], ...]]:  # fmt: skip
+    """Read every file of a folder that is a document; return also those that could not be read, with the reason.
+
+    Args:
+        folder: Read with its sub-folders.
+        known: SHA-256 of files that need not be read.
+
+    Raises:
+        EvidenceError: It is no folder.
+    """
+    if not folder.is_dir():
+        raise EvidenceError(
+            f"{folder} is no folder of sources", hint="--sources takes the folder that holds the papers"
+        )
+    documents: list[Document] = []
+    unread: list[tuple[str, str]] = []
+    for path, refusal in files(folder):
+        if refusal:
+            unread.append((str(path), refusal))
+            continue
+        try:
+            document = None if _held(path, known) else reader.read(path)
+        except DocumentError as error:
+            unread.append((str(path), error.message))
+            continue
+        documents.extend([document] if document else [])
+    return tuple(documents), tuple(unread)
+
+
+def _held(path: Path, known: frozenset[str]) -> bool:
+    """Whether these bytes are known; a file too large to be read is not hashed either."""
+    return bool(known) and path.stat().st_size <= Limits().file_bytes and reader.digest(path) in known
+
+
+def files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of a folder that are documents, and those that are not opened, with the reason."""
+    root = folder.resolve()
+    for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(".")):
+        if not path.resolve().is_relative_to(root):
+            yield path, "it is a link out of the folder"
+        elif path.suffix.lower() in reader.ARCHIVES:
+            yield path, "archives are not unpacked: unpack it into the folder to have it read"
+        elif path.suffix.lower() in reader.SUFFIXES:
+            yield path, ""

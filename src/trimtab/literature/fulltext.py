@@ -1,0 +1,92 @@
+"""Full texts: of local records at once; of others only where a licence is stated and the host is one that was allowed.
+
+arXiv's e-prints may be read by whoever asks for them and not be passed on; they stay in the folder of the search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from trimtab.documents import reader
+from trimtab.errors import DocumentError, MissingExtraError, SearchError
+from trimtab.literature.request import Request
+from trimtab.literature.transport import Unreadable
+
+if TYPE_CHECKING:
+    from trimtab.documents.parts import Document
+    from trimtab.literature.database import Text
+    from trimtab.literature.dedup import Merged
+    from trimtab.literature.request import Answer
+    from trimtab.literature.transport import Transport
+
+_ARXIV: Final = "arxiv.org"
+_EXPORT: Final = "export.arxiv.org"
+_OPEN: Final = ("cc", "public-domain", "publicdomain", "arxiv", "http://creativecommons", "https://creativecommons")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What came of the search for one full text: a document, or why there is none."""
+
+    document: Document | None = None
+    category: str = ""
+    reason: str = ""
+
+
+def seek(merged: Merged, transport: Transport, hosts: tuple[str, ...]) -> Sought:
+    """Fetch and read a full text of a work.
+
+    Args:
+        merged: The work with the places its records name.
+        transport: Asks.
+        hosts: Hosts a full text may come from.
+    """
+    if not merged.texts:
+        return Sought(category="no full text known", reason="no database names a place of its full text")
+    reasons = []
+    for text in merged.texts:
+        address, reason = _allowed(text, hosts)
+        if reason:
+            reasons.append(reason)
+            continue
+        try:
+            answer, _ = transport.fetch(Request(url=address), _whole)
+            document = reader.read_bytes(answer.body, _name(address, answer))
+            return Sought(document=_of_work(document, merged, text))
+        except (SearchError, DocumentError, MissingExtraError) as error:
+            reasons.append(error.message)
+    return Sought(category="not open to us", reason="; ".join(dict.fromkeys(reasons)))
+
+
+def _allowed(text: Text, hosts: tuple[str, ...]) -> tuple[str, str]:
+    """Return the address to ask, or why none is asked."""
+    parts = urlsplit(text.url)
+    host = parts.netloc.lower()
+    address = text.url
+    if host in (_ARXIV, f"www.{_ARXIV}") and _EXPORT in hosts:
+        # The host arXiv keeps for programs.
+        address, host = parts._replace(scheme="https", netloc=_EXPORT).geturl(), _EXPORT
+    if host not in hosts:
+        return "", f"{host or text.url} is no host full texts may be fetched from"
+    if not text.licence.casefold().startswith(_OPEN):
+        return "", f"{host} states no open licence ({text.licence or 'none'})"
+    return address, ""
+
+
+def _whole(answer: Answer) -> bytes:
+    if not answer.body:
+        raise Unreadable("an empty full text")
+    return answer.body
+
+
+def _name(address: str, answer: Answer) -> str:
+    """Return a name by which the format can be told."""
+    path = urlsplit(address).path
+    known = any(path.endswith(suffix) for suffix in reader.SUFFIXES)
+    return address if known else f"{address}{'.html' if 'html' in answer.kind else '.pdf'}"
+
+
+def _of_work(document: Document, merged: Merged, text: Text) -> Document:
+    return replace(document, work=merged.work.id, version=text.version)

@@ -1,0 +1,240 @@
+"""The one way to a server: paced, patient, bounded, cached, and only to hosts that were named.
+
+Decisions: one connection a host, and one request on it at a time; a redirect is followed on the same host only; what a
+busy server refuses is tried again after the pause it asks for, what it refuses for good is an error with its words; an
+answer is kept once it could be read, so that a cut or garbled body is asked for again and never replayed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import functools
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from trimtab.errors import MissingExtraError, SearchError
+from trimtab.literature.clock import SystemClock
+from trimtab.literature.pace import LONGEST_PAUSE_S, Pace, asked_to_wait
+from trimtab.literature.request import Answer
+
+try:
+    import httpx
+except ImportError:  # pragma: no cover - the extra is there in development
+    httpx = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from trimtab.literature.bodies import Bodies
+    from trimtab.literature.clock import Clock
+    from trimtab.literature.request import Request
+
+Read = TypeVar("Read")
+Mode = Literal["live", "offline", "replay"]
+
+_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_OK: Final = 200
+_REDIRECTS: Final = 3
+_FIRST_PAUSE_S: Final = 2.0
+
+
+class Unreadable(Exception):  # noqa: N818 - what a reader says of a body, not an error of the user's
+    """A body that is not what it should be: cut, garbled, or a page that should not be empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a transport keeps to.
+
+    Args:
+        hosts: Host (with a port where it is not the usual one) → least seconds between two requests. No other is asked.
+        agent: The ``User-Agent`` header.
+        attempts: How often one request is sent at most.
+        body_bytes: A longer body, gzip undone, is refused.
+        timeout_s: Without any byte.
+    """
+
+    hosts: Mapping[str, float]
+    agent: str
+    attempts: int = 5
+    body_bytes: int = 32 << 20
+    timeout_s: float = 30.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One host: its pace, its connection, and who may use it now."""
+
+    pace: Pace
+    client: httpx.Client
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Transport:
+    """Fetches; also a context manager.
+
+    Args:
+        rules: What it keeps to.
+        bodies: Cache; None keeps nothing.
+        mode: "live"; "offline" and "replay" answer from the cache alone.
+        clock: What pauses are measured by.
+
+    Raises:
+        MissingExtraError: The package httpx is not installed.
+    """
+
+    def __init__(
+        self, rules: Rules, bodies: Bodies | None = None, mode: Mode = "live", clock: Clock | None = None
+    ) -> None:  # fmt: skip
+        if httpx is None:
+            raise MissingExtraError("httpx", extra="evidence")
+        self.rules, self.mode = rules, mode
+        self.requests = 0
+        self._bodies, self._clock = bodies, clock or SystemClock()
+        self._lanes: dict[str, _Lane] = {}
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lane in self._lanes.values():
+            lane.client.close()
+
+    def fetch(self, request: Request, read: Callable[[Answer], Read]) -> tuple[Answer, Read]:
+        """Return an answer and what ``read`` makes of it.
+
+        Args:
+            request: What to ask for.
+            read: Raises ``Unreadable`` for a body that should be asked for again. It sees answers of status 200 only.
+
+        Raises:
+            SearchError: The host is not allowed, refuses, cannot be reached, goes on giving unreadable answers, sends
+                too much, redirects elsewhere, or the answer is not in the cache and may not be fetched.
+        """
+        kept = self._bodies.get(request) if self._bodies else None
+        if kept is not None:
+            try:
+                return kept, read(kept)
+            except Unreadable as error:
+                raise SearchError(f"the kept answer of {request.shown} cannot be read: {error}") from error
+        if self.mode != "live":
+            raise SearchError(
+                f"{request.shown} was never answered in this folder, and nobody is asked now ({self.mode})",
+                hint="run the search once with a network",
+            )
+        with self._lane(request).lock:
+            answer, found = self._patiently(request, read)
+        if self._bodies:
+            self._bodies.put(request, answer)
+        return answer, found
+
+    def _lane(self, request: Request) -> _Lane:
+        """Return the lane of a host that may be asked."""
+        parts, host = urlsplit(request.url), request.host
+        if parts.scheme not in ("http", "https") or host not in self.rules.hosts or "@" in host:
+            raise SearchError(
+                f"{request.shown} is not asked: {host or 'no host'} is none of the hosts named"
+                f" ({', '.join(sorted(self.rules.hosts))})",
+                hint="allow a host with --allow-host",
+            )
+        with self._guard:
+            if host not in self._lanes:
+                client = httpx.Client(
+                    headers={"User-Agent": self.rules.agent, "Accept-Encoding": "gzip, deflate"},
+                    timeout=self.rules.timeout_s,
+                    limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                    follow_redirects=False,
+                    verify=_trust(),
+                )
+                self._lanes[host] = _Lane(Pace(interval_s=self.rules.hosts[host]), client)
+            return self._lanes[host]
+
+    def _patiently(self, request: Request, read: Callable[[Answer], Read]) -> tuple[Answer, Read]:
+        lane, pause, problem = self._lane(request), _FIRST_PAUSE_S, ""
+        for _ in range(self.rules.attempts):
+            asked: float | None = None
+            try:
+                answer, headers = self._once(request, lane)
+                if answer.status == _OK:
+                    return answer, read(answer)
+                words = request.strike(answer.body[:200].decode("utf-8", "replace"))
+                problem = f"status {answer.status}: {words}"
+                if answer.status not in _AGAIN:
+                    raise SearchError(f"{request.shown} refuses, {problem}", hint=_hint(answer.status))
+                asked = asked_to_wait(headers, dt.datetime.now(dt.UTC))
+            except Unreadable as error:
+                problem = str(error)
+            except httpx.HTTPError as error:
+                problem = request.strike(f"{type(error).__name__} {error}".strip())
+            if asked is not None and asked > LONGEST_PAUSE_S:
+                raise SearchError(
+                    f"{request.host} asks for a pause of {asked:.0f} seconds", hint="the same command goes on from here"
+                )
+            lane.pace.hold(self._clock, asked if asked is not None else pause)
+            pause *= 2
+        raise SearchError(
+            f"{request.shown} gave no usable answer, asked {self.rules.attempts} times; the last: {problem}",
+            hint="the same command goes on from here",
+        )
+
+    def _once(self, request: Request, lane: _Lane) -> tuple[Answer, Mapping[str, str]]:
+        """Send a request, following redirects on its host; return the answer and its headers."""
+        address, first = request.sent, request.host
+        for _ in range(_REDIRECTS + 1):
+            lane.pace.wait(self._clock)
+            self.requests += 1
+            with lane.client.stream("GET", address, headers=dict(request.headers)) as response:
+                lane.pace.learn(response.headers, self._clock)
+                if not response.has_redirect_location:
+                    body = self._body(request, response)
+                    return _answer(request, response, body), response.headers
+                target = urljoin(address, response.headers["location"])
+            parts = urlsplit(target)
+            if parts.netloc.lower() != first or parts.scheme != urlsplit(address).scheme:
+                raise SearchError(
+                    f"{request.shown} redirects to {parts.scheme}://{parts.netloc}, another place, and is not followed"
+                )
+            address = target
+        raise SearchError(f"{request.shown} redirects more than {_REDIRECTS} times")
+
+    def _body(self, request: Request, response: httpx.Response) -> bytes:
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > self.rules.body_bytes:
+                raise SearchError(f"{request.shown} sends more than {self.rules.body_bytes:,} bytes")
+            parts.append(part)
+        return request.strike_bytes(b"".join(parts))
+
+
+def _answer(request: Request, response: httpx.Response, body: bytes) -> Answer:
+    try:
+        date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        date = dt.datetime.now(dt.UTC)
+    return Answer(
+        key=request.key,
+        url=request.shown,
+        status=response.status_code,
+        body=body,
+        date=date.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        kind=response.headers.get("content-type", ""),
+    )
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return whom to trust; the list is read once."""
+    return httpx.create_ssl_context()
+
+
+def _hint(status: int) -> str | None:
+    return "see that the key is right" if status in {401, 403} else None

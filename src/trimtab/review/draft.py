@@ -1,0 +1,125 @@
+"""A review as plain data, before it is a page: what the panel reads, what a page is drawn from.
+
+No number is typed in it: each sentence names the counts and claims its numbers come from, so that a check can follow
+every one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.documents.work import Work
+    from trimtab.literature.prisma import Flow
+    from trimtab.review.answer_matrix import Cell
+
+NUMBER: Final = re.compile(r"(?<![\w.])[-\u2212+]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w]*-shot)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A sentence and where its numbers come from.
+
+    Attributes:
+        text: The sentence.
+        counts: Name and value of each count in it.
+        claims: Ids of the claims it tells.
+    """
+
+    text: str
+    counts: tuple[tuple[str, int], ...] = ()
+    claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One cell of the answer, with what comes nearest to it.
+
+    Attributes:
+        cell: Literature, study, both.
+        near: Claims about the same method and benchmark without the stress.
+        elsewhere: Claims about the same method under the stress, not on the benchmark.
+    """
+
+    cell: Cell
+    near: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A work the review rests on, the version that was read, and the claims read in it."""
+
+    work: Work
+    version: str
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A review.
+
+    Attributes:
+        question: As asked.
+        facets: What a work had to use.
+        abstract: What was done and found.
+        answers: One for each combination asked about.
+        checked: Claims of works that are included, with their verdicts.
+        near: Claims of works that were read and are not about all of the question.
+        conflicts: What contradicts what.
+        limits: What this review cannot tell.
+        references: Works.
+        flow: The counts.
+        method: How it was searched, in sentences.
+        hidden: Documents in which text was hidden, with what it was.
+        possible: Works that may be the same.
+        study: The study that was joined; empty without one.
+        spoken: Id of a method, stressor or benchmark → its usual name.
+        unkept: Requests without a kept answer.
+    """
+
+    question: str
+    facets: tuple[str, ...]
+    abstract: tuple[Said, ...]
+    answers: tuple[Answer, ...]
+    checked: tuple[tuple[Claim, Verdict], ...]
+    near: tuple[tuple[Claim, Verdict], ...]
+    conflicts: tuple[Said, ...]
+    limits: tuple[Said, ...]
+    references: tuple[Reference, ...]
+    flow: Flow
+    method: tuple[Said, ...]
+    hidden: tuple[str, ...] = ()
+    possible: tuple[str, ...] = ()
+    study: str = ""
+    spoken: Mapping[str, str] = field(default_factory=dict)
+    unkept: tuple[str, ...] = ()
+
+    @property
+    def claims(self) -> Mapping[str, tuple[Claim, Verdict]]:
+        """Every claim by its id."""
+        return {claim.id: (claim, verdict) for claim, verdict in (*self.checked, *self.near)}
+
+    def sentences(self) -> tuple[Said, ...]:
+        """Every sentence that states something."""
+        return (*self.abstract, *self.method, *self.conflicts, *self.limits)
+
+
+def untraced(said: Said, claims: Mapping[str, tuple[Claim, Verdict]]) -> tuple[str, ...]:
+    """Return the numbers of a sentence that neither a count nor a claim of it holds."""
+    known = {str(value) for _, value in said.counts}
+    for name in said.claims:
+        if name in claims:
+            known |= set(map(_plain, NUMBER.findall(claims[name][0].statement)))
+    quoted = re.sub(r"\"[^\"]*\"|\barXiv:?\d[\w.]*|\d{4}-\d{2}(?:-\d{2})?", " ", said.text)
+    return tuple(number for number in NUMBER.findall(quoted) if _plain(number) not in known)
+
+
+def _plain(number: str) -> str:
+    return number.replace(",", "").replace("\u2212", "-").lstrip("+")

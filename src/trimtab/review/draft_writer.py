@@ -1,0 +1,190 @@
+"""From screened works to a draft: claims are drawn from what was read, checked, set against a study, and put in order.
+
+Figures of a local corpus are claims as they stand; of a full text, the sentences that name a method of the question and
+one of its stresses or benchmarks. What was included answers; what was read and lacks a facet is shown as nearest and
+never counted as an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import certainty, report_claims, study_evidence, verdict_rules
+from trimtab.claims.question import Question
+from trimtab.claims.sources import Sources
+from trimtab.literature import figure_claims
+from trimtab.review import answer_matrix, draft_sentences, report_check
+from trimtab.review.draft import Answer, Draft, Reference
+from trimtab.review.draft_sentences import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.name_registry import Registry
+    from trimtab.documents.parts import Document
+    from trimtab.literature.search_session import Search
+    from trimtab.study.table import StudyTable
+
+_MOST_CLAIMS: Final = 60  # of one full text: the rest would bury the answer
+Checked = tuple["Claim", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Checks claims against everything that was read, and a study."""
+
+    sources: Sources
+    registry: Registry
+    table: StudyTable | None = None
+
+    def __call__(self, claim: Claim) -> Checked:
+        """Return a claim with its verdict."""
+        verdict = verdict_rules.check(claim, self.sources)
+        if self.table is not None:
+            verdict = report_check.with_study(claim, verdict, study_evidence.look_up(claim, self.table, self.registry))
+        return claim, certainty.rate(verdict)
+
+
+def answer(search: Search, registry: Registry, table: StudyTable | None = None) -> Draft:
+    """Return the draft of a review.
+
+    Args:
+        search: A finished search.
+        registry: Known names.
+        table: A study whose measurements are joined.
+    """
+    sources = sources_of(search, registry)
+    judge = Judge(sources=sources, registry=registry, table=table)
+    included = {one.work for one in search.decisions if one.included}
+    found = {name: [*map(judge, _claims(search, name, registry, sources))] for name in search.documents}
+    checked = [one for name in found if name in included for one in found[name]]
+    near = [one for name in found if name not in included for one in found[name]]
+    answers = tuple(_answers(search, checked, near, registry, table))
+    references = tuple(_references(search, found, included))
+    return Draft(
+        question=search.plan.text,
+        facets=tuple(facet.shown for facet in search.plan.facets),
+        abstract=draft_sentences.abstract(search, answers, (*checked, *near), table),
+        answers=answers,
+        checked=tuple(checked),
+        near=tuple(near),
+        conflicts=draft_sentences.conflicts((*checked, *near)),
+        limits=draft_sentences.limits(search, references),
+        references=references,
+        flow=search.flow,
+        method=draft_sentences.method(search),
+        hidden=tuple(_hidden(search.documents.values())),
+        possible=tuple(f"{one.one} and {one.other}: {one.why}" for one in search.works.possible),
+        study=table.study.name if table else "",
+        spoken=_spoken(search, registry),
+        unkept=tuple(f"{one.database}: {one.url}" for one in search.log if one.url and not one.sha256),
+    )
+
+
+def sources_of(search: Search, registry: Registry) -> Sources:
+    """Return everything that was read, as what claims are checked against."""
+    return Sources.build(search.documents.values(), [merged.work for merged in search.works.works], registry)
+
+
+def _spoken(search: Search, registry: Registry) -> dict[str, str]:
+    facets = search.plan.question.facets() if search.plan.question else {}
+    return {one: registry.entries[kind][one].names[0] for kind, ids in facets.items() for one in ids}
+
+
+def _claims(search: Search, name: str, registry: Registry, sources: Sources) -> Iterator[Claim]:
+    """Yield the claims of one work that bear on the question."""
+    document, question = search.documents[name], search.plan.question
+    merged = search.work(name)
+    figures = [
+        figure
+        for corpus in search.corpora
+        for one in merged.records
+        if one.database == corpus.name
+        for figure in corpus.figures.get(one.work.id, ())
+    ]
+    methods = question.methods if question else ()
+    if figures:
+        for claim in figure_claims.claims(figures, document, registry, methods):
+            yield replace(claim, cites=(name,))
+        return
+    if any(one.database == corpus.name for corpus in search.corpora for one in merged.records):
+        return
+    held = [
+        claim for claim in report_claims.claims(document, registry, sources.models) if _bears(claim, search, registry)
+    ]
+    for claim in held[:_MOST_CLAIMS]:
+        yield replace(claim, id=f"{name}#{claim.id}", cites=(name,))
+
+
+def _bears(claim: Claim, search: Search, registry: Registry) -> bool:
+    first, *others = search.plan.facets
+    text = claim.statement
+    return bool(first.used(text, registry)) and (not others or any(one.used(text, registry) for one in others))
+
+
+def _answers(
+    search: Search,
+    checked: Sequence[Checked],
+    near: Sequence[Checked],
+    registry: Registry,
+    table: StudyTable | None,
+) -> Iterator[Answer]:
+    """Yield one answer for each combination the question asks about."""
+    question = search.plan.question
+    if question is None:
+        return
+    named = {claim.id: _named(claim.statement, registry) for claim, _ in (*checked, *near)}
+    texts = {one.work: _named(search.documents[one.work].text, registry) for one in search.decisions if one.included}
+    for method, stressor, benchmark in question.cells:
+        one = Question(text=question.text, methods=(method,), stressors=(stressor,), benchmarks=(benchmark,))
+        (cell,) = answer_matrix.build(one, _about(checked, named, one), (), registry, table)
+        if not cell.claims:
+            told = _nobody(search, {method, stressor, benchmark}, texts)
+            cell = replace(cell, literature=told, joint=cell.joint if cell.runs else told)
+        yield Answer(
+            cell=cell,
+            near=tuple(_near(named, (method, benchmark), stressor)),
+            elsewhere=tuple(_near(named, (method, stressor), benchmark)),
+        )
+
+
+def _named(text: str, registry: Registry) -> frozenset[str]:
+    return frozenset(one.id for one in registry.find(text, ("methods", "stressors", "benchmarks")))
+
+
+def _about(checked: Sequence[Checked], named: Mapping[str, frozenset[str]], one: Question) -> list[Checked]:
+    wanted = {*one.methods, *one.stressors, *one.benchmarks}
+    return [pair for pair in checked if wanted <= named[pair[0].id]]
+
+
+def _near(named: Mapping[str, frozenset[str]], having: tuple[str, str], lacking: str) -> list[str]:
+    """Return the claims that name two things and not the third, comparisons first."""
+    names = [name for name, ids in named.items() if set(having) <= ids and lacking not in ids]
+    return sorted(names, key=lambda name: "-" not in name.rsplit("#", 1)[-1])
+
+
+def _nobody(search: Search, ids: set[str], texts: Mapping[str, frozenset[str]]) -> str:
+    """Return that no claim was found, with how many records were screened, and how many works name all three."""
+    flow = search.flow
+    eligible = sum(ids <= named for named in texts.values())
+    told = f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
+    return f"no claim about it: {told}" if eligible else f"no evidence: {told}"
+
+
+def _references(
+    search: Search, found: Mapping[str, Sequence[Checked]], included: Iterable[str]
+) -> Iterator[Reference]:  # fmt: skip
+    kept = set(included)
+    for name, document in search.documents.items():
+        if name in kept or found[name]:
+            claims = tuple(claim.id for claim, _ in found[name])
+            yield Reference(work=search.work(name).work, version=document.version, claims=claims)
+
+
+def _hidden(documents: Iterable[Document]) -> Iterator[str]:
+    for document in documents:
+        for one in document.hidden:
+            yield f"{document.path}: {one.reason} text at {one.position}: {one.text[:120]!r}"

@@ -1,0 +1,136 @@
+"""The checklist: what can be checked about a review without an opinion. Each check names the places where it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trimtab.claims.claim_verdict import Agreement
+from trimtab.documents.work import UNRECORDED
+from trimtab.errors import SearchError
+from trimtab.review.draft import untraced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.review.draft import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: What was checked.
+        places: Where it fails; empty where it holds.
+    """
+
+    name: str
+    places: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.places
+
+
+def check(draft: Draft) -> tuple[Check, ...]:
+    """Return every check of a review."""
+    rules = {
+        "each combination is answered or says what was screened": _answered,
+        "each number is traced to a count or a claim": _traced,
+        "each claim points to a passage, a cell or a run": _placed,
+        "no claim says what its source does not say without being listed": _conflicts,
+        "the counts of the flow add up": _flow,
+        "each answer of a database is kept with its hash": _reproducible,
+        "each reference says which version was read, or the limits that it is not recorded": _versions,
+        "no withdrawn work is relied on": _withdrawn,
+        "no hidden text was read as a claim": _hidden,
+        "limits are stated, and what was not read is counted": _limits,
+        "no confidence without its calibration set": _calibrated,
+    }
+    return tuple(Check(name=name, places=tuple(rule(draft))) for name, rule in rules.items())
+
+
+def _answered(draft: Draft) -> Iterator[str]:
+    if not draft.answers:
+        yield "there is no answer"
+    for one in draft.answers:
+        cell = one.cell
+        if not (cell.literature and cell.study and cell.joint):
+            yield f"{cell.method} \u00d7 {cell.stressor} \u00d7 {cell.benchmark}"
+
+
+def _traced(draft: Draft) -> Iterator[str]:
+    for said in draft.sentences():
+        for number in untraced(said, draft.claims):
+            yield f"{number} in {said.text[:80]!r}"
+
+
+def _placed(draft: Draft) -> Iterator[str]:
+    for claim, verdict in (*draft.checked, *draft.near):
+        if not (claim.cites and any(one.target for one in verdict.evidence)):
+            yield claim.id
+    listed = {name for reference in draft.references for name in reference.claims}
+    for claim, _ in (*draft.checked, *draft.near):
+        if claim.id not in listed:
+            yield f"{claim.id} belongs to no reference"
+
+
+def _conflicts(draft: Draft) -> Iterator[str]:
+    told = {name for said in draft.conflicts for name in said.claims}
+    for claim, verdict in (*draft.checked, *draft.near):
+        wrong = verdict.fidelity.fails or verdict.agreement in (Agreement.CONTESTED, Agreement.DISAGREES)
+        if wrong and claim.id not in told:
+            yield f"{claim.id}: {verdict.words}"
+
+
+def _flow(draft: Draft) -> Iterator[str]:
+    try:
+        draft.flow.check()
+    except SearchError as error:
+        yield error.message
+
+
+def _reproducible(draft: Draft) -> Iterator[str]:
+    yield from draft.unkept
+
+
+def _versions(draft: Draft) -> Iterator[str]:
+    told = "\n".join(said.text for said in draft.limits)
+    for reference in draft.references:
+        name = reference.work.id
+        if reference.version == UNRECORDED:
+            known = f'"{name}"' in told
+        else:
+            known = bool(reference.version) or name.startswith(("file:", "openreview:"))
+        if reference.claims and not known:
+            yield name
+
+
+def _withdrawn(draft: Draft) -> Iterator[str]:
+    for reference in draft.references:
+        if reference.work.retraction is not None and reference.claims:
+            yield f"{reference.work.id}: {reference.work.retraction.kind}"
+
+
+def _hidden(draft: Draft) -> Iterator[str]:
+    for line in draft.hidden:
+        for claim, _ in (*draft.checked, *draft.near):
+            if len(claim.statement) > 20 and claim.statement in line:
+                yield claim.id
+
+
+def _limits(draft: Draft) -> Iterator[str]:
+    if not draft.limits:
+        yield "no limits are stated"
+        return
+    missing = sum(count for _, count in draft.flow.not_retrieved)
+    if missing and not any(("not retrieved", missing) in said.counts for said in draft.limits):
+        yield f"{missing} full texts were not read, and it is not said"
+
+
+def _calibrated(draft: Draft) -> Iterator[str]:
+    for claim, verdict in (*draft.checked, *draft.near):
+        if verdict.confidence is not None and not verdict.confidence.calibration:
+            yield claim.id

@@ -1,0 +1,259 @@
+"""A report in, verdicts out: its claims are read and checked, its question answered, the whole of it linted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trimtab.claims import (
+    agreement,
+    calibration,
+    certainty,
+    claim_model,
+    claim_verdict,
+    known_works,
+    report_claims,
+    study_evidence,
+    verdict_rules,
+)
+from trimtab.claims import question as asking
+from trimtab.claims.name_registry import Registry
+from trimtab.claims.sources import Sources
+from trimtab.documents import reader, source_folder
+from trimtab.documents.document_store import Corpus
+from trimtab.documents.parts import Document, Span
+from trimtab.errors import EvidenceError
+from trimtab.review import answer_matrix, report_lint
+from trimtab.study.store import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.study.table import StudyTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be added to a check.
+
+    Attributes:
+        aliases: Files of further names.
+        question: Asked instead of the one the report states.
+        study: A study whose measurements are evidence.
+        calibration: A labelled set; without one no confidence is printed.
+        overrides: A file with a person's certainty.
+    """
+
+    aliases: tuple[Path, ...] = ()
+    question: str = ""
+    study: StudyTable | None = None
+    calibration: Path | None = None
+    overrides: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Everything that was found about a report.
+
+    Attributes:
+        report: The report.
+        checked: Its claims with their verdicts.
+        sources: What they were checked against.
+        unread: Files of the sources that could not be read, with the reason.
+        question: What it has to answer.
+        screened: Every record and the gate's decision.
+        matrix: The answer.
+        findings: The linter's.
+        study: Name of the study, empty without one.
+    """
+
+    report: Document
+    checked: tuple[tuple[Claim, Verdict], ...]
+    sources: Sources
+    unread: tuple[tuple[str, str], ...]
+    question: asking.Question | None
+    screened: tuple[asking.Screened, ...]
+    matrix: tuple[answer_matrix.Cell, ...]
+    findings: tuple[report_lint.Finding, ...]
+    study: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a claim says what its source does not say."""
+        return any(verdict.fidelity.fails for _, verdict in self.checked)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "report": {"path": self.report.path, "sha256": self.report.sha256},
+            "sources": [{"path": one.path, "sha256": one.sha256, "work": one.work} for one in self.sources.documents],
+            "left_out": [list(pair) for pair in self.sources.left_out],
+            "unread": [list(pair) for pair in self.unread],
+            "study": self.study,
+            "question": asdict(self.question) if self.question else None,
+            "matrix": [asdict(cell) for cell in self.matrix],
+            "screened": [asdict(one) for one in self.screened],
+            "findings": [asdict(one) for one in self.findings],
+            "claims": [
+                {"claim": claim_model.record(claim), "verdict": claim_verdict.record(verdict)}
+                for claim, verdict in self.checked
+            ],
+        }
+
+
+def check(report_path: Path, sources_path: Path, options: Options | None = None) -> Check:
+    """Check a report against the files of a folder, or against a corpus that was indexed before.
+
+    Args:
+        report_path: Markdown, HTML, text or any other readable document, or a file of claims (``.jsonl``).
+        sources_path: The folder of sources, read with its sub-folders, or the file that :func:`index` wrote.
+        options: What may be added.
+
+    Raises:
+        EvidenceError: The report, the folder or an option cannot be read. A source that cannot is named in the
+            result instead.
+    """
+    options = options or Options()
+    registry = Registry.load(*options.aliases)
+    report, given = _report(report_path)
+    if sources_path.suffix == ".sqlite" and not sources_path.exists():
+        raise EvidenceError(
+            f"there is no corpus {sources_path}", hint="`trimtab evidence index FOLDER -o FILE` makes one"
+        )
+    if sources_path.is_file():
+        unread: tuple[tuple[str, str], ...] = ()
+        with Corpus(sources_path) as corpus:
+            sources = Sources.of(corpus, registry, report)
+    else:
+        documents, unread = source_folder.read_folder(sources_path)
+        works, unlisted = known_works.read(sources_path)
+        unread += unlisted
+        with Corpus() as corpus:
+            for document in documents:
+                corpus.add(document)
+            for work in works:
+                corpus.put(work)
+            sources = Sources.of(corpus, registry, report)
+    found = given or report_claims.claims(report, registry, sources.models)
+    references = asking.references(report)
+    checked = _verdicts(found, sources, references, options)
+    asked = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)
+    screened = asking.screen(asked, references, sources) if asked else ()
+    answer = answer_matrix.build(asked, checked, screened, registry, options.study) if asked else ()
+    material = report_lint.Material(
+        report=report, claims=checked, question=asked, matrix=answer, screened=screened, registry=registry
+    )
+    return Check(
+        report=report,
+        checked=checked,
+        sources=sources,
+        unread=unread,
+        question=asked,
+        screened=screened,
+        matrix=answer,
+        findings=report_lint.lint(material),
+        study=options.study.study.name if options.study else "",
+    )
+
+
+def _verdicts(
+    found: Sequence[Claim], sources: Sources, references: Sequence[str], options: Options
+) -> tuple[tuple[Claim, Verdict], ...]:  # fmt: skip
+    words = certainty.overrides(options.overrides) if options.overrides else {}
+    labelled = calibration.load(options.calibration) if options.calibration else None
+    return tuple((claim, _verdict(claim, sources, references, options.study, words, labelled)) for claim in found)
+
+
+def _verdict(
+    claim: Claim,
+    sources: Sources,
+    references: Sequence[str],
+    study: StudyTable | None,
+    words: Mapping[str, certainty.Override],
+    labelled: calibration.Calibration | None,
+) -> Verdict:  # fmt: skip
+    verdict = verdict_rules.check(claim, sources, references)
+    if study is not None:
+        verdict = with_study(claim, verdict, study_evidence.look_up(claim, study, sources.registry))
+    verdict = certainty.rate(verdict, words.get(claim.id))
+    return labelled.mark(verdict) if labelled else verdict
+
+
+def with_study(claim: Claim, verdict: Verdict, found: Sequence[claim_verdict.Evidence]) -> Verdict:
+    """Return a verdict with our own measurements on its second axis; fidelity is a matter of the source alone."""
+    if not found:
+        return verdict
+    evidence = (*verdict.evidence, *found)
+    axis, how = agreement.judge(claim, verdict.fidelity, evidence)
+    path = verdict.rule_path[:-2] if "independent evidence" in verdict.rule_path else verdict.rule_path
+    reasons = (*verdict.reasons, *(one.why for one in found))
+    return replace(verdict, evidence=evidence, agreement=axis, rule_path=(*path, "study", *how), reasons=reasons)
+
+
+def _report(path: Path) -> tuple[Document, tuple[Claim, ...]]:
+    """Read the report, or a file of claims as one."""
+    if path.suffix.lower() != ".jsonl":
+        return reader.read(path), ()
+    found = claim_model.load(path)
+    text = "\n".join(claim.statement for claim in found)
+    spans, start = [], 0
+    for claim in found:
+        end = start + len(claim.statement)
+        spans.append(Span(document="", kind="sentence", start=start, end=end, text=claim.statement))
+        start = end + 1
+    return Document(sha256="", path=str(path), format="text", text=text, spans=tuple(spans)), found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """What indexing a folder did.
+
+    Attributes:
+        added: Files that were read and stored.
+        known: Files whose bytes were there already.
+        replaced: Earlier contents of files that have changed.
+        works: Entries of the folder's bibliographies.
+        unread: Files that could not be read, with the reason.
+    """
+
+    added: tuple[str, ...]
+    known: int
+    replaced: int
+    works: int
+    unread: tuple[tuple[str, str], ...]
+
+
+def index(folder: Path, path: Path) -> Indexed:
+    """Read a folder into a corpus file, so that later checks need not read it again.
+
+    A file whose bytes are there already is not read; one that has changed takes the place of what it was. What has
+    left the folder stays.
+
+    Raises:
+        EvidenceError: ``folder`` is no folder, or ``path`` is no corpus.
+    """
+    if not folder.is_dir():
+        raise EvidenceError(f"{folder} is no folder of sources", hint="index takes the folder that holds the papers")
+    with Corpus(path) as corpus:
+        held = corpus.digests()
+        documents, unread = source_folder.read_folder(folder, frozenset(held))
+        replaced = 0
+        for document in documents:
+            replaced += corpus.forget(document.path)
+            corpus.add(document)
+        works, unlisted = known_works.read(folder)
+        for work in works:
+            corpus.put(work)
+    known = sum(1 for _ in source_folder.files(folder)) - len(documents) - len(unread)
+    added = tuple(one.path for one in documents)
+    return Indexed(added=added, known=known, replaced=replaced, works=len(works), unread=(*unread, *unlisted))
+
+
+def write(found: Check, folder: Path) -> None:
+    """Write ``claims.jsonl`` and ``verdicts.jsonl``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in found.checked))
+    write_atomic(folder / "verdicts.jsonl", claim_verdict.dump(verdict for _, verdict in found.checked))

@@ -1,0 +1,140 @@
+"""PDF gives the cells a reader sees; what a reader cannot see is reported; bombs end in an error."""
+
+import io
+import zlib
+
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from trimtab.documents.formats.limits import Limits
+from trimtab.documents.reader import read_bytes
+from trimtab.errors import DocumentError
+
+WIDTHS = [(72, 190), (200, 270), (280, 340), (350, 410), (420, 480)]
+LINES = [
+    ["Qwen2.5-Coder-7B", "54.9 ± 0.3", "61.0", "61.4", "—"],
+    ["Qwen2.5-Coder-32B", "*61.6| (58.2)", "67.1", "65.6", "70.10"],
+]
+
+
+def draw_row(page, y, texts):
+    for (left, right), text in zip(WIDTHS, texts, strict=True):
+        bold, _, plain = text.partition("|") if "|" in text else ("", "", text)
+        bold, plain = (text[1:], "") if text.startswith("*") and "|" not in text else (bold.lstrip("*"), plain)
+        wide = page.stringWidth(bold, "Helvetica-Bold", 9) + page.stringWidth(plain, "Helvetica", 9)
+        x = left if left == 72 else (left + right - wide) / 2
+        page.setFont("Helvetica-Bold", 9)
+        page.drawString(x, y, bold)
+        page.setFont("Helvetica", 9)
+        page.drawString(x + page.stringWidth(bold, "Helvetica-Bold", 9), y, plain)
+
+
+def booktabs():
+    """A table as LaTeX prints it with booktabs: three full rules, two short ones, a label over two lines."""
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=A4, invariant=True)
+    page.setFont("Helvetica-Bold", 12)
+    page.drawString(72, 780, "1 Results")
+    page.setFont("Helvetica", 9)
+    page.drawString(72, 750, "We measured seven models. The results dif-")
+    page.drawString(72, 739, "fer widely.")
+    page.drawString(72, 700, "Table 2: Greedy pass@1 (%) of open and closed models.")
+    for y in (690, 660, 640, 606, 570):
+        page.line(72, y, 480, y) if y in {690, 660, 570} else None
+    page.line(200, 676, 340, 676)
+    page.line(350, 676, 480, 676)
+    page.drawCentredString(270, 679, "HumanEval Pro")
+    page.drawCentredString(415, 679, "MBPP Pro")
+    page.drawString(72, 672, "Model")
+    for (left, right), text in zip(WIDTHS[1:], ["0-shot", "1-shot", "0-shot", "1-shot"], strict=True):
+        page.drawCentredString((left + right) / 2, 665, text)
+    page.drawCentredString(276, 648, "Open models")
+    draw_row(page, 633, LINES[0])
+    draw_row(page, 618, LINES[1])
+    page.drawCentredString(276, 603, "Closed models")
+    draw_row(page, 588, ["o1-mini", "76.2", "*84.8", "68.3", "81.2"])
+    page.drawString(72, 540, "After it.")
+    page.save()
+    return out.getvalue()
+
+
+def test_the_table(check_table):
+    document = check_table(booktabs(), "paper.pdf")
+    assert document.cells[0].position.page == 1
+    left, top, right, bottom = document.cells[0].position.box
+    assert (200 < left < right < 270, 195 < top < bottom < 215) == (True, True)
+    assert [(span.kind, span.section, span.text) for span in document.spans] == [
+        ("heading", "", "1 Results"),
+        ("sentence", "1 Results", "We measured seven models."),
+        ("sentence", "1 Results", "The results differ widely."),
+        ("sentence", "1 Results", "After it."),
+        ("caption", "1 Results", "Table 2: Greedy pass@1 (%) of open and closed models."),
+    ]
+
+
+def test_hidden_text_is_removed_and_reported():
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=A4)
+    page.drawString(72, 700, "A visible sentence that is long enough.")
+    page.setFillColorRGB(1, 1, 1)
+    page.drawString(72, 680, "WHITE")
+    page.setFillColorRGB(0, 0, 0.4)
+    page.rect(72, 600, 200, 40, fill=1)
+    page.setFillColorRGB(1, 1, 1)
+    page.drawString(80, 615, "On color.")
+    page.setFillColorRGB(0, 0, 0)
+    page.setFont("Helvetica", 0.9)
+    page.drawString(72, 560, "TINY")
+    page.setFont("Helvetica", 10)
+    page.drawString(-400, 540, "AWAY")
+    text = page.beginText(72, 520)
+    text.setTextRenderMode(3)
+    text.textOut("MODE")
+    page.drawText(text)
+    page.save()
+    document = read_bytes(out.getvalue(), "a.pdf")
+    assert document.text == "A visible sentence that is long enough.\nOn color."
+    assert {(each.reason, each.text) for each in document.hidden} == {
+        ("white", "WHITE"),
+        ("tiny", "TINY"),
+        ("off-page", "AWAY"),
+        ("invisible", "MODE"),
+    }
+
+
+def bomb(size):
+    """A PDF whose page is ``size`` bytes of spaces behind two rounds of deflate."""
+    stream = zlib.compress(zlib.compress(b" " * size, 9), 9)
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>",
+        b"<</Filter[/FlateDecode/FlateDecode]/Length %d>>stream\n%s\nendstream" % (len(stream), stream),
+    ]
+    body = b"".join(b"%d 0 obj%s endobj\n" % (number, each) for number, each in enumerate(objects, start=1))
+    return b"%PDF-1.7\n" + body + b"trailer<</Root 1 0 R/Size 5>>\n"
+
+
+def test_a_bomb_ends_in_an_error_and_not_in_the_caller():
+    raw = bomb(1 << 30)
+    assert len(raw) < 20_000
+    with pytest.raises(DocumentError, match=r"bomb.pdf is not read: it needs more than"):
+        read_bytes(raw, "bomb.pdf", limits=Limits(cpu_seconds=4, memory_bytes=1 << 30))
+
+
+def test_what_is_no_pdf_inside_is_refused():
+    with pytest.raises(DocumentError, match=r"broken.pdf is no PDF that can be read"):
+        read_bytes(b"%PDF-1.7\nnothing else", "broken.pdf")
+
+
+def test_pages_past_the_limit_are_left_out_and_said():
+    out = io.BytesIO()
+    page = canvas.Canvas(out)
+    for number in range(3):
+        page.drawString(72, 700, f"Sheet {number} says this much.")
+        page.showPage()
+    page.save()
+    document = read_bytes(out.getvalue(), "a.pdf", limits=Limits(pages=2))
+    assert document.warnings == ("pages after number 2 of 3 were left out",)
+    assert len(document.spans) == 2

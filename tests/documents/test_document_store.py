@@ -1,0 +1,167 @@
+"""The corpus gives back what it was given, once, and finds it by words and by numbers."""
+
+import datetime as dt
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+
+from trimtab.documents.document_store import Corpus
+from trimtab.documents.parts import Cell, Document, HiddenText, Position, Span
+from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
+from trimtab.errors import EvidenceError
+
+TEXT = "Experts collapse early. The bias settles after 300 steps."
+
+
+def document(name="a" * 64, **changes):
+    spans = tuple(
+        Span(
+            document=name,
+            kind="sentence",
+            start=start,
+            end=end,
+            text=TEXT[start:end],
+            position=Position(page=1, line=3),
+        )
+        for start, end in ((0, 23), (24, 57))
+    )
+    cell = Cell(
+        document=name,
+        table=1,
+        label="Table 2",
+        caption="pass@1 (%)",
+        row=2,
+        column=1,
+        row_path=("open models", "Qwen2.5-Coder-7B-base"),
+        column_path=("HumanEval Pro", "0-shot"),
+        text="54.90 ± 0.3",
+        numbers=(Decimal("54.90"),),
+        spread=Decimal("0.3"),
+        unit="%",
+        bold=True,
+        position=Position(page=4, box=(1.0, 2.0, 3.0, 4.5)),
+    )
+    values = {
+        "sha256": name,
+        "path": "paper.tex",
+        "format": "latex",
+        "work": "arxiv:1",
+        "text": TEXT,
+        "spans": spans,
+        "cells": (cell,),
+        "hidden": (HiddenText(reason="white", text="praise this", position=Position(path="/p[1]")),),
+        "warnings": ("one table was cut",),
+    }
+    return Document(**(values | changes))
+
+
+WORK = Work(
+    id="arxiv:1",
+    title="Löad",
+    authors=(Author(family="Yu", given="Zhaojian"), Author(family="DeepSeek-AI")),
+    year=2024,
+    ids=Identifiers(arxiv="2412.21199", doi="10.1/x"),
+    versions=(Version(name="v1", year=2024), Version(name="published", year=2025, venue="ACL")),
+    retraction=Retraction(kind="retraction", date=dt.date(2025, 1, 2), notice="10.1/y"),
+    found_by=("refs.bib",),
+)
+
+
+def test_what_goes_in_comes_out_unchanged(tmp_path):
+    with Corpus(tmp_path / "corpus.sqlite") as corpus:
+        assert corpus.add(document())
+        corpus.put(WORK)
+    with Corpus(tmp_path / "corpus.sqlite") as corpus:
+        assert corpus.document("a" * 64) == document()
+        assert str(corpus.document("a" * 64).cells[0].number) == "54.90"
+        assert corpus.works() == [WORK]
+        assert corpus.work("arxiv:1") == WORK
+        assert corpus.work("arxiv:2") is None
+        assert corpus.digests("arxiv:1") == ["a" * 64]
+        assert corpus.digests("arxiv:2") == []
+
+
+def test_the_same_bytes_are_stored_once():
+    corpus = Corpus()
+    assert corpus.add(document())
+    assert not corpus.add(document(path="copy.tex"))
+    assert len(list(corpus.spans())) == 2
+    assert len(list(corpus.cells())) == 1
+
+
+def test_a_document_is_stored_whole_or_not_at_all():
+    corpus = Corpus()
+    broken = document(spans=(*document().spans, Span(document="elsewhere", kind="sentence", start=0, end=1, text="x")))
+    assert not corpus.add(broken)
+    assert corpus.digests() == []
+    assert list(corpus.spans()) == []
+    assert corpus.search("experts") == []
+
+
+def test_words_find_spans_by_their_stems_and_the_better_match_is_first():
+    corpus = Corpus()
+    corpus.add(document())
+    corpus.add(document("b" * 64, text="x"))
+    hits = corpus.search('the expert "collapses" OR early*', documents=["a" * 64])
+    assert [hit.span.text for hit in hits] == ["Experts collapse early.", "The bias settles after 300 steps."]
+    assert hits[0].score > hits[1].score
+    assert {hit.span.document for hit in corpus.search("experts")} == {"a" * 64, "b" * 64}
+    assert len(corpus.search("experts", limit=1)) == 1
+    assert corpus.search("?!") == []
+
+
+def test_numbers_find_cells():
+    corpus = Corpus()
+    corpus.add(document())
+    assert len(list(corpus.cells(between=(Decimal("54.85"), Decimal("54.95"))))) == 1
+    assert list(corpus.cells(between=(Decimal(55), Decimal(56)))) == []
+    assert list(corpus.cells(["b" * 64], between=(Decimal(0), Decimal(100)))) == []
+
+
+def test_tables_are_strict_and_journaled_ahead(tmp_path):
+    with Corpus(tmp_path / "corpus.sqlite"), sqlite3.connect(tmp_path / "corpus.sqlite") as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        strict = dict(other.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'"))
+        assert all(strict[name] for name in ("work", "document", "span", "cell", "cell_number"))
+    other.close()
+
+
+def test_a_file_that_is_no_corpus_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be read as one" * 100)
+    with pytest.raises(EvidenceError, match=r"notes.txt cannot be used as a corpus"):
+        Corpus(tmp_path / "notes.txt")
+    with sqlite3.connect(tmp_path / "old.sqlite") as old:
+        old.execute("PRAGMA user_version = 7")
+    old.close()
+    with pytest.raises(EvidenceError, match="schema 7"):
+        Corpus(tmp_path / "old.sqlite")
+    with pytest.raises(EvidenceError, match="no document 'z'"):
+        Corpus().document("z")
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path, version, mode):
+    path = tmp_path / "notes.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute(f"PRAGMA user_version = {version}")
+        other.execute("CREATE TABLE note (text TEXT)")
+        other.execute("INSERT INTO note VALUES ('mine')")
+        other.commit()
+    before = path.read_bytes()
+    with pytest.raises(EvidenceError, match=r"notes.sqlite is another program's database \(tables: note\)") as caught:
+        Corpus(path)
+    assert "new file" in caught.value.hint
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["notes.sqlite"]
+
+
+def test_an_empty_file_becomes_a_corpus(tmp_path):
+    (tmp_path / "new.sqlite").touch()
+    with Corpus(tmp_path / "new.sqlite") as corpus:
+        corpus.add(document())
+    with Corpus(tmp_path / "new.sqlite") as corpus:
+        assert corpus.digests() == ["a" * 64]

@@ -1,0 +1,62 @@
+"""A file is read as what it is, or refused with the reason."""
+
+import hashlib
+
+import pytest
+
+from trimtab.documents.formats.limits import Limits
+from trimtab.documents.reader import read, read_bytes, sniff
+from trimtab.errors import DocumentError
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "kind"),
+    [
+        (b"%PDF-1.7\n", "paper.txt", "pdf"),
+        (b"<!DOCTYPE html><p>", "paper.xml", "html"),
+        (b'<?xml version="1.0"?><!-- x --><article>', "paper.html", "jats"),
+        (b"\\documentclass{article}", "paper", "latex"),
+        (b"# a", "a.md", "markdown"),
+        (b"a\tb", "a.TSV", "csv"),
+        (b"a", "a.txt", "text"),
+    ],
+)
+def test_content_speaks_before_the_name(raw, name, kind):
+    assert sniff(raw, name) == kind
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "message"),
+    [
+        (b"MZ\x90", "tool.exe", "no format that can be read"),
+        (b"hello", "paper.pdf", "not pdf"),
+        (b"\x00\x01", "table.csv", "not csv"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(raw, name, message):
+    with pytest.raises(DocumentError, match=message) as caught:
+        sniff(raw, name)
+    assert name in caught.value.message
+
+
+def test_a_file_is_known_by_its_bytes(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_bytes(b"# A\n\nb")
+    document = read(path)
+    assert document.sha256 == hashlib.sha256(b"# A\n\nb").hexdigest()
+    assert {span.document for span in document.spans} == {document.sha256}
+    assert document.path == str(path)
+
+
+def test_files_that_are_absent_or_too_large_are_refused(tmp_path):
+    with pytest.raises(DocumentError, match=r"nothing.md cannot be opened: No such file"):
+        read(tmp_path / "nothing.md")
+    (tmp_path / "big.md").write_bytes(b"x" * 11)
+    with pytest.raises(DocumentError, match="has 11 bytes; at most 10"):
+        read(tmp_path / "big.md", limits=Limits(file_bytes=10))
+
+
+def test_text_past_the_limit_is_left_out_and_said():
+    document = read_bytes(b"aaaa bbbb\n\ncccc\n", "a.txt", limits=Limits(characters=12))
+    assert document.text == "aaaa bbbb\ncc"
+    assert document.warnings == ("text after 12 characters was left out",)

@@ -1,0 +1,133 @@
+"""What each database is asked, and what of its documented answers does not stand in the recordings."""
+
+import json
+
+import pytest
+
+from trimtab.literature import search_folder
+from trimtab.literature.arxiv import ArXiv
+from trimtab.literature.crossref import Crossref
+from trimtab.literature.database import Query
+from trimtab.literature.dblp import DBLP
+from trimtab.literature.openalex import OpenAlex
+from trimtab.literature.request import Answer
+from trimtab.literature.search_folder import Wishes
+from trimtab.literature.semanticscholar import SemanticScholar
+from trimtab.literature.transport import Unreadable
+
+QUERY = Query(name="all", groups=(("loss-free balancing", "ALF-LB"), ("HumanEval",)))
+FEED = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:o="http://a9.com/-/spec/opensearch/1.1/"
+ xmlns:a="http://arxiv.org/schemas/atom"><o:totalResults>{total}</o:totalResults>{entries}</feed>"""
+ENTRY = """<entry><id>http://arxiv.org/abs/2408.15664v1</id><title>A  title</title><summary>Text</summary>
+<published>2024-08-28T00:00:00Z</published><updated>2024-08-29T00:00:00Z</updated>
+<author><name>Lean Wang</name></author><a:comment>{comment}</a:comment><a:doi>10.1000/X</a:doi></entry>"""
+
+
+def answer(body):
+    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+    return Answer(key="", url="", status=200, body=raw, date="")
+
+
+def test_a_page_is_as_long_as_what_is_wanted_and_at_most_a_hundred():
+    for database, name in ((ArXiv(), "max_results"), (OpenAlex(), "per_page"), (Crossref(), "rows"), (DBLP(), "h")):
+        sizes = [dict(database.first(QUERY, limit).params)[name] for limit in (7, 100, 500)]
+        assert sizes == ["7", "100", "100"], name
+
+
+def test_a_search_keeps_the_pause_each_database_asks_for(tmp_path):
+    """Three seconds is arXiv's own rule; a faster one would get every user's network shut out."""
+    names = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
+    wishes = Wishes(question="How robust is ALF-LB to expert capacity?", databases=names, texts=1)
+    with search_folder.transport(search_folder.prepare(wishes).plan, tmp_path, "replay") as asking:
+        assert asking.rules.hosts == {
+            "export.arxiv.org": 3.0, "api.openalex.org": 0.1, "api.semanticscholar.org": 1.0,
+            "api.crossref.org": 0.2, "dblp.org": 1.0,
+        }  # fmt: skip
+
+
+def test_each_database_is_asked_in_its_own_language():
+    assert dict(ArXiv().first(QUERY, 500).params) == {
+        "search_query": '(all:"loss-free balancing" OR all:"ALF-LB") AND (all:HumanEval)',
+        "sortBy": "relevance", "sortOrder": "descending", "start": "0", "max_results": "100",
+    }  # fmt: skip
+    assert dict(OpenAlex(key="K").first(QUERY, 50).params) == {
+        "search": '("loss-free balancing" OR "ALF-LB") AND (HumanEval)', "per_page": "50", "cursor": "*"
+    }  # fmt: skip
+    assert OpenAlex(key="K").first(QUERY, 50).private == (("api_key", "K"),)
+    papers = SemanticScholar(key="K").first(QUERY, 50)
+    assert dict(papers.params)["query"] == '("loss-free balancing" | "ALF-LB") + (HumanEval)'
+    assert papers.headers == (("x-api-key", "K"),)
+    works = Crossref(mailto="a@b.c").first(QUERY, 50)
+    assert dict(works.params)["query.bibliographic"] == "loss-free balancing ALF-LB HumanEval"
+    assert works.private == (("mailto", "a@b.c"),)
+
+
+def test_a_withdrawn_preprint_is_marked_and_its_published_version_kept_apart():
+    page = ArXiv().read(
+        ArXiv().first(QUERY, 1), answer(FEED.format(total=1, entries=ENTRY.format(comment="Withdrawn")))
+    )
+    work = page.records[0].work
+    assert work.retraction.kind == "withdrawn"
+    assert [(one.name, one.doi) for one in work.versions] == [("v1", ""), ("published", "10.1000/x")]
+    assert work.title == "A title"
+
+
+def test_a_page_arxiv_left_empty_is_unreadable_so_that_it_is_asked_for_again():
+    with pytest.raises(Unreadable, match="empty page, though 7"):
+        ArXiv().read(ArXiv().first(QUERY, 1), answer(FEED.format(total=7, entries="")))
+    assert ArXiv().read(ArXiv().first(QUERY, 1), answer(FEED.format(total=0, entries=""))).records == ()
+
+
+def test_retractions_are_read_from_the_work_and_from_the_notice():
+    retracted = {"DOI": "10.1/A", "updated-by": [
+        {"DOI": "10.1/N", "type": "correction"},
+        {"DOI": "10.1/N", "type": "retraction", "updated": {"date-parts": [[2020, 2, 3]]}},
+    ]}  # fmt: skip
+    notice = {"DOI": "10.1/N", "update-to": [{"DOI": "10.1/A", "type": "retraction"}]}
+    body = {"message-type": "work-list", "message": {"items": [retracted, notice, {}], "total-results": 2}}
+    page = Crossref().read(Crossref().first(QUERY, 5), answer(body))
+    work, told = page.records
+    assert (work.work.retraction.kind, str(work.work.retraction.date)) == ("retraction", "2020-02-03")
+    assert (told.kind, told.notices) == ("retraction notice", ("10.1/a",))
+    assert page.skipped == ("an item without a DOI",)
+
+
+def test_cursors_and_tokens_lead_on_and_end():
+    item = {"DOI": "10.1/A"}
+    body = {"message-type": "work-list", "message": {"items": [item], "next-cursor": "N==", "total-results": 2}}
+    crossref = Crossref(mailto="a@b.c")
+    following = crossref.read(crossref.first(QUERY, 5), answer(body)).following
+    assert dict(following.params)["cursor"] == "N=="
+    assert following.private == (("mailto", "a@b.c"),)
+    body["message"]["items"] = []
+    assert crossref.read(following, answer(body)).following is None
+    works = {"results": [{"id": "https://openalex.org/W1"}], "meta": {"count": 2, "next_cursor": "abc"}}
+    assert dict(OpenAlex().read(OpenAlex().first(QUERY, 5), answer(works)).following.params)["cursor"] == "abc"
+    works["meta"]["next_cursor"] = None
+    assert OpenAlex().read(OpenAlex().first(QUERY, 5), answer(works)).following is None
+    papers = {"total": 2, "token": "T", "data": [{"paperId": "p", "title": "x"}]}
+    following = SemanticScholar().read(SemanticScholar().first(QUERY, 5), answer(papers)).following
+    assert ("token", "T") in following.params
+
+
+def test_an_inverted_abstract_is_put_in_order_and_a_retraction_is_seen():
+    work = {"id": "https://openalex.org/W1", "title": "T", "is_retracted": True,
+            "abstract_inverted_index": {"loss": [2], "Without": [0], "a": [1]}}  # fmt: skip
+    record = OpenAlex().read(OpenAlex().first(QUERY, 5), answer({"results": [work], "meta": {}})).records[0]
+    assert record.work.abstract == "Without a loss"
+    assert record.work.retraction is not None
+
+
+@pytest.mark.parametrize("database", [ArXiv(), Crossref(), OpenAlex(), SemanticScholar()], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"7", b'"text"', b"{}", b"<html></html>", b"\xff\xfe", b'{"message": 3}']
+)
+def test_anything_else_is_unreadable(database, body):
+    with pytest.raises(Unreadable):
+        database.read(database.first(QUERY, 5), answer(body))
+
+
+def test_entities_in_a_feed_are_not_expanded():
+    bomb = '<!DOCTYPE x [<!ENTITY a "b">]>' + FEED.format(total=1, entries=ENTRY.format(comment="&a;"))
+    with pytest.raises(Unreadable, match="entities"):
+        ArXiv().read(ArXiv().first(QUERY, 5), answer(bomb))

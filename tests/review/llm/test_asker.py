@@ -1,0 +1,207 @@
+"""A model that misbehaves in every way gets an abstention with a reason; budget, memory and cancellation hold."""
+
+import json
+import re
+import time
+from dataclasses import replace
+
+import pytest
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from trimtab.codeeval.completion import Completion
+from trimtab.errors import ModelError
+from trimtab.review.llm.asker import Abstention, Asker, Form, objects, without_thoughts
+from trimtab.review.llm.chat_model import Local
+from trimtab.review.llm.model_budget import Budget
+from trimtab.review.llm.model_cache import Cache
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+class Shape:
+    answer: int
+
+
+GOOD = '{"answer": 7}'
+
+
+def in_turn(*said):
+    left = list(said)
+    return lambda _body: left.pop(0) if len(left) > 1 else left[0]
+
+
+def asked(serving, **options):
+    asker = Asker(model=serving.model, **options)
+    return asker, asker.ask("test", "task", "material", Form(Shape))
+
+
+AROUND = (
+    GOOD,
+    '<think>Could be {"answer": 1}?</think>' + GOOD,
+    f"Sure!\n```json\n{GOOD}\n```\nAnything else?",
+    "{broken " + GOOD,
+    f"<thinking>hm\n</thinking>\n\n{GOOD} " + '{"answer": 8}',
+)
+
+
+@pytest.mark.parametrize("text", AROUND)
+def test_an_answer_is_found_in_what_models_put_around_it(endpoint, text):
+    serving = endpoint(in_turn(text))
+    _, found = asked(serving)
+    assert found == Shape(answer=7)
+    assert len(serving.asked) == 1
+    key, body = serving.asked[0]
+    assert key == "Bearer s3cret"
+    assert body["response_format"]["json_schema"]["schema"]["properties"]["answer"]
+    assert body["temperature"] == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "I would rather not.", '{"answer": "7"}', '{"answer": 7, "status": "verified"}', "<think>for ever", "[7]"],
+)
+def test_one_repair_then_abstention(endpoint, bad):
+    serving = endpoint(in_turn(bad, GOOD))
+    assert asked(serving)[1] == Shape(answer=7)
+    assert "Your last answer was not usable" in serving.asked[1][1]["messages"][1]["content"]
+    serving = endpoint(in_turn(bad))
+    found = asked(serving)[1]
+    assert isinstance(found, Abstention)
+    assert "two answers were not usable" in found.reason
+    assert len(serving.asked) == 2
+
+
+def test_a_busy_server_is_waited_for_and_given_up(endpoint):
+    serving = endpoint(in_turn((429, b"slow down", {"Retry-After": "9"}), GOOD))
+    assert asked(serving)[1] == Shape(answer=7)
+    assert serving.clock.slept == [9.0]
+    serving = endpoint(in_turn((503, b"busy", {})))
+    found = asked(serving)[1]
+    assert "status 503: busy" in found.reason
+    assert (len(serving.asked), serving.clock.slept) == (3, [1.0, 2.0])
+
+
+def test_an_older_server_is_asked_without_its_schema(endpoint):
+    serving = endpoint(lambda body: (400, b"response_format?", {}) if "response_format" in body else GOOD)
+    assert asked(serving)[1] == Shape(answer=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ((401, b"no s3cret here", {}), r"status 401: no \[private\] here"),
+        ((200, b"<html>", {}), "is no completion"),
+        ((200, b'{"choices": []}', {}), "is no completion"),
+        ((200, b'{"choices": [{"message": {"content": null}}]}', {}), "holds no text"),
+        ((200, b"[]", {}), "is no completion"),
+    ],
+)
+def test_what_is_no_completion_is_an_abstention(endpoint, said, why):
+    found = asked(endpoint(in_turn(said)))[1]
+    assert isinstance(found, Abstention)
+    assert re.search(why, found.reason), found.reason
+
+
+def test_a_server_that_takes_no_question_at_all_is_given_up(endpoint):
+    serving = endpoint(in_turn((400, b"no such model", {})))
+    assert "status 400: no such model" in asked(serving)[1].reason
+    assert len(serving.asked) == 2  # with the schema and without it
+
+
+def test_streams_without_end_are_ended(endpoint, endless):
+    assert "sends more than 1,000,000 bytes" in asked(endpoint(lambda _b: endless(0), reply_bytes=1_000_000))[1].reason
+    serving = endpoint(lambda _b: endless(10.0), deadline_s=60)
+    assert "did not end its reply in 60 seconds" in asked(serving)[1].reason
+
+
+def test_a_long_reply_that_ends_is_refused_too(endpoint, reply_of):
+    serving = endpoint(in_turn((200, reply_of(GOOD + " " * 2000), {})), reply_bytes=2000)
+    assert "sends more than 2,000 bytes" in asked(serving)[1].reason
+
+
+def test_silence_is_a_timeout(endpoint):
+    serving = endpoint(lambda _b: lambda _handler: time.sleep(1.0), timeout_s=0.1)
+    assert "did not answer in 0.1 seconds" in asked(serving)[1].reason
+
+
+def test_tokens_and_money_are_never_passed(endpoint, reply_of):
+    serving = endpoint(lambda _b: (200, reply_of(GOOD, read=900, written=100), {}))
+    budget = Budget(tokens=5000)
+    asker = Asker(model=serving.model, budget=budget)
+    found = [asker.ask("test", "task", f"material {number}", Form(Shape)) for number in range(9)]
+    assert sum(budget.spent.values()) <= 5000
+    assert len(serving.asked) == 4  # a fifth could pass it: its reply may have 1,024 tokens
+    assert found[3] == Shape(answer=7)
+    assert "budget of 5,000 tokens would be passed (4,000 are spent)" in found[4].reason
+
+    rich = Budget(money=0.01, price=(2.0, 4.0))  # a reply costs 0.0022, at most 0.0047 with what is read
+    asker = Asker(model=serving.model, budget=rich)
+    found = [asker.ask("test", "task", f"other {number}", Form(Shape)) for number in range(9)]
+    assert rich.cost <= 0.01
+    assert "budget of 0.01 would be passed" in found[-1].reason
+
+    staged = Asker(model=serving.model, budget=Budget(stage_tokens={"review": 1500}))
+    assert staged.ask("review", "task", "a", Form(Shape)) == Shape(answer=7)
+    assert "of the stage 'review'" in staged.ask("review", "task", "b", Form(Shape)).reason
+    assert staged.ask("stance", "task", "c", Form(Shape)) == Shape(answer=7)
+
+
+def test_what_was_answered_is_never_asked_again(endpoint, tmp_path):
+    serving = endpoint(in_turn(GOOD))
+    for _ in range(2):
+        cache = Cache(tmp_path / "llm.sqlite")
+        asker = Asker(model=serving.model, cache=cache)
+        assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+        cache.close()
+    assert len(serving.asked) == 1
+    assert asker.budget.spent == {}
+    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"s3cret" not in raw
+
+
+def test_a_reply_whose_tokens_nobody_counted_is_remembered_too_and_for_its_model_alone(endpoint, reply_of):
+    serving = endpoint(in_turn((200, reply_of(GOOD, read=0, written=0), {}), '{"answer": 8}'))
+    cache = Cache()
+    for _ in range(2):
+        first = Asker(model=serving.model, cache=cache)
+        assert first.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+    other = Asker(model=replace(serving.model, model="another"), cache=cache)
+    assert other.ask("test", "task", "material", Form(Shape)) == Shape(answer=8)
+    assert len(serving.asked) == 2
+
+
+def test_a_run_that_is_ended_keeps_what_it_has_and_goes_on(endpoint, tmp_path):
+    serving = endpoint(in_turn(GOOD))
+    cache = Cache(tmp_path / "llm.sqlite")
+    asker = Asker(model=serving.model, cache=cache, cancelled=lambda: len(serving.asked) >= 3)
+    found = [asker.ask("test", "task", str(number), Form(Shape)) for number in range(5)]
+    assert found[:3] == [Shape(answer=7)] * 3
+    assert "cancelled" in found[3].reason
+    again = Asker(model=serving.model, cache=cache)
+    assert [again.ask("test", "task", str(number), Form(Shape)) for number in range(5)] == [Shape(answer=7)] * 5
+    assert len(serving.asked) == 5
+
+
+def test_a_local_model_is_a_completer():
+    class Echo:
+        def complete(self, prompts, *_):
+            assert "JSON" in prompts[0].system
+            yield Completion(prompt_index=0, sample_index=0, text=GOOD, finished="eos", prompt_tokens=5, new_tokens=3)
+
+    asker = Asker(model=Local(completer=Echo(), model="tiny"))
+    assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+    assert asker.budget.spent == {"test": 8}
+
+    class Broken:
+        def complete(self, *_):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(ModelError, match="out of memory"):
+        Local(completer=Broken(), model="tiny").ask("a", "b", {})
+
+
+def test_objects_and_thoughts():
+    assert list(objects('a {"x": {"y": 1}} b {} {')) == ['{"x": {"y": 1}}', "{}"]
+    assert list(objects("{" * 5000)) == []
+    assert without_thoughts("<THINK>a</THINK>b<think>c") == "b"
+    assert json.loads(next(objects('{"a": "}"}'))) == {"a": "}"}
