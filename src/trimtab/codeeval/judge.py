@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.broker import Sandbox
     from trimtab.sandbox.verdict import Limits
 
-__all__ = ["Outcome", "Sample", "Verdict", "judge"]
+__all__ = ["Outcome", "Sample", "Verdict", "judge", "judge_sample"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,15 @@ def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdi
     problem = known.get(sample.task_id)
     if problem is None:
         raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
+    return judge_sample(sample, problem, sandbox)
+
+
+def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
+    """Return the verdict on one sample, in the calling thread.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
     if not sample.completion.strip():
         return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
     text = extract.raw(problem, sample.completion, continues=sample.continues)

@@ -20,7 +20,7 @@ import queue
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from trimtab.errors import SandboxError
-from trimtab.sandbox import asserts, batch, calls, probe, trial
+from trimtab.sandbox import asserts, batch, calls, probe, script, trial
 from trimtab.sandbox.lane import LayerRefusedError, Settings
 from trimtab.sandbox.pair import Pair
 from trimtab.sandbox.profile import named
@@ -29,6 +29,7 @@ from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from trimtab.sandbox.script import ScriptRun
 
 # How the standard library says that a profile does not let it.
 _REFUSALS: Final = ("can't start new thread", "[Errno 30]", "[Errno 1]", "No usable temporary directory")
@@ -190,6 +191,21 @@ class Sandbox:
             SandboxError: The sandbox itself failed, twice.
         """
         return self._twice(lambda pair: calls.answers(pair.solution, program, asked, limits or self._limits))
+
+    def script(self, program: str, stdin: str, limits: Limits | None = None, kept_bytes: int = 1 << 20) -> ScriptRun:
+        """Run a program that reads its standard input; see :mod:`trimtab.sandbox.script`.
+
+        Args:
+            program: Untrusted source.
+            stdin: What it finds there.
+            limits: For this sample.
+            kept_bytes: How much of its standard output is kept.
+
+        Raises:
+            SandboxError: The sandbox itself failed, twice.
+        """
+        bounds = limits or self._limits
+        return self._twice(lambda pair: script.run(pair.solution, program, stdin, bounds, kept_bytes))
 
     def truth(self, program: str, inputs: batch.Inputs, limits: Limits) -> batch.Truth:
         """Run a reference on many inputs and keep what it returned; see :mod:`trimtab.sandbox.batch`.

@@ -85,6 +85,19 @@ class Settings:
 _DEFAULTS: Final = Settings()
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a process has that reads its standard input and whose standard output is its answer.
+
+    Attributes:
+        stdin: A descriptor to read from, which the broker then closes.
+        kept_bytes: How much of what it prints to standard output is kept; standard error is not kept.
+    """
+
+    stdin: int
+    kept_bytes: int
+
+
 class Lane:
     """One zygote.
 
@@ -154,9 +167,9 @@ class Lane:
             facts = {"layer": "namespaces", "errno": error.errno, "text": f"uid_map: {error.strerror}"}
             raise LayerRefusedError(facts) from None
 
-    def start(self, limits: Limits, extra: socket.socket | None = None) -> Job:
+    def start(self, limits: Limits, extra: socket.socket | None = None, script: Script | None = None) -> Job:
         """Fork a process for one sample; ``extra`` is a second socket for it, which the broker then closes."""
-        return Job(self.control, next(self._numbers), limits, extra)
+        return Job(self.control, next(self._numbers), limits, extra, script)
 
     def close(self) -> None:
         """End the zygote and wait for it."""
@@ -190,12 +203,20 @@ class Job:
         flooded: Whether it printed more than its limit.
     """
 
-    def __init__(self, control: socket.socket, number: int, limits: Limits, extra: socket.socket | None) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        number: int,
+        limits: Limits,
+        extra: socket.socket | None,
+        script: Script | None = None,
+    ) -> None:
         self._control = control
         self._number = number
         self._outbox = bytearray()
         self._output = bytearray()
         self._printed = 0
+        self._kept = _KEPT_OUTPUT if script is None else script.kept_bytes
         self._open_socket = self._open_pipe = True
         self._allowed = int(limits.output_mib * (1 << 20))
         self._backstop = time.monotonic() + limits.latest + _GRACE_S
@@ -210,9 +231,11 @@ class Job:
         self._paired = extra is not None
         times = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
         message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
-        sockets = [theirs] if extra is None else [theirs, extra]
+        message["script"] = script is not None
+        given = [writer, theirs.fileno(), *([] if extra is None else [extra.fileno()])]
+        given += [] if script is None else [script.stdin]
         try:
-            socket.send_fds(control, [json.dumps(message).encode()], [writer, *(s.fileno() for s in sockets)])
+            socket.send_fds(control, [json.dumps(message).encode()], given)
         except OSError as error:
             self.close()
             raise SandboxError(f"the zygote is gone: {error}") from error
@@ -275,6 +298,11 @@ class Job:
         """The beginning of what was printed."""
         return self._output.decode(errors="replace")
 
+    @property
+    def printed_bytes(self) -> int:
+        """How much was printed, kept or not."""
+        return self._printed
+
     def close(self) -> None:
         """Close what the broker holds; the process must be over."""
         self._socket.close()
@@ -326,7 +354,7 @@ class Job:
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._pipe, _CHUNK)
             self._printed += len(data)
-            self._output += data[: max(0, _KEPT_OUTPUT - len(self._output))]
+            self._output += data[: max(0, self._kept - len(self._output))]
             if self._printed > self._allowed and not self.flooded:
                 self.flooded = True
                 self.kill()

@@ -6,9 +6,9 @@ polls, kills, reaps and reports, one sample at a time. Modules with fork hooks (
 hooks triple the cost of a child. ``python -s -S -P`` rather than ``-I``: the environment is ours and fixes the hash
 seed, which ``-I`` would ignore.
 
-Control messages, one JSON object a packet: in ``{"job", "cpu", "wall", "latest", "memory", "paired"}`` with the
-sample's descriptors, and ``{"kill": job}``; out ``{"job", "busy"}`` of a job that is paired, after each stretch of
-its time, and ``{"job", "status", "cpu", "rss", "ended"}``.
+Control messages, one JSON object a packet: in ``{"job", "cpu", "wall", "latest", "memory", "paired", "script"}`` with
+the sample's descriptors (a script's standard input is the last), and ``{"kill": job}``; out ``{"job", "busy"}`` of a
+job that is paired, after each stretch of its time, and ``{"job", "status", "cpu", "rss", "ended"}``.
 """
 
 from __future__ import annotations
@@ -222,9 +222,10 @@ class Zygote:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             output, *sockets = descriptors
             # A stdin of its own, at its end: the flags of one that all samples share would carry notes between them.
-            os.dup2(os.pipe()[0], 0)
+            os.dup2(sockets.pop() if job["script"] else os.pipe()[0], 0)
             os.dup2(output, 1)
-            os.dup2(output, 2)
+            # What a script prints as an error is no part of its answer and goes into a pipe that nobody reads.
+            os.dup2(os.pipe()[1] if job["script"] else output, 2)
             for target, descriptor in zip((SOCKET, CALLS), sockets, strict=False):
                 os.dup2(descriptor, target)
             if self._ruleset is not None:
