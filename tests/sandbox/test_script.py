@@ -1,7 +1,10 @@
 """Programs that read standard input: every usual way of reading and printing, and how they end."""
 
+import os
+
 import pytest
 
+from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.verdict import Limits, Outcome
 
 ADD = "1 2\n"
@@ -63,3 +66,13 @@ def test_a_script_cannot_change_its_input_and_random_numbers_are_the_same_each_t
     assert best.script(program, ADD).output == "refused\n1 2\n"
     outputs = {best.script("import random\nprint(random.random())", "").output for _ in range(2)}
     assert len(outputs) == 1
+
+
+def test_a_forked_process_lets_go_and_the_one_that_forked_goes_on():
+    with Sandbox() as box:
+        child = os.fork()
+        if child == 0:
+            box.abandon()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert box.script("print(3)", "").output == "3\n"

@@ -25,13 +25,13 @@ from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trimtab.codeeval.problems import Problem
     from trimtab.sandbox.broker import Sandbox
     from trimtab.sandbox.verdict import Limits
 
-__all__ = ["Outcome", "Sample", "Verdict", "judge", "judge_sample"]
+__all__ = ["Outcome", "Sample", "Verdict", "headline", "judge", "judge_sample", "run_program"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,18 +128,10 @@ def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
     if not sample.completion.strip():
         return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
     text = extract.raw(problem, sample.completion, continues=sample.continues)
-    raw = found = _run(sandbox, problem, text)
-    chosen = extract.clean(problem, sample.completion, continues=sample.continues)
-    if "fence" in chosen.steps and chosen.program == problem.prompt:
-        found = RunVerdict(outcome=Outcome.NO_CODE)
-    elif chosen.program != text:
-        found = _run(sandbox, problem, chosen.program)
-    lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
-    for guess in extract.repairs(problem, chosen) if lost else ():
-        again = _run(sandbox, problem, guess.program)
-        if again.outcome not in _NO_PROGRAM:
-            found, chosen = again, guess
-            break
+    raw = run_program(sandbox, problem, text)
+    found, chosen = headline(
+        sample, problem, lambda program: raw if program == text else run_program(sandbox, problem, program)
+    )
     return Verdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,
@@ -157,6 +149,28 @@ def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
 _NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.MISSING)
 
 
+def headline(
+    sample: Sample, problem: Problem, run: Callable[[str], RunVerdict]
+) -> tuple[RunVerdict, extract.Extracted]:
+    """Extract the program of a sample and run it, and guesses at it where it is none.
+
+    Args:
+        sample: What the model wrote.
+        problem: What was asked.
+        run: Returns what comes of a program.
+    """
+    chosen = extract.clean(problem, sample.completion, continues=sample.continues)
+    if "fence" in chosen.steps and chosen.program == problem.prompt:
+        return RunVerdict(outcome=Outcome.NO_CODE), chosen
+    found = run(chosen.program)
+    lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
+    for guess in extract.repairs(problem, chosen) if lost else ():
+        again = run(guess.program)
+        if again.outcome not in _NO_PROGRAM:
+            return again, guess
+    return found, chosen
+
+
 def _calls_base(problem: Problem, program: str) -> bool | None:
     """Tell whether a text has a call of a function that the base problem defines; None without a base problem."""
     if problem.pro is None:
@@ -165,7 +179,12 @@ def _calls_base(problem: Problem, program: str) -> bool | None:
     return any(re.search(rf"(?<!def )\b{re.escape(name)}\s*\(", program) for name in names)
 
 
-def _run(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
+def run_program(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
+    """Return what comes of a program under a problem's tests.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
     if problem.differential is not None:
         return differential.verdict(sandbox, problem, program)
     found = _test(sandbox, problem, program, None)

@@ -127,6 +127,16 @@ class Sandbox:
         self._pairs.clear()
         self._idle = queue.SimpleQueue()
 
+    def abandon(self) -> None:
+        """In a process that was forked from the one that started it: let go of the zygotes, and end none.
+
+        Both processes would otherwise speak to them, and one could be told the other's verdict.
+        """
+        for pair in self._pairs:
+            pair.abandon()
+        self._pairs.clear()
+        self._idle = queue.SimpleQueue()
+
     @property
     def workers(self) -> int:
         """How many samples may run at once."""

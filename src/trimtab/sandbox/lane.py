@@ -171,6 +171,11 @@ class Lane:
         """Fork a process for one sample; ``extra`` is a second socket for it, which the broker then closes."""
         return Job(self.control, next(self._numbers), limits, extra, script)
 
+    def abandon(self) -> None:
+        """Let go of the zygote in a forked process: it belongs to the one that forked."""
+        self.control.close()
+        self._process.returncode = 0  # it is no child of this process: nothing to wait for
+
     def close(self) -> None:
         """End the zygote and wait for it."""
         self.control.close()

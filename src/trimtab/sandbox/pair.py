@@ -39,3 +39,9 @@ class Pair:
         if self._driver is not None:
             self._driver.close()
             self._driver = None
+
+    def abandon(self) -> None:
+        """Let go of both in a forked process."""
+        self.solution.abandon()
+        if self._driver is not None:
+            self._driver.abandon()
