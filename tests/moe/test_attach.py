@@ -300,7 +300,7 @@ def test_a_failed_forward_pass_leaves_no_trace(build, text, family):
     gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
     with pytest.raises(IndexError):
         model(input_ids=text + 1000)
-    assert gates._settings.passes._open == []
+    assert gates._attachment.passes._open == []
 
 
 def test_decoding_after_left_padding_counts_the_new_tokens_alone(build, text, family):

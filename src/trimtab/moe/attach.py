@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
+from trimtab.moe.attachment import Attachment
 from trimtab.moe.balancers import Balancer, NoBalancer
 from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.gate import Gate
-from trimtab.moe.gates import Gates, Settings
+from trimtab.moe.gates import Gates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,17 +67,19 @@ def attach(
         )
     routers = find_routers(model)
     refuse(routers, balancer, limits)
-    settings = Settings(balancer=balancer, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)
-    gates = [Gate(router, settings) for router in routers]
+    attachment = Attachment(
+        balancer=balancer, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation
+    )
+    gates = [Gate(router, attachment) for router in routers]
     base = getattr(model, "base_model", model)
     handles = [
-        base.register_forward_pre_hook(settings.passes.begin, with_kwargs=True, prepend=True),
-        base.register_forward_hook(settings.passes.end, always_call=True),
+        base.register_forward_pre_hook(attachment.passes.begin, with_kwargs=True, prepend=True),
+        base.register_forward_hook(attachment.passes.end, always_call=True),
     ]
     undo: list[Callable[[], object]] = [handle.remove for handle in handles]
     for gate in gates:
         undo += _listen(gate)
-    return Gates(model, gates, settings, undo)
+    return Gates(model, gates, attachment, undo)
 
 
 def _listen(gate: Gate) -> list[Callable[[], object]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +10,7 @@ import torch
 from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe import reduction, routing, saving, stepping
 from trimtab.moe.activity import Watch
-from trimtab.moe.capacity import Capacity, check_factor
-from trimtab.moe.passes import Passes
+from trimtab.moe.capacity import check_factor
 from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
@@ -23,33 +21,22 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
 
+    from trimtab.moe.attachment import Attachment
     from trimtab.moe.balancers import Balancer
+    from trimtab.moe.capacity import Capacity
     from trimtab.moe.gate import Gate
     from trimtab.moe.router import Router
-
-
-@dataclass(slots=True, kw_only=True)
-class Settings:
-    """What all gates of a model share."""
-
-    balancer: Balancer
-    capacity: Capacity
-    eval_factor: float | None
-    accumulation: int
-    loss_scale: float = 1.0
-    synchronize: bool = True
-    passes: Passes = field(default_factory=Passes)
 
 
 class Gates:
     """The gates of a model; made by :func:`attach`."""
 
     def __init__(
-        self, model: nn.Module, gates: list[Gate], settings: Settings, undo: list[Callable[[], object]]
+        self, model: nn.Module, gates: list[Gate], attachment: Attachment, undo: list[Callable[[], object]]
     ) -> None:
         self._model = model
         self._gates = gates
-        self._settings = settings
+        self._attachment = attachment
         self._undo = undo
         self._metrics: list[dict[str, Any]] = []
         self._penalty = torch.zeros(())
@@ -58,17 +45,17 @@ class Gates:
     @property
     def balancer(self) -> Balancer:
         """The rule."""
-        return self._settings.balancer
+        return self._attachment.balancer
 
     @property
     def capacity(self) -> Capacity:
         """The capacity, as attached."""
-        return self._settings.capacity
+        return self._attachment.capacity
 
     @property
     def accumulation(self) -> int:
         """Micro-batches of an optimizer step, as attached."""
-        return self._settings.accumulation
+        return self._attachment.accumulation
 
     @property
     def routers(self) -> tuple[Router, ...]:
@@ -84,16 +71,16 @@ class Gates:
     @property
     def steps(self) -> int:
         """Optimizer steps done."""
-        return self._settings.passes.step - 1
+        return self._attachment.passes.step - 1
 
     @property
     def loss_scale(self) -> float:
         """Factor of the penalty's gradient: set it to that of a gradient scaler."""
-        return self._settings.loss_scale
+        return self._attachment.loss_scale
 
     @loss_scale.setter
     def loss_scale(self, value: float) -> None:
-        self._settings.loss_scale = value
+        self._attachment.loss_scale = value
 
     def biases(self) -> dict[int, Tensor]:
         """Return a copy of the bias [E] of each layer that has one."""
@@ -131,7 +118,7 @@ class Gates:
         Returns:
             A handle; its ``remove()`` ends it.
         """
-        return stepping.listen(self, optimizer)
+        return stepping.listen(optimizer, self.update, self.skip)
 
     @torch.no_grad()
     def update(self, *, short: bool = False) -> None:
@@ -147,7 +134,7 @@ class Gates:
         """
         self._check_accumulation(short=short)
         reduction.over_processes(self._gates)
-        step = self._settings.passes.step
+        step = self._attachment.passes.step
         for gate in self._gates:
             gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
@@ -167,7 +154,7 @@ class Gates:
     def skip(self) -> None:
         """Forget a step that the optimizer did not take, because its gradient was not finite."""
         self._finish_step()
-        self._settings.passes.step -= 1
+        self._attachment.passes.step -= 1
 
     def penalty(self) -> Tensor:
         """Return the penalty of the last step, all layers and coefficients included, detached."""
@@ -192,12 +179,12 @@ class Gates:
             ConfigurationError: ``factor`` is not positive and finite.
         """
         check_factor(factor, "eval_capacity(...)")
-        before = self._settings.eval_factor
-        self._settings.eval_factor = factor
+        before = self._attachment.eval_factor
+        self._attachment.eval_factor = factor
         try:
             yield
         finally:
-            self._settings.eval_factor = before
+            self._attachment.eval_factor = before
 
     @contextmanager
     def measure(self) -> Iterator[list[dict[str, Any]]]:
@@ -218,7 +205,7 @@ class Gates:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run needs: the step, and of each layer its bias and the counts of an open step."""
-        state = {"step": torch.tensor(self._settings.passes.step)}
+        state = {"step": torch.tensor(self._attachment.passes.step)}
         for gate in self._gates:
             prefix = f"layers.{gate.router.layer}"
             if gate.bias is not None:
@@ -251,8 +238,8 @@ class Gates:
                 gate.bias.copy_(state[f"{prefix}.bias"])
             gate.memory = state.get(f"{prefix}.memory", gate.memory).clone().to(gate.memory)
             gate.observed = state[f"{prefix}.observed"].clone().to(gate.observed.device)
-        self._settings.passes.finish_step()
-        self._settings.passes.step = int(state["step"])
+        self._attachment.passes.finish_step()
+        self._attachment.passes.step = int(state["step"])
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> None:  # noqa: ANN401 - transformers'
         """Save the model and what is attached to it; :func:`trimtab.load` brings both back exactly.
@@ -274,8 +261,21 @@ class Gates:
         saving.withdraw(folder)
         save(folder, **options)
         if options.get("is_main_process", True):
-            saving.save_attachment(self, self._model, folder)
-            saving.warn_of_added(self)
+            record = self.record()
+            saving.save_attachment(record, folder)
+            saving.warn_of_added(record)
+
+    def record(self) -> saving.Record:
+        """Return what is written down beside the weights of the model."""
+        return saving.Record(
+            model_class=type(self._model).__name__,
+            balancer=self.balancer,
+            capacity=self.capacity,
+            accumulation=self.accumulation,
+            frozen=self.frozen,
+            added=frozenset(self.added),
+            state=self.state_dict(),
+        )
 
     def detach(self) -> None:
         """Take the hooks off; the model computes as before, with the native biases as they now are."""
@@ -285,7 +285,7 @@ class Gates:
     def _finish_step(self) -> None:
         for gate in self._gates:
             gate.finish_step()
-        self._settings.passes.finish_step()
+        self._attachment.passes.finish_step()
 
     def _tell(self, layers: Iterable[int] | None, *, frozen: bool) -> None:
         by_layer = {gate.router.layer: gate for gate in self._gates}
@@ -299,7 +299,7 @@ class Gates:
             by_layer[layer].frozen = frozen
 
     def _check_accumulation(self, *, short: bool) -> None:
-        seen, told = self._settings.passes.ordinal, self._settings.accumulation
+        seen, told = self._attachment.passes.ordinal, self._attachment.accumulation
         if self.balancer.has_penalty and seen not in {0, told} and not (short and seen < told):
             raise ConfigurationError(
                 f"this step had {seen} micro-batches and attach(accumulation={told}): the penalty counted"

@@ -7,18 +7,78 @@ under activation checkpointing runs inside the backward pass, where the pass it 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-
-from trimtab.moe.gate import Decision, ForwardPass, in_backward
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
+    from trimtab.moe.balancers.layer_pool import LayerPool
+
 _MOST_PASSES: Final = 256
+
+
+def in_backward() -> bool:
+    """Tell whether a backward pass is running, which is when checkpointing recomputes, reentrant or not."""
+    return bool(torch._C._current_graph_task_id() != -1)  # noqa: SLF001 - the one sign that works for both kinds
+
+
+@dataclass(slots=True, kw_only=True)
+class Decision:
+    """What a gate decided for its tokens in a forward pass, for its recomputation."""
+
+    tokens: int
+    fingerprint: Tensor
+    experts: Tensor
+    demanded: Tensor | None
+    kept: Tensor | None
+    load_so_far: Tensor | None
+
+
+@dataclass(kw_only=True)
+class ForwardPass:
+    """One forward pass of the model.
+
+    Args:
+        rows, columns: Shape of the batch.
+        valid: [T] whether a token is text; None when all are, or unknown.
+        positions: [rows, columns] position ids, where they were given.
+        training: Whether the model is in training mode.
+        counted: Whether its load counts: training, with gradients.
+        ordinal: Number of the pass within its optimizer step, from 0.
+        step: Number of the optimizer step, from 1; 0 in evaluation.
+    """
+
+    rows: int
+    columns: int
+    valid: Tensor | None = None
+    positions: Tensor | None = None
+    training: bool = False
+    counted: bool = False
+    ordinal: int = 0
+    step: int = 0
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    pool: LayerPool | None = None
+
+    @cached_property
+    def tokens(self) -> int:
+        """T without padding."""
+        return self.rows * self.columns if self.valid is None else int(self.valid.sum())
+
+    @cached_property
+    def sequence(self) -> Tensor:
+        """[T] number of the sequence of each token: rows, cut where position ids do not go on by one."""
+        row = torch.arange(self.rows)
+        if self.positions is None:
+            return row.repeat_interleave(self.columns)
+        starts = torch.ones_like(self.positions, dtype=torch.bool)
+        starts[:, 1:] = self.positions.diff(dim=1) != 1
+        return starts.flatten().cumsum(0) - 1
 
 
 class Passes:
@@ -69,7 +129,7 @@ class Passes:
                 return self._open[-1], None
             # A block called by itself: every token is text, and nothing is counted.
             return ForwardPass(rows=1, columns=len(logits)), None
-        known = [(one, one.decisions[layer]) for one in self._counted if layer in one.decisions]
+        known = [(passed, passed.decisions[layer]) for passed in self._counted if layer in passed.decisions]
         known = [pair for pair in known if pair[1].tokens == len(logits)]
         if not known:
             return ForwardPass(rows=1, columns=len(logits)), None

@@ -26,7 +26,7 @@ CHOICE_METHOD: Final = "route_tokens_to_experts"
 class Decide(Protocol):
     """What changes a decision: a gate."""
 
-    def __call__(self, logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, logits_TE: Tensor, weights_TK: Tensor, experts_TK: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights [T, K] and experts [T, K] to use instead."""
 
 

@@ -10,9 +10,9 @@ random is not perfectly balanced on a finite batch, and it overflows a finite ca
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -79,6 +79,20 @@ class Routing:
         if self.kept is None:
             return self.load
         return torch.bincount(self.experts[self.kept], minlength=self.num_experts)
+
+    def changed(self, **changes: Any) -> Routing:  # noqa: ANN401 - any of its fields but the logits
+        """Return the routing with other fields and the same logits, whose scores are computed once."""
+        other = replace(self, **changes)
+        if "scores" in self.__dict__:
+            other.__dict__["scores"] = self.scores
+        return other
+
+    def detached(self) -> Routing:
+        """Return the routing without a graph; scores that are known already are not computed again."""
+        other = replace(self, logits=self.logits.detach(), weights=self.weights.detach())
+        if "scores" in self.__dict__:
+            other.__dict__["scores"] = self.scores.detach()
+        return other
 
     def select(self, values: Tensor) -> Tensor:
         """Return the rows of ``values`` [T, ...] that are text."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,13 +22,35 @@ from trimtab.moe import plain_values
 if TYPE_CHECKING:
     import os
 
-    from torch import nn
+    from torch import Tensor
 
-    from trimtab.moe.gates import Gates
+    from trimtab.moe.balancers import Balancer
+    from trimtab.moe.capacity import Capacity
 
 CONFIG: Final = "trimtab_config.json"
 STATE: Final = "trimtab_gates.safetensors"
 FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """What is written down of an attachment.
+
+    Args:
+        model_class: Name of the model's class.
+        balancer, capacity, accumulation: As attached.
+        frozen: Layers that were told to rest (True) or to move (False).
+        added: Qualified names of the buffers that were added.
+        state: What a resumed run needs, by name.
+    """
+
+    model_class: str
+    balancer: Balancer
+    capacity: Capacity
+    accumulation: int
+    frozen: dict[int, bool]
+    added: frozenset[str]
+    state: dict[str, Tensor]
 
 
 def withdraw(folder: str | os.PathLike[str]) -> None:
@@ -35,40 +58,40 @@ def withdraw(folder: str | os.PathLike[str]) -> None:
     (Path(folder) / CONFIG).unlink(missing_ok=True)
 
 
-def save_attachment(gates: Gates, model: nn.Module, folder: str | os.PathLike[str]) -> None:
-    """Write the two files into ``folder``, which holds the weights of ``model`` already."""
+def save_attachment(record: Record, folder: str | os.PathLike[str]) -> None:
+    """Write the two files into ``folder``, which holds the weights of the model already."""
     place = Path(folder)
     withdraw(place)
-    state = {name: tensor.cpu().contiguous() for name, tensor in gates.state_dict().items()}
+    state = {name: tensor.cpu().contiguous() for name, tensor in record.state.items()}
     save_file(state, place / STATE)
     temporary = place / f"{CONFIG}.part"
-    temporary.write_text(json.dumps(_config(gates, model), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(_config(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(place / CONFIG)
 
 
-def warn_of_added(gates: Gates, stacklevel: int = 3) -> None:
+def warn_of_added(record: Record, stacklevel: int = 3) -> None:
     """Say that ``from_pretrained`` alone loses the added biases, where there are any."""
-    note = _note(gates)
+    note = _note(record)
     if note is not None:
         warnings.warn(note, UserWarning, stacklevel)
 
 
-def _config(gates: Gates, model: nn.Module) -> dict[str, Any]:
+def _config(record: Record) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "note": _note(gates) or "The weights alone route as they did in training; trimtab.load(folder) re-attaches.",
+        "note": _note(record) or "The weights alone route as they did in training; trimtab.load(folder) re-attaches.",
         "versions": {name: version(name) for name in ("trimtab", "transformers", "torch")},
-        "model_class": type(model).__name__,
-        "balancer": plain_values.of_balancer(gates.balancer),
-        "capacity": plain_values.of_capacity(gates.capacity),
-        "accumulation": gates.accumulation,
-        "frozen": {str(layer): frozen for layer, frozen in gates.frozen.items()},
-        "added_biases": sorted(gates.added),
+        "model_class": record.model_class,
+        "balancer": plain_values.of_balancer(record.balancer),
+        "capacity": plain_values.of_capacity(record.capacity),
+        "accumulation": record.accumulation,
+        "frozen": {str(layer): frozen for layer, frozen in record.frozen.items()},
+        "added_biases": sorted(record.added),
     }
 
 
-def _note(gates: Gates) -> str | None:
-    added = len(gates.added)
+def _note(record: Record) -> str | None:
+    added = len(record.added)
     if not added:
         return None
     return (

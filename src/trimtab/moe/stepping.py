@@ -12,13 +12,11 @@ import torch
 from torch import distributed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
-
-    from trimtab.moe.gates import Gates
 
 
 @torch.no_grad()
@@ -37,18 +35,20 @@ def finite(parameters: Iterable[Tensor]) -> bool:
     return bool(everywhere)
 
 
-def take(gates: Gates, parameters: Iterable[Tensor], *, skipped: bool = False, short: bool = False) -> None:
-    """Update ``gates``, or forget the step if it was ``skipped`` or its gradient is not finite."""
+def take(
+    parameters: Iterable[Tensor], update: Callable[[], object], skip: Callable[[], object], *, skipped: bool = False
+) -> None:
+    """Call ``update``, or ``skip`` if the step was ``skipped`` or its gradient is not finite."""
     if finite(parameters) and not skipped:
-        gates.update(short=short)
+        update()
     else:
-        gates.skip()
+        skip()
 
 
-def listen(gates: Gates, optimizer: Optimizer) -> RemovableHandle:
-    """Update ``gates`` after each step of ``optimizer``."""
+def listen(optimizer: Optimizer, update: Callable[[], object], skip: Callable[[], object]) -> RemovableHandle:
+    """Call ``update`` or ``skip`` after each step of ``optimizer``."""
 
     def after(stepped: Optimizer, _args: Any, _kwargs: Any) -> None:  # noqa: ANN401 - a hook of torch
-        take(gates, (parameter for group in stepped.param_groups for parameter in group["params"]))
+        take((parameter for group in stepped.param_groups for parameter in group["params"]), update, skip)
 
     return optimizer.register_step_post_hook(after)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,23 +84,24 @@ class TrimtabCallback(TrainerCallback):
     ) -> None:
         """Move the biases; the last step of an epoch may have fewer micro-batches."""
         skipped = bool(getattr(kwargs.get("optimizer"), "step_was_skipped", False))
-        take(self.gates, kwargs["model"].parameters(), skipped=skipped, short=True)
+        take(kwargs["model"].parameters(), partial(self.gates.update, short=True), self.gates.skip, skipped=skipped)
 
     def on_save(
         self,
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401, ARG002
     ) -> None:
         """Add the gates to the checkpoint."""
         folder = _checkpoint(args, state.global_step)
         if not (state.is_world_process_zero and folder.is_dir()):
             return
-        save_attachment(self.gates, kwargs["model"], folder)
+        record = self.gates.record()
+        save_attachment(record, folder)
         if not self._warned:
             self._warned = True
-            warn_of_added(self.gates)
+            warn_of_added(record)
 
     def _resume(self, args: TrainingArguments, step: int) -> None:
         given = args.resume_from_checkpoint

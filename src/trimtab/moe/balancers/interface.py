@@ -20,7 +20,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.balancers.pooled import Pool
+    from trimtab.moe.balancers.layer_pool import LayerPool
     from trimtab.moe.capacity import Capacity, LoadSignal
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing, ScoreFunction
@@ -69,7 +69,7 @@ class Context:
     load_signal: LoadSignal = "routed"
     router_weight: Tensor | None = None
     accumulation: int = 1
-    pool: Pool | None = None
+    pool: LayerPool | None = None
     ranked: Ranked | None = None
     notes: dict[Balancer, tuple[Tensor, ...]] = field(default_factory=dict)
 

@@ -9,38 +9,12 @@ import torch
 
 from trimtab.moe.balancers.checks import positive
 from trimtab.moe.balancers.interface import Context, LossBalancer
+from trimtab.moe.balancers.layer_pool import LayerPool, score_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.routing import Routing
-
-
-class Pool:
-    """What the layers of one forward pass sum to so far: calls [E], scores [E] and tokens, padding left out."""
-
-    def __init__(self, num_experts: int) -> None:
-        self.calls = torch.zeros(num_experts)
-        self.scores = torch.zeros(num_experts)
-        self.tokens = 0
-        self.before = torch.zeros(())
-
-    def add(self, routing: Routing) -> None:
-        """Add a layer; what the loss was before it stays in ``before``."""
-        self.before = self.loss()
-        self.calls = self.calls + routing.load.to(self.calls)
-        # Without a graph: checkpointing wants the same tensors saved for backward when this does not run again.
-        with torch.no_grad():
-            self.scores = self.scores + _score_sum(routing).to(self.scores)
-        self.tokens += len(routing.select(routing.experts))
-
-    def loss(self) -> Tensor:
-        """E · Σ_e f_e·P_e, with f and P over all layers so far."""
-        return len(self.calls) * (self.share() * self.scores).sum() / max(self.tokens, 1)
-
-    def share(self) -> Tensor:
-        """Calls [E] per token; they sum to K."""
-        return self.calls / max(self.tokens, 1)
 
 
 @final
@@ -72,26 +46,20 @@ class PooledSwitchLoss(LossBalancer):
         """Return what this layer adds to the pooled loss; without a pool, the loss of this layer alone."""
         pool = context.pool
         if pool is None:
-            pool = Pool(routing.num_experts)
+            pool = LayerPool(routing.num_experts)
             pool.add(routing)
         if not len(routing.select(routing.logits)):
             return routing.logits.new_zeros(())
         repeat = context.accumulation if self.times_accumulation else 1
-        value: Tensor = _LinearInScores.apply(_score_sum(routing), pool)
+        value: Tensor = _LinearInScores.apply(score_sum(routing), pool)
         return self.coef * repeat * value
-
-
-def _score_sum(routing: Routing) -> Tensor:
-    """Σ over text of softmax scores [E]."""
-    logits = routing.select(routing.logits)
-    return (logits if logits.dtype == torch.float64 else logits.float()).softmax(-1).sum(0)
 
 
 class _LinearInScores(torch.autograd.Function):
     """The last layer's share of a pooled loss, with the gradient of the loss of the finished pool."""
 
     @staticmethod
-    def forward(ctx: Any, score_sum: Tensor, pool: Pool) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, score_sum: Tensor, pool: LayerPool) -> Tensor:  # noqa: ANN401
         ctx.pool, ctx.like = pool, (score_sum.dtype, score_sum.device)
         return (pool.loss() - pool.before).to(score_sum)
 

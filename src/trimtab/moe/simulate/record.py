@@ -58,10 +58,10 @@ def record(
 
 
 def _listener(seen: list[Tensor], valid: list[Tensor | None]) -> Decide:
-    def listen(logits: Tensor, weights: Tensor, experts: Tensor) -> tuple[Tensor, Tensor]:
+    def listen(logits_TE: Tensor, weights_TK: Tensor, experts_TK: Tensor) -> tuple[Tensor, Tensor]:
         text = valid[0]
-        seen.append(logits.detach().float().cpu() if text is None else logits.detach()[text].float().cpu())
-        return weights, experts
+        seen.append(logits_TE.detach().float().cpu() if text is None else logits_TE.detach()[text].float().cpu())
+        return weights_TK, experts_TK
 
     return listen
 

@@ -1,0 +1,35 @@
+"""What is attached to a model: the rule, the capacity and the passes, which all of its gates share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trimtab.moe.passes import Passes
+
+if TYPE_CHECKING:
+    from trimtab.moe.balancers import Balancer
+    from trimtab.moe.capacity import Capacity
+
+
+@dataclass(slots=True, kw_only=True)
+class Attachment:
+    """What all gates of a model share.
+
+    Args:
+        balancer: The rule.
+        capacity: The capacity.
+        eval_factor: Its factor in evaluation, as it is just now.
+        accumulation: Micro-batches of an optimizer step.
+        loss_scale: Factor of the penalty's gradient.
+        synchronize: Whether counts of a step under way are added up over processes.
+        passes: The forward passes of the step.
+    """
+
+    balancer: Balancer
+    capacity: Capacity
+    eval_factor: float | None
+    accumulation: int
+    loss_scale: float = 1.0
+    synchronize: bool = True
+    passes: Passes = field(default_factory=Passes)
