@@ -12,12 +12,12 @@ import click
 from trimtab.cli import corpora, literature
 from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON, Group
+from trimtab.cli.study import study_table
 from trimtab.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from trimtab.review.llm.passage_proposals import Proposal
     from trimtab.review.report_check import Check
-    from trimtab.study.table import StudyTable
 
 
 @click.group(cls=Group)
@@ -137,15 +137,6 @@ def _needs_the_extra() -> None:
             __import__(package)
         except ImportError as error:
             raise MissingExtraError(package, extra="evidence") from error
-
-
-def study_table(path: Path) -> StudyTable:
-    """Read a run folder, or the run folder of a study file."""
-    from trimtab.study import spec  # noqa: PLC0415
-    from trimtab.study.table import StudyTable  # noqa: PLC0415
-
-    study = spec.load(path / "study.toml" if path.is_dir() else path)
-    return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
 
 
 def _told(found: Check) -> str:

@@ -228,7 +228,7 @@ def report(
 
     A model named with --llm may point to passages and rate the review; no verdict depends on it.
     """
-    from trimtab.cli.evidence import study_table  # noqa: PLC0415
+    from trimtab.cli.study import study_table  # noqa: PLC0415
     from trimtab.report import panel as page_of_panel  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
     from trimtab.review import draft_files, draft_writer  # noqa: PLC0415

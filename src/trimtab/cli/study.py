@@ -14,6 +14,7 @@ from trimtab.cli.options import JSON, OUTPUT, STUDY
 if TYPE_CHECKING:
     from trimtab.study.spec import Study
     from trimtab.study.store import RunFolder
+    from trimtab.study.table import StudyTable
 
 
 @click.command()
@@ -114,6 +115,15 @@ def controls(study_file: Path, output: Path | None) -> None:
 
     study, folder = _open(study_file, output)
     click.echo(json.dumps(measuring.measure(StudyTable.load(folder.path, study)), indent=1))
+
+
+def study_table(path: Path) -> StudyTable:
+    """Read a run folder, or the run folder of a study file."""
+    from trimtab.study import spec  # noqa: PLC0415
+    from trimtab.study.table import StudyTable  # noqa: PLC0415
+
+    study = spec.load(path / "study.toml" if path.is_dir() else path)
+    return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
 
 
 def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:

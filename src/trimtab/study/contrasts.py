@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
@@ -25,13 +25,35 @@ from trimtab.study import sensitivity
 from trimtab.study.endpoints import ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trimtab.study.spec import Study
-    from trimtab.study.table import StudyTable
+    from trimtab.study.store import CellResult
 
 _PAIR: Final = (1.0, -1.0)
 _FOUR: Final = (1.0, -1.0, -1.0, 1.0)
+
+
+class Measured(Protocol):
+    """What a contrast reads of a study's table (:class:`trimtab.study.table.StudyTable`)."""
+
+    @property
+    def study(self) -> Study:
+        """The study."""
+
+    @property
+    def results(self) -> Mapping[str, CellResult]:
+        """The cells that are finished and sound."""
+
+    @property
+    def controls(self) -> tuple[sensitivity.Control, ...]:
+        """What is known about the sensitivity of the endpoints."""
+
+    def cell_id(self, model: str, balancer: str, expert_init: str, capacity: str, seed: int) -> str | None:
+        """Return the id of a cell; None when the study leaves it out."""
+
+    def gap(self, cell_id: str, endpoint: Endpoint) -> str:
+        """Say why a cell has nothing to say about an endpoint; empty if it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +184,7 @@ def stressors(study: Study) -> tuple[Stressor, ...]:
     )
 
 
-def degradations(table: StudyTable) -> tuple[Degradation, ...]:
+def degradations(table: Measured) -> tuple[Degradation, ...]:
     """Return D of every method under every stress on every endpoint of the study."""
     study = table.study
     return tuple(
@@ -174,7 +196,7 @@ def degradations(table: StudyTable) -> tuple[Degradation, ...]:
     )
 
 
-def answers(table: StudyTable) -> tuple[Answer, ...]:
+def answers(table: Measured) -> tuple[Answer, ...]:
     """Return the answer matrix: the study's contrast first, then the other methods, marked exploratory."""
     study = table.study
     control = study.contrast.control
@@ -195,7 +217,7 @@ def answers(table: StudyTable) -> tuple[Answer, ...]:
     return tuple(drafts)
 
 
-def _degradation(table: StudyTable, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Degradation:
+def _degradation(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Degradation:
     found = _gather(table, endpoint, [(model, method, *pair) for pair in _conditions(table.study, stressor)])
     return Degradation(
         model=model,
@@ -210,7 +232,7 @@ def _degradation(table: StudyTable, model: str, method: str, stressor: Stressor,
     )
 
 
-def _draft(table: StudyTable, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Answer:
+def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Answer:
     """Return a row without verdict; its p-values are not adjusted yet."""
     study = table.study
     arms = (method, study.contrast.control)
@@ -242,7 +264,7 @@ def _draft(table: StudyTable, model: str, method: str, stressor: Stressor, endpo
 
 
 def _role(
-    table: StudyTable, method: str, stressor: Stressor, endpoint: Endpoint
+    table: Measured, method: str, stressor: Stressor, endpoint: Endpoint
 ) -> tuple[Literal["primary", "secondary", "exploratory"], str]:
     if method != table.study.contrast.treatment:
         return "exploratory", "not the study's contrast"
@@ -259,7 +281,7 @@ def _conditions(study: Study, stressor: Stressor) -> Iterator[tuple[str, str]]:
     yield study.reference.expert_init, study.reference.capacity
 
 
-def _gather(table: StudyTable, endpoint: Endpoint, conditions: Sequence[tuple[str, str, str, str]]) -> _Cells:
+def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str, str, str, str]]) -> _Cells:
     """Collect the cells of every seed in which all conditions are there."""
     seeds, metrics, missing = [], [], []
     diverged: list[str] = []

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import readers
 from trimtab.codeeval.selfinvoke import gates, lab, prompt
 from trimtab.codeeval.selfinvoke import literal as texts
+from trimtab.codeeval.selfinvoke.attempt import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,33 +30,6 @@ if TYPE_CHECKING:
 
 ASSERTS: Final = 10  # at most; different results first
 _LONGEST: Final = 2000  # characters of an assertion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One attempt at one base problem.
-
-    Attributes:
-        base: Its task id.
-        attempt: Counted from 0.
-        stage: The step it ended in: "reply", "run", "gates", or "accepted".
-        reason: Why, for people and for the next attempt; empty when accepted.
-        prompt_sha256: Of the prompt.
-        reply: The answer as it came.
-        fields: The problem in HumanEval Pro's schema, once there is one.
-        inputs: How many inputs were asked, how many gave a stable result, how many became assertions.
-        found: What each gate found.
-    """
-
-    base: str
-    attempt: int
-    stage: str
-    reason: str = ""
-    prompt_sha256: str = ""
-    reply: str = ""
-    fields: dict[str, Any] | None = None
-    inputs: tuple[int, int, int] = (0, 0, 0)
-    found: dict[str, tuple[bool, str]] | None = None
 
 
 def build(

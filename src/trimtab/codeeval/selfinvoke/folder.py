@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from trimtab.codeeval.selfinvoke.build import Attempt
+    from trimtab.codeeval.selfinvoke.attempt import Attempt
 
 
 class Folder:
