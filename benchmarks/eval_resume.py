@@ -63,6 +63,7 @@ def command(model: Path, folder: Path, options: argparse.Namespace) -> list[str]
     sampling = ["--n", str(options.n), "--temperature", "0.2", "--max-new-tokens", "24", "--form", "completion"]
     return [
         sys.executable,
+        "-P",
         "-m",
         "trimtab.cli",
         "eval",

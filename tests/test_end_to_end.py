@@ -3,6 +3,7 @@
 The command line is run as a user runs it, in processes of its own.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -88,9 +89,9 @@ max_new_tokens = 24
 """
 
 
-def trimtab(*arguments, check=True, **options):
+def trimtab(*arguments, check=True, program=(sys.executable, "-m", "trimtab.cli"), **options):
     """Run the command line; return the finished process."""
-    command = [sys.executable, "-m", "trimtab.cli", *map(str, arguments)]
+    command = [*program, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TRIMTAB_DATA": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
     assert not check or done.returncode == 0, done.stderr
@@ -98,12 +99,29 @@ def trimtab(*arguments, check=True, **options):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run: its folder, its study file and what the run printed."""
+def decoys():
+    location = importlib.util.spec_from_file_location("decoys", Path(__file__).with_name("decoys.py"))
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, decoys):
+    """A finished run: its folder, its study file and what the run printed. It ran in a folder of decoys."""
     folder = tmp_path_factory.mktemp("study")
+    decoys.plant(folder, folder / "markers")
     (folder / "small.toml").write_text(STUDY)
-    done = trimtab("run", folder / "small.toml", "-o", folder / "run")
+    program = Path(sys.executable).with_name("trimtab")
+    done = trimtab("run", folder / "small.toml", "-o", folder / "run", program=[program], cwd=folder)
     return folder / "run", folder / "small.toml", done
+
+
+def test_neither_the_run_nor_its_report_ran_a_decoy(finished, decoys):
+    folder, study, _ = finished
+    program = Path(sys.executable).with_name("trimtab")
+    trimtab("report", study, "-o", folder, program=[program], cwd=study.parent)
+    assert decoys.run_by(study.parent / "markers") == []
 
 
 def cells(folder):

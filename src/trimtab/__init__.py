@@ -4,10 +4,12 @@ The names below are what a training script needs. They are loaded when first use
 torch, and reading a study needs none.
 """
 
-from __future__ import annotations
+from trimtab import isolation
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+isolation.leave_working_folder()  # before the first module is searched for on the path
+
+import importlib  # noqa: E402
+from typing import TYPE_CHECKING, Any, Final  # noqa: E402
 
 if TYPE_CHECKING:
     from trimtab.moe.attach import attach

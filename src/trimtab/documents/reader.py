@@ -48,6 +48,7 @@ def read(path: Path | str, *, limits: Limits | None = None) -> Document:
 
     Raises:
         DocumentError: The file cannot be opened, is of another kind, hostile, or over a limit.
+        EvidenceError: A reader that runs as a process of its own failed, which says nothing of the file.
         MissingExtraError: The parser's library is not installed.
     """
     limits = limits or Limits()
@@ -80,6 +81,7 @@ def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Docume
 
     Raises:
         DocumentError: As :func:`read`.
+        EvidenceError: As :func:`read`.
     """
     format_ = sniff(raw, name)
     builder = Builder(hashlib.sha256(raw).hexdigest(), limits or Limits())

@@ -92,14 +92,15 @@ def _dtype(name: str) -> torch.dtype:
 
 def place(model: str) -> tuple[str, dict[str, Any]]:
     """Return what ``from_pretrained`` is to be given."""
+    code = {"trust_remote_code": False}  # unset, a folder with code of its own is asked about, and run at a yes
     if not model.endswith(".gguf"):
-        return model, {}
+        return model, code
     if find_spec("gguf") is None:
         raise MissingExtraError("gguf", extra="gguf")
     path = Path(model)
     if not path.is_file():
         raise ConfigurationError(f"there is no file {model}")
-    return str(path.parent), {"gguf_file": path.name}
+    return str(path.parent), code | {"gguf_file": path.name}
 
 
 def _ends(network: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - transformers' own

@@ -1,7 +1,7 @@
 """Run cells: the chain of one cell on one page, and all cells of a study.
 
 Each stage reads the files of the stage before it and writes its own. When ``result.json`` exists the cell is done.
-``python -m trimtab.study.run CELL_FOLDER`` runs one cell, so that Slurm, Ray or GNU parallel need no code of ours.
+``python -P -m trimtab.study.run CELL_FOLDER`` runs one cell, so that Slurm, Ray or GNU parallel need no code of ours.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _discard_if_corrupt(folder: store.CellFolder) -> bool:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m trimtab.study.run CELL_FOLDER")
+        raise SystemExit("usage: python -P -m trimtab.study.run CELL_FOLDER")
     try:
         run_cell(Path(sys.argv[1]).resolve())
     except TrimtabError as error:

@@ -1,7 +1,8 @@
-"""A PDF to words and rules, run as a process of its own: ``python -m trimtab.documents.formats.pdf_pages < PDF``.
+"""A PDF to words and rules, run as a process of its own that :mod:`trimtab.documents.formats.pdf_reader` starts.
 
 A PDF can expand to any size and loop for any time, so limits of memory and CPU are set first, by the system:
 a bomb ends this process and not the caller. Out comes JSON; words that a reader cannot see are apart, with the reason.
+A file that cannot be read is an answer too, ``{"refused": why}``: another exit code than 0 says that the reader failed.
 """
 
 from __future__ import annotations
@@ -27,12 +28,20 @@ def main(pages: int, cpu_seconds: int, memory_bytes: int) -> None:
     """Read a PDF from standard input and write its pages to standard output."""
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _note_render_modes()
+    try:
+        answer = _document(pages)
+    except Exception as error:  # noqa: BLE001 - a damaged file ends in whatever its reader stumbled over
+        answer = {"refused": f"{type(error).__name__}: {error}"}
+    json.dump(answer, sys.stdout)
+
+
+def _document(pages: int) -> dict[str, Any]:
     import pdfplumber  # noqa: PLC0415 - below the limits
 
-    _note_render_modes()
     with pdfplumber.open(io.BytesIO(sys.stdin.buffer.read())) as document:
         found = [_page(page) for page in document.pages[:pages]]
-        json.dump({"pages": found, "count": len(document.pages)}, sys.stdout)
+        return {"pages": found, "count": len(document.pages)}
 
 
 def _note_render_modes() -> None:

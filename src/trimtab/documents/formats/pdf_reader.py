@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from trimtab import isolation
 from trimtab.documents.formats import pdf_table
 from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
 from trimtab.documents.formats.pdf_table import Region, Rule, Word
 from trimtab.documents.parts import Position
-from trimtab.errors import DocumentError, MissingExtraError
+from trimtab.errors import DocumentError, EvidenceError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
 
     Raises:
         DocumentError: It is damaged, encrypted, or needs more CPU or memory than allowed.
+        EvidenceError: The reader itself failed, which says nothing of the file.
         MissingExtraError: pdfplumber is not installed.
     """
     if find_spec("pdfplumber") is None:
@@ -45,23 +46,43 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
 
 def _pages(raw: bytes, name: str, builder: Builder) -> dict[str, Any]:
     limits = builder.limits
-    command = [sys.executable, "-m", "trimtab.documents.formats.pdf_pages"]
-    command += [str(limits.pages), str(limits.cpu_seconds), str(limits.memory_bytes)]
+    numbers = (limits.pages, limits.cpu_seconds, limits.memory_bytes)
+    command = isolation.command("trimtab.documents.formats.pdf_pages", *map(str, numbers))
+    slow = f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds"
     try:
-        done = subprocess.run(command, input=raw, capture_output=True, check=False, timeout=10 * limits.cpu_seconds)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - our own interpreter and our own module
+            command, input=raw, capture_output=True, check=False, timeout=10 * limits.cpu_seconds, cwd="/"
+        )
     except subprocess.TimeoutExpired as error:
-        raise DocumentError(f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds") from error
-    if done.returncode == 0:
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
+        raise DocumentError(slow) from error
     last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
     if done.returncode < 0:
-        raise DocumentError(
-            f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds (or crashed its reader)"
-        )
-    if "MemoryError" in last or "allocate" in last:
+        raise DocumentError(f"{slow} (or crashed its reader)")
+    answer = _answer(done.stdout) if done.returncode == 0 else {"refused": last} if _memory(last) else {}
+    if _memory(answer.get("refused", "")):
         raise DocumentError(f"{name} is not read: it needs more than {limits.memory_bytes:,} bytes of memory")
-    raise DocumentError(f"{name} is no PDF that can be read: {last or 'its reader failed'}")
+    if "refused" in answer:
+        raise DocumentError(f"{name} is no PDF that can be read: {answer['refused']}")
+    if not answer:
+        raise EvidenceError(
+            f"the reader of PDF files failed on {name}: {last or 'it gave no answer'}",
+            hint="the file may be sound: `python -m pip check` looks at what is installed; pdfplumber reads PDF files",
+        )
+    return answer
+
+
+def _answer(text: bytes) -> dict[str, Any]:
+    """Return what the reader wrote; nothing if it is not of the form it writes."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    whole = isinstance(answer, dict) and ("refused" in answer or {"pages", "count"} <= answer.keys())
+    return answer if whole else {}
+
+
+def _memory(text: str) -> bool:
+    return "MemoryError" in text or "allocate" in text
 
 
 def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
