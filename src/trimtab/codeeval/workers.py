@@ -1,0 +1,185 @@
+"""A sandbox that is kept warm, with a thread for each of its workers: requests in, one ruling each.
+
+Decisions: it starts at the first request and stays; where the sandbox itself fails a request is tried again with new
+processes, and only then is there a ruling that says so, never a failed test. A program that was ended by SIGKILL and
+not for its limits may have been a victim of the machine (its out-of-memory killer, an operator), so it runs again, and
+only what happens each time is its own doing. In a forked process the pool lets go of its parent's processes and
+starts its own; a copy made by pickling is an unstarted one with the same settings.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import dataclasses
+import os
+import signal
+import threading
+import time
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from trimtab.codeeval import ruling
+from trimtab.errors import SandboxError, SandboxUnavailable
+from trimtab.sandbox.broker import Sandbox
+from trimtab.sandbox.verdict import Limits, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.codeeval.ruling import Request, Ruling
+
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.05  # before the second try; each further one waits twice as long
+_KILLED: Final = f"signal {signal.SIGKILL.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What the sandbox of a pool is started with; see :class:`trimtab.sandbox.broker.Sandbox`.
+
+    Attributes:
+        workers: Programs run at once.
+        tier: "auto", or exactly one.
+        profile: What programs may do beside computing.
+        packages: Installed packages that programs may import.
+        limits: What a program may use.
+        allow_unsandboxed: Go on where no tier holds.
+    """
+
+    workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
+    tier: str = "auto"
+    profile: str = "pure"
+    packages: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    allow_unsandboxed: bool = False
+
+
+class Workers:
+    """A pool; a context manager. Thread-safe.
+
+    Args:
+        settings: Of its sandbox.
+
+    Attributes:
+        settings: The same.
+        retried: How often a request was tried again since the pool was made.
+    """
+
+    def __init__(self, settings: WorkerSettings | None = None) -> None:
+        self.settings = settings or WorkerSettings()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
+        self.retried = 0
+        _pools.add(self)
+
+    def start(self) -> None:
+        """Start the sandbox, unless it runs.
+
+        Raises:
+            SandboxUnavailable: No tier holds on this machine.
+            SandboxError: It does not come up.
+        """
+        with self._lock:
+            if self._threads is not None:
+                return
+            fields = {entry.name: getattr(self.settings, entry.name) for entry in dataclasses.fields(self.settings)}
+            self._sandbox = Sandbox(**fields).__enter__()
+            self._threads = concurrent.futures.ThreadPoolExecutor(self.settings.workers, "trimtab-judge")
+
+    @property
+    def attestation(self) -> dict[str, Any]:
+        """What the sandbox observed of itself; it is started if need be."""
+        self.start()
+        assert self._sandbox is not None  # noqa: S101 - for the type checker
+        return self._sandbox.attestation
+
+    def submit(self, request: Request) -> concurrent.futures.Future[Ruling]:
+        """Judge a request as soon as a worker is free; the future never raises but for bad settings.
+
+        Raises:
+            SandboxUnavailable: No tier holds on this machine.
+        """
+        try:
+            self.start()
+        except SandboxUnavailable:
+            raise
+        except SandboxError as error:
+            future: concurrent.futures.Future[Ruling] = concurrent.futures.Future()
+            future.set_result(ruling.failed(f"the sandbox does not start: {error.message}"))
+            return future
+        assert self._threads is not None  # noqa: S101 - for the type checker
+        return self._threads.submit(self._rule, request)
+
+    def _rule(self, request: Request) -> Ruling:
+        sandbox, reason = self._sandbox, ""
+        killed = 0
+        for attempt in range(_TRIES):
+            if attempt:
+                self.retried += 1
+            try:
+                if sandbox is None:
+                    return ruling.failed("the pool was closed")
+                found = ruling.rule(request, sandbox)
+            except SandboxError as error:
+                reason = error.message
+                time.sleep(_PAUSE_S * 2**attempt)
+                continue
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not become a failed test
+                return ruling.failed(f"{type(error).__name__}: {error}")
+            killed += found.outcome is Outcome.CRASH and _KILLED in found.detail
+            if not killed or killed == _TRIES - 1 or found.outcome is not Outcome.CRASH:
+                return found
+        return ruling.failed(f"the sandbox failed {_TRIES} times: {reason}")
+
+    def close(self) -> None:
+        """End the sandbox; what is under way is judged, what waits is told that the pool was closed."""
+        with self._lock:
+            threads, sandbox = self._threads, self._sandbox
+            self._threads = self._sandbox = None
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+        if sandbox is not None:
+            sandbox.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> WorkerSettings:
+        return self.settings
+
+    def __setstate__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self._forget()
+
+    def let_go(self) -> None:
+        """In a forked process: leave what the parent has to the parent."""
+        if self._sandbox is not None:
+            self._sandbox.abandon()
+        self._forget()
+
+
+_pools: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool.let_go()
+
+
+def _at_exit() -> None:
+    for pool in list(_pools):
+        pool.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)
