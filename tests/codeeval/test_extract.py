@@ -101,6 +101,24 @@ BODY = "def f(xs):\n    return sum(xs)\n"
         ),
         (f"{BODY}\ndef main():\n    print(f())\n\nmain()\n", False, ("demo",)),
         (f"{BODY}\nn = int(input('n: '))\nprint(f([n]))\n", False, ("demo",)),
+        (f"{BODY}\nThis function adds its items.\n", False, ("demo",)),
+        (f"{BODY}\nExample:\n```python\nprint(f([1]))\n```\n", False, ("fence", "demo")),
+        (f"\ufeff{BODY}", False, ("mark",)),
+        (f"[BEGIN]\n{BODY}[DONE]", False, ("delimiters",)),
+        ("    return sum(xs)<|im_end|>", True, ("end",)),
+        (f"Here it is:\n\n{BODY}\nprint(f([1]))\n", True, ("demo",)),
+        (f"<s><think>no</think>```py\n{BODY}```</s>", False, ("reasoning", "end", "fence")),
+        ("    def f(xs):\n        return sum(xs)\n", False, ("dedent",)),
+        ("total = sum(xs)\nreturn total\n", False, ("prompt", "indent")),
+        ("def g(y):\n    return sum(y)\nreturn g(xs)\n", True, ("indent",)),
+        ("```python\ntotal = sum(xs)\nreturn total\n```", False, ("fence", "prompt", "indent")),
+        (
+            f"```python\ndef g(y):\n    return sum(y)\n```\n```python\n{BODY.replace('sum', 'g')}```",
+            False,
+            ("fence", "helpers"),
+        ),
+        ("total = sum(xs)\n    return total\n", True, ("indent",)),
+        ("total = sum(xs)\nreturn total\n", True, ("indent",)),
     ],
 )
 def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
@@ -114,13 +132,13 @@ def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
 @pytest.mark.parametrize(
     ("text", "continues", "step"),
     [
-        ("total = sum(xs)\n    return total\n", True, "indent"),
-        ("total = sum(xs)\nreturn total\n", True, "indent"),
         ("    return sum(xs)\n\ndef g(:\n", True, "cut"),
         (f"Here is a function that adds\n{BODY}", False, "prose"),
-        (f"{BODY}\nThis function adds its items.\n", False, "cut"),
         (f"{BODY}\ndef g(x):\n    return [x for", False, "cut"),
         (f"    {BODY.replace(chr(10), chr(10) + '    ')}", False, "dedent"),
+        (f"!pip install numpy\n%time\n{BODY}", False, "magic"),
+        (BODY.replace("\n", "\\n"), False, "escapes"),
+        (BODY.replace("    ", "\u00a0   "), False, "signs"),
     ],
 )
 def test_a_text_that_is_no_program_is_repaired(text, continues, step):
@@ -128,7 +146,11 @@ def test_a_text_that_is_no_program_is_repaired(text, continues, step):
     before = extract.Extracted(text, ()) if step == "dedent" else cleaned
     with pytest.raises(SyntaxError):
         compile(before.program, "x", "exec")
-    found = extract.repair(PROBLEM, before)
+    found = next(
+        guess
+        for guess in extract.repairs(PROBLEM, before)
+        if step in guess.steps  # the sandbox says which guess is a program
+    )
     names = {}
     exec(found.program, names)  # noqa: S102 - the texts above
     assert names["f"]([1, 2]) == 3
@@ -136,10 +158,10 @@ def test_a_text_that_is_no_program_is_repaired(text, continues, step):
 
 
 REPAIRS = {
-    "broken_function_after": (f"{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["tail"]),
+    "broken_function_after": (f"{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["cut"]),
     "two_broken_ones_after": (f"{BODY}\ndef g(x)\n    return x\n\nclass H\n    pass\n", ["cut", "tail"]),
     "a_second_draft_that_is_cut": (f"{BODY}\ndef f(xs):\n    return [x for", ["cut"]),
-    "prose_first": (f"Here is one:\n{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["prose", "tail"]),
+    "prose_first": (f"Here is one:\n{BODY}\ndef g(x)\n    return x\n\ng(1)\n", ["cut"]),
 }
 
 
@@ -164,7 +186,7 @@ def test_what_follows_the_function_does_not_cost_it(name):
 def test_only_a_body_s_first_line_that_lost_its_place_gets_it_back():
     task = dataclasses.replace(PROBLEM, canonical_solution="    for x in xs:\n        y = x\n    return y\n")
     for text in (task.canonical_solution.lstrip(), "for x in xs:\n    y = x\nreturn y\n"):
-        found = extract.repair(task, extract.clean(task, text, continues=True))
+        found = extract.clean(task, text, continues=True)
         assert found.program.endswith(task.canonical_solution)
 
 
@@ -225,3 +247,23 @@ def test_what_python_does_not_count_as_a_line_is_none(separator):
     task = Problem(task_id="x", prompt=prompt, entry_point="solve", canonical_solution="", test="", benchmark="x")
     text = f"# {separator} page\n{separator}\ndef solve(x):\n    return len(s)\ns = '''\nprint(1)\nassert x\n'''\n"
     assert extract.clean(task, text, continues=False).program == text
+
+
+@pytest.mark.parametrize("reply", ["", " \n", "<think>never done\ndef f(xs): return 3", "```python\n```", "<|im_end|>"])
+@pytest.mark.parametrize("continues", [True, False])
+def test_a_reply_without_an_answer_is_no_program(reply, continues):
+    found = extract.clean(PROBLEM, reply, continues=continues)
+    assert found.program.strip() == "" or (not continues and "```" in found.program)
+
+
+def test_a_whole_program_keeps_what_it_does():
+    program = "n = int(input())\nassert n\nprint(n + 1)\nexit()\n"
+    reply = f"<think>x</think>So:\n```python\n{program}```<|im_end|>"
+    assert extract.clean(extract.Function(), reply) == (program, ("reasoning", "end", "fence"))
+
+
+def test_a_function_without_a_problem_is_asked_for_by_name():
+    assert extract.clean(extract.Function("g"), "def g(x):\n    return math.pi\nprint(g())\n").steps == (
+        "demo",
+        "imports",
+    )

@@ -1,11 +1,11 @@
 """From what a model wrote to a program.
 
-Decisions: every transformation has a name, and its name is part of the verdict; none looks at tests or outcomes. What
-is unconditional (:func:`clean`) leaves what the tested function computes as it is: text around a code block,
-statements after it that only check or show, imports that are lacking. What guesses (:func:`repair`) is for text that
-is no program, or has no function of the name. Untrusted text is never parsed here, only scanned (a deep enough
-expression can bring down the parser, and with it the process), so whether the rest is a program is for the sandbox to
-find out. Everything is linear in the length.
+Decisions: every step has a name, and its name is part of the verdict; none looks at tests or outcomes. What is
+unconditional (:func:`clean`) finds the answer as somebody reads it who knows the function's name: without thoughts,
+marks and prose around it, without statements that only show or check, with imports that are lacking. What guesses
+(:func:`repairs`) is for text that is no program, or has no function of the name. Untrusted text is never parsed here,
+only scanned (:mod:`trimtab.codeeval.python_scan`), so whether the rest is a program is for the sandbox to find out.
+Everything is linear in the length.
 """
 
 from __future__ import annotations
@@ -14,93 +14,144 @@ import itertools
 import re
 import textwrap
 import tokenize
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from trimtab.codeeval import lacking
+from trimtab.codeeval import code_blocks, demonstrations, missing_imports, python_scan, reply_marks
+from trimtab.codeeval.python_scan import lines as _lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.codeeval.problem import Problem
-
 _LAYOUT: Final = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
-_FENCE: Final = re.compile(r"[ \t]*(```|~~~)[ \t]*([\w+-]*)([^\n]*)")
-_PYTHON: Final = ("", "python", "py", "python3", "python2", "code")
 _STARTS: Final = re.compile(r"(?:def|class|import|from|async|@)\b|@")
-# At column 0 these only check or show; what is read from the input, of which there is none, ends a program.
-_DEMO_WORDS: Final = (
-    r"(?:assert\b|(?:print|main|unittest\.main|doctest\.testmod)[ \t]*\("
-    r"|[A-Za-z_][\w, \t]*=[^=\n][^\n]*\binput[ \t]*\()"
-)
-_DEMO: Final = re.compile(_DEMO_WORDS)
-_DEMO_LINE: Final = re.compile(rf"^{_DEMO_WORDS}", re.MULTILINE)
 # Two words that no operator or keyword joins, as prose has them and a statement at column 0 has not.
 _PROSE: Final = re.compile(
     r"(?!(?:def|class|import|from|async|if|for|while|with|try|return|assert|del|global|raise|lambda|not|await|yield)\b)"
     r"(?:[#*>-]+[ \t]|\d+\.[ \t])?[A-Za-z][\w'-]*,?[ \t]+(?!(?:in|is|and|or|not|if|for)\b)[A-Za-z`]"
 )
-_LITERAL: Final = re.compile(r"\"\"\"|'''|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|#[^\n]*", re.DOTALL)
-_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+_MAGIC: Final = re.compile(r"^(?:%%?\w|!\w|\$ )[^\n]*\n?", re.MULTILINE)
+_SIGNS: Final = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-", "\u00a0": " ", "\u3000": " "}
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")
+)
 _LEVEL: Final = 4  # spaces before a function's body
 _DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
 
 
+class Target(Protocol):
+    """What is asked for: a :class:`~trimtab.codeeval.problem.Problem`, or a :class:`Function`."""
+
+    @property
+    def prompt(self) -> str:
+        """What a continuation continues, and where helpers and imports of the question are; empty for none."""
+
+    @property
+    def entry_point(self) -> str:
+        """The function; empty for a whole program that reads its input and prints its answer."""
+
+
+class Function(NamedTuple):
+    """A function that is asked for without a benchmark's problem; both may be empty."""
+
+    entry_point: str = ""
+    prompt: str = ""
+
+
 class Extracted(NamedTuple):
-    """A program and the names of what was done to get it."""
+    """A program and the names of what was done to get it.
+
+    Attributes:
+        program: Its text; empty where the reply holds no answer: it is blank, or a thought that was not finished.
+        steps: In their order.
+    """
 
     program: str
     steps: tuple[str, ...]
 
 
-def raw(problem: Problem, text: str, *, continues: bool) -> str:
+def raw(problem: Target, text: str, *, continues: bool) -> str:
     """Return the program that the text is as it stands."""
     return problem.prompt + text if continues else text
 
 
-def clean(problem: Problem, text: str, *, continues: bool) -> Extracted:
-    """Take the program out of what surrounds it.
+def clean(problem: Target, text: str, *, continues: bool = False, tokens: tuple[str, ...] = ()) -> Extracted:
+    r"""Take the program out of a model's reply: the public entry for judges, rewards and plug-ins.
+
+    >>> clean(Function("f"), "<think>easy</think>Here:\n```python\ndef f(x):\n    return x\n```<|im_end|>")
+    Extracted(program='def f(x):\n    return x\n', steps=('reasoning', 'end', 'fence'))
+
+    The steps, in their order: ``mark`` (a byte order mark), ``reasoning``, ``end`` (tokens that end a turn),
+    ``delimiters`` (``[BEGIN]`` and ``[DONE]`` and the like), ``truncated``, ``fence``, ``helpers`` (what another code
+    block defines), ``indent`` (a body without its indentation), ``prompt`` (a bare body gets its header), ``dedent``,
+    ``demo``, ``imports``.
 
     Args:
-        problem: What was asked.
+        problem: What was asked: a benchmark's problem, ``Function(name)`` where there is none, or ``Function()`` for a
+            whole program, from which nothing is then taken that it does.
         text: What the model wrote.
         continues: Whether it continues ``problem.prompt``, or is a program or a text with one.
+        tokens: Special tokens of the model's tokenizer; those in use are known by their shape without it.
     """
     steps: list[str] = []
+    name = problem.entry_point
+    text = _step(steps, "mark", text, text.lstrip("\ufeff"))
+    answer = reply_marks.answer(text, tokens)
+    steps += [step for step, taken in (("reasoning", answer.thought), ("end", answer.ended)) if taken]
+    if not answer.text.strip():
+        return Extracted("", tuple(steps))
+    text = _step(steps, "delimiters", answer.text, reply_marks.delimited(answer.text, name))
     text = _step(steps, "truncated", text, text[:_LONGEST])
-    text = _step(steps, "reasoning", text, text.rpartition("</think>")[2])
-    found = _code_of(text, problem.entry_point, continues=continues)
+    found = code_blocks.read(text, name, continues=continues)
     if found is not None:
         text, continues = found.code, continues and not found.opened
-        steps.append("fence")
-    program = raw(problem, text, continues=continues)
-    if not continues and _is_body(text):
-        program = problem.prompt + text
-        steps.append("prompt")
-    program = _step(steps, "demo", program, _without_demo(program, problem.entry_point))
-    program = _step(steps, "imports", program, lacking.supply(program, problem))
+        steps += ["fence", "helpers"] if found.helpers else ["fence"]
+        if not text.strip():
+            return Extracted("", tuple(steps))
+    program = _whole(problem, text, steps, continues=continues)
+    if name:
+        program = _step(steps, "demo", program, demonstrations.without(program, name))
+    program = _step(steps, "imports", program, missing_imports.supply(program, problem.prompt))
     return Extracted(program, tuple(steps))
 
 
-def repair(problem: Problem, cleaned: Extracted) -> Extracted | None:
+def _whole(problem: Target, text: str, steps: list[str], *, continues: bool) -> str:
+    """Return the program that a text is: by itself, or as the body of the function whose header the prompt holds."""
+    name = problem.entry_point
+    here = re.compile(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", re.MULTILINE)
+    if not name or here.search(text):
+        return raw(problem, text, continues=continues)
+    if code_blocks.is_body(text) and not continues and here.search(textwrap.dedent(text)):
+        return _step(steps, "dedent", text, textwrap.dedent(text))
+    if not here.search(problem.prompt) or not (continues or code_blocks.is_body(text)):
+        return raw(problem, text, continues=continues)
+    if not continues:
+        steps.append("prompt")
+    return problem.prompt + _step(steps, "indent", text, _indented(text))
+
+
+def repair(problem: Target, cleaned: Extracted) -> Extracted | None:
     """Guess the program in a text that is none; None where there is nothing to guess."""
     steps, program = list(cleaned.steps), cleaned.program
-    body = program.startswith(problem.prompt)
+    body = bool(problem.prompt) and program.startswith(problem.prompt)
     if body:
         text = program[len(problem.prompt) :]
-        text = _step(steps, "indent", text, _indented(text))
+        text = _step(steps, "signs", text, text.translate(_SIGNS))
         kept = cut(problem.prompt, text)
         if kept is not None:
             steps.append("cut")
         program = problem.prompt + (text if kept is None else kept)
     else:
+        program = _step(steps, "escapes", program, _unescaped(program))
+        program = _step(steps, "signs", program, program.translate(_SIGNS))
+        program = _step(steps, "magic", program, _MAGIC.sub("", program))
         program = _step(steps, "dedent", program, textwrap.dedent(program))
         program = _step(steps, "prose", program, _from_first_definition(program))
         program = _step(steps, "cut", program, cut_program(program) or program)
     return None if program == cleaned.program else Extracted(program, tuple(steps))
 
 
-def repairs(problem: Problem, cleaned: Extracted) -> Iterator[Extracted]:
+def repairs(problem: Target, cleaned: Extracted) -> Iterator[Extracted]:
     """Yield guesses, the one that keeps most first: :func:`repair`, then programs that end with the function asked for.
 
     Where a text defines it several times, the last one is tried first, as Python would use it.
@@ -108,10 +159,12 @@ def repairs(problem: Problem, cleaned: Extracted) -> Iterator[Extracted]:
     guess = repair(problem, cleaned)
     if guess is not None:
         yield guess
-    if not cleaned.program.startswith(problem.prompt):
-        text = _from_first_definition(textwrap.dedent(cleaned.program))
-        for program in _through(text, problem.entry_point):
-            yield Extracted(program, (*cleaned.steps, "tail"))
+    text, steps = cleaned.program, cleaned.steps
+    if problem.prompt and text.startswith(problem.prompt):
+        text = text[len(problem.prompt) :]
+    text = _from_first_definition(textwrap.dedent(_MAGIC.sub("", _unescaped(text).translate(_SIGNS))))
+    for program in _through(text, problem.entry_point) if problem.entry_point else ():
+        yield Extracted(missing_imports.supply(program, problem.prompt), (*steps, "tail"))
 
 
 def cut(prompt: str, completion: str) -> str | None:
@@ -142,13 +195,12 @@ def _through(program: str, entry_point: str) -> Iterator[str]:
     defines = re.compile(rf"(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b")
     found = [(at, after) for at, after in itertools.pairwise([*tops, len(lines)]) if defines.match(lines[at])]
     for _, after in found[: -_DRAFTS - 1 : -1]:
-        if after < len(lines):
-            yield "".join(lines[:after])
+        yield "".join(lines[:after])
 
 
 def _tops(program: str, lines: list[str]) -> list[int]:
     """Return the numbers of lines at which a statement at column 0 begins."""
-    inside = _inside_strings(program)
+    inside = python_scan.inside_strings(program)
     return [at for at, line in enumerate(lines) if at not in inside and line[:1].strip() and line[0] not in ")]}#"]
 
 
@@ -177,84 +229,37 @@ def _end(lines: list[str], first: int) -> int:
     return len(lines) + 1
 
 
-class _Code(NamedTuple):
-    """The text of a code block, and whether the block was opened in the text itself."""
-
-    code: str
-    opened: bool
-
-
-def _code_of(text: str, entry_point: str, *, continues: bool) -> _Code | None:
-    """Return the block that defines the function, or else the first of Python; None without any fence."""
-    lines = _lines(text)
-    inside = _inside_strings(text)
-    fences = [(at, match) for at, line in enumerate(lines) if at not in inside and (match := _FENCE.match(line))]
-    if not fences:
-        return None
-    blocks: list[_Code] = []
-    at, opened = 0, False
-    # A text that continues code, or begins within a block that was opened for it, starts inside one.
-    within = continues or bool(lines[: fences[0][0]] and _looks_like_code(lines[: fences[0][0]], fences[0][1]))
-    python = within
-    for number, match in fences:
-        if python:
-            blocks.append(_Code("".join(lines[at:number]), opened))
-        at, opened = number + 1, True
-        # A fence with a language opens a block even where another was not closed.
-        within = not within or bool(match[2] and not match[3].strip())
-        python = within and match[2].lower() in _PYTHON
-    if python:
-        blocks.append(_Code("".join(lines[at:]), opened))
-    blocks = [block for block in blocks if block.code.strip()]
-    defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry_point)}\b", re.MULTILINE)
-    chosen = next((block for block in blocks if defines.search(block.code)), blocks[0] if blocks else None)
-    if chosen is None:
-        return _Code("", opened=False) if continues else None  # what was begun was ended at once
-    first = next(line for line in chosen.code.splitlines() if line.strip())
-    starts = _STARTS.match(first.lstrip()) or defines.search(chosen.code)  # the inside of a function stays indented
-    whole = chosen.opened and starts is not None
-    return _Code(textwrap.dedent(chosen.code) if whole else chosen.code, chosen.opened)
-
-
-def _looks_like_code(lines: list[str], fence: re.Match[str]) -> bool:
-    """Tell whether what comes before a bare fence is code whose opening fence the text does not hold."""
-    return not fence[2] and any(_STARTS.match(line) for line in lines)
-
-
-def _is_body(text: str) -> bool:
-    """Tell whether a text is the inside of a function: its first line of code is indented."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return first[:1] in (" ", "\t")
-
-
-def _without_demo(program: str, entry_point: str) -> str:
-    """Return a program without assertions and prints at column 0 after the function: they only check or show."""
-    start = program.find(f"def {entry_point}")
-    if start < 0 or not (_DEMO_LINE.search(program, start)):
-        return program
-    kept: list[str] = []
-    inside, first, dropping = _inside_strings(program), program.count("\n", 0, start), False
-    for at, line in enumerate(_lines(program)):
-        if at > first and at not in inside and line[:1].strip() and line[0] not in ")]}":
-            dropping = bool(_DEMO.match(line))
-        if not dropping:
-            kept.append(line)
-    return "".join(kept)
-
-
 def _indented(text: str) -> str:
-    """Return a function's body that lost the indentation of its first line, or of all, with it."""
+    """Return a function's body that lost the indentation of its first line, or of all, with it.
+
+    A body without indentation is none, as a function of nothing but its docstring answers nothing.
+    """
     lines = _lines(text)
     first = next((at for at, line in enumerate(lines) if line.strip()), None)
-    if first is None or lines[first][0] in " \t" or _STARTS.match(lines[first]):
+    if first is None or lines[first][0] in " \t":
+        return text
+    returns = re.search(r"^(?:return|yield)\b", python_scan.masked(text), re.MULTILINE) is not None
+    if not returns and (_STARTS.match(lines[first]) or _PROSE.match(lines[first])):
         return text
     later = [line for line in lines[first + 1 :] if line.strip()]
     # Under a line that opens a block, only what is deeper than a body kept its place.
-    opens = lines[first].rstrip().endswith(":")
-    if later and later[0][0] in " \t" and (not opens or len(later[0]) - len(later[0].lstrip()) > _LEVEL):
+    opens = lines[first].rstrip().endswith((":", "(", "[", "{", ","))
+    if (
+        not returns
+        and later
+        and later[0][0] in " \t"
+        and (not opens or len(later[0]) - len(later[0].lstrip()) > _LEVEL)
+    ):
         lines[first] = "    " + lines[first]
         return "".join(lines)
     return "".join(f"    {line}" if line.strip() else line for line in lines)
+
+
+def _unescaped(program: str) -> str:
+    r"""Return a program of one line that holds its line ends as ``\n`` with line ends in their place."""
+    if "\n" in program.strip() or "\\n" not in program:
+        return program
+    return program.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
 
 
 def _from_first_definition(program: str) -> str:
@@ -265,40 +270,6 @@ def _from_first_definition(program: str) -> str:
             return program[at:]
         at += len(line)
     return program
-
-
-def _inside_strings(text: str) -> set[int]:
-    """Return the numbers, from 0, of lines that begin inside a string of three quotes."""
-    inside: set[int] = set()
-    at, line = 0, 0
-    counted = 0
-    while (match := _LITERAL.search(text, at)) is not None:
-        at = match.end()
-        if match[0] in ('"""', "'''"):
-            end = _closing(text, at, match[0])
-            line += text.count("\n", counted, at)
-            spanned = text.count("\n", at, end)
-            inside.update(range(line + 1, line + spanned + 1))
-            counted = at
-            at = end
-    return inside
-
-
-def _closing(text: str, at: int, quote: str) -> int:
-    """Return where a string of three quotes that began before ``at`` is over."""
-    while (end := text.find(quote, at)) >= 0:
-        escapes = 0
-        while end - escapes > at and text[end - escapes - 1] == "\\":
-            escapes += 1
-        if escapes % 2 == 0:
-            return end + len(quote)
-        at = end + 1
-    return len(text)
-
-
-def _lines(text: str) -> list[str]:
-    """Split as Python counts lines: a form feed, or a separator of paragraphs within a string, ends none."""
-    return _LINE.findall(text)
 
 
 def _step(steps: list[str], name: str, before: str, after: str) -> str:

@@ -160,7 +160,7 @@ def headline(
         run: Returns what comes of a program.
     """
     chosen = extract.clean(problem, sample.completion, continues=sample.continues)
-    if "fence" in chosen.steps and chosen.program == problem.prompt:
+    if not chosen.program.strip():
         return RunVerdict(outcome=Outcome.NO_CODE), chosen
     found = run(chosen.program)
     lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)

@@ -8,22 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.codeeval import lacking
-from trimtab.codeeval.problem import Problem
+from trimtab.codeeval import missing_imports
 
-PROBLEM = Problem(
-    task_id="x/0",
-    prompt="from typing import List\nimport numpy as np\nLIMIT = 3\n\ndef helper(x):\n    return x + 1\n\n"
-    'def f(xs: List[int]) -> int:\n    """Add."""\n',
-    entry_point="f",
-    canonical_solution="    return sum(xs)\n",
-    test="",
-    benchmark="x",
+PROMPT = (
+    "from typing import List\nimport numpy as np\nLIMIT = 3\n\ndef helper(x):\n    return x + 1\n\n"
+    'def f(xs: List[int]) -> int:\n    """Add."""\n'
 )
 
 
 def supplied(program):
-    whole = lacking.supply(program, PROBLEM)
+    whole = missing_imports.supply(program, PROMPT)
     assert whole.endswith(program)
     return [ast.unparse(node) for node in ast.parse(whole.removesuffix(program)).body]
 
@@ -51,13 +45,16 @@ def test_what_a_program_uses_and_lacks(program, expected):
 
 @given(st.text(alphabet="defimportmath.Counter \n(),:=", max_size=80))
 def test_the_program_itself_is_never_changed_and_nothing_is_supplied_twice(program):
-    whole = lacking.supply(program, PROBLEM)
+    whole = missing_imports.supply(program, PROMPT)
     assert whole.endswith(program)
     lines = whole.removesuffix(program).splitlines()
     assert len(lines) == len(set(lines))
 
 
 def test_a_prompt_that_is_no_python_has_nothing_to_give():
-    broken = Problem(**{name: getattr(PROBLEM, name) for name in ("task_id", "entry_point", "test", "benchmark")},
-                     prompt="def (", canonical_solution="")  # fmt: skip
-    assert lacking.preamble(broken) == ()
+    assert missing_imports.preamble("def (") == ()
+
+
+def test_a_prompt_that_ends_with_a_bare_header_gives_what_stands_before_it():
+    names = [name for name, _ in missing_imports.preamble("import math\n\ndef area(r):\n")]
+    assert names == ["math"]

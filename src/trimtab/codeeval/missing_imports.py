@@ -9,12 +9,9 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from trimtab.sandbox import source
-
-if TYPE_CHECKING:
-    from trimtab.codeeval.problem import Problem
 
 _MODULES: Final = (
     "bisect", "cmath", "collections", "copy", "datetime", "functools", "hashlib", "heapq", "itertools", "json", "math",
@@ -30,16 +27,18 @@ _NAMES: Final = {
 _WORD: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)(\s*=(?!=))?")
 _AS_MODULE: Final = re.compile(r"(?<![\w.])([a-z]+)\.[A-Za-z_]")
 _BOUND: Final = re.compile(r"(?<![\w.])(?:def|class|as|for|global)[ \t]+([A-Za-z_]\w*)")
-_IMPORT: Final = re.compile(r"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+(?:\(([^)]*)\)|([^\n;]*))", re.MULTILINE)
+_IMPORT: Final = re.compile(
+    r"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+(?:\(([^)]{0,4000})\)|([^\n;]*))", re.MULTILINE
+)
 _FROM: Final = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def supply(program: str, problem: Problem) -> str:
+def supply(program: str, prompt: str) -> str:
     """Return a program with the imports, and the prompt's helpers, that it uses and lacks put before it."""
     bound = _bound(program)
     used = {match[1] for match in _WORD.finditer(program)} - bound
-    lines = [part for name, part in preamble(problem) if name in used]
-    given = {name for name, _ in preamble(problem)}
+    lines = [part for name, part in preamble(prompt) if name in used]
+    given = {name for name, _ in preamble(prompt)}
     modules = {match[1] for match in _AS_MODULE.finditer(program)} - bound - given
     lines += [f"import {name}" for name in _MODULES if name in modules]
     lines += [f"from {module} import {name}" for name, module in _FROM.items() if name in used - given]
@@ -57,16 +56,20 @@ def _bound(program: str) -> set[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def preamble(problem: Problem) -> tuple[tuple[str, str], ...]:
-    """Return what a prompt has before the function it asks for: pairs of a name and the source that binds it."""
-    text = problem.prompt + problem.canonical_solution
-    try:
-        body = source.parse(text).body
-    except SyntaxError:
-        return ()
-    last = problem.prompt.count("\n")
-    whole = [node for node in body if (node.end_lineno or 0) <= last]
-    return tuple((name, ast.unparse(node)) for node in whole for name in _names(node))
+def preamble(prompt: str) -> tuple[tuple[str, str], ...]:
+    """Return what a prompt has before the function it asks for: pairs of a name and the source that binds it.
+
+    The function itself, the last one, is left out; a prompt may end with its bare header.
+    """
+    for text in (prompt, f"{prompt.rstrip()}\n    pass\n"):
+        try:
+            body = source.parse(text).body
+        except SyntaxError:
+            continue
+        if body and isinstance(body[-1], ast.FunctionDef | ast.AsyncFunctionDef):
+            body = body[:-1]
+        return tuple((name, ast.unparse(node)) for node in body for name in _names(node))
+    return ()
 
 
 def _names(node: ast.stmt) -> list[str]:
