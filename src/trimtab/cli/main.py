@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import codeeval, evidence, machine, selfinvoke, simulate, study
+from trimtab.cli import codeeval, evidence, machine, selfinvoke, serve, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -32,5 +32,6 @@ for verb in (
     simulate.simulate,
     codeeval.evaluate,
     codeeval.judge,
+    serve.serve,
 ):
     main.add_command(verb)

@@ -30,7 +30,6 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "partial": (bool,),
     "tolerance": (int, float),
     "limits": (dict,),
-    "id": (str, int),
 }
 _LIMITS: Final = tuple(entry.name for entry in dataclasses.fields(Limits))
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.ruling import Request, Ruling
 
+TOO_LATE: Final = "waited too long for a free worker"
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.05  # before the second try; each further one waits twice as long
 _KILLED: Final = f"signal {signal.SIGKILL.name}"
@@ -99,8 +100,12 @@ class Workers:
         assert self._sandbox is not None  # noqa: S101 - for the type checker
         return self._sandbox.attestation
 
-    def submit(self, request: Request) -> concurrent.futures.Future[Ruling]:
-        """Judge a request as soon as a worker is free; the future never raises but for bad settings.
+    def submit(self, request: Request, latest: float | None = None) -> concurrent.futures.Future[Ruling]:
+        """Judge a request as soon as a worker is free.
+
+        Args:
+            request: The request.
+            latest: The time, by ``time.monotonic()``, after which it is no longer begun.
 
         Raises:
             SandboxUnavailable: No tier holds on this machine.
@@ -114,9 +119,11 @@ class Workers:
             future.set_result(ruling.failed(f"the sandbox does not start: {error.message}"))
             return future
         assert self._threads is not None  # noqa: S101 - for the type checker
-        return self._threads.submit(self._rule, request)
+        return self._threads.submit(self._rule, request, latest)
 
-    def _rule(self, request: Request) -> Ruling:
+    def _rule(self, request: Request, latest: float | None) -> Ruling:
+        if latest is not None and time.monotonic() > latest:
+            return ruling.failed(TOO_LATE)
         sandbox, reason = self._sandbox, ""
         killed = 0
         for attempt in range(_TRIES):
