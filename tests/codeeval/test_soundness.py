@@ -40,5 +40,22 @@ def test_each_unsound_problem_has_its_reason_and_the_answer_is_kept(cache):
         "x/2": "reference: wrong",
         "x/3": "stubs: passed by: return []",
     }
-    assert len(list(cache.rglob("unsound-x-*.json"))) == 1
+    assert len(list(cache.rglob("unsound-x.json"))) == 1
     assert soundness.unsound(BENCHMARK, None) == found  # from the cache: no sandbox is asked
+
+
+def test_what_ships_names_published_sets_and_their_tasks(published):
+    for key, tasks in soundness._shipped().items():
+        name, digest, *_ = key.split()
+        benchmark = published(name)
+        assert digest == benchmark.sha256[:16]
+        assert tasks.keys() <= {p.task_id for p in benchmark.problems}
+
+
+def test_what_ships_is_what_is_found(published, cache):
+    benchmark = published("mbpp-full")
+    some = {"Mbpp/1", "Mbpp/2", "Mbpp/3", *soundness._shipped()[soundness._of_published(benchmark)]}
+    with Sandbox() as box:
+        found = soundness.unsound(benchmark, box, only=some, shipped=False)
+    assert found == soundness.unsound(benchmark, None, only=some)
+    assert soundness.unsound(benchmark, None, only={"Mbpp/1"}) == {}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime as dt
 import decimal
@@ -12,6 +13,7 @@ import itertools
 import json
 import math
 import time
+import types
 
 import pytest
 from hypothesis import given
@@ -261,3 +263,30 @@ def test_pair_reads_anything(data):
     first, second = codec.pair(data)
     assert isinstance(first, str)
     assert isinstance(second, str)
+
+
+STAND_INS = [
+    (collections.UserDict({"a": 1}), {"a": 1}),
+    (collections.ChainMap({"a": 1}, {"a": 2, "b": 3}), {"a": 1, "b": 3}),
+    (types.MappingProxyType({"a": 1}), {"a": 1}),
+    (collections.UserList([1, [2]]), [1, [2]]),
+    (collections.UserString("ab"), "ab"),
+    (collections.UserDict({"a": 1}).keys(), {"a"}),
+    (collections.UserDict({"a": 1}).items(), {("a", 1)}),
+    (collections.OrderedDict({"a": 1}).keys(), {"a"}),
+    (memoryview(b"ab"), b"ab"),
+    (array.array("d", [1.5, 2.0]), array.array("d", [1.5, 2.0])),
+    (array.array("d", [1.5]), [1.5]),
+    (collections.deque([1], maxlen=3), collections.deque([1])),
+    (collections.deque([1]), [1]),
+    ({"a": 1}.values(), [1]),
+    (collections.UserList([1]), (1,)),
+]
+
+
+@pytest.mark.parametrize(("value", "other"), STAND_INS)
+def test_classes_that_stand_for_data_compare_over_here_as_python_compares_them(value, other):
+    data = codec.loads(codec.dumps({"value": codec.encode(value)}))["value"]
+    for decoder in (codec.Decoder(plain=True), codec.Decoder()):
+        found = decoder.decode(data)
+        assert (found == other, other == found) == (value == other, other == value)

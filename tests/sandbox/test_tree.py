@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trimtab.sandbox import kernel, tree
+from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.profile import PURE
 
 if sys.platform != "linux":
@@ -48,7 +49,9 @@ def test_rules_list_the_standard_library_without_installed_packages(layout):
 
 def test_an_allow_listed_package_is_all_that_is_added(layout):
     package = layout / "python3.11/site-packages/key"
-    rules = tree.rules(tree.Readable(stdlib=str(layout / "python3.11"), libraries=(), packages=(str(package),)), PURE)
+    places = (str(package),)
+    seen = tree.Readable(stdlib=str(layout / "python3.11"), libraries=(), packages=places, places=places)
+    rules = tree.rules(seen, PURE)
     assert covered(rules, package / "a.py", kernel.FS_READ_FILE)
     assert not covered(rules, package.parent / "other/a.py", kernel.FS_READ_FILE)
 
@@ -66,7 +69,27 @@ def test_folders_inside_others_are_bound_once():
 
 
 def test_survey_finds_the_running_interpreter():
-    found = tree.survey((), PURE)
+    found = tree.survey((), PURE, mounts=True)
     assert Path(found.stdlib, "os.py").samefile(os.__file__)
     assert all(Path(folder).is_dir() for folder in found.libraries)
     assert any(name.startswith("libc.so") for folder in found.libraries for name in os.listdir(folder))  # noqa: PTH208
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_a_package_whose_place_the_private_tree_takes_is_seen_elsewhere(mounts):
+    taken = "/tmp/x/six.py"  # noqa: S108 - a place, nothing is made there
+    found = tree.survey((taken, "/opt/y"), PURE, mounts=mounts)
+    assert found.places == ((f"/admitted{taken}" if mounts else taken), "/opt/y")
+
+
+def test_packages_under_tmp_cost_no_tier(best, tmp_path, monkeypatch):
+    if best.attestation["tier"] != "A" or not str(tmp_path.resolve()).startswith("/tmp/"):  # noqa: S108
+        pytest.skip("no namespaces here, or temporary files elsewhere")
+    (tmp_path / "admitted_here.py").write_text("VALUE = 7\n")
+    tmp_path.chmod(0o755)
+    monkeypatch.syspath_prepend(tmp_path)
+    program = "import admitted_here\ndef f(): return admitted_here.VALUE"
+    for profile in ("pure", "threads"):
+        with Sandbox(packages=["admitted_here"], profile=profile) as box:
+            assert (box.attestation["tier"], box.reasons) == ("A", {})
+            assert box.call(program, [("f", ())]).values == (7,)

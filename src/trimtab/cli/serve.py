@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.codeeval import DATA, UNSANDBOXED
+from trimtab.cli.codeeval import DATA
+from trimtab.cli.sandboxing import UNSANDBOXED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,8 @@
 """Programs against a reference on many inputs: EvalPlus' way to judge (arXiv 2305.01210), comparison by comparison.
 
 Decisions: what the reference returns is found once per problem and process, in the sandbox, and with it what a sample
-may use: five times the reference's CPU time where that is more than the usual budget, and more memory where the
-reference takes more. Each input is judged by its own tolerance (EvalPlus keeps the one of the first float it met).
+may use (:mod:`trimtab.codeeval.budget`). Each input is judged by its own tolerance (EvalPlus keeps the one of the
+first float it met).
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trimtab.codeeval.budget import TIMES, USUAL
+from trimtab.codeeval import budget
 from trimtab.codeeval.problem import Oracle
 from trimtab.errors import BenchmarkError
-from trimtab.sandbox import batch
+from trimtab.sandbox import batch, codec
 from trimtab.sandbox.verdict import Limits, Outcome
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from trimtab.sandbox.verdict import RunVerdict
 
 _REFERENCE: Final = Limits(cpu_s=300.0, wall_s=600.0, memory_mib=8192)
-
-
-_ROOMY_MIB: Final = 4096
 _FLOATS_ATOL: Final = 1e-6
 _RTOL: Final = 1e-7
 
@@ -49,7 +46,14 @@ def verdict(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
         SandboxError: The sandbox itself failed.
     """
     expected = truth(sandbox, problem)
-    return sandbox.compare(program, expected, comparison(problem, expected), budget(expected))
+    inputs = _inputs(problem)
+
+    def named(number: int) -> str:
+        arguments = ", ".join(map(codec.show, inputs[number - 1])) if number <= len(inputs) else ""
+        return f"input {number}, {problem.entry_point}({arguments[:200]})"
+
+    limits = budget.for_many(sandbox.limits, expected)
+    return sandbox.compare(program, expected, comparison(problem, expected), limits, named)
 
 
 def truth(sandbox: Sandbox, problem: Problem) -> batch.Truth:
@@ -86,12 +90,6 @@ def _of(problem: Problem) -> Differential:
 
 def _inputs(problem: Problem) -> Sequence[Sequence[Any]]:
     return (*_of(problem).base, *_of(problem).plus)
-
-
-def budget(expected: batch.Truth) -> Limits:
-    """Return what a sample may use, given what the reference used."""
-    memory = USUAL.memory_mib if expected.memory_mib < USUAL.memory_mib / 2 else _ROOMY_MIB
-    return Limits(cpu_s=max(USUAL.cpu_s, TIMES * expected.cpu_s), memory_mib=memory)
 
 
 def comparison(problem: Problem, expected: batch.Truth) -> Callable[[int, Any], bool]:

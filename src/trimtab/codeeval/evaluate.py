@@ -103,13 +103,15 @@ class Folder:
         write_atomic(self.path / name, json.dumps(record, indent=1) + "\n")
 
 
-def run(
+def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs run, who hears of it
     completer: Completer,
     benchmarks: Sequence[Benchmark],
     settings: Settings,
     folder: Folder,
     sandbox: Sandbox,
     report: Report = lambda *_: None,
+    *,
+    judging: Mapping[str, Any] | None = None,
 ) -> None:
     """Generate and judge whatever of a run is not there yet.
 
@@ -120,12 +122,13 @@ def run(
         folder: Where samples and verdicts go.
         sandbox: Where programs run; started.
         report: Called with a benchmark's name, verdicts so far and verdicts in all.
+        judging: What of the sandbox is another than usual; verdicts of two settings do not share a folder.
 
     Raises:
         BenchmarkError: The folder was made for something else, or a file in it is damaged.
         SandboxError: The sandbox itself failed.
     """
-    folder.claim(_record(benchmarks, settings))
+    folder.claim({**_record(benchmarks, settings), **(judging or {})})
     with (
         LineLog(folder.samples, error=BenchmarkError) as written,
         VerdictLog(folder.verdicts, sandbox.attestation) as verdicts,
@@ -141,7 +144,13 @@ def run(
 
 
 def judge_file(
-    path: Path, benchmarks: Sequence[Benchmark], folder: Folder, sandbox: Sandbox, report: Report = lambda *_: None
+    path: Path,
+    benchmarks: Sequence[Benchmark],
+    folder: Folder,
+    sandbox: Sandbox,
+    report: Report = lambda *_: None,
+    *,
+    judging: Mapping[str, Any] | None = None,
 ) -> None:
     """Judge a file of samples: those that are not judged yet.
 
@@ -151,6 +160,7 @@ def judge_file(
         folder: Where verdicts go.
         sandbox: Where programs run; started.
         report: Called with a benchmark's name, verdicts so far and verdicts in all.
+        judging: What of the sandbox is another than usual; verdicts of two settings do not share a folder.
 
     Raises:
         BenchmarkError: The file is not one of samples, a sample names a problem that no benchmark has, or the folder
@@ -164,7 +174,7 @@ def judge_file(
         raise BenchmarkError(f"{path}: a sample names the problem {stray!r}, which is not in {names}")
     text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in found)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    folder.claim({"samples": digest, "data": {b.name: b.sha256 for b in benchmarks}})
+    folder.claim({"samples": digest, "data": {b.name: b.sha256 for b in benchmarks}, **(judging or {})})
     with VerdictLog(folder.verdicts, sandbox.attestation) as verdicts:
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)

@@ -28,14 +28,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 def packages(problems: Iterable[Problem]) -> tuple[str, ...]:
     """Return the import names of installed packages that references and tests import, and of what those need."""
     texts = {text for one in problems for text in (one.prompt + one.canonical_solution, one.test)}
-    wanted = {name for text in texts for name in _imported(text)}
+    return needed(name for text in texts for name in _imported(text) if _installed(name))
+
+
+def needed(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the import names of packages and of what those need, as far as that is installed."""
     found: dict[str, None] = {}
-    waiting = sorted(wanted - sys.stdlib_module_names)
+    waiting = sorted(set(names) - sys.stdlib_module_names)
     while waiting:
         name = waiting.pop()
-        if name not in found and _installed(name):
+        if name not in found:
             found[name] = None
-            waiting += _needed(name)
+            waiting += filter(_installed, _needed(name))
     return tuple(sorted(found))
 
 

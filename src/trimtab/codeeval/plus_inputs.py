@@ -7,6 +7,7 @@ check: the base inputs equal the arguments of the assertions, type by type.
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,6 +82,11 @@ def differential(record: Mapping[str, Any]) -> Differential:
         atol=float(record["atol"]),
         oracle=_ORACLES.get(task_id, Oracle.EQUAL),
     )
+
+
+def base_comparison(record: Mapping[str, Any]) -> Differential:
+    """Return the same comparison on the inputs of a record's own assertions alone, which EvalPlus calls *base*."""
+    return dataclasses.replace(differential(record), plus=())
 
 
 def _arguments(task_id: str, inputs: Sequence[Sequence[Any]]) -> tuple[Arguments, ...]:

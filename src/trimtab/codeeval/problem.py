@@ -83,7 +83,10 @@ class Problem:
         description: The task in words, where the benchmark gives it apart from the code; else empty.
         assertions: The assertions one by one, where the benchmark gives them so; else empty.
         pro: The halves of a self-invoking problem.
-        differential: Inputs to compare with the reference on, beside ``test``.
+        differential: Inputs to compare with the reference on, in place of ``test``.
+        base_comparison: The inputs of ``test`` with the comparison that the benchmark's own harness makes on them; a
+            program that ``test`` finds wrong and this does not is right, because a literal ``==`` in an assertion can
+            ask for more than the task (the last bit of a float, an order that the text leaves open).
     """
 
     task_id: str
@@ -96,6 +99,7 @@ class Problem:
     assertions: tuple[str, ...] = ()
     pro: SelfInvoking | None = None
     differential: Differential | None = None
+    base_comparison: Differential | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import plus_inputs
+from trimtab.codeeval import plus_inputs, shown_assertions
 from trimtab.codeeval.problem import Problem, SelfInvoking
 from trimtab.sandbox import source
 
@@ -84,18 +84,22 @@ def _mbpp_problem(record: Mapping[str, Any], description: str, setup: str, *, be
 
 
 def mbpp_plus(data: bytes, benchmark: str) -> Iterator[Problem]:
-    """Read MbppPlus: 378 tasks with corrected references and prompts; ``mbpp-378`` is their base tests alone."""
+    """Read MbppPlus: 378 tasks with corrected references and prompts; ``mbpp-378`` is their base tests alone.
+
+    What is judged is what the prompt shows (:mod:`trimtab.codeeval.shown_assertions`).
+    """
     for record in _gzipped(data):
         yield Problem(
             task_id=record["task_id"],
             prompt=record["prompt"],
             entry_point=record["entry_point"],
             canonical_solution=record["canonical_solution"],
-            test=_check(record["assertion"].strip()),
+            test=_check(shown_assertions.judged(record["prompt"], record["assertion"])),
             benchmark=benchmark,
             description=_words(record["prompt"]),
-            assertions=tuple(line for line in record["assertion"].splitlines() if line.startswith("assert")),
+            assertions=shown_assertions.listed(record["prompt"], record["assertion"]),
             differential=plus_inputs.differential(record) if benchmark == "mbpp-plus" else None,
+            base_comparison=plus_inputs.base_comparison(record) if benchmark == "mbpp-378" else None,
         )
 
 

@@ -40,12 +40,13 @@ class VerdictLog:
         self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
         self._box = _digest(attestation)
+        self._where = {name: attestation.get(name) for name in ("tier", "profile")}
         if self._box not in known:
             self._log.append({"box": self._box, "attestation": dict(attestation)})
 
     def append(self, benchmark: str, verdict: Verdict) -> None:
         """Write one verdict."""
-        self._log.append({"benchmark": benchmark, **dataclasses.asdict(verdict), "box": self._box})
+        self._log.append({"benchmark": benchmark, **dataclasses.asdict(verdict), **self._where, "box": self._box})
 
     def __enter__(self) -> Self:
         return self

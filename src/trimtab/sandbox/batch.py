@@ -64,6 +64,7 @@ class Truth:
         digests: One per input; "-" for a value that is not data, or not equal to itself.
         frames: The encoded answers; empty where longer than is read here.
         cpu_s: CPU seconds it took.
+        longest_s: CPU seconds of its slowest call.
         memory_mib: Its peak resident memory.
     """
 
@@ -73,6 +74,7 @@ class Truth:
     digests: tuple[str, ...]
     frames: tuple[bytes, ...]
     cpu_s: float
+    longest_s: float
     memory_mib: float
 
     def value(self, index: int) -> Any:
@@ -196,13 +198,21 @@ def truth(lane: Lane, program: str, inputs: Inputs, limits: Limits) -> Truth:
             digests=tuple(digests),
             frames=tuple(frames),
             cpu_s=report.cpu_s,
+            longest_s=report.progress[3],
             memory_mib=round(report.rss_kib / 1024, 1),
         )
     finally:
         over(job)
 
 
-def compare(lane: Lane, program: str, expected: Truth, holds: Callable[[int, Any], bool], limits: Limits) -> RunVerdict:
+def compare(
+    lane: Lane,
+    program: str,
+    expected: Truth,
+    holds: Callable[[int, Any], bool],
+    limits: Limits,
+    named: Callable[[int], str] = "input {}".format,
+) -> RunVerdict:
     """Run a program on the inputs of ``expected``; the first input whose result does not hold decides.
 
     Args:
@@ -211,6 +221,7 @@ def compare(lane: Lane, program: str, expected: Truth, holds: Callable[[int, Any
         expected: What a reference returned.
         holds: Whether a value whose digest differs will do for the input of this index.
         limits: For this sample.
+        named: How an input is named in messages, by its number from 1 on.
 
     Raises:
         SandboxError: The zygote failed.
@@ -230,16 +241,18 @@ def compare(lane: Lane, program: str, expected: Truth, holds: Callable[[int, Any
         elif judged is not None:
             job.kill()
         report = job.finish()
-        outcome, detail = judged or ending(job, report, limits)
-        if outcome not in (Outcome.PASSED, Outcome.WRONG) and done:
-            detail = f"input {done + 1}: {detail}"
+        if judged is None:
+            judged = ending(job, report, limits, named)
+        elif wrong is None and judged[0] is not Outcome.PASSED:
+            judged = judged[0], f"{named(done + 1)}: {judged[1]}"
         return RunVerdict(
-            outcome=outcome,
-            detail=detail,
+            outcome=judged[0],
+            detail=judged[1],
             cpu_s=report.cpu_s,
             memory_mib=round(report.rss_kib / 1024, 1),
             output=job.output,
             oracle="digest",
+            limits=limits,
         )
     finally:
         over(job)

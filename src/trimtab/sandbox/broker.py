@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
+import re
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from trimtab.errors import SandboxError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # How the standard library says that a profile does not let it.
 _REFUSALS: Final = ("can't start new thread", "[Errno 30]", "[Errno 1]", "No usable temporary directory")
+_LACKING: Final = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
 _Result = TypeVar("_Result")
 
 
@@ -47,7 +49,7 @@ class Sandbox:
         workers: How many zygotes to start.
         packages: Import names of installed packages that programs may use beside the standard library.
         profile: What programs may do: "pure" computes; "threads" also starts threads and writes to a private, empty
-            ``/tmp``; "lib" also starts processes. The last two need tier A.
+            ``/tmp``; "lib" also starts processes. The last two need tier A. "auto" is "threads" at tier A, else "pure".
         hash_seed: What programs see as PYTHONHASHSEED: the order of sets of strings follows from it.
 
     Raises:
@@ -70,16 +72,19 @@ class Sandbox:
         self._allow_unsandboxed = allow_unsandboxed
         self._limits = limits or Limits()
         self._workers = workers
+        self._profile = profile
         paths = probe.package_paths(packages)
-        self._settings = Settings(packages=paths, profile=named(profile), hash_seed=hash_seed)
+        self._settings = Settings(packages=paths, profile=named(profile, tier), hash_seed=hash_seed)
         self._idle: queue.SimpleQueue[Pair] = queue.SimpleQueue()
         self._pairs: list[Pair] = []
         self._attestation: dict[str, Any] | None = None
         self._reasons: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
-        reasons, profile = self._reasons, self._settings.profile
+        reasons = self._reasons
         for tier in probe.candidates(self._requested, allow_unsandboxed=self._allow_unsandboxed):
+            profile = named(self._profile, tier)
+            self._settings = dataclasses.replace(self._settings, profile=profile)
             found = self._try(tier) if tier in profile.tiers else probe.no_profile(profile.name)
             if isinstance(found, probe.Observed):
                 break
@@ -141,6 +146,11 @@ class Sandbox:
     def workers(self) -> int:
         """How many samples may run at once."""
         return self._workers
+
+    @property
+    def limits(self) -> Limits:
+        """What samples may use that are given no limits of their own."""
+        return self._limits
 
     @property
     def reasons(self) -> dict[str, dict[str, Any]]:
@@ -226,7 +236,12 @@ class Sandbox:
         return self._twice(lambda pair: batch.truth(pair.solution, program, inputs, limits))
 
     def compare(
-        self, program: str, expected: batch.Truth, holds: Callable[[int, Any], bool], limits: Limits | None = None
+        self,
+        program: str,
+        expected: batch.Truth,
+        holds: Callable[[int, Any], bool],
+        limits: Limits | None = None,
+        named: Callable[[int], str] = "input {}".format,
     ) -> RunVerdict:
         """Run a program on many inputs and compare with what a reference returned.
 
@@ -235,12 +250,17 @@ class Sandbox:
             expected: What the reference returned.
             holds: Whether a value that is not encoded as the expected one is will do for the input of this index.
             limits: For this sample.
+            named: How an input is named in messages, by its number from 1 on.
 
         Raises:
             SandboxError: The sandbox itself failed, twice.
         """
         bounds = limits or self._limits
-        return self._explained(self._twice(lambda pair: batch.compare(pair.solution, program, expected, holds, bounds)))
+
+        def judge(pair: Pair) -> RunVerdict:
+            return batch.compare(pair.solution, program, expected, holds, bounds, named)
+
+        return self._explained(self._twice(judge))
 
     def _twice(self, act: Callable[[Pair], _Result]) -> _Result:
         """Do something with a pair of zygotes, and again with new ones where these broke."""
@@ -252,12 +272,15 @@ class Sandbox:
             return act(pair)
 
     def _explained(self, verdict: RunVerdict) -> RunVerdict:
-        """Say so where a program probably failed for what its profile refuses."""
-        refused = verdict.outcome is Outcome.ERROR and any(text in verdict.detail for text in _REFUSALS)
-        if not refused or self._settings.profile.processes:
+        """Say so where a program probably failed for what its profile or the list of packages refuses."""
+        if verdict.outcome is not Outcome.ERROR:
             return verdict
-        detail = f"{verdict.detail} (the sandbox's profile {self._settings.profile.name!r} may have refused this)"
-        return dataclasses.replace(verdict, detail=detail)
+        profile, why = self._settings.profile, ""
+        if lacking := _LACKING.search(verdict.detail):
+            why = probe.how_to_admit(lacking[1])
+        elif not profile.processes and any(text in verdict.detail for text in _REFUSALS):
+            why = f"the sandbox's profile {profile.name!r} may have refused this; tier A has 'threads' and 'lib'"
+        return dataclasses.replace(verdict, detail=f"{verdict.detail} ({why})") if why else verdict
 
     @contextlib.contextmanager
     def _pair(self) -> Iterator[Pair]:

@@ -11,8 +11,10 @@ what :func:`encode` writes raises CodecError, and ``plain`` narrows what is read
 
 from __future__ import annotations
 
+import array
 import base64
 import collections
+import collections.abc
 import datetime as dt
 import decimal
 import fractions
@@ -151,6 +153,11 @@ def _pairs(tag: str) -> Callable[[Any, Any], Any]:
     return lambda value, keep: {tag: [encode(part, keep) for pair in dict.items(value) for part in pair]}
 
 
+def _as_mapping(tag: str) -> Callable[[Any, Any], Any]:
+    """Write a mapping that is no dict by its keys, each looked up once."""
+    return lambda value, keep: {tag: [encode(part, keep) for key in list(value) for part in (key, value[key])]}
+
+
 def _text(tag: str, write: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda value, _: {tag: write(value)}
 
@@ -194,6 +201,17 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (type({}.keys()), _items("keys", iter)),
     (type({}.values()), _items("values", iter)),
     (type({}.items()), lambda value, keep: {"items": [encode(part, keep) for pair in value for part in pair]}),
+    # Classes of the standard library that stand for a mapping, a sequence or a set without being one.
+    (collections.UserDict, _as_mapping("UserDict")),
+    (collections.ChainMap, _as_mapping("ChainMap")),
+    (types.MappingProxyType, _as_mapping("mappingproxy")),
+    (collections.UserList, _items("UserList", lambda value: list(value.data))),
+    (collections.UserString, _text("UserString", lambda value: str(value.data))),
+    (array.array, lambda value, keep: {"array": [value.typecode, *(encode(item, keep) for item in value)]}),
+    (memoryview, _text("memoryview", lambda value: base64.b64encode(value.tobytes()).decode())),
+    (collections.abc.KeysView, _items("keys", iter)),
+    (collections.abc.ValuesView, _items("values", iter)),
+    (collections.abc.ItemsView, lambda value, keep: {"items": [encode(part, keep) for pair in value for part in pair]}),
     (types.SimpleNamespace, lambda value, keep: keep(value)),
 ]
 
@@ -285,6 +303,16 @@ def _bytes(content: Any) -> bytes:
     return base64.b64decode(_strict(str, content), validate=True)
 
 
+def _split(items: list[Any]) -> tuple[Any, list[Any]]:
+    return items[0], items[1:]
+
+
+def _array(typecode: Any, items: list[Any]) -> array.array[Any]:
+    if type(typecode) is not str or typecode not in array.typecodes:
+        raise CodecError("not an array")
+    return array.array(typecode, "".join(items) if typecode in "uw" else items)
+
+
 def _special(content: Any) -> float:
     if content not in ("nan", "inf", "-inf"):
         raise CodecError("not a special float")
@@ -337,6 +365,13 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "values": lambda reader, content: dict(enumerate(reader.items(content))).values(),
     "items": lambda reader, content: dict(reader.pairs(content)).items(),
     "deque": lambda reader, content: collections.deque(reader.items(content)),
+    "UserDict": lambda reader, content: collections.UserDict(dict(reader.pairs(content))),
+    "ChainMap": lambda reader, content: collections.ChainMap(dict(reader.pairs(content))),
+    "mappingproxy": lambda reader, content: types.MappingProxyType(dict(reader.pairs(content))),
+    "UserList": lambda reader, content: collections.UserList(reader.items(content)),
+    "UserString": lambda _, content: collections.UserString(_strict(str, content)),
+    "array": lambda reader, content: _array(*_split(reader.items(content))),
+    "memoryview": lambda _, content: memoryview(_bytes(content)),
     "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
     "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),
     "time": lambda _, content: dt.time.fromisoformat(_strict(str, content)),

@@ -12,10 +12,12 @@ from trimtab.sandbox.driver import ENDINGS
 from trimtab.sandbox.verdict import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trimtab.sandbox.lane import Job, Report
     from trimtab.sandbox.verdict import Limits
 
-_NEARLY: Final = 0.75  # of the memory limit, which counts address space while use is counted in resident pages
+_NEARLY: Final = 0.75  # of the memory limit
 Judged = tuple[Outcome, str]
 _ENDS: Final = {
     "syntax": Outcome.SYNTAX,
@@ -38,29 +40,62 @@ def unanswered(answer: dict[str, Any]) -> Judged:
     return _ENDS.get(kind, Outcome.ERROR), text
 
 
-def ending(job: Job, report: Report, limits: Limits) -> Judged:
-    """Say why a process ended that should not have."""
-    if job.flooded or job.inbox.overflowed:
-        return Outcome.OUTPUT_LIMIT, "printed or returned too much"
-    if report.ended == "cpu" or report.cpu_s >= limits.cpu_s:
-        return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:g} s of CPU time"
+def ending(job: Job, report: Report, limits: Limits, name: Callable[[int], str] = "call {}".format) -> Judged:
+    """Say why a process ended that should not have.
+
+    Args:
+        job: The process.
+        report: What the zygote says of its end.
+        limits: What it might use.
+        name: How a call is named in messages, by its number from 1 on; empty where there are no calls to speak of.
+    """
+    if job.flooded:
+        return Outcome.OUTPUT_LIMIT, f"printed more than {limits.output_mib:g} MiB"
+    if job.inbox.overflowed:
+        return Outcome.OUTPUT_LIMIT, "returned too much"
+    outcome, detail = _limit(job, report, limits) or _status(report, limits)
+    return outcome, f"{detail}{_where(report, name)}"
+
+
+def _limit(job: Job, report: Report, limits: Limits) -> Judged | None:
+    """Return which limit a process has met, or None."""
+    if report.ended == "memory":
+        return Outcome.OOM, f"used {report.rss_kib / 1024:.0f} of {limits.memory_mib} MiB"
+    if report.ended == "call" and limits.call < limits.cpu_s:
+        return Outcome.TIMEOUT_CPU, f"{limits.call:.3g} s of CPU time at once"
+    if report.ended in ("call", "cpu") or report.cpu_s >= limits.cpu_s:
+        return Outcome.TIMEOUT_CPU, f"{limits.cpu_s:.3g} s of CPU time"
     if report.ended == "wall" or job.stalled:
-        return Outcome.TIMEOUT_WALL, f"{limits.wall:g} s by the clock without computing, or {limits.latest:g} s at all"
+        idle = f"{limits.wall:.3g} s by the clock without computing, or {limits.latest:.3g} s at all"
+        return Outcome.TIMEOUT_WALL, idle
+    return None
+
+
+def _status(report: Report, limits: Limits) -> Judged:
+    """Say what a process's own end means."""
     number = report.status & 0x7F
     if report.ended == "killed" and number == signal.SIGKILL:
         return Outcome.ERROR, "the program stopped answering, or answered what is not data"
     if number:
-        return _crash(report, limits, number)
+        broke = f"signal {signal.Signals(number).name}"
+        # Memory may give out beneath C code, or the kernel end a process for it.
+        if report.rss_kib / 1024 > _NEARLY * limits.memory_mib:
+            return Outcome.OOM, f"{broke} at {report.rss_kib / 1024:.0f} of {limits.memory_mib} MiB"
+        return Outcome.CRASH, broke
     return Outcome.EXIT, f"the program ended itself with status {report.status >> 8}"
 
 
-def _crash(report: Report, limits: Limits, number: int) -> Judged:
-    """Tell a program that broke from one whose memory gave out beneath C code, or that the kernel ended for it."""
-    used = report.rss_kib / 1024
-    said = f"signal {signal.Signals(number).name}"
-    if used > _NEARLY * limits.memory_mib:
-        return Outcome.OOM, f"{said} at {used:.0f} of {limits.memory_mib} MiB"
-    return Outcome.CRASH, said
+def _where(report: Report, name: Callable[[int], str]) -> str:
+    """Say in which call a process was when it ended, and which call before it was slower."""
+    begun, since, slowest, longest = report.progress
+    if not name(begun):
+        return ""
+    if not begun:
+        return " before the first call, while the program was loaded"
+    took = report.cpu_s - since
+    if not 0 <= took < report.cpu_s or not 0 <= longest <= report.cpu_s or took >= longest:
+        return f" in {name(begun)}" + (f", {took:.2g} s of it there" if 0.01 <= took <= report.cpu_s else "")
+    return f" in {name(begun)}; the slowest before it was {name(slowest)} with {longest:.2g} s"
 
 
 def over(job: Job) -> None:

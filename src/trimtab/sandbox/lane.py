@@ -59,12 +59,16 @@ class LayerRefusedError(SandboxError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the zygote says about a process that is over: wait status, CPU seconds, peak KiB, what ended it."""
+    """What the zygote says about a process that is over: wait status, CPU seconds, peak KiB, what ended it.
+
+    ``progress`` is what the process itself noted of its calls; see ``solution.PROGRESS``.
+    """
 
     status: int
     cpu_s: float
     rss_kib: int
     ended: str
+    progress: tuple[int, float, int, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +238,7 @@ class Job:
         os.set_blocking(self._pipe, False)
         self._socket.setblocking(False)
         self._paired = extra is not None
-        times = {"cpu": limits.cpu_s, "wall": limits.wall, "latest": limits.latest}
+        times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": limits.latest}
         message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
         message["script"] = script is not None
         given = [writer, theirs.fileno(), *([] if extra is None else [extra.fileno()])]
@@ -380,7 +384,8 @@ class Job:
             if "busy" in message:
                 self.idle = 0
             else:
-                self.report = Report(message["status"], message["cpu"], message["rss"], message["ended"])
+                status, cpu_s, rss_kib, ended = (message[name] for name in ("status", "cpu", "rss", "ended"))
+                self.report = Report(status, cpu_s, rss_kib, ended, tuple(message["progress"]))
 
 
 def serve(*jobs: Job, timeout: float = 1.0) -> None:

@@ -13,8 +13,10 @@ import importlib.util
 import os
 import platform
 import socket
+import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,10 +122,12 @@ def package_paths(names: Sequence[str]) -> tuple[str, ...]:
     """Locate installed packages without importing them.
 
     Raises:
-        SandboxError: One is not installed.
+        SandboxError: One is not installed, or is named like a part of one.
     """
     found: list[str] = []
     for name in names:
+        if not name.isidentifier():
+            raise SandboxError(f"{name!r} is no name of a package", hint="name the package: numpy, not numpy.linalg")
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise SandboxError(f"the package {name!r} is to be readable in the sandbox but is not installed here")
@@ -132,6 +136,18 @@ def package_paths(names: Sequence[str]) -> tuple[str, ...]:
         libraries = place.with_name(f"{name}.libs")  # where wheels keep their shared libraries
         found += [str(path) for path in (place, libraries) if path.exists()]
     return tuple(found)
+
+
+def how_to_admit(name: str) -> str:
+    """Say how a module that a program did not find becomes one that it finds; nothing where nothing would.
+
+    ``name`` is a program's word, so nothing is imported for it.
+    """
+    if name in sys.stdlib_module_names or not name.isidentifier():
+        return ""
+    if PathFinder.find_spec(name) is None:
+        return f"{name} is not installed here; installed, it is admitted by packages=[{name!r}], --packages {name}"
+    return f"{name} is installed and not admitted: packages=[{name!r}], on the command line --packages {name}"
 
 
 def observe(run: Callable[[str], Any]) -> dict[str, str]:
@@ -202,6 +218,7 @@ def attestation(
         "layers": {**observed.layers, **missing},
         "limits": {
             "cpu_s": limits.cpu_s,
+            "call_s": limits.call,
             "wall_s": limits.wall,
             "latest_s": limits.latest,
             "memory_mib": limits.memory_mib,

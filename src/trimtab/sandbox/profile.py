@@ -36,14 +36,17 @@ PURE: Final = Profile(name="pure")
 THREADS: Final = Profile(name="threads", tasks=16, scratch_mib=16, tiers="A")
 LIB: Final = Profile(name="lib", tasks=16, processes=True, scratch_mib=64, tiers="A")
 PROFILES: Final = {profile.name: profile for profile in (PURE, THREADS, LIB)}
+AUTO: Final = "auto"
 
 
-def named(name: str) -> Profile:
-    """Return a profile.
+def named(name: str, tier: str) -> Profile:
+    """Return a profile; "auto" is "threads" where ``tier`` can enforce that, else "pure".
 
     Raises:
         SandboxError: There is none of this name.
     """
+    if name == AUTO:
+        return THREADS if tier in THREADS.tiers else PURE
     if name not in PROFILES:
-        raise SandboxError(f"no sandbox profile is called {name!r}", hint=nearest(name, PROFILES))
+        raise SandboxError(f"no sandbox profile is called {name!r}", hint=nearest(name, (AUTO, *PROFILES)))
     return PROFILES[name]

@@ -19,12 +19,17 @@ import collections
 import contextlib
 import os
 import socket
+import struct
 import sys
 import types
+from time import process_time as _process_time
 from typing import Any, Final
 
 from trimtab.sandbox import codec, snapshot, wire
 
+# What is known of a process that had to be ended: calls begun, its CPU seconds when the last one began, and which call
+# took longest, with its seconds. The program can write there, so it explains a verdict and never makes one.
+PROGRESS: Final = struct.Struct("=IdId")
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
 _MUTABLE: Final = (list, dict, set, collections.deque)
@@ -32,9 +37,15 @@ _SHORT: Final = 4096  # characters of an exception's arguments
 _TOO_LARGE: Final = codec.dumps({"end": ["output_limit", "a result longer than a message"]})
 
 
-def serve(descriptor: int, calls: int) -> None:
-    """Read a program from ``descriptor``, run it and answer its calls, or those that come on ``calls``; then end."""
-    solution = Solution(descriptor)
+def serve(descriptor: int, calls: int, progress: Any) -> None:
+    """Read a program from ``descriptor``, run it and answer its calls, or those that come on ``calls``; then end.
+
+    Args:
+        descriptor: Where the program comes from.
+        calls: Where calls come from that another process makes.
+        progress: Memory that the zygote reads when the process has to be ended; see :data:`PROGRESS`.
+    """
+    solution = Solution(descriptor, progress)
     try:
         solution.run(calls)
     except wire.ClosedError:
@@ -54,15 +65,18 @@ def rehearse() -> None:
     with ours, theirs:
         calls = [["f", [codec.encode(value)], {}] for value in (1, "x", [2.5, None], {"k": (1,)})] * 3
         wire.write(ours.fileno(), codec.dumps({"program": "def f(x):\n    return x\n", "calls": calls}))
-        Solution(theirs.fileno()).run(theirs.fileno())
+        Solution(theirs.fileno(), bytearray(PROGRESS.size)).run(theirs.fileno())
     del sys.modules[NAME]
 
 
 class Solution:
     """One loaded program and the objects it handed out."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, progress: Any) -> None:
         self._descriptor = descriptor
+        self._progress = progress
+        self._begun = self._slowest = 0
+        self._longest = 0.0
         self._names: dict[str, Any] = {}
         self._kept: list[object] = []
         self._decoder = codec.Decoder(handle=lambda number, *_: self._kept[number])
@@ -186,9 +200,15 @@ class Solution:
         return self._call(function, request)
 
     def _call(self, function: Any, request: dict[str, Any]) -> dict[str, Any]:
+        started = _process_time()
+        self._begun += 1
+        PROGRESS.pack_into(self._progress, 0, self._begun, started, self._slowest, self._longest)
         args = [self._decoder.decode(arg) for arg in request["args"]]
         kwargs = {name: self._decoder.decode(value) for name, value in request["kwargs"].items()}
         value = function(*args, **kwargs)
+        took = _process_time() - started
+        if took > self._longest:
+            self._slowest, self._longest = self._begun, took
         if request.get("frozen"):
             return {"value": snapshot.freeze(value, self._keep)}
         answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}

@@ -24,6 +24,9 @@ _LOCK: Final = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID
 # Landlock ignores a rule on the folder that a mount covers, so the scratch file system has a folder around it.
 _AROUND_SCRATCH: Final = "/box"
 SCRATCH: Final = f"{_AROUND_SCRATCH}/tmp"  # noqa: S108 - nobody else is in this tree
+# Where packages are seen whose own place is taken.
+_ADMITTED: Final = "/admitted"
+_DATA: Final = ("/usr/share/zoneinfo", "/usr/lib/locale", "/usr/share/locale", "/usr/share/i18n")
 _SCRATCH_FILES: Final = 1000
 # Where the programs of a machine are.
 _PROGRAMS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
@@ -37,6 +40,8 @@ class Readable:
         stdlib: The standard library's directory, resolved.
         libraries: Directories of shared libraries this process has mapped.
         packages: Paths of allow-listed packages: files or directories inside some site-packages.
+        places: Where each of them is seen from inside.
+        data: Time zones and locales of the machine, which programs may ask for by name.
         programs: Files and folders of programs that samples may execute.
         links: Names in the root folder that are symbolic links to some of them, with what they point to.
     """
@@ -44,18 +49,28 @@ class Readable:
     stdlib: str
     libraries: tuple[str, ...]
     packages: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 
 
-def survey(packages: tuple[str, ...], profile: Profile) -> Readable:
-    """Find out what this interpreter needs; call it after its modules are loaded and before it is confined."""
+def survey(packages: tuple[str, ...], profile: Profile, *, mounts: bool) -> Readable:
+    """Find out what this interpreter needs; call it after its modules are loaded and before it is confined.
+
+    Args:
+        packages: Paths of packages to admit.
+        profile: What samples may do.
+        mounts: Whether a private tree will be made; what lies where that has folders of its own moves.
+    """
     with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123 - a child imports as little as it can
         mapped = {line.split(maxsplit=5)[5].strip() for line in file if ".so" in line}
     libraries = {os.path.dirname(os.path.realpath(path)) for path in mapped if path.startswith("/")}  # noqa: PTH120
     stdlib = os.path.dirname(os.path.realpath(os.__file__))  # noqa: PTH120
     inside = tuple(sorted(path for path in libraries if not f"{path}/".startswith(f"{stdlib}/")))
-    found = Readable(stdlib=stdlib, libraries=inside, packages=packages)
+    places = tuple(f"{_ADMITTED}{path}" if mounts and _hidden(path) else path for path in packages)
+    data = tuple(path for path in _DATA if os.path.exists(path))  # noqa: PTH110
+    found = Readable(stdlib=stdlib, libraries=inside, packages=packages, places=places, data=data)
     return _with_programs(found) if profile.processes else found
 
 
@@ -67,14 +82,20 @@ def _with_programs(found: Readable) -> Readable:
         stdlib=found.stdlib,
         libraries=found.libraries,
         packages=found.packages,
+        places=found.places,
         programs=(*folders, os.path.realpath(sys.executable)),
         links=links,
     )
 
 
+def _hidden(path: str) -> bool:
+    """Tell whether a path lies where the private tree has a folder of its own."""
+    return any(path.startswith(f"{folder}/") for folder in ("/tmp", "/dev/shm", _AROUND_SCRATCH))  # noqa: S108
+
+
 def resolve_path(readable: Readable) -> None:
     """Point ``sys.path`` and ``sys.executable`` at what of them a confined process sees."""
-    folders = dict.fromkeys(os.path.dirname(package) for package in readable.packages)  # noqa: PTH120
+    folders = dict.fromkeys(os.path.dirname(package) for package in readable.places)  # noqa: PTH120
     sys.path[:] = [readable.stdlib, f"{readable.stdlib}/lib-dynload", *folders]
     sys.path_importer_cache.clear()
     sys.executable = os.path.realpath(sys.executable) if readable.programs else ""
@@ -91,8 +112,8 @@ def rules(readable: Readable, profile: Profile) -> list[tuple[str, int]]:
     found += [(f"{readable.stdlib}/{entry}", _READ) for entry in entries]
     for folder in readable.libraries:
         found += [(f"{folder}/{name}", kernel.FS_READ_FILE) for name in _names(folder) if ".so" in name]
-    found += [(os.path.dirname(package), kernel.FS_READ_DIR) for package in readable.packages]  # noqa: PTH120
-    found += [(package, _READ) for package in readable.packages]
+    found += [(os.path.dirname(package), kernel.FS_READ_DIR) for package in readable.places]  # noqa: PTH120
+    found += [(place, _READ) for place in (*readable.places, *readable.data)]
     return found + [(device, kernel.FS_READ_FILE) for device in _DEVICES]
 
 
@@ -110,11 +131,12 @@ def enter(readable: Readable, profile: Profile) -> None:
         OSError: A mount was refused; the message names it.
     """
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    folders = _outermost([readable.stdlib, *readable.libraries, *readable.programs])
+    folders = _outermost([readable.stdlib, *readable.libraries, *readable.programs, *readable.data])
     masks = [mask for folder in folders for mask in _masked(folder)]
     # Sources are opened first: the new root is mounted over a folder that may contain one of them.
     sources = [(path, os.open(path, os.O_PATH)) for path in (*folders, *_DEVICES)]
-    packages = [(path, os.open(path, os.O_PATH)) for path in readable.packages]
+    seen = zip(readable.places, readable.packages, strict=True)
+    packages = [(place, os.open(path, os.O_PATH)) for place, path in seen]
     base = "/tmp"  # noqa: S108 - only a place to mount on
     kernel.mount("tmpfs", base, "tmpfs", 0, "size=1m,mode=0755")
     os.chdir(base)
@@ -136,10 +158,11 @@ def _furnish(base: str, readable: Readable, profile: Profile) -> None:
     for path, aim in readable.links:
         os.symlink(aim, base + path)  # noqa: PTH211
     if not profile.scratch_mib:
-        os.mkdir(f"{base}/tmp")  # noqa: PTH102, S108 - inside the new tree
+        os.makedirs(f"{base}/tmp", exist_ok=True)  # noqa: PTH103, S108 - inside the new tree
         return
     os.makedirs(base + SCRATCH)  # noqa: PTH103
-    os.symlink(SCRATCH, f"{base}/tmp")  # noqa: PTH211, S108 - inside the new tree
+    if not os.path.isdir(f"{base}/tmp"):  # noqa: PTH112, S108 - else the interpreter itself lies there
+        os.symlink(SCRATCH, f"{base}/tmp")  # noqa: PTH211, S108 - inside the new tree
     os.symlink(SCRATCH, f"{base}/dev/shm")  # noqa: PTH211, S108 - same: semaphores and shared memory live there
 
 

@@ -43,9 +43,16 @@ def by_data(pair: Pair, program: str, cases: tuple[asserts.Case, ...], limits: L
         if judged is not None and judged[0] is not Outcome.PASSED:
             job.kill()
         report = job.finish()
-        return _verdict(job, report, judged or ending(job, report, limits), "data")
+        if judged is None:
+            judged = ending(job, report, limits, lambda number: f"assert {number}: {_source(cases, number)}")
+        return _verdict(job, report, judged, limits, "data")
     finally:
         over(job)
+
+
+def _source(cases: tuple[asserts.Case, ...], number: int) -> str:
+    """Return the text of an assertion; the number is the program's own word."""
+    return cases[number - 1].source[:200] if number <= len(cases) else ""
 
 
 def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
@@ -93,7 +100,7 @@ def by_driver(pair: Pair, program: str, message: dict[str, Any], limits: Limits)
         report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
         ended = ending(solution, report, limits)
         judged = ended if solution.stalled else _driver_says(found, ended, ending(driver, driver_report, limits))
-        return _verdict(solution, report, judged, "driver")
+        return _verdict(solution, report, judged, limits, "driver")
     finally:
         for end in (link, theirs):
             end.close()
@@ -111,7 +118,7 @@ def _driver_says(found: dict[str, Any], solution: Judged, driver: Judged) -> Jud
     return Outcome(found["outcome"]), found["detail"]
 
 
-def _verdict(job: Job, report: Report, judged: Judged, oracle: str) -> RunVerdict:
+def _verdict(job: Job, report: Report, judged: Judged, limits: Limits, oracle: str) -> RunVerdict:
     return RunVerdict(
         outcome=judged[0],
         detail=judged[1],
@@ -119,4 +126,5 @@ def _verdict(job: Job, report: Report, judged: Judged, oracle: str) -> RunVerdic
         memory_mib=round(report.rss_kib / 1024, 1),
         output=job.output,
         oracle=oracle,
+        limits=limits,
     )

@@ -29,27 +29,35 @@ class Limits:
 
     Attributes:
         cpu_s: CPU seconds for the whole sample: loading and all calls together. Load on the machine does not count.
-        wall_s: Seconds by the clock in which a program may do nothing, a backstop for those that sleep; None is five
-            times ``cpu_s``. One that computes whenever it gets a processor has four times as long, so that a busy
-            machine does not change verdicts.
-        memory_mib: Address space of the process.
-        output_mib: Text printed before the sample is ended.
+        call_s: CPU seconds of loading, and of each call; None is a third of ``cpu_s``, but five seconds where
+            ``cpu_s`` has that many. What ends a program that loops, long before the whole is used up.
+        wall_s: Seconds by the clock in which a program may do nothing, a backstop for those that sleep; None is three
+            times ``call_s``. One that computes whenever it gets a processor has more, so that a busy machine does not
+            change verdicts.
+        memory_mib: Memory that the process has touched, at its peak; what it only reserves does not count.
+        output_mib: Text printed before the sample is ended. It is read and dropped, so it costs time, not memory.
     """
 
-    cpu_s: float = 3.0
+    cpu_s: float = 15.0
+    call_s: float | None = None
     wall_s: float | None = None
-    memory_mib: int = 1024
-    output_mib: float = 8.0
+    memory_mib: int = 4096
+    output_mib: float = 256.0
+
+    @property
+    def call(self) -> float:
+        """CPU seconds of one call."""
+        return max(self.cpu_s / 3, min(self.cpu_s, 5.0)) if self.call_s is None else min(self.call_s, self.cpu_s)
 
     @property
     def wall(self) -> float:
         """Seconds by the clock in which nothing is done."""
-        return 5 * self.cpu_s if self.wall_s is None else self.wall_s
+        return 3 * self.call if self.wall_s is None else self.wall_s
 
     @property
     def latest(self) -> float:
         """Seconds by the clock after which any program is ended."""
-        return 4 * self.wall
+        return 4 * self.wall if self.wall_s is not None else max(4 * self.wall, 10 * self.cpu_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,7 @@ class RunVerdict:
         output: The beginning of what it printed.
         oracle: Who compared: "data" (the broker, results only), "digest" (the same, over many inputs) or "driver" (the
             test code in a process of its own).
+        limits: What it might use; None where nothing ran.
     """
 
     outcome: Outcome
@@ -72,3 +81,4 @@ class RunVerdict:
     memory_mib: float = 0.0
     output: str = ""
     oracle: str = "data"
+    limits: Limits | None = None

@@ -6,16 +6,19 @@ polls, kills, reaps and reports, one sample at a time. Modules with fork hooks (
 hooks triple the cost of a child. ``python -s -S -P`` rather than ``-I``: the environment is ours and fixes the hash
 seed, which ``-I`` would ignore.
 
-Control messages, one JSON object a packet: in ``{"job", "cpu", "wall", "latest", "memory", "paired", "script"}`` with
-the sample's descriptors (a script's standard input is the last), and ``{"kill": job}``; out ``{"job", "busy"}`` of a
-job that is paired, after each stretch of its time, and ``{"job", "status", "cpu", "rss", "ended"}``.
+Control messages, one JSON object a packet: in ``{"job", "cpu", "call", "wall", "latest", "memory", "paired",
+"script"}``
+with the sample's descriptors (a script's standard input is the last), and ``{"kill": job}``; out ``{"job", "busy"}`` of
+a job that is paired, after each stretch of its time, and ``{"job", "status", "cpu", "rss", "ended", "progress"}``.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import json
+import mmap
 import os
 import resource
 import select
@@ -24,6 +27,7 @@ import socket
 import struct
 import sys
 import time
+from _sitebuiltins import Quitter
 from typing import Any, Final
 
 from trimtab.sandbox import confine, driver, filters, kernel, solution, tree, wire
@@ -38,6 +42,10 @@ _DESCRIPTORS: Final = 64
 # Tasks that a process namespace has beside a sample's own extra ones: its first process, the one waiting outside for
 # that, and the sample.
 _TASKS: Final = 3
+# How many times the memory it may use a process may reserve. Only what it touches is its use, so the address space is a
+# backstop; where a sample may be several processes, of which one is watched, it is the limit itself.
+_RESERVED: Final = 8
+_WEIGHED_S: Final = 0.05  # of CPU time between two looks at how much memory a process has touched
 _BUSY: Final = 0.02  # the share of a processor below which a process is taken to sleep
 _REHEARSALS: Final = 8  # until the interpreter has specialized what they run
 # Loaded before confinement: cheap for a child to inherit, and what generated programs use most.
@@ -79,7 +87,11 @@ def main() -> None:
 
 def _prepare(control: socket.socket, config: dict[str, Any], profile: Profile) -> confine.Confined:
     _load(_PRELOAD.split())
-    readable = tree.survey(tuple(config["packages"]), profile)
+    for name in ("exit", "quit"):  # what ``site`` would have added
+        setattr(builtins, name, Quitter(name, "Ctrl-D"))
+    if profile.scratch_mib:
+        os.environ["TMPDIR"] = tree.SCRATCH
+    readable = tree.survey(tuple(config["packages"]), profile, mounts=config["tier"] == "A")
     if config["tier"] == "C" or (config["tier"] == "B" and not _readable_by_others(readable.stdlib)):
         _load(_PRELOAD_FROZEN.split())
     tree.resolve_path(readable)
@@ -133,6 +145,7 @@ class Zygote:
         self._own = filters.own_process(bytes(self._filter.program)) if self._filter else ()
         self._ruleset = ruleset
         self._scratch = tree.Scratch(profile.scratch_mib) if profile.scratch_mib else None
+        self._progress = mmap.mmap(-1, mmap.PAGESIZE)  # shared with children
         # A child's end wakes poll through this pipe; pidfd_open is not everywhere.
         self._wake, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(wake_writer, False)
@@ -169,14 +182,16 @@ class Zygote:
         started = time.monotonic()
         if self._scratch is not None:
             self._scratch.fresh()
+        self._progress[: solution.PROGRESS.size] = bytes(solution.PROGRESS.size)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = os.fork()
         if process == 0:
             self._become_child(job, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        ended = self._watch(process, job, started)
-        _, status, usage = os.wait4(process, 0)
+        watch = _Watch(process, job, started, self._progress)
+        ended = self._watch(watch, job)
+        status, usage = watch.end or os.wait4(process, 0)[1:]
         if os.getpid() == 1:
             _sweep()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)  # with whatever the sample had left behind
@@ -186,26 +201,26 @@ class Zygote:
             "cpu": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 6),
             "rss": usage.ru_maxrss,
             "ended": ended,
+            "progress": solution.PROGRESS.unpack_from(self._progress),
         }
         with contextlib.suppress(OSError):  # the broker has gone; the next receive ends this process
             self._control.send(json.dumps(report).encode())
 
-    def _watch(self, process: int, job: dict[str, Any], started: float) -> str:
+    def _watch(self, watch: _Watch, job: dict[str, Any]) -> str:
         """Wait for a child to end, or end it; say which."""
-        timer = _Timer(process, job, started)
         while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll(timer.wait() * 1000 + 1)}
+            ready = {descriptor for descriptor, _ in self._poll.poll(watch.wait() * 1000 + 1)}
             if self._wake in ready:
                 os.read(self._wake, 64)
-                if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                if watch.hear():
                     return "exit"
-            ended = (self._order(job) if CONTROL in ready else "") or timer.over()
-            if timer.busy is not None and not ended:
+            ended = (self._order(job) if CONTROL in ready else "") or watch.over()
+            if watch.busy is not None and not ended:
                 with contextlib.suppress(OSError):
-                    self._control.send(json.dumps({"job": job["job"], "busy": timer.busy}).encode())
-                timer.busy = None
+                    self._control.send(json.dumps({"job": job["job"], "busy": watch.busy}).encode())
+                watch.busy = None
             if ended:
-                os.kill(process, signal.SIGKILL)
+                os.kill(watch.process, signal.SIGKILL)
                 return ended
 
     def _order(self, job: dict[str, Any]) -> str:
@@ -236,7 +251,7 @@ class Zygote:
             gc.enable()
             if self._role == "driver":
                 driver.serve(SOCKET, CALLS)
-            solution.serve(SOCKET, CALLS)
+            solution.serve(SOCKET, CALLS, self._progress)
         finally:
             os._exit(70)
 
@@ -250,7 +265,7 @@ class Zygote:
         # A backstop that counts ticks, which on a busy machine run ahead of the time used: the zygote's watch is exact.
         seconds = int(2 * job["cpu"]) + 2
         for option, value in (
-            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_AS, memory if self._profile.processes else _RESERVED * memory),
             (resource.RLIMIT_CPU, seconds),
             (resource.RLIMIT_NPROC, self._profile.tasks and self._profile.tasks + _TASKS),
         ):
@@ -262,40 +277,77 @@ class Zygote:
             self._filter.load()
 
 
-class _Timer:
-    """Whether a process has had its time: of the processor, or by the clock without using one.
+class _Watch:
+    """Whether a process has had its time, of the processor or by the clock without using one, or its memory.
 
     A process that waits for a processor on a busy machine still gets some of it in every stretch of time; one that
     sleeps gets none. Only stretches of the second kind count against the limit by the clock. A process that is one of
     a pair may be waiting for the other, which only the broker can tell; so here it is only noted whether it computed.
 
+    How much memory a process has touched, the kernel says of a child that is stopped, at every tier and without files;
+    so one that goes on computing is stopped for a moment now and then.
+
     Attributes:
+        process: Its id.
         busy: Whether a paired process has computed in a stretch that has just ended; None where none has.
+        end: Wait status and resources used, once it is over.
     """
 
-    def __init__(self, process: int, job: dict[str, Any], started: float) -> None:
+    def __init__(self, process: int, job: dict[str, Any], started: float, progress: mmap.mmap) -> None:
+        self.process = process
+        self._progress = progress
         self._clock = (~process << 3) | 2  # the CPU clock of another process
         self._cpu: float = job["cpu"]
+        self._call: float = job["call"]
+        self._memory: int = job["memory"]
         self._latest: float = started + job["latest"]
         self._stretch: float = job["wall"] / wire.STRETCHES
         self._next: float = started + self._stretch
         self._used: float = 0.0
         self._used_before: float = 0.0
+        self._weighed: float = 0.0
+        self._stopped = self._heavy = False
         self._idle = 0
         self._paired: bool = job["paired"]
         self.busy: bool | None = None
+        self.end: tuple[int, resource.struct_rusage] | None = None
 
     def wait(self) -> float:
         """Return how many seconds may pass until :meth:`over` has to be asked."""
-        return max(0.0, min(self._cpu - self._used, self._next - time.monotonic()))
+        left = min(self._cpu, self._since() + self._call) - self._used
+        return max(0.0, min(left, self._next - time.monotonic(), _WEIGHED_S))
+
+    def _since(self) -> float:
+        """Return the CPU time at which the call under way began, by the program's own word, which may only shorten."""
+        since: float = solution.PROGRESS.unpack_from(self._progress)[1]
+        return since if 0 <= since <= self._cpu else 0.0
+
+    def hear(self) -> bool:
+        """Take note of a change in the process; return whether it is over."""
+        process, status, usage = os.wait4(self.process, os.WNOHANG | os.WUNTRACED)
+        if process and not os.WIFSTOPPED(status):
+            self.end = status, usage
+        elif process and self._stopped:
+            self._stopped = False
+            self._heavy = usage.ru_maxrss << 10 > self._memory
+            os.kill(self.process, signal.SIGCONT)
+        return self.end is not None
 
     def over(self) -> str:
-        """Return "cpu" or "wall" when that time is up, else nothing."""
+        """Return "cpu", "call", "wall" or "memory" when that is used up, else nothing."""
         now = time.monotonic()
         with contextlib.suppress(OSError):  # it has just ended
             self._used = time.clock_gettime(self._clock)
+        if self._heavy:
+            return "memory"
         if self._used >= self._cpu:
             return "cpu"
+        if self._used - self._since() >= self._call:
+            return "call"
+        if self._used - self._weighed >= _WEIGHED_S:
+            self._weighed = self._used
+            self._stopped = True
+            os.kill(self.process, signal.SIGSTOP)
         if now >= self._next:
             computed = self._used - self._used_before >= _BUSY * self._stretch
             self._idle += not (computed or self._paired)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.verdict import RunVerdict
 
 _INSIDE: Final = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
-_LIMITS: Final = Limits(cpu_s=8.0)  # the slowest published references take 4.5 s
+_LIMITS: Final = Limits(cpu_s=8.0, call_s=8.0)  # the slowest published references take 4.5 s
 _WRONG: Final = Limits(cpu_s=1.5)  # a reference has 1 s; mutants that never end are common
 _EXAMPLES: Final = 40
 
