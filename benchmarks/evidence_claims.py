@@ -29,7 +29,7 @@ from trimtab.report import page
 from trimtab.study.table import StudyTable
 
 if TYPE_CHECKING:
-    from trimtab.claims.table_index import Reading
+    from trimtab.claims.table_index import Measurement
 
 REGISTRY = Registry.load()
 DATA = Path(os.environ.get("TRIMTAB_DATA", "../shared/data")) / "evidence"
@@ -139,7 +139,7 @@ def cited_years() -> list[Sentence]:
 def judge(said: list[Sentence], sources: Sources, references: list[str]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for one in said:
-        claim = report_claims.claim(one.text, REGISTRY, sources.models)
+        claim = report_claims.claim(one.text, REGISTRY, sources.vocabulary)
         verdict = verdict_rules.check(claim, sources, references)
         flagged = any(flag.name.startswith("citation") for flag in verdict.flags)
         word = "flagged" if verdict.fidelity.holds and flagged else verdict.fidelity.value
@@ -271,7 +271,7 @@ def printed(header: str) -> str:
     return re.sub(r" ([)\].,%])", r"\1", re.sub(r"([(\[]) ", r"\1", joined))
 
 
-def says(reading: Reading) -> bool:
+def says(reading: Measurement) -> bool:
     """Whether a sentence can be made of a cell: a row and a column of words, and a number without an exponent."""
     rows, columns = reading.cell.row_path, reading.cell.column_path
     worded = rows and columns and all(re.search(r"[A-Za-z]{2}", part) for part in (rows[0], columns[-1]))
@@ -293,7 +293,7 @@ def speed(count: int = 1000) -> None:
             for one in rng.sample([one for one in sources.readings.all if says(one)], count)
         ]
         start = time.process_time()
-        claims = [report_claims.claim(text, REGISTRY, sources.models) for text, _ in said]
+        claims = [report_claims.claim(text, REGISTRY, sources.vocabulary) for text, _ in said]
         read = time.process_time() - start
         for where in ("all papers", "its own paper"):
             asked = [replace(claim, cites=(one.document.work,)) if where != "all papers" else claim

@@ -24,8 +24,9 @@ from pathlib import Path
 from trimtab.claims import verdict_rules
 from trimtab.claims.claim_model import Claim, Fact, Kind, Quantity
 from trimtab.claims.dataset_binding import PAPER_SHARE, Binder, holds, words
-from trimtab.claims.name_registry import Registry, key
+from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
+from trimtab.claims.wording import key
 from trimtab.documents.formats.cell_grid import values
 from trimtab.documents.parts import Cell, Document
 

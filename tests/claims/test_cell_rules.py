@@ -5,7 +5,7 @@ import pytest
 from trimtab.claims import cell_rules
 from trimtab.claims.claim_model import Fact, Quantity, Setting
 from trimtab.claims.name_registry import Registry
-from trimtab.claims.table_index import Readings
+from trimtab.claims.table_index import TableIndex
 from trimtab.documents import reader
 
 TABLE = """Table 1: Pass@1 (%).
@@ -16,7 +16,7 @@ TABLE = """Table 1: Pass@1 (%).
 | Qwen2.5-Coder-7B | 61.6 | 53.0 | 76.9 |
 | Someone et al. (2023) | 44.4 | 33.3 | 22.2 |
 """
-READINGS = Readings([reader.read_bytes(TABLE.encode(), "paper.md")], Registry.load())
+READINGS = TableIndex([reader.read_bytes(TABLE.encode(), "paper.md")], Registry.load())
 
 
 def look(subject, benchmark, value=None, **more):
@@ -62,7 +62,7 @@ def test_a_value_that_stands_elsewhere_has_its_home_named(subject, value, home):
 
 def test_another_setting_decides_nothing():
     text = "| Model | HumanEval (0-shot) |\n|---|---|\n| GPT-4o | 90.2 |\n"
-    readings = Readings([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
+    readings = TableIndex([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
 
     def stances(shots, value):
         fact = Fact(subject="GPT-4o", benchmark="HumanEval", value=Quantity(text=value), setting=Setting(shots=shots))
@@ -78,7 +78,8 @@ def test_another_setting_decides_nothing():
         ("less", None, "refutes"),
         ("same", None, "refutes"),
         ("greater", "28.6", "supports"),
-        ("greater", "28.7", "refutes"),
+        ("greater", "28.7", "mixed"),  # as 61.6 may be 61.55
+        ("greater", "28.9", "refutes"),
         ("less", "28.6", "refutes"),
     ],
 )
@@ -96,7 +97,7 @@ def test_the_best_is_the_best_of_its_column(subject, stance):
 
 
 def test_digits_cut_off_and_digits_too_many_are_remarked():
-    cut = Readings([reader.read_bytes(TABLE.replace("90.24", "90.29").encode(), "p.md")], Registry.load())
+    cut = TableIndex([reader.read_bytes(TABLE.replace("90.24", "90.29").encode(), "p.md")], Registry.load())
     fact = Fact(subject="GPT-4o", benchmark="HumanEval", value=Quantity(text="90.2", unit="%"))
     assert [flag.name for flag in cell_rules.look_up(fact, 0, cut).flags] == ["precision"]
     assert [flag.name for flag in look("GPT-4o", "MBPP", "87.64").flags] == ["precision"]
@@ -141,7 +142,7 @@ CAPACITIES = {
     ],
 )
 def test_a_comparison_is_made_at_one_capacity_not_across_two(text, relation, value, stances):
-    readings = Readings([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
+    readings = TableIndex([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
     quantity = Quantity(text=value) if value else None
     fact = Fact(subject="Arm-A1", comparator="Arm-B1", benchmark="MBPP", relation=relation, value=quantity)
     assert [one.stance.value for one in cell_rules.look_up(fact, 0, readings).evidence] == stances
@@ -149,6 +150,6 @@ def test_a_comparison_is_made_at_one_capacity_not_across_two(text, relation, val
 
 def test_a_header_of_an_ordinary_word_is_no_name_in_a_sentence():
     text = TABLE + "\nTable 2: More.\n\n| Achieves | GSM8K |\n|---|---|\n| achieves | 12.5 |\n| Results | 3.5 |\n"
-    readings = Readings([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
-    assert {"achieves", "results"}.isdisjoint(readings.subjects())
-    assert "gpt4o" in readings.subjects()
+    readings = TableIndex([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
+    assert {"achieves", "results"}.isdisjoint(readings.vocabulary())
+    assert "gpt4o" in readings.vocabulary()

@@ -30,7 +30,7 @@ PAPER_SOURCES, CSV_SOURCES = sources(PAPER, "paper.md"), sources(CSV, "table.csv
 
 
 def verdict(statement, where):
-    return verdict_rules.check(report_claims.claim(statement, REGISTRY, where.models), where)
+    return verdict_rules.check(report_claims.claim(statement, REGISTRY, where.vocabulary), where)
 
 
 @pytest.mark.parametrize(

@@ -68,5 +68,5 @@ def test_a_corpus_and_its_documents_give_the_same_sources():
         stored = Sources.of(corpus, REGISTRY)
     built = Sources.build([paper], [], REGISTRY)
     assert stored.documents == built.documents
-    assert stored.models == built.models
-    assert "gpt4o" in "".join(stored.models)
+    assert stored.vocabulary == built.vocabulary
+    assert "gpt4o" in "".join(stored.vocabulary)

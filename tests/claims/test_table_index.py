@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from trimtab.claims.name_registry import Registry
-from trimtab.claims.table_index import Readings, group, matching
+from trimtab.claims.table_index import TableIndex, group, matching
 from trimtab.claims.wording import stems
 from trimtab.documents import reader
 
@@ -27,7 +27,7 @@ LYING = """Table 1: Accuracy (%).
 
 
 def readings(text):
-    return Readings([reader.read_bytes(text.encode(), "paper.md")], REGISTRY)
+    return TableIndex([reader.read_bytes(text.encode(), "paper.md")], REGISTRY)
 
 
 def facts(found):
@@ -79,5 +79,7 @@ def test_rows_tables_and_names():
     found = readings(UPRIGHT)
     assert found.row(found.all[0]) == (("HumanEval", "90.2"), ("MBPP (3-shot)", "87.6"))
     assert {key: len(ones) for key, ones in group(found.all).items()} == {found.all[0].table: 4}
-    assert set(found.subjects()) == {one for reading_ in found.all for one in reading_.subjects}
-    assert readings("| Model | n |\n|---|---|\n| Average | 3 |\n").subjects() == {}
+    assert {name for name, term in found.vocabulary().items() if term.kind == "models"} == {
+        one for reading_ in found.all for one in reading_.subjects
+    }
+    assert readings("| Model | n |\n|---|---|\n| Average | 3 |\n").vocabulary() == {}

@@ -31,7 +31,7 @@ def seed(evidence_data):
     report = reader.read(evidence_data / "seed_report.txt")
     documents = [reader.read(evidence_data / name) for name in ("2412.21199v2.md", "evalpro_leaderboard.csv")]
     sources = Sources.build([*documents, report], [], REGISTRY, report)
-    claims = report_claims.claims(report, REGISTRY, sources.models)
+    claims = report_claims.claims(report, REGISTRY, sources.vocabulary)
     return sources, {claim.id: (claim, verdict_rules.check(claim, sources, ["arxiv:2412.21199"])) for claim in claims}
 
 
@@ -145,23 +145,26 @@ def paper():
         ("GPT-4o scores higher on HumanEval than on MBPP.", "supported"),
         ("GPT-4o scores lower on HumanEval than on MBPP.", "contradicted"),
         ("GPT-4o scores 90.2 and 80.0 on HumanEval and GSM8K.", "partial"),
-        ("The bias update rate is decreased during training in any of our runs.", "contradicted"),
+        # A passage that differs accuses nobody: only a cell does.
+        ("The bias update rate is decreased during training in any of our runs.", "not found"),
         ("The bias update rate is not decreased during training in any of our runs.", "verbatim"),
-        ("The bias update rate is not increased during training in any of our runs.", "contradicted"),
+        ("The bias update rate is not increased during training in any of our runs.", "not found"),
         ("We believe that this is a promising direction.", "not checkable"),
     ],
 )
 def test_rules(paper, statement, fidelity):
-    claim = report_claims.claim(statement, REGISTRY, paper.models)
+    claim = report_claims.claim(statement, REGISTRY, paper.vocabulary)
     assert verdict_rules.check(claim, paper).fidelity == fidelity
 
 
 def test_a_cited_work_that_is_not_here(paper):
-    claim = report_claims.claim("GPT-4o achieves 75.0% on HumanEval Pro (arXiv:2501.12345).", REGISTRY, paper.models)
+    claim = report_claims.claim(
+        "GPT-4o achieves 75.0% on HumanEval Pro (arXiv:2501.12345).", REGISTRY, paper.vocabulary
+    )
     verdict = verdict_rules.check(claim, paper)
     assert verdict.fidelity == "source not available"
     assert "arxiv:2501.12345" in verdict.reasons[0]
-    here = report_claims.claim("GPT-4o achieves 75.0% on HumanEval Pro (arXiv:2401.00001).", REGISTRY, paper.models)
+    here = report_claims.claim("GPT-4o achieves 75.0% on HumanEval Pro (arXiv:2401.00001).", REGISTRY, paper.vocabulary)
     assert verdict_rules.check(here, paper).fidelity == "supported"
 
 
@@ -173,7 +176,7 @@ def test_no_sources_refute_nothing():
 def test_another_work_that_says_otherwise_disagrees(paper):
     other = reader.read_bytes(b"Model,HumanEval\nGPT-4o,91.0\n", "board.csv")
     both = Sources.build([*paper.documents, other], [], REGISTRY)
-    claim = report_claims.claim("GPT-4o achieves 90.2% on HumanEval.", REGISTRY, both.models)
+    claim = report_claims.claim("GPT-4o achieves 90.2% on HumanEval.", REGISTRY, both.vocabulary)
     verdict = verdict_rules.check(claim, both, ["arxiv:2401.00001"])
     assert (verdict.fidelity, verdict.agreement) == ("supported", "disagrees")
 
@@ -183,6 +186,6 @@ def test_an_arm_of_a_study_is_a_subject_though_its_name_holds_a_metric():
     sources = Sources.build([reader.read_bytes(table, "study.csv")], [], REGISTRY)
     for value, fidelity in (("4.2000", "supported"), ("4.3000", "misattributed"), ("4.2500", "contradicted")):
         claim = report_claims.claim(
-            f"loss_free-random-s0 achieves {value} on held-out Python.", REGISTRY, sources.models
+            f"loss_free-random-s0 achieves {value} on held-out Python.", REGISTRY, sources.vocabulary
         )
         assert verdict_rules.check(claim, sources).fidelity == fidelity

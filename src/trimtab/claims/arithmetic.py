@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Hedge, Quantity
 
-Sameness = Literal["equal", "truncated", "finer", "different"]
+Sameness = Literal["equal", "truncated", "finer", "near", "different"]
 _EXACT = 10_000
 
 
@@ -25,22 +25,30 @@ def rounded(value: Decimal, decimals: int) -> set[Decimal]:
     return {value.quantize(unit, ROUND_HALF_UP), value.quantize(unit, ROUND_HALF_EVEN)}
 
 
-def same(claimed: Decimal, decimals: int, found: Decimal, hedge: Hedge = "exactly") -> Sameness:
+def same(  # noqa: PLR0911 - one return a word
+    claimed: Decimal, decimals: int, found: Decimal, hedge: Hedge = "exactly"
+) -> Sameness:
     """Compare a claim with a cell at the claim's own precision.
 
     Returns:
         "equal"; "truncated": the claim cut digits off instead of rounding; "finer": the claim has digits the cell has
-        not, and they agree as far as the cell goes; "different".
+        not, and they agree as far as the cell goes; "near": the claim says "about" and the cell is within a tenth of
+        it, or it says "at least" and the cell is that only when rounded; "different".
 
     >>> same(Decimal("96"), 0, Decimal("96.2")), same(Decimal("96.23"), 2, Decimal("96.2"))
     ('equal', 'finer')
     """
     if hedge in ("over", "under"):
         return "equal" if (found > claimed if hedge == "over" else found < claimed) else "different"
+    if hedge in ("at least", "at most") and found != claimed:
+        beyond = found > claimed if hedge == "at least" else found < claimed
+        return "equal" if beyond else "near" if claimed in rounded(found, decimals) else "different"
     if claimed == found or claimed in rounded(found, decimals):
         return "equal"
     if hedge == "about" and abs(claimed - found) <= Decimal(1).scaleb(-decimals):
         return "equal"
+    if hedge == "about" and abs(claimed - found) * 10 <= abs(found):
+        return "near"
     if places(found) > decimals and found.quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN) == claimed:
         return "truncated"
     if places(found) < decimals and found in rounded(claimed, places(found)):

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-EXTRACTOR: Final = "rules/1"
+EXTRACTOR: Final = "rules/2"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
 Relation = Literal["equals", "greater", "less", "better", "worse", "same", "best", "worst", "highest", "lowest"]
-Hedge = Literal["exactly", "about", "over", "under"]
+Hedge = Literal["exactly", "about", "over", "under", "at least", "at most"]
+Quantifier = Literal["", "all", "count"]
 
 
 class Kind(StrEnum):
@@ -122,6 +123,11 @@ class Fact:
         relative: The difference is a share of the comparator.
         comparator: The other side's subject; empty if it is the same.
         comparator_benchmark: The other side's benchmark; empty if it is the same.
+        negated: The statement denies it.
+        quantifier: "all": of every benchmark both have been measured on; "count": of ``count`` of ``of`` of them.
+        exceptions: Benchmarks that are left out of "all".
+        count: See ``quantifier``.
+        of: See ``quantifier``.
         start: First character in the statement.
         end: One past the last.
     """
@@ -138,6 +144,11 @@ class Fact:
     relative: bool = False
     comparator: str = ""
     comparator_benchmark: str = ""
+    negated: bool = False
+    quantifier: Quantifier = ""
+    exceptions: tuple[str, ...] = ()
+    count: int = 0
+    of: int = 0
     start: int = 0
     end: int = 0
 
@@ -148,13 +159,21 @@ class Fact:
         hedge = "" if self.hedge == "exactly" else f"{self.hedge} "
         value = f"{hedge}{self.value.text}{self.value.unit}" if self.value else ""
         on = f" on {place}{how}" if place or how else ""
+        no = "not " if self.negated else ""
         if self.relation == "equals":
-            return f"{self.subject}{on}: {value}"
+            return f"{self.subject}{on}: {no}{value}"
         if self.relation in ("best", "worst", "highest", "lowest"):
-            return f"{self.subject}{on}: the {self.relation}"
+            return f"{self.subject}{on}: {no}the {self.relation}"
         other = " on ".join(filter(None, (self.comparator, self.comparator_benchmark))) or "all others"
         by = f" by {value}" if value else ""
-        return f"{self.subject}{on}: {self.relation} than {other}{by}"
+        return f"{self.subject}{on}: {no}{self.relation} than {other}{by}{self._of_which()}"
+
+    def _of_which(self) -> str:
+        """Return in words on which benchmarks."""
+        if self.quantifier == "count":
+            return f" on {self.count} of {self.of} benchmarks"
+        but = f" except {', '.join(self.exceptions)}" if self.exceptions else ""
+        return f" on all benchmarks{but}" if self.quantifier == "all" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +250,8 @@ class Claim:
         citations: Marks inside the statement.
         cites: Works the claim rests on, as addresses or keys; empty means the report's whole reference list.
         conditions: For a study.
+        unread: Words of the statement that were not understood: nothing is decided against it then, and nothing
+            wholly for it.
         asserted_in: Where.
         extractor: What read the facts, with its version.
     """
@@ -244,6 +265,7 @@ class Claim:
     citations: tuple[Citation, ...] = ()
     cites: tuple[str, ...] = ()
     conditions: Conditions = Conditions()
+    unread: tuple[str, ...] = ()
     asserted_in: Place | None = None
     extractor: str = EXTRACTOR
 

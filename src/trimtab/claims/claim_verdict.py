@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-RULES: Final = "rules/1"
+RULES: Final = "rules/2"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
 Backend = Literal["passage", "table", "citation", "consistency", "study"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.arithmetic import attainable
-from trimtab.claims.name_registry import Registry, key
+from trimtab.claims.name_registry import Registry
+from trimtab.claims.wording import key
 from trimtab.codeeval.registry import counts
 
 if TYPE_CHECKING:

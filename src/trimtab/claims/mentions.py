@@ -8,17 +8,15 @@ are no values.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import settings
-from trimtab.claims.claim_model import Citation, Quantity
-from trimtab.claims.name_registry import Mention, joined, key
+from trimtab.claims.claim_model import Citation
+from trimtab.claims.name_registry import Mention, joined
+from trimtab.claims.wording import key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.vocabulary import Vocabulary
 
 _SHAPED: Final = re.compile(r"(?<![\w@/.-])[A-Za-z][\w.+]*(?:-[\w.+]*\w)*(?<![.+])|(?<![\w@/.-])[A-Za-z][\w.+]*\w")
 _NOT_NAMES_WORDS: Final = """
@@ -26,23 +24,12 @@ moe moes relu gelu github openai deepmind pytorch arxiv huggingface transformers
 pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
 """
 _NOT_NAMES: Final = frozenset(_NOT_NAMES_WORDS.split())
-_VALUE: Final = re.compile(
-    r"(?<![\w.@#/])(?<![A-Za-z]-)([-+\u2212]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+\u2212]?\d+(?:\.\d+)?)"
-    r"\s?(%|percent\b|per cent\b|percentage points?\b|points?\b|pp\b|nats(?:/token| a token)?|bits(?:/byte| a byte)?"
-    r"|\u00d7|x\b)?"
-)
-_REFERRED: Final = re.compile(
-    r"(?:tables?|figure|fig\.|section|sec\.|\u00a7|equation|eq\.|appendix|step|version|chapter|page|arxiv:?"
-    r"|k\s?=|n\s?=|t\s?=|top-)\s*$",
-    re.IGNORECASE,
-)
-_HEDGES: Final = (
-    ("about", re.compile(r"(?:about|around|nearly|roughly|approximately|almost|some|~|\u2248)\s*$", re.IGNORECASE)),
-    ("over", re.compile(r"(?:over|above|more than|exceed(?:s|ing)|at least|>)\s*$", re.IGNORECASE)),
-    ("under", re.compile(r"(?:under|below|less than|fewer than|at most|<)\s*$", re.IGNORECASE)),
-)
 _NAME: Final = r"[A-Z\u00c0-\u017d][\w'\u2019\-]+"
-_CITED: Final = re.compile(rf"({_NAME}(?:\s+(?:and|&)\s+{_NAME}|\s+et\s+al\.?)?),?\s+\(?((?:19|20)\d\d)[a-z]?")
+_NOBODY: Final = (
+    r"(?!(?:In|Since|From|Until|During|By|Of|On|For|At|The|This|Early|Late|Mid|Table|Figure|Section|Version"
+    r"|Jan\w*|Feb\w*|Mar|March|Apr\w*|May|June?|July?|Aug\w*|Sep\w*|Oct\w*|Nov\w*|Dec\w*)\b)"
+)
+_CITED: Final = re.compile(rf"({_NOBODY}{_NAME}(?:\s+(?:and|&)\s+{_NAME}|\s+et\s+al\.?)?),?\s+\(?((?:19|20)\d\d)[a-z]?")
 _BRACKETS: Final = re.compile(
     rf"\s*\((?:see\s+|e\.g\.,?\s+)?(?:{_CITED.pattern}[;,]?\s*)+\)|\s*\[\d+(?:\s*[,\u2013-]\s*\d+)*\]"
 )
@@ -52,22 +39,13 @@ _ADDRESS: Final = re.compile(
     r"|(?:https?://(?:dx\.)?doi\.org/|doi:\s*)(?P<doi>10\.\d{4,9}/[^\s>\])},]+)",
     re.IGNORECASE,
 )
-_UNITS: Final = {"percent": "%", "per cent": "%", "point": "points", "pp": "points", "\u00d7": "x"}
+MARKS: Final = (_BRACKETS, _CITED, _ADDRESS, re.compile(r"https?://\S+"))
+"""Expressions whose numbers are citation marks or addresses."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """A number with its unit and hedge, at characters [start, end)."""
-
-    quantity: Quantity
-    hedge: str
-    start: int
-    end: int
-
-
-def find(text: str, registry: Registry, models: Mapping[str, str] | None = None) -> list[Mention]:
+def find(text: str, registry: Registry, vocabulary: Vocabulary | None = None) -> list[Mention]:
     """Return the names in ``text`` in order: registered ones, known models, then what has the shape of one."""
-    found = registry.find(text, more=models)
+    found = registry.find(text, more=vocabulary)
     taken = [(one.start, one.end) for one in found]
     for start, end in shaped(text):
         free = not any(start < other_end and other_start < end for other_start, other_end in taken)
@@ -87,37 +65,12 @@ def shaped(text: str) -> list[tuple[int, int]]:
 
 
 def _looks_like_a_model(word: str) -> bool:
-    if key(word) in _NOT_NAMES or len(word) < 3 or re.fullmatch(r"\w+-(?:shot|of-\w+)", word):
+    if key(word) in _NOT_NAMES or len(word) < 3 or re.fullmatch(r"\w+-(?:shot|of-\w+)|[Tt]op-\d+", word):
         return False
     if re.search(r"-(?:based|style|like|free|level|trained|tuned|aware|hours?|only|shot|pro)$", word):
         return bool(re.search(r"\d", word))
     hyphened = "-" in word and re.search(r"[a-z][A-Z]|[A-Z]{2}[\w.+]*-|-[A-Z0-9]", word)
     return bool(re.search(r"\d", word) or hyphened)
-
-
-def values(text: str, names: Iterable[Mention]) -> list[Value]:
-    """Return the measured numbers of ``text``: no setting, reference, year of a citation or part of a name."""
-    taken = [(one.start, one.end) for one in names if one.kind in ("models", "benchmarks", "metrics")]
-    taken += [
-        match.span() for pattern in (*settings.SPANS, _BRACKETS, _CITED, _ADDRESS) for match in pattern.finditer(text)
-    ]
-    found = []
-    for match in _VALUE.finditer(text):
-        start, end = match.start(1), match.end()
-        if any(start < other_end and other_start < match.end(1) for other_start, other_end in taken):
-            continue
-        if _REFERRED.search(text[:start]) or re.match(
-            r"[-\w]", text[match.end(1) : match.end(1) + 1] if not match[2] else ""
-        ):
-            continue
-        digits = match[1].replace(",", "").replace("\u2212", "-").removeprefix("+")
-        unit = (match[2] or "").strip()
-        unit = next(
-            (short for long, short in _UNITS.items() if unit.startswith(long)), "points" if "points" in unit else unit
-        )
-        hedge = next((name for name, pattern in _HEDGES if pattern.search(text[:start])), "exactly")
-        found.append(Value(quantity=Quantity(text=digits, unit=unit), hedge=hedge, start=start, end=end))
-    return found
 
 
 def citations(text: str) -> list[Citation]:

@@ -10,23 +10,23 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.claims.wording import key, name_words
 from trimtab.errors import ClaimError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from trimtab.claims.vocabulary import Vocabulary
+
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
-_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
 _AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _APART: Final = re.compile(r"[\s_-]")
 _LONGEST: Final = 8
-_PLUS: Final = re.compile(r"\s*\(\+\)")
 _FIELDS: Final = {"names", "since", "endpoints", "rules", "factor", "better"}
 _BETTER: Final = ("higher", "lower")
 # A metric whose name is a verb, too, is one only where it can be none: alone, or behind such a word and before none.
@@ -71,26 +71,6 @@ class Mention:
     text: str
 
 
-@lru_cache(maxsize=65536)
-def key(text: str) -> str:
-    """Return what is left of a name when case, spaces, hyphens and other marks do not matter.
-
-    >>> key("DeepSeek-Coder 6.7B_base") == key("deepseekcoder-6.7b-base")
-    True
-    """
-    return "".join(word for word, _, _ in _words(text)).casefold()
-
-
-def _words(text: str) -> list[tuple[str, int, int]]:
-    """Return the words of ``text`` with their places; "(+)" counts as "+"."""
-    found = []
-    for match in _WORD.finditer(text):
-        plus = _PLUS.match(text, match.end())
-        end = plus.end() if plus else match.end()
-        found.append((match[0] + ("+" if plus else ""), match.start(), end))
-    return found
-
-
 @dataclass(frozen=True)
 class Registry:
     """Every known name.
@@ -120,16 +100,16 @@ class Registry:
         found = self._known(text, key(text)).get(kind)
         return found[0] if found and _as_written(text, found[1]) else ""
 
-    def find(self, text: str, kinds: Iterable[str] = KINDS, more: Mapping[str, str] | None = None) -> list[Mention]:
+    def find(self, text: str, kinds: Iterable[str] = KINDS, more: Vocabulary | None = None) -> list[Mention]:
         """Return the names in ``text``, the longest at each place, none overlapping.
 
         Args:
             text: Any text.
             kinds: Kinds to look for.
-            more: key → id of further models, for example the row headers of tables.
+            more: Further names, the headers of the sources' tables.
         """
         wanted, extra = tuple(kinds), more or {}
-        words = _words(text)
+        words = name_words(text)
         found: list[Mention] = []
         at = 0
         while at < len(words):
@@ -155,7 +135,7 @@ class Registry:
         return entry.better if entry else ""
 
     def _longest(
-        self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Mapping[str, str]
+        self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Vocabulary
     ) -> tuple[Mention | None, int]:
         for size in range(min(_LONGEST, len(words) - at), 0, -1):
             squashed = "".join([word for word, _, _ in words[at : at + size]]).casefold()
@@ -167,8 +147,8 @@ class Registry:
                 continue
             if joined(text, start, end):
                 known = {kind: one for kind, one in known.items() if kind != "models"}
-            elif squashed in more and "models" in kinds and "models" not in known:
-                known = {**known, "models": (more[squashed], text[start:end])}
+            elif (term := more.get(squashed)) and term.kind not in known and term.fits(text[start:end]):
+                known = {**known, term.kind: (squashed, text[start:end])}
             for kind in kinds:
                 if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
                     return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size

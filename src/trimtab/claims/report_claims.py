@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions, numbered_references, sentence_facts, settings, study_conditions
 from trimtab.claims.claim_model import Claim, Fact, Kind, Place, Quantity
+from trimtab.claims.understanding import unread
 from trimtab.claims.wording import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from trimtab.claims.name_registry import Mention, Registry
+    from trimtab.claims.vocabulary import Vocabulary
     from trimtab.documents.parts import Cell, Document, Span
 
 _OPINION: Final = re.compile(
@@ -38,16 +40,20 @@ _STATEMENT: Final = re.compile(r"claim|statement|finding|assertion", re.IGNORECA
 _WORDS: Final = 5
 
 
-def claims(report: Document, registry: Registry, models: Mapping[str, str] | None = None) -> tuple[Claim, ...]:
+def claims(report: Document, registry: Registry, vocabulary: Vocabulary | None = None) -> tuple[Claim, ...]:
     """Return the claims of a report, in its order, with ids c01, c02, ….
 
     Args:
         report: The report.
         registry: Known names.
-        models: key → id of the names in the headers of the sources' tables.
+        vocabulary: The headers of the sources' tables.
     """
-    listed = list(_listed(report, registry, models))
-    told = [*listed, *_prose(report, registry, models, only_values=bool(listed)), *_tabled(report, registry, models)]
+    listed = list(_listed(report, registry, vocabulary))
+    told = [
+        *listed,
+        *_prose(report, registry, vocabulary, only_values=bool(listed)),
+        *_tabled(report, registry, vocabulary),
+    ]
     first: dict[str, Claim] = {}
     for claim in told:
         first.setdefault(" ".join(claim.statement.split()), claim)
@@ -61,12 +67,13 @@ def claims(report: Document, registry: Registry, models: Mapping[str, str] | Non
 def claim(
     statement: str,
     registry: Registry,
-    models: Mapping[str, str] | None = None,
+    vocabulary: Vocabulary | None = None,
     carried: str = "",
     place: Place | None = None,
 ) -> Claim:
     """Return a statement as a claim; its id is left empty."""
-    found = sentence_facts.read(mentions.without_citations(statement), registry, models, carried)
+    understood = sentence_facts.understand(mentions.without_citations(statement), registry, vocabulary, carried)
+    found = understood.facts
     marks = tuple(mentions.citations(statement))
     about = study_conditions.read(statement, registry)
     return Claim(
@@ -77,6 +84,7 @@ def claim(
         citations=marks,
         cites=tuple(dict.fromkeys(mark.work for mark in marks if mark.work)),
         conditions=about,
+        unread=unread(understood) if found else (),
         asserted_in=place,
     )
 
@@ -106,7 +114,7 @@ def _is_sentence(text: str) -> bool:
     return sum(word.isalpha() and word.islower() for word in text.split()) >= 3 and len(text.split()) >= _WORDS
 
 
-def _listed(report: Document, registry: Registry, models: Mapping[str, str] | None) -> Iterator[Claim]:
+def _listed(report: Document, registry: Registry, vocabulary: Vocabulary | None) -> Iterator[Claim]:
     """Yield the rows of claims tables."""
     seen: set[tuple[int, int]] = set()
     for cell in report.cells:
@@ -121,11 +129,11 @@ def _listed(report: Document, registry: Registry, models: Mapping[str, str] | No
                 start=start,
                 end=start + len(statement) if report.text.startswith(statement, start) else start,
             )
-            yield claim(statement, registry, models, place=place)
+            yield claim(statement, registry, vocabulary, place=place)
 
 
 def _prose(
-    report: Document, registry: Registry, models: Mapping[str, str] | None, *, only_values: bool
+    report: Document, registry: Registry, vocabulary: Vocabulary | None, *, only_values: bool
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the sentences that assert something checkable."""
     carried, section = "", ""
@@ -135,8 +143,8 @@ def _prose(
         carried = carried if span.section == section else ""
         section = span.section
         text = span.text.strip().lstrip("-*\u2022 ").strip()
-        found = claim(text, registry, models, carried, _place(report, span))
-        named = mentions.find(text, registry, models)
+        found = claim(text, registry, vocabulary, carried, _place(report, span))
+        named = mentions.find(text, registry, vocabulary)
         subjects = [one for one in named if one.kind == "models"]
         carried = subjects[0].text if subjects else carried
         if _checkable(found, named, text, only_values=only_values):
@@ -160,13 +168,13 @@ def _place(report: Document, span: Span) -> Place:
     )
 
 
-def _tabled(report: Document, registry: Registry, models: Mapping[str, str] | None) -> Iterator[Claim]:
+def _tabled(report: Document, registry: Registry, vocabulary: Vocabulary | None) -> Iterator[Claim]:
     """Yield a claim for each number under a known benchmark, as model cards list them."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
     for cell in report.cells:
         if cell.table in lists or cell.number is None:
             continue
-        fact = _fact(cell, registry, models)
+        fact = _fact(cell, registry, vocabulary)
         if fact:
             label = cell.label or f"table {cell.table}"
             yield Claim(
@@ -178,7 +186,7 @@ def _tabled(report: Document, registry: Registry, models: Mapping[str, str] | No
             )
 
 
-def _fact(cell: Cell, registry: Registry, models: Mapping[str, str] | None) -> Fact | None:
+def _fact(cell: Cell, registry: Registry, vocabulary: Vocabulary | None) -> Fact | None:
     """Return what a cell says; None unless it has a known benchmark and a subject."""
     parts = (*cell.row_path, *cell.column_path)
     spaced = " ".join(parts).replace("_", " ")
@@ -193,7 +201,7 @@ def _fact(cell: Cell, registry: Registry, models: Mapping[str, str] | None) -> F
     return Fact(
         subject=subjects[-1]
         if len(subjects) == 1
-        else next((s for s in subjects if mentions.find(s, registry, models)), subjects[-1]),
+        else next((s for s in subjects if mentions.find(s, registry, vocabulary)), subjects[-1]),
         benchmark=marks[0].text,
         metric=metric.text if metric else "",
         setting=settings.over(settings.read(spaced), settings.read(cell.caption)),

@@ -1,8 +1,9 @@
-"""From a sentence to its facts: which value belongs to which model, benchmark, metric and setting.
+"""From a sentence to its facts: which value belongs to which system, benchmark, metric and setting, and what compares.
 
 Decisions: only what is written is read; a sentence whose parts cannot be paired gives no fact rather than a wrong one.
 The order of values and benchmarks decides who belongs to whom: "54.9 on A and 61.4 on B" looks ahead, "A: 54.9, B:
-61.4" back, and lists of equal length are paired in order.
+61.4" back, and lists of equal length are paired in order. What of the sentence was not understood is said beside the
+facts (:mod:`trimtab.claims.understanding`).
 """
 
 from __future__ import annotations
@@ -10,154 +11,109 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions, settings
+from trimtab.claims import comparison_words as compare
+from trimtab.claims import settings
 from trimtab.claims.claim_model import Fact, Relation, Setting
-from trimtab.claims.name_registry import Mention
+from trimtab.claims.comparison_words import CUE
+from trimtab.claims.sentence_parts import RESULT_VERB, Sentence, clauses, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from trimtab.claims.mentions import Value
-    from trimtab.claims.name_registry import Registry
+    from trimtab.claims.name_registry import Mention, Registry
+    from trimtab.claims.number_kinds import TextNumber
+    from trimtab.claims.vocabulary import Vocabulary
 
-# "Better" is judged in the direction of the metric, "higher" by the number alone.
-_WORDS: Final = r"(?:\w+ ){0,2}than"
-_CUES: Final = {
-    "better": rf"outperform\w*|surpass\w*|beats?|beating|(?:better|more accurate|stronger) {_WORDS}|ahead of"
-    r"|improv\w+ (?:over|upon)",
-    "greater": rf"exceed\w*|higher {_WORDS}",
-    "worse": rf"underperform\w*|(?:worse|less accurate|weaker) {_WORDS}|behind|trails?|falls? short of",
-    "less": rf"lower {_WORDS}",
-}
-_DELTAS: Final = {
-    "better": "improvements?|gains?|better|ahead",
-    "greater": "increases?|higher|more",
-    "worse": "worse|degradations?|behind",
-    "less": "drops?|decreases?|lower|reductions?|declines?|less|fewer",
-}
-_EXTREMES: Final = {
-    "best": "best|top|state[- ]of[- ]the[- ]art",
-    "highest": "highest",
-    "worst": "worst",
-    "lowest": "lowest",
-}
 _OF_ALL: Final[Mapping[str, Relation]] = {"better": "best", "greater": "highest", "worse": "worst", "less": "lowest"}
-
-
-def _either(words: Mapping[str, str]) -> str:
-    """Return an expression with one named group for each relation."""
-    return "|".join(f"(?P<{name}>{pattern})" for name, pattern in words.items())
-
-
-_CUE: Final = re.compile(rf"\b(?:{_either(_CUES)})(?!\w)", re.IGNORECASE)
-_AGAINST: Final = re.compile(
-    r"\b(?:compared (?:to|with)|relative to|over|versus|vs\.?|than)(?:\s+(?:the|on|in))*\s*$", re.IGNORECASE
-)
-_DELTA_AFTER: Final = re.compile(
-    rf"^\s*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b", re.IGNORECASE
-)
-_BY: Final = re.compile(
-    r"\bby\s+(?:about\s+|around\s+|roughly\s+|over\s+|an?\s+|absolute\s+|relative\s+)*$", re.IGNORECASE
-)
 _FROM_TO: Final = re.compile(r"\bfrom\s*$", re.IGNORECASE)
-_ELLIPSIS: Final = re.compile(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$", re.IGNORECASE)
+_VERSUS: Final = re.compile(
+    r"^[\s)%]*(?:points?\s*)?(?:vs\.?|versus|against|to|compared (?:to|with))\s*$", re.IGNORECASE
+)
 _AHEAD: Final = re.compile(
     r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$", re.IGNORECASE
 )
 _OWNER: Final = re.compile(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$", re.IGNORECASE)
-_CAPITAL: Final = r"(?:[A-Z][\w+-]*(?:\.\w+)*|(?:19|20)\d\d)"
-_PROPER: Final = re.compile(
-    rf"\b(?:[Oo]n|[Ff]or|[Ii]n)\s+(?:the\s+)?(?!Table|Figure|Section|Appendix)"
-    rf"({_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
+_SELF_WORDS: Final = """
+we our ours us i it its this these the paper work model method approach system here results result overall average avg
+score scores value values mean best performance accuracy numbers in on at for with of a an and table as
+"""
+_SELF: Final = frozenset(_SELF_WORDS.split())
+_REACHES: Final = re.compile(
+    r"\b(?:reach|attain|achieve|hit|exceed|surpass|get|obtain)\w*\s+(?:an?\s+)?(?:\w+\s+of\s+)?$", re.IGNORECASE
 )
-_BEST: Final = re.compile(rf"\b(?:the\s+)?(?:{_either(_EXTREMES)})\b", re.IGNORECASE)
-_THAN_ON: Final = re.compile(
-    rf"\b(?:{_either({'better': 'better', 'greater': 'higher|more', 'worse': 'worse', 'less': 'lower|less'})})\b",
-    re.IGNORECASE,
-)
-_ALL: Final = re.compile(
-    r"^\s*(?:the scores? of\s+)?(?:all|any|every)\s+(?:the\s+)?(?:other\s+)?"
-    r"(?:models?|methods?|systems?|baselines?|llms?|others|competitors?)\b",
-    re.IGNORECASE,
-)
-_UNDERSCORED: Final = re.compile(r"\b[A-Za-z]\w*_\w+")
-_PRONOUN: Final = re.compile(r"^\s*(?:it|the model|this model|the method|this method)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """A sentence with everything in it that a fact is made of, in order."""
+class Understood:
+    """What was read of a sentence: its facts, the clauses they stand in, and the characters they are made of."""
 
-    text: str
-    models: tuple[Mention, ...]
-    benchmarks: tuple[Mention, ...]
-    metrics: tuple[Mention, ...]
-    values: tuple[Value, ...]
-    carried: str
-
-    def between(self, start: int, end: int) -> str:
-        """Return the text between two places."""
-        return self.text[start:end]
+    facts: tuple[Fact, ...]
+    sentence: Sentence
+    clauses: tuple[Sentence, ...]
+    used: tuple[tuple[int, int], ...]
 
 
-def read(text: str, registry: Registry, models: Mapping[str, str] | None = None, carried: str = "") -> tuple[Fact, ...]:
+def read(text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = "") -> tuple[Fact, ...]:
     """Return the facts of a sentence.
 
     Args:
         text: The sentence.
         registry: Known names.
-        models: key → id of the names in the headers of the sources' tables.
-        carried: The model the sentence before was about, for "It reaches 85 %".
+        vocabulary: The headers of the sources' tables.
+        carried: The system the sentence before was about, for "It reaches 85 %".
     """
-    sentence = parse(text, registry, models, carried)
-    if not sentence.values:
-        return (*_comparisons(sentence, ()), *_extremes(sentence))
-    deltas = _deltas(sentence)
+    return understand(text, registry, vocabulary, carried).facts
+
+
+def understand(
+    text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = ""
+) -> Understood:  # fmt: skip
+    """Return the facts of a sentence with what they were read from; arguments as for :func:`read`."""
+    sentence = parse(text, registry, vocabulary, carried)
+    parts = clauses(sentence, CUE)
+    facts: list[Fact] = []
+    used: list[tuple[int, int]] = []
+    for part in parts:
+        denied = compare.negation(part)
+        made = _clause(part)
+        used += made.used
+        for fact in made.facts:
+            if denied is not None:
+                used.append(denied)
+                fact = _denied(fact, part)  # noqa: PLW2901 - the same fact, denied
+            facts.append(fact)
+    return Understood(facts=tuple(facts), sentence=sentence, clauses=tuple(parts), used=tuple(used))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """Facts of a clause, and the characters of the words they were read from, names and numbers apart."""
+
+    facts: tuple[Fact, ...] = ()
+    used: tuple[tuple[int, int], ...] = ()
+
+
+def _denied(fact: Fact, sentence: Sentence) -> Fact:
+    """Return a fact that its sentence denies; not to reach a value is to stay under it."""
+    below = fact.relation == "equals" and fact.hedge == "exactly" and _REACHES.search(sentence.text[: fact.start])
+    return replace(fact, negated=True, hedge="at least" if below else fact.hedge)
+
+
+def _clause(sentence: Sentence) -> _Made:
+    deltas = compare.deltas(sentence)
+    compared, extreme = _comparisons(sentence, deltas), _extremes(sentence)
     plain = [one for one in sentence.values if one not in deltas]
-    return (*_comparisons(sentence, deltas), *_extremes(sentence), *_equalities(sentence, plain))
-
-
-def parse(text: str, registry: Registry, models: Mapping[str, str] | None, carried: str) -> Sentence:
-    """Find names and values; a name after "on" that no one knows is a benchmark, not a model."""
-    found = mentions.find(text, registry, models)
-    named = [one for one in found if one.kind == "models"]
-    marks = [one for one in found if one.kind == "benchmarks"]
-    unknown = [one for one in named if re.search(r"\b[Oo]n\s+(?:the\s+)?$", text[: one.start])]
-    if not marks:
-        marks = unknown or _proper(text, found)
-        named = [one for one in named if one not in unknown]
-    return Sentence(
-        text=text,
-        models=tuple(named),
-        benchmarks=tuple(marks),
-        metrics=(*(one for one in found if one.kind == "metrics"), *_in_endpoints(text, registry)),
-        values=tuple(mentions.values(text, [*found, *marks])),
-        carried=carried if _PRONOUN.match(text) else "",
+    return _Made(
+        facts=(*compared.facts, *extreme.facts, *_equalities(sentence, plain)),
+        used=(*compared.used, *extreme.used, *compare.words_of(deltas, sentence)),
     )
 
 
-def _in_endpoints(text: str, registry: Registry) -> Iterable[Mention]:
-    """Yield the metrics inside words such as "humaneval_nll"."""
-    for match in _UNDERSCORED.finditer(text):
-        for one in registry.endpoint(match[0]):
-            yield replace(one, start=match.start() + one.start, end=match.start() + one.end)
-
-
-def _proper(text: str, found: Sequence[Mention]) -> list[Mention]:
-    """Return capitalized names after "on": benchmarks that no registry knows."""
-    marks = []
-    for match in _PROPER.finditer(text):
-        start, end = match.span(1)
-        if not any(start < one.end and one.start < end for one in found):
-            marks.append(Mention(id="", kind="benchmarks", start=start, end=end, text=match[1]))
-    return marks
-
-
-def _equalities(sentence: Sentence, values: Sequence[Value]) -> list[Fact]:
+def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
     """Return "X has v on B" for each value that can be placed."""
-    swapped = _ranges(sentence, values)
+    swapped = _ranges(sentence, values) | _versus(sentence, values)
     benchmarks = _paired(sentence, values, sentence.benchmarks)
     subjects = _owners(sentence, values)
     facts = []
@@ -174,7 +130,7 @@ def _equalities(sentence: Sentence, values: Sequence[Value]) -> list[Fact]:
                 metric=metric.text if metric else "",
                 setting=_setting(sentence, values, index, benchmark),
                 value=value.quantity,
-                hedge=value.hedge,  # type: ignore[arg-type]
+                hedge=value.hedge,
                 start=value.start,
                 end=value.end,
             )
@@ -182,7 +138,7 @@ def _equalities(sentence: Sentence, values: Sequence[Value]) -> list[Fact]:
     return facts
 
 
-def _ranges(sentence: Sentence, values: Sequence[Value]) -> dict[int, str]:
+def _ranges(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
     """Return index → subject for "from 65.9 to 92.7" in a comparison: first the other's value, then its own."""
     sides = _sides(sentence)
     if not sides:
@@ -190,11 +146,28 @@ def _ranges(sentence: Sentence, values: Sequence[Value]) -> dict[int, str]:
     found: dict[int, str] = {}
     for index, (one, other) in enumerate(pairwise(values)):
         if _FROM_TO.search(sentence.text[: one.start]) and sentence.between(one.end, other.start).strip() == "to":
-            found |= {index: sides[1], index + 1: sides[0]}
+            found |= {index: sides[1][0], index + 1: sides[0]}
     return found
 
 
-def _paired(sentence: Sentence, values: Sequence[Value], marks: Sequence[Mention]) -> list[Mention | None]:
+def _versus(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
+    """Return index → subject for "X outperforms Y (79.9 vs. 61.1)": first its own value, then the other's."""
+    sides = _sides(sentence)
+    if not sides or len(sides[1]) != 1:
+        return {}
+    found: dict[int, str] = {}
+    for index, (one, other) in enumerate(pairwise(values)):
+        behind = all(mention.end <= one.start for mention in sentence.systems)
+        if (
+            behind
+            and not _FROM_TO.search(sentence.text[: one.start])
+            and _VERSUS.match(sentence.between(one.end, other.start))
+        ):
+            found |= {index: sides[0], index + 1: sides[1][0]}
+    return found
+
+
+def _paired(sentence: Sentence, values: Sequence[TextNumber], marks: Sequence[Mention]) -> list[Mention | None]:
     """Return each value's benchmark."""
     if not marks:
         return [None] * len(values)
@@ -205,7 +178,7 @@ def _paired(sentence: Sentence, values: Sequence[Value], marks: Sequence[Mention
 
 
 def _benchmark(
-    sentence: Sentence, values: Sequence[Value], index: int, marks: Sequence[Mention], *, looks_ahead: bool
+    sentence: Sentence, values: Sequence[TextNumber], index: int, marks: Sequence[Mention], *, looks_ahead: bool
 ) -> Mention | None:
     value = values[index]
     after = next((one for one in marks if one.start >= value.end), None)
@@ -217,46 +190,62 @@ def _benchmark(
     return before or after
 
 
-def _owners(sentence: Sentence, values: Sequence[Value]) -> list[str]:
+def _owners(sentence: Sentence, values: Sequence[TextNumber]) -> list[str]:
     """Return each value's subject."""
-    models = sentence.models
-    run = [one for one in models if values and one.end <= values[0].start]
-    if len(run) == len(values) > 1 and len(models) == len(run) and _listed(sentence, run):
+    systems = sentence.systems
+    run = [one for one in systems if values and one.end <= values[0].start]
+    if len(run) == len(values) > 1 and len(systems) == len(run) and _listed(sentence, run):
         return [one.text for one in run]
     return [_owner(sentence, value) for value in values]
 
 
 def _listed(sentence: Sentence, run: Sequence[Mention]) -> bool:
-    """Whether models stand in one list: "A, B and C"."""
+    """Whether names stand in one list: "A, B and C"."""
     gaps = (sentence.between(one.end, other.start) for one, other in pairwise(run))
     return all(re.fullmatch(r"\s*(?:,|,?\s*and|&|/)\s*", gap) for gap in gaps)
 
 
-def _owner(sentence: Sentence, value: Value) -> str:
-    after = next((one for one in sentence.models if one.start >= value.end), None)
+def _owner(sentence: Sentence, value: TextNumber) -> str:
+    after = next((one for one in sentence.systems if one.start >= value.end), None)
     if after and _OWNER.match(sentence.between(value.end, after.start)):
         return after.text
-    before = next((one for one in reversed(sentence.models) if one.end <= value.start), None)
+    before = next((one for one in reversed(sentence.systems) if one.end <= value.start), None)
     sides = _sides(sentence)
-    if before and sides and before.text == sides[1] and _after_comparison(sentence, before, value):
+    if before and sides and before.text in sides[1] and _after_comparison(sentence, before, value):
         return sides[0]
     if before:
         return before.text
-    return sentence.carried or (after.text if after else "")
+    return sentence.carried or (after.text if after else "") or _unknown(sentence)
 
 
-def _after_comparison(sentence: Sentence, other: Mention, value: Value) -> bool:
+def _unknown(sentence: Sentence) -> str:
+    """Return who a clause is about where it names nobody that is known: the words before its verb; "we" is nobody."""
+    verb = RESULT_VERB.search(sentence.own, sentence.start)
+    words = sentence.text[sentence.start : verb.start()] if verb else ""
+    for start, end in sentence.named:
+        if verb and end <= verb.start():
+            at = start - sentence.start
+            words = words[:at] + " " * (end - start) + words[at + end - start :]
+    left = [
+        word for word in re.findall(r"[\w.+-]*\w", words) if word.casefold() not in _SELF and not word.endswith("ly")
+    ]
+    return " ".join(left)
+
+
+def _after_comparison(sentence: Sentence, other: Mention, value: TextNumber) -> bool:
     """Whether a value behind "compared to Y" is X's again: only where Y is not directly followed by it."""
     return not re.fullmatch(
         r"\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*", sentence.between(other.end, value.start)
     )
 
 
-def _nearest(marks: Sequence[Mention], value: Value) -> Mention | None:
+def _nearest(marks: Sequence[Mention], value: TextNumber) -> Mention | None:
     return min(marks, key=lambda one: max(one.start - value.end, value.start - one.end), default=None)
 
 
-def _setting(sentence: Sentence, values: Sequence[Value], index: int, benchmark: Mention | None) -> Setting:
+def _setting(
+    sentence: Sentence, values: Sequence[TextNumber], index: int, benchmark: Mention | None
+) -> Setting:  # fmt: skip
     """Return the setting told beside a value, else the one told for the whole sentence."""
     value = values[index]
     if benchmark is None or benchmark.start >= value.end:
@@ -272,81 +261,73 @@ def _setting(sentence: Sentence, values: Sequence[Value], index: int, benchmark:
     return settings.over(settings.read(near), settings.read(sentence.text))
 
 
-def _sides(sentence: Sentence) -> tuple[str, str] | None:
-    """Return subject and comparator of a comparison of two models."""
-    cue = _CUE.search(sentence.text)
+def _sides(sentence: Sentence) -> tuple[str, tuple[str, ...]] | None:
+    """Return subject and comparators of a comparison of systems."""
+    cue = CUE.search(sentence.own)
     at = cue.start() if cue else None
-    before = [one for one in sentence.models if at is None or one.end <= at]
-    after = [one for one in sentence.models if one not in before] if cue else []
-    if cue and after and before and _close_to(sentence, cue.end(), after[0]):
-        return before[-1].text, after[0].text
-    for one in sentence.models:
-        if _AGAINST.search(sentence.text[: one.start]):
-            others = [other for other in sentence.models if other.end < one.start]
-            return (others[-1].text, one.text) if others else None
+    before = [one for one in sentence.systems if at is None or one.end <= at]
+    after = [one for one in sentence.systems if one not in before] if cue else []
+    subject = before[-1].text if before else sentence.carried
+    if before and len(before) > 1 and cue and not _listed(sentence, before):
+        subject = before[0].text
+    if cue and after and subject and len(sentence.between(cue.end(), after[0].start).split()) <= 6:
+        run = [after[0]]
+        for other in after[1:]:
+            if not _listed(sentence, (run[-1], other)):
+                break
+            run.append(other)
+        return subject, tuple(dict.fromkeys(one.text for one in run))
+    for one in sentence.systems:
+        if compare.AGAINST.search(sentence.own[: one.start]):
+            others = [other for other in sentence.systems if other.end < one.start]
+            return (others[-1].text, (one.text,)) if others else None
     return None
 
 
-def _close_to(sentence: Sentence, end: int, mention: Mention) -> bool:
-    return len(sentence.between(end, mention.start).split()) <= 4
-
-
-def _deltas(sentence: Sentence) -> dict[Value, Relation]:
-    """Return the values that are differences, with their direction."""
-    found: dict[Value, Relation] = {}
-    last: Relation | None = None
-    cue = _CUE.search(sentence.text)
-    for value in sentence.values:
-        after = _DELTA_AFTER.match(sentence.text[value.end :])
-        if after:
-            last = found[value] = _relation(after)
-        elif _BY.search(sentence.text[: value.start]) and cue:
-            last = found[value] = _relation(cue)
-        elif last and _ELLIPSIS.search(sentence.text[: value.start]):
-            found[value] = last
-    return found
-
-
-def _comparisons(sentence: Sentence, deltas: Mapping[Value, Relation] | tuple[()]) -> list[Fact]:
+def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _Made:
     """Return "X is above Y on B, by v"."""
-    sides, across = _sides(sentence), _across(sentence)
-    if across:
-        return [across]
-    if not sides:
-        return []
-    cue = _CUE.search(sentence.text)
+    if across := _across(sentence):
+        return across
+    sides, cue = _sides(sentence), CUE.search(sentence.own)
+    if not sides or (not cue and not deltas):
+        return _Made()
+    scope = compare.scope(sentence)
     base = Fact(
         subject=sides[0],
-        comparator=sides[1],
-        relation=_relation(cue) if cue else "better",
+        comparator=sides[1][0],
+        relation=compare.relation_of(cue) if cue else "better",
         metric=_compared_in(sentence, cue),
-        setting=settings.read(sentence.text),
+        setting=settings.read(sentence.text[sentence.start : sentence.end]),
+        quantifier=scope.quantifier,
+        exceptions=scope.exceptions,
+        count=scope.count,
+        of=scope.of,
     )
+    used = (*([cue.span()] if cue else []), *scope.used)
+    marks = [one for one in sentence.benchmarks if one.text not in scope.exceptions]
     if not deltas:
-        marks = sentence.benchmarks or (None,)
-        return [replace(base, benchmark=one.text if one else "") for one in marks] if cue else []
-    facts = []
-    for value, relation in deltas.items():
-        benchmark = _paired(sentence, [value], sentence.benchmarks)[0]
-        told = sentence.text[max(0, value.start - 12) : value.end + 24].casefold()
-        facts.append(
-            replace(
-                base,
-                relation=relation,
-                benchmark=benchmark.text if benchmark else "",
-                value=value.quantity,
-                hedge=value.hedge,  # type: ignore[arg-type]
-                relative="relative" in told,
-                start=value.start,
-                end=value.end,
-            )
-        )
-    return facts
+        on = [one.text for one in marks] if not scope.quantifier else []
+        facts = [replace(base, benchmark=name) for name in on or [""]] if cue else []
+    else:
+        facts = [_by(base, sentence, (value, relation), marks) for value, relation in deltas.items()]
+    return _Made(facts=tuple(replace(fact, comparator=other) for other in sides[1] for fact in facts), used=used)
 
 
-def _relation(match: re.Match[str]) -> Relation:
-    """Return the relation whose words were found."""
-    return cast("Relation", match.lastgroup)  # the groups are named after relations
+def _by(base: Fact, sentence: Sentence, delta: tuple[TextNumber, Relation], marks: Sequence[Mention]) -> Fact:
+    """Return a comparison with the size of the difference."""
+    value, relation = delta
+    benchmark = _paired(sentence, [value], marks)[0]
+    told = sentence.text[max(0, value.start - 12) : value.end + 24].casefold()
+    return replace(
+        base,
+        relation=relation,
+        benchmark=benchmark.text if benchmark else "",
+        value=value.quantity,
+        hedge=value.hedge,
+        relative="relative" in told,
+        start=value.start,
+        end=value.end,
+    )
 
 
 def _compared_in(sentence: Sentence, cue: re.Match[str] | None) -> str:
@@ -358,38 +339,46 @@ def _compared_in(sentence: Sentence, cue: re.Match[str] | None) -> str:
     return "" if re.search(r"[,;:]|\b(?:while|although|but|despite|though)\b", gap) else metric.text
 
 
-def _across(sentence: Sentence) -> Fact | None:
+def _across(sentence: Sentence) -> _Made | None:
     """Return "X is higher on A than on B"."""
-    cue = _THAN_ON.search(sentence.text)
-    if len(sentence.benchmarks) != 2 or not cue or len(sentence.models) > 1:
+    cue = compare.THAN_ON.search(sentence.own)
+    if len(sentence.benchmarks) != 2 or not cue or len(sentence.systems) > 1:
         return None
     one, other = sentence.benchmarks
-    subject = sentence.models[0].text if sentence.models else sentence.carried
-    if not subject or not re.search(r"\bthan\s+(?:on|for|in)\s+(?:the\s+)?$", sentence.text[: other.start]):
+    subject = sentence.systems[0].text if sentence.systems else sentence.carried
+    than = re.search(r"\bthan\s+(?:on|for|in)\s+(?:the\s+)?$", sentence.text[: other.start])
+    if not subject or not than:
         return None
-    return Fact(
+    fact = Fact(
         subject=subject,
-        relation=_relation(cue),
+        relation=compare.relation_of(cue),
         benchmark=one.text,
         comparator_benchmark=other.text,
         setting=settings.read(sentence.text),
     )
+    return _Made(facts=(fact,), used=(cue.span(), than.span()))
 
 
-def _extremes(sentence: Sentence) -> list[Fact]:
+def _extremes(sentence: Sentence) -> _Made:
     """Return "X is the best on B", or "X surpasses all others on B"."""
-    cue, best = _CUE.search(sentence.text), _BEST.search(sentence.text)
-    everyone = cue is not None and _ALL.match(sentence.text[cue.end() :])
-    if len(sentence.models) != 1 or not sentence.benchmarks or not (everyone or best):
-        return []
-    relation = _OF_ALL[_relation(cue)] if cue and everyone else _relation(best) if best else "best"
-    return [
+    cue, best = CUE.search(sentence.own), compare.BEST.search(sentence.own)
+    everyone = compare.EVERYONE.match(sentence.own[cue.end() :]) if cue else None
+    subject = (
+        sentence.systems[0].text if len(sentence.systems) == 1 else sentence.carried if not sentence.systems else ""
+    )
+    if not subject or not sentence.benchmarks or not (everyone or best):
+        return _Made()
+    relation = _OF_ALL[compare.relation_of(cue)] if cue and everyone else compare.relation_of(best) if best else "best"
+    facts = tuple(
         Fact(
-            subject=sentence.models[0].text,
+            subject=subject,
             relation=relation,
             metric=_compared_in(sentence, cue if everyone else best),
             benchmark=one.text,
             setting=settings.read(sentence.text),
         )
         for one in sentence.benchmarks
-    ]
+    )
+    if cue and everyone:
+        return _Made(facts=facts, used=((cue.start(), cue.end() + everyone.end()),))
+    return _Made(facts=facts, used=(best.span(),) if best else ())

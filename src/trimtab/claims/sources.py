@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.known_works import Library
 from trimtab.claims.passages import Passages
-from trimtab.claims.table_index import Readings
+from trimtab.claims.table_index import TableIndex
 from trimtab.claims.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.vocabulary import Vocabulary
     from trimtab.documents.document_store import Corpus
     from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
@@ -42,16 +43,16 @@ class Sources:
         left_out: Documents that are the report itself, with the reason.
         readings: Their table cells.
         passages: Their sentences.
-        models: key → id of every name in a header of their tables.
+        vocabulary: The headers of their tables as names.
     """
 
     documents: tuple[Document, ...]
     works: Mapping[str, Work]
     registry: Registry
     left_out: tuple[tuple[str, str], ...] = ()
-    readings: Readings
+    readings: TableIndex
     passages: Passages
-    models: Mapping[str, str]
+    vocabulary: Vocabulary
     _ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -72,7 +73,7 @@ class Sources:
         known = {work.id: work for work in works}
         library = Library(known.values())
         kept = [replace(document, work=library.work_of(document)) for document in kept]
-        readings = Readings(kept, registry)
+        readings = TableIndex(kept, registry)
         return cls(
             documents=tuple(kept),
             works=known,
@@ -80,7 +81,7 @@ class Sources:
             left_out=tuple(left_out),
             readings=readings,
             passages=Passages(kept, registry),
-            models=readings.subjects(),
+            vocabulary=readings.vocabulary(),
             _ids={document.sha256: _ids(document, known.get(document.work)) for document in kept},
         )
 

@@ -12,9 +12,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import settings
-from trimtab.claims.name_registry import key
-from trimtab.claims.wording import SAYING, stems
+from trimtab.claims import settings, vocabulary
+from trimtab.claims.vocabulary import Term
+from trimtab.claims.wording import SAYING, key, stem, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Setting
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.vocabulary import Axis, Vocabulary
     from trimtab.documents.parts import Cell, Document
 
 _ARROW: Final = re.compile(
@@ -29,20 +30,24 @@ _ARROW: Final = re.compile(
     re.IGNORECASE,
 )
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
+_SHAPED: Final = re.compile(r"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]|[A-Za-z]-\d")
+_GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}
 _ORDINARY: Final = frozenset(
     {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reading:
+class Measurement:
     """One number of a table.
 
     Attributes:
         cell: Where it stands.
         document: The file.
         value: The number.
+        index: Which of the numbers of its cell it is, counted from 0.
         subjects: Ids of what its headers name besides benchmark and metric.
+        names: Keys of everything its headers can be called.
         benchmark: Id; empty if no known one is named.
         metric: Id; empty if none is named.
         setting: How it was obtained.
@@ -55,7 +60,9 @@ class Reading:
     cell: Cell
     document: Document
     value: Decimal
+    index: int
     subjects: frozenset[str]
+    names: frozenset[str]
     benchmark: str
     metric: str
     setting: Setting
@@ -69,7 +76,7 @@ class Reading:
         return self.cell.document, self.cell.table
 
 
-class Readings:
+class TableIndex:
     """All numbers of some documents.
 
     Args:
@@ -79,13 +86,15 @@ class Readings:
 
     def __init__(self, documents: Iterable[Document], registry: Registry) -> None:
         self.registry = registry
-        self.all: list[Reading] = []
-        self.by_subject: dict[str, list[Reading]] = defaultdict(list)
-        self.by_benchmark: dict[str, list[Reading]] = defaultdict(list)
-        self.by_word: dict[str, list[Reading]] = defaultdict(list)
-        self.by_table: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+        self.all: list[Measurement] = []
+        self.by_subject: dict[str, list[Measurement]] = defaultdict(list)
+        self.by_benchmark: dict[str, list[Measurement]] = defaultdict(list)
+        self.by_word: dict[str, list[Measurement]] = defaultdict(list)
+        self.by_table: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
         self._lines: dict[tuple[str, int], dict[int, dict[int, str]]] = {}
         self._heads: dict[tuple[str, bool], _Head] = {}
+        self._names: dict[tuple[str, ...], frozenset[str]] = {}
+        self._axes: dict[tuple[str, int], Axis] = {}
         self._captions: dict[str, tuple[_Head, frozenset[str]]] = {}
         for document in documents:
             for cell in document.cells:
@@ -95,26 +104,81 @@ class Readings:
         """Return the id a subject is looked up by."""
         return self.registry.id_of(text, "models") or key(text)
 
-    def subjects(self) -> dict[str, str]:
-        """Return key → id of everything that stands as a subject in a header and can be a name in a sentence."""
+    def vocabulary(self) -> Vocabulary:
+        """Return every header that can be a name in a sentence: systems, and what they were measured on."""
+        said: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for table, readings in self.by_table.items():
+            systems = self.axis(table)
+            for path, axis in {(one.cell.row_path, "row") for one in readings} | {
+                (one.cell.column_path, "column") for one in readings
+            }:
+                kind = "models" if axis == systems else "benchmarks"
+                for name, (_, text) in vocabulary.names(path).items():
+                    if _nameable(name) and not (kind == "models" and self._head(text, second=False).named):
+                        said[name][kind].add(text)
         return {
-            name: name
-            for name in self.by_subject
-            if len(name) > 2 and not name.replace(".", "").isdigit() and name not in SAYING
+            name: Term(
+                kind="models" if "models" in kinds and (len(kinds) == 1 or _SHAPED.search(name)) else "benchmarks",
+                spellings=frozenset().union(*kinds.values()),
+            )
+            for name, kinds in said.items()
         }
 
-    def row(self, reading: Reading) -> tuple[tuple[str, str], ...]:
+    def axis(self, table: tuple[str, int]) -> Axis:
+        """Return on which axis of a table its systems are."""
+        found = self._axes.get(table)
+        if found is None:
+            readings = self.by_table[table]
+            rows = {one.cell.row_path for one in readings}
+            columns = {one.cell.column_path for one in readings}
+            known = self._share(columns, named=True) - self._share(rows, named=True)
+            shaped = self._share(columns, named=False) - self._share(rows, named=False)
+            found = self._axes[table] = "column" if known < 0 or (known == 0 and shaped > 0) else "row"
+        return found
+
+    def _share(self, paths: set[tuple[str, ...]], *, named: bool) -> float:
+        """Return how many of the paths name a known benchmark or metric, or else have the shape of a model's name."""
+        heads = [" ".join(path) for path in paths if path]
+        told = sum(self._head(text, second=False).named if named else bool(_SHAPED.search(text)) for text in heads)
+        return told / max(1, len(heads))
+
+    def behind(self, reading: Measurement, subject: str) -> int:
+        """Return how many header parts stand behind a subject's name: variants that the name does not say."""
+        counts = []
+        for path in (reading.cell.row_path, reading.cell.column_path):
+            found = vocabulary.names(path).get(subject)
+            if found is not None:
+                rest = path[len(path) - found[0] :]
+                counts.append(sum(not self._head(part, second=False).named for part in rest))
+        return min(counts, default=0)
+
+    def unsaid(self, reading: Measurement, subject: str, benchmark: str) -> tuple[str, ...]:
+        """Return the parts of the other axis' header that a fact about ``subject`` on ``benchmark`` does not say."""
+        on_row = subject in vocabulary.names(reading.cell.row_path)
+        path = reading.cell.column_path if on_row else reading.cell.row_path
+        known, words = self.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark)) | _GENERIC
+        name = key(benchmark)
+        left = []
+        for at, part in enumerate(path):
+            head = self._head(part, second=False)
+            inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
+            told = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
+            if not (told or inside or head.words <= words or name in map(key, vocabulary.spellings(part))):
+                left.append(part)
+        return tuple(left)
+
+    def row(self, reading: Measurement) -> tuple[tuple[str, str], ...]:
         """Return the cells beside a reading, as (column, text), itself among them."""
         rows = {one.cell.column: one.cell for one in self.by_table[reading.table] if one.cell.row == reading.cell.row}
         return tuple((" ".join(cell.column_path), cell.text) for _, cell in sorted(rows.items()))
 
-    def shared_left(self, one: Reading, other: Reading) -> int:
+    def shared_left(self, one: Measurement, other: Measurement) -> int:
         """Count the cells to the left of both readings that say the same: a setting need not be a header."""
         edge = min(one.cell.column, other.cell.column)
         mine, theirs = self._line(one), self._line(other)
         return sum(column < edge and text == theirs.get(column) for column, text in mine.items())
 
-    def _line(self, reading: Reading) -> Mapping[int, str]:
+    def _line(self, reading: Measurement) -> Mapping[int, str]:
         """Return column → text of a reading's row, also of the cells without a number."""
         rows = self._lines.get(reading.table)
         if rows is None:
@@ -140,7 +204,7 @@ class Readings:
 
     def _reading(
         self, document: Document, cell: Cell, index: int, value: Decimal, caption: _Head, around: frozenset[str]
-    ) -> Reading:  # fmt: skip
+    ) -> Measurement:  # fmt: skip
         second = index == 1
         column = self._head(" ".join(cell.column_path), second=second)
         row = self._head(" ".join(cell.row_path), second=second)
@@ -149,11 +213,15 @@ class Readings:
         benchmark = column.benchmark or row.benchmark or caption.benchmark
         in_parts = next((part.metric for part in parts if part.metric), "")
         metric = column.metric or row.metric or in_parts or caption.metric
-        return Reading(
+        return Measurement(
             cell=cell,
             document=document,
             value=value,
-            subjects=frozenset(part.subject for part in parts if part.subject),
+            index=index,
+            names=frozenset(vocabulary.names(cell.row_path)) | frozenset(vocabulary.names(cell.column_path)),
+            subjects=frozenset(part.subject for part in parts if part.subject)
+            | self._joined(cell.row_path)
+            | self._joined(cell.column_path),
             benchmark=benchmark,
             metric=metric,
             setting=said,
@@ -161,6 +229,16 @@ class Readings:
             words=column.words | row.words,
             around=around,
         )
+
+    def _joined(self, path: tuple[str, ...]) -> frozenset[str]:
+        """Return the keys of the names in a path, without those that only say a benchmark, a metric or a setting."""
+        found = self._names.get(path)
+        if found is None:
+            said = vocabulary.names(path).items()
+            found = self._names[path] = frozenset(
+                name for name, (_, text) in said if name not in _ORDINARY and not self._head(text, second=False).named
+            )
+        return found
 
     def _lower(self, heads: tuple[_Head, ...], metric: str, benchmark: str, caption: _Head) -> bool | None:
         """Return whether less is better, by the nearest that says so."""
@@ -188,11 +266,19 @@ class _Head:
     """What one header says."""
 
     subject: str
+    named: bool
     benchmark: str
     metric: str
     setting: Setting
     lower: bool | None
     words: frozenset[str]
+
+
+def _nameable(name: str) -> bool:
+    """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
+    if name.replace(".", "").isdigit() or name in SAYING or name in _ORDINARY:
+        return False
+    return len(name) > 2 or (len(name) == 2 and not name.isalpha())
 
 
 def _head(text: str, registry: Registry, *, second: bool) -> _Head:
@@ -211,6 +297,7 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
     subject = "" if named else registry.id_of(text, "models") or key(text)
     return _Head(
         subject="" if subject in _ORDINARY else subject,
+        named=named,
         benchmark=next(iter(benchmarks)) if len(benchmarks) == 1 else "",
         metric=next(iter(metrics)) if len(metrics) == 1 else "",
         setting=setting,
@@ -225,16 +312,16 @@ def _arrow(text: str) -> bool | None:
     return said.pop() if len(said) == 1 else None
 
 
-def matching(readings: Iterable[Reading], benchmark: str, words: frozenset[str]) -> list[Reading]:
+def matching(readings: Iterable[Measurement], benchmark: str, words: frozenset[str]) -> list[Measurement]:
     """Return the readings on a benchmark: by id where it is known, else those with all its words in their headers."""
     if benchmark:
         return [one for one in readings if one.benchmark == benchmark]
     return [one for one in readings if words <= one.words | one.around and (words & one.words or not one.words)]
 
 
-def group(readings: Iterable[Reading]) -> Mapping[tuple[str, int], list[Reading]]:
+def group(readings: Iterable[Measurement]) -> Mapping[tuple[str, int], list[Measurement]]:
     """Return the readings of each table."""
-    found: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+    found: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
     for one in readings:
         found[one.table].append(one)
     return found

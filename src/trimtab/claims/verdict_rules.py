@@ -4,12 +4,13 @@ In this order, the first that applies decides fidelity, and everything found is 
 
 1. no source to read → *source not available*; an opinion → *not checkable*;
 2. the cited source says it in these words → *verbatim*, or nearly so → *supported*;
-3. a fact's exact tuple has a cell with another value → *contradicted*, or *misattributed* when the value stands
-   elsewhere;
-4. all facts have their cells → *supported*, some → *partial*;
-5. a passage that is the statement but for a number, a negation, an opposite → *contradicted*; but for a name →
-   *misattributed*; one that says a part → *partial*;
-6. else *not found in what was read*: absence is never refutation.
+3. a fact's exact tuple has a cell with another value, and all of the sentence was understood → *contradicted*, or
+   *misattributed* when the value stands elsewhere;
+4. all facts have their cells, and all of the sentence was understood → *supported*; some, or only a part was read →
+   *partial*;
+5. a passage that says a part → *partial*;
+6. else *not found in what was read*: absence is never refutation, and neither is a passage that differs: only a cell
+   of the same system, benchmark, setting and metric is.
 
 A passage comes before a cell because the question is whether the source says it. When its own table says otherwise the
 claim is faithful and contested: that is the second axis. Granularity and citation years only flag.
@@ -122,7 +123,7 @@ def _marked(evidence: Evidence, cited: frozenset[str]) -> Evidence:
 def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tuple[Passage, bool]]:
     """Return the most telling passages of the cited documents, then of the others."""
     text = mentions.without_citations(claim.statement)
-    names = mentions.find(text, sources.registry, sources.models)
+    names = mentions.find(text, sources.registry, sources.vocabulary)
     statement = Statement(
         text=text, whole=claim.statement, names=tuple(one.id for one in names if one.kind in ("models", "benchmarks"))
     )
@@ -140,24 +141,30 @@ def _fidelity(claim: Claim, cells: Sequence[Evidence], passages: Sequence[Passag
         return word, ("passage", best.finding), (best.why,)
     if found := _from_cells(claim, cells):
         return found
-    if best and best.finding in ("contradicted", "misattributed"):
-        return Fidelity(best.finding), ("passage", best.finding), (best.why,)
-    if cells and any(one.stance in (Stance.SUPPORTS, Stance.MIXED) for one in cells):
+    if cells and claim.unread:
+        return Fidelity.PARTIAL, ("cell", "partly read"), (_unread(claim), *_whys(cells))
+    if any(one.stance in (Stance.SUPPORTS, Stance.MIXED) for one in cells):
         return Fidelity.PARTIAL, ("cell", "some facts"), _whys(cells)
     if best and best.finding == "partial":
         return Fidelity.PARTIAL, ("passage", "partial"), (best.why,)
-    return Fidelity.NOT_FOUND, ("nothing",), ("not found in what was read, which refutes nothing",)
+    near = (best.why,) if best and best.finding in ("contradicted", "misattributed") else ()
+    told = (*((_unread(claim),) if claim.unread else ()), *near, *_whys(cells))
+    return Fidelity.NOT_FOUND, ("nothing",), (*told, "not found in what was read, which refutes nothing")
+
+
+def _unread(claim: Claim) -> str:
+    return f"partly read: not understood was {', '.join(map(repr, claim.unread))}"
 
 
 def _from_cells(claim: Claim, cells: Sequence[Evidence]) -> Finding | None:
-    """Return what exact tuples decide: one that differs, or all that are equal."""
+    """Return what exact tuples decide: one that differs, or all that are equal, of a sentence that was understood."""
     refuted = [one for one in cells if one.stance is Stance.REFUTES and not _borne_out(one.fact, cells)]
-    if refuted:
+    if refuted and not claim.unread:
         homes = [one for one in refuted if one.home is not None]
         word = Fidelity.MISATTRIBUTED if homes else Fidelity.CONTRADICTED
         return word, ("cell", "value elsewhere" if homes else "value differs"), _whys(homes or refuted)
     equal = [one for one in cells if one.stance is Stance.SUPPORTS]
-    if equal and len({one.fact for one in equal}) == len(claim.facts):
+    if equal and not claim.unread and len({one.fact for one in equal}) == len(claim.facts):
         return Fidelity.SUPPORTED, ("cell", "value equal"), _whys(equal)
     return None
 

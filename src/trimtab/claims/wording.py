@@ -14,6 +14,8 @@ _NEGATIONS_WORDS: Final = """
 no not never none neither nor without cannot fail fails failed lack lacks unable hardly rarely
 """
 NEGATIONS: Final = frozenset(_NEGATIONS_WORDS.split())
+_NAME_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
+_PLUS: Final = re.compile(r"\s*\(\+\)")
 _STOP_WORDS: Final = """
 a an the of to in on for at by with from as and or is are was were be been being that this these those it its we our
 their they them which who also then thus hence so such can may might will would could has have had do does did into
@@ -79,3 +81,23 @@ def plain(text: str) -> str:
     'it works 96.2 of cases'
     """
     return " ".join(word for word, _, _ in tokens(text))
+
+
+@lru_cache(maxsize=65536)
+def key(text: str) -> str:
+    """Return what is left of a name when case, spaces, hyphens and other marks do not matter.
+
+    >>> key("DeepSeek-Coder 6.7B_base") == key("deepseekcoder-6.7b-base")
+    True
+    """
+    return "".join(word for word, _, _ in name_words(text)).casefold()
+
+
+def name_words(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of ``text`` with their places; "(+)" counts as "+"."""
+    found = []
+    for match in _NAME_WORD.finditer(text):
+        plus = _PLUS.match(text, match.end())
+        end = plus.end() if plus else match.end()
+        found.append((match[0] + ("+" if plus else ""), match.start(), end))
+    return found

@@ -15,7 +15,9 @@ NUMERAL = re.compile(
     r"(?:[eE](?P<exponent>[-+]?\d{1,3}))?(?P<scale>[KMBT](?!\w))?(?![\w.]*\d)"
     r"(?:(?!-?[A-Za-z])|(?=(?:ms|s|sec|min|h|GB|GiB|MB|MiB|x|pp)(?!\w)))"
 )
-SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)")
+SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)|(?<=[\d%])(?P<low>[₀-₉]+(?:\.[₀-₉]+)?)")
+DECIMAL_COMMA = re.compile(r"([-+]?(?:\d{1,3},\d{1,2}|0,\d+))(?=\s*(?:%|±|\(|$))")
+_RAISED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 SCALES = {"K": 3, "M": 6, "B": 9, "T": 12}
 
 
@@ -52,7 +54,9 @@ def spread(text: str) -> Numeral | None:
     match = SPREAD.search(text)
     if match is None:
         return None
-    return Numeral(value=Decimal(match["spread"]), start=match.start("spread"), end=match.end("spread"))
+    name = "spread" if match["spread"] else "low"
+    value = Decimal(match[name].translate(_RAISED))
+    return Numeral(value=value, start=match.start(name), end=match.end(name))
 
 
 def _numeral(match: re.Match[str]) -> Numeral:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 Format = Literal["latex", "html", "jats", "pdf", "markdown", "csv", "text"]
-SpanKind = Literal["heading", "sentence", "caption", "reference"]
+SpanKind = Literal["heading", "sentence", "caption", "reference", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A sentence, heading, caption or bibliography entry.
+    """A sentence, heading, caption, bibliography entry or block of code.
 
     Args:
         document: SHA-256 of the file, hexadecimal.

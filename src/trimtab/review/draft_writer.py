@@ -113,7 +113,9 @@ def _claims(search: Search, name: str, registry: Registry, sources: Sources) -> 
     if any(one.database == corpus.name for corpus in search.corpora for one in merged.records):
         return
     held = [
-        claim for claim in report_claims.claims(document, registry, sources.models) if _bears(claim, search, registry)
+        claim
+        for claim in report_claims.claims(document, registry, sources.vocabulary)
+        if _bears(claim, search, registry)
     ]
     for claim in held[:_MOST_CLAIMS]:
         yield replace(claim, id=f"{name}#{claim.id}", cites=(name,))

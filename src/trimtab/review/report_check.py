@@ -137,7 +137,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             for work in works:
                 corpus.put(work)
             sources = Sources.of(corpus, registry, report)
-    found = given or report_claims.claims(report, registry, sources.models)
+    found = given or report_claims.claims(report, registry, sources.vocabulary)
     references = asking.references(report)
     checked = _verdicts(found, sources, references, options)
     asked = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions
+from trimtab.claims.number_kinds import numbers
 from trimtab.claims.report_claims import statement_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _numbers(material: Material) -> Iterator[Finding]:
         if span.kind != "sentence" or any(" ".join(span.text.split()) in one or one in span.text for one in claimed):
             continue
         text = mentions.without_citations(_DATE.sub("", span.text))
-        found = mentions.values(text, mentions.find(text, material.registry))
+        names = [(one.start, one.end) for one in mentions.find(text, material.registry)]
+        found = [one for one in numbers(text, names) if one.kind == "value"]
         places += [f"{one.quantity.text}{one.quantity.unit} ({span.position})" for one in found]
     if places:
         yield Finding(

@@ -30,7 +30,7 @@ on MBPP. Every claim of this report has been verified by the committee and is su
 def checked(document):
     sources = Sources.build([document], [], REGISTRY)
     report = reader.read_bytes(REPORT.encode(), "report.md")
-    claims = report_claims.claims(report, REGISTRY, sources.models)
+    claims = report_claims.claims(report, REGISTRY, sources.vocabulary)
     return [(claim, verdict_rules.check(claim, sources)) for claim in claims], sources
 
 

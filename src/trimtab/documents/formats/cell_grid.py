@@ -22,6 +22,9 @@ MAX_SPAN = 1_000  # as in the HTML standard's limit on colspan
 UNITS = r"%|‰|ms|µs|s|sec|seconds|min|minutes|h|hours|GPU hours|days|[KMGT]i?B|[KMBT]|[GTP]?FLOPs?|tokens/s|×|pp|points|nats|bits|dB"  # noqa: E501, RUF001
 UNIT_IN_HEAD = re.compile(rf"[(\[]\s*(?:in )?(?P<unit>{UNITS})\s*[)\]]")
 UNIT_IN_CELL = re.compile(rf"\d\s*(?P<unit>{UNITS})(?!\w)")
+SIZE = re.compile(r"[~\u2248]?\d+(?:[.x\u00d7]\d+)*\s?[BMK]?(?:-A\d+(?:\.\d+)?B)?", re.IGNORECASE)
+SIZE_HEAD = re.compile(r"\bsizes?\b|param|^#\s?p\b", re.IGNORECASE)
+ADDED = re.compile(r"(?:[\u2514\u21b3\u2570]\s*)?(?:\+|w/o?\b\.?)\s*(?=[A-Za-z])")
 EMPTY = {"", "-", "–", "—", "--", "---", "−", "n/a", "na", "·", "…", "/", "?", "x", "✓", "✗"}  # noqa: RUF001
 
 
@@ -80,7 +83,7 @@ def read(
     )
     if not grid or not grid[0]:
         return [], warning
-    return Reading(grid, table.head_rows, place).cells(), warning
+    return GridReader(grid, table.head_rows, place).cells(), warning
 
 
 def lay_out(rows: Sequence[Sequence[RawCell]], limit: int) -> tuple[Grid, bool]:
@@ -128,7 +131,7 @@ def _line(row: Sequence[RawCell], hanging: dict[int, tuple[int, RawCell]], limit
     return line
 
 
-class Reading:
+class GridReader:
     """How one grid is read.
 
     Args:
@@ -150,16 +153,17 @@ class Reading:
         columns = [self._column_path(column) for column in range(self.width)]
         group: tuple[str, ...] = ()
         found = []
-        above = [""] * self.labels
+        above = under = [""] * self.labels
         for row in self.body:
             line = self.grid[row]
             if (title := self._group(line)) is not None:
                 group = (title,) if title else ()
                 continue
-            above = self._inherited(line, above)
+            above = self._inherited(line, above, under)
+            under = under if _added(line[0].text) else above
             for column in range(self.width):
                 if line[column].text and (column >= self.labels or numeric(line[column].text)):
-                    path = _distinct([*group, *above[: min(column, self.labels)]])
+                    path = _distinct([*group, *(above if column >= self.labels else above[:column])])
                     found.append(self._cell(row, column, path, columns[column]))
         return found
 
@@ -189,11 +193,18 @@ class Reading:
         labels = 0
         for column in range(self.width - 1):
             texts = [self.grid[row][column].text for row in self.body if self._group(self.grid[row]) is None]
-            if _textual(texts) or 2 * marked[column] > len(self.body):
+            sized = 0 < column == labels and self._sizes(column, texts)
+            if _textual(texts) or sized or 2 * marked[column] > len(self.body):
                 labels = column + 1
             elif column > labels or not _whole(texts):
                 break
         return labels or min(1, self.width - 1)
+
+    def _sizes(self, column: int, texts: Sequence[str]) -> bool:
+        """Whether a column beside the names has the sizes of models, which are a part of their names."""
+        filled = [text for text in texts if text.casefold() not in EMPTY]
+        head = self.grid[self.heads - 1][column].text if self.heads else ""
+        return bool(filled) and bool(SIZE_HEAD.search(head)) and all(SIZE.fullmatch(text.strip()) for text in filled)
 
     def _group(self, line: list[RawCell]) -> str | None:
         """Return the title of a row that names the rows below it, "" for an empty row, None for any other row."""
@@ -207,9 +218,14 @@ class Reading:
             return None
         return filled[0].text if first.text or filled[0].colspan > 1 else None
 
-    def _inherited(self, line: list[RawCell], above: list[str]) -> list[str]:
-        """Return a row's labels; an empty outer label repeats the one above, as long as an inner one is given."""
+    def _inherited(self, line: list[RawCell], above: list[str], under: list[str]) -> list[str]:
+        """Return a row's labels; an empty outer label repeats the one above, as long as an inner one is given.
+
+        A row that adds something ("+ feedback") belongs to the last one that does not.
+        """
         texts = [cell.text for cell in line[: self.labels]]
+        if _added(line[0].text) and any(under):
+            return [*under, *texts]
         inner = next((index for index, text in enumerate(texts) if text), len(texts))
         return texts if inner >= len(texts) else above[:inner] + texts[inner:]
 
@@ -248,6 +264,7 @@ class Reading:
 
 def values(text: str) -> tuple[tuple[Decimal, ...], Decimal | None]:
     """Return the numbers of a cell in order, and the deviation behind ± apart from them."""
+    text = numerals.DECIMAL_COMMA.sub(lambda match: match[1].replace(",", "."), text.strip())
     deviation = numerals.spread(text)
     kept = [number.value for number in numerals.read(text) if deviation is None or number.start != deviation.start]
     return tuple(kept), None if deviation is None else deviation.value
@@ -263,6 +280,11 @@ def numeric(text: str) -> bool:
         outside = outside[: number.start] + " " + outside[number.end :]
     letters = re.sub(rf"\b(?:{UNITS}|e|x)(?!\w)", "", outside)
     return sum(letter.isalpha() and letter.isascii() for letter in letters) < 2
+
+
+def _added(text: str) -> bool:
+    """Whether a label adds something to the system of a row above."""
+    return ADDED.match(text) is not None
 
 
 def _textual(texts: Sequence[str]) -> bool:

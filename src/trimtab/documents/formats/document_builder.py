@@ -63,6 +63,10 @@ class Builder:
         """Add the caption of a figure."""
         self._append(self.clean(text, position), "caption", position)
 
+    def code(self, text: str, position: Position) -> None:
+        """Add a block of code or of a command's output, one span: it asserts nothing."""
+        self._append(self.clean(text, position), "code", position)
+
     def reference(self, text: str, position: Position) -> None:
         """Add an entry of the bibliography, one span."""
         self._append(self.clean(text, position), "reference", position)

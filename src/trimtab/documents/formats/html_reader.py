@@ -106,23 +106,28 @@ class Page:
         name = tag(child)
         if not name:
             self._comment(child, parent)
-        elif name in markup.UNSEEN or child in self._captions or self._text.hidden(child):
+        elif name in markup.UNSEEN or child in self._captions or markup.struck(child) or self._text.hidden(child):
             pass
         elif name in HEADINGS:
             self._flush(place(parent))
             self._before = self._text.of(child)
             self._builder.heading(self._before, HEADINGS[name], place(child))
-        elif name == "table" and not any(True for _ in child.iterdescendants("table")):
+        elif name == "table" and (not any(True for _ in child.iterdescendants("table")) or _tabular(child)):
             self._flush(place(parent))
             self._table(child)
+            for nested in _outermost(child):
+                self._child(nested, child)
+        elif name == "pre":
+            self._flush(place(parent))
+            self._builder.code(self._text.of(child), place(child))
         elif name in BLOCKS or name == "table":
             self._flush(place(parent))
             self._block(child)
         elif any(tag(each) in BLOCKS or tag(each) == "table" for each in child.iterdescendants()):
             self._children(child)
         else:
-            inner = self._text.of(child)
-            self._buffer.append(f" {inner} " if name == "br" else inner.translate(_raised(name)))
+            inner = self._text.shifted(child, name)
+            self._buffer.append(f" {inner} " if name == "br" else inner)
 
     def _comment(self, comment: Element, parent: Element) -> None:
         self._builder.hide("comment", comment.text or "", place(parent))
@@ -169,5 +174,20 @@ class Page:
         return ""
 
 
-def _raised(name: str) -> dict[int, int]:
-    return markup.SUPERSCRIPT if name == "sup" else {}
+def _tabular(table: Element) -> bool:
+    """Whether a table with others in it has data of its own, and is not there for the layout of the page."""
+    rows = [row for row in table.iter("{*}tr") if _owner(row) is table]
+    cells = [[cell for cell in row if tag(cell) in {"td", "th"}] for row in rows]
+    plain = sum(
+        not any(tag(each) in BLOCKS | {"table"} for each in cell.iterdescendants()) for row in cells for cell in row
+    )
+    return len(rows) >= 2 and max(map(len, cells), default=0) >= 2 and 2 * plain > sum(map(len, cells))
+
+
+def _outermost(table: Element) -> list[Element]:
+    """Return the tables that stand directly in a table's cells."""
+    return [each for each in table.iterdescendants("table") if _owner(each) is table]
+
+
+def _owner(element: Element) -> Element | None:
+    return next((each for each in element.iterancestors() if tag(each) == "table"), None)

@@ -27,6 +27,7 @@ MAX_EXPANDED = 200_000
 ARGUMENTS = {
     "multicolumn": "{{{",
     "multirow": "[{[{[{",
+    **dict.fromkeys(("sout", "st", "xout", "cancel", "bcancel", "xcancel", "hcancel", "strike", "textsubscript"), "{"),
     "makecell": "*[{",
     "thead": "*[{",
     "shortstack": "[{",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pylatexenc.latex2text import LatexNodes2Text
 
-from trimtab.documents.formats.markup import SUPERSCRIPT
+from trimtab.documents.formats.markup import SUPERSCRIPT, lowered
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ REFERENCES = {"ref", "cref", "Cref", "autoref", "eqref"}
 BOXES = {"colorbox", "fcolorbox"}
 SPACED = {"±", "×", "≈", "≥", "≤"}  # noqa: RUF001
 PHANTOMS = {"phantom", "hphantom", "vphantom"}
+STRUCK = {"sout", "st", "xout", "cancel", "bcancel", "xcancel", "strike", "hcancel"}
+SMALLER = {"tiny", "scriptsize", "ssmall"}
 TINY_PT = 2.0
 
 
@@ -183,6 +185,8 @@ class Inline:
             **dict.fromkeys(BOXES, self._boxed),
             "footnote": self._footnote,
             "textsuperscript": self._superscript,
+            "textsubscript": self._subscript,
+            **dict.fromkeys(STRUCK, lambda _name, _arguments: ""),
             "textcolor": self._colored,
         }
         self.bold: list[str] = []
@@ -197,6 +201,9 @@ class Inline:
                 continue
             if self._hides_the_rest(node):
                 self._hide(self._hiding(node), nodes[index + 1 :])
+                break
+            if getattr(node, "macroname", "") in SMALLER:
+                out.append(lowered(self.text(nodes[index + 1 :])))
                 break
             if getattr(node, "macroname", "") in BOLD_FROM_HERE:
                 rest = self.text(nodes[index + 1 :])
@@ -259,6 +266,9 @@ class Inline:
 
     def _superscript(self, _name: str, arguments: list[Node]) -> str:
         return self.text(arguments).translate(SUPERSCRIPT)
+
+    def _subscript(self, _name: str, arguments: list[Node]) -> str:
+        return lowered(self.text(arguments))
 
     def _phantom(self, _name: str, arguments: list[Node]) -> str:
         self._hide("phantom", arguments[-1:])
@@ -330,7 +340,10 @@ def _shift(direction: str, text: str) -> str:
     stripped = text.strip()
     if "±" in stripped:
         return f" {stripped}"
-    return stripped.translate(SUPERSCRIPT) if direction == "^" else f"_{stripped}" if stripped else ""
+    if direction == "^":
+        return stripped.translate(SUPERSCRIPT)
+    low = lowered(stripped)
+    return low if low != stripped or not stripped else f"_{stripped}"
 
 
 def raised_inside(node: Node) -> bool:

@@ -23,7 +23,7 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
     Raises:
         DocumentError: There is nothing in it.
     """
-    markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
+    markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     environment: dict[str, object] = {}
     tokens = markdown.parse(_bounded(raw.decode("utf-8", errors="replace"), builder), environment)
     for token in tokens:

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from trimtab.documents.formats.document_builder import Builder
 
 SUPERSCRIPT = str.maketrans("0123456789+-abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹+-ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
+SUBSCRIPT = str.maketrans("0123456789+-", "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089\u208a\u208b")
+STRUCK = {"del", "s", "strike"}
+STRUCK_STYLE = re.compile(r"text-decoration(?:-line)?\s*:[^;]*line-through")
+LOWERED = {"sub", "small"}
+SCRIPTS = {
+    "msub": ("sub",),
+    "msup": ("sup",),
+    "msubsup": ("sub", "sup"),
+    "munder": ("sub",),
+    "munderover": ("sub", "sup"),
+}
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 UNSEEN = {"script", "style", "template", "annotation", "annotation-xml", "head", "title-hidden"}
 SPACED = {"br", "break", "p", "div", "li", "td", "th", "tr"}
 BOLD = {"b", "strong", "bold"}
@@ -91,6 +103,20 @@ def place(element: Element) -> Position:
     return Position(path=element.getroottree().getpath(element), line=element.sourceline)
 
 
+def lowered(text: str) -> str:
+    """Return a subscript: a number in small digits, apart from the value before it; other text as it is.
+
+    >>> "79.9" + lowered("0.4")
+    '79.9\u2080.\u2084'
+    """
+    return text.translate(SUBSCRIPT) if _NUMBER.fullmatch(text.strip()) else text
+
+
+def struck(element: Element) -> bool:
+    """Whether an element's text is struck out: what is said there is taken back."""
+    return tag(element) in STRUCK or STRUCK_STYLE.search(element.get("style") or "") is not None
+
+
 class Text:
     """Reads the visible text of elements and reports the rest.
 
@@ -120,14 +146,27 @@ class Text:
             name = tag(child)
             if name == "" and isinstance(child, etree._Comment):  # noqa: SLF001 - lxml names its classes so
                 self._builder.hide("comment", child.text or "", place(element))
-            elif name and name not in UNSEEN and not self.hidden(child):
+            elif name and name not in UNSEEN and not struck(child) and not self.hidden(child):
                 if name in SPACED:
                     yield " "
-                inner = self.of(child)
-                yield inner.translate(SUPERSCRIPT) if name == "sup" else inner
+                yield self.shifted(child, name)
                 if name in SPACED:
                     yield " "
             yield child.tail or ""
+
+    def shifted(self, element: Element, name: str) -> str:
+        """Return an element's visible text, raised or lowered as its name says."""
+        if name in SCRIPTS:
+            base, *scripts = [each for each in element if tag(each)] or [element]
+            texts = (self.of(each) for each in scripts)
+            return self.of(base) + "".join(
+                text.translate(SUPERSCRIPT) if way == "sup" else lowered(text)
+                for way, text in zip(SCRIPTS[name], texts, strict=False)
+            )
+        inner = self.of(element)
+        if name == "table":
+            return ""  # a table inside a cell is read by itself
+        return inner.translate(SUPERSCRIPT) if name == "sup" else lowered(inner) if name in LOWERED else inner
 
     def rows(self, table: Element) -> tuple[list[list[RawCell]], int | None]:
         """Return a table's cells by row, and its head rows where the markup says."""
@@ -136,6 +175,8 @@ class Text:
         for row in table.iter("{*}tr", "{*}TR"):
             cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
             inside = next((each for each in row.iterancestors() if tag(each) in {"thead", "table"}), table)
+            if next((each for each in row.iterancestors() if tag(each) == "table"), table) is not table:
+                continue
             if not cells or self.hidden(row):
                 continue
             written = [self._cell(cell) for cell in cells]

@@ -1,0 +1,87 @@
+"""Which cells hold the tuple of a fact: its system, its benchmark or metric, and no other setting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.claims import settings
+from trimtab.claims.claim_verdict import Target
+from trimtab.claims.table_index import matching
+from trimtab.claims.wording import key, stems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.claims.claim_model import Fact
+    from trimtab.claims.table_index import Measurement, TableIndex
+
+
+def target(reading: Measurement, readings: TableIndex) -> Target:
+    """Return the exact place of a reading."""
+    cell, document = reading.cell, reading.document
+    table = cell.label or f"table {cell.table}"
+    row, column = " > ".join(cell.row_path), " > ".join(cell.column_path)
+    return Target(
+        kind="cell",
+        document=document.path,
+        sha256=document.sha256,
+        work=document.work,
+        location=f"{table}, row {row}, column {column} ({cell.position})",
+        table=cell.table,
+        row=cell.row,
+        column=cell.column,
+        quote=cell.text,
+        beside=readings.row(reading),
+    )
+
+
+def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -> list[Measurement]:
+    """Return the cells that hold the tuple of a fact, in the order of their documents."""
+    known, words = place(readings, benchmark)
+    if subject:
+        pool = _closest(readings, subject)
+    elif known:
+        pool = readings.by_benchmark.get(known, [])
+    else:
+        pool = _rarest(readings, words)
+    metric = readings.registry.id_of(fact.metric, "metrics")
+    found = _on(pool, benchmark, known, words) if known or words else _measuring(pool, fact.metric, metric)
+    fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
+    return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
+
+
+def _closest(readings: TableIndex, subject: str) -> list[Measurement]:
+    """Return a system's cells; in a table that has it with and without a variant, those without."""
+    name = readings.subject_id(subject)
+    behind = [(readings.behind(one, name), one) for one in readings.by_subject.get(name, [])]
+    least: dict[tuple[str, int], int] = {}
+    for count, one in behind:
+        least[one.table] = min(count, least.get(one.table, count))
+    return [one for count, one in behind if count == least[one.table]]
+
+
+def _on(pool: Sequence[Measurement], benchmark: str, known: str, words: frozenset[str]) -> Sequence[Measurement]:
+    """Return the cells on a benchmark: under a header of this very name where there is one, else by id or by words."""
+    name = key(benchmark)
+    exact = [one for one in pool if name in one.names]
+    if exact and not known:
+        return exact
+    return matching(pool, known, words)
+
+
+def _measuring(pool: Sequence[Measurement], text: str, metric: str) -> Sequence[Measurement]:
+    """Return the cells of a metric where that is all a fact names: by id where it is known, else by its words."""
+    if metric:
+        return [one for one in pool if one.metric == metric]
+    return matching(pool, "", frozenset(stems(text))) if text else pool
+
+
+def place(readings: TableIndex, benchmark: str) -> tuple[str, frozenset[str]]:
+    """Return a benchmark's id, empty where it is not known, and the stems of its words."""
+    return readings.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark))
+
+
+def _rarest(readings: TableIndex, words: frozenset[str]) -> list[Measurement]:
+    """Return the cells with the rarest of ``words``."""
+    lists = [readings.by_word.get(word, []) for word in words]
+    return min(lists, key=len, default=[])

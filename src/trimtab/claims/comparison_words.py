@@ -1,0 +1,186 @@
+"""The words that compare, deny and count: "outperforms", "by 18.8 points", "does not", "on all benchmarks except MBPP".
+
+"Better" is judged in the direction of the metric, "higher" by the number alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trimtab.claims.claim_model import Quantifier, Relation
+    from trimtab.claims.number_kinds import TextNumber
+    from trimtab.claims.sentence_parts import Sentence
+
+_THAN: Final = r"(?:\w+ ){0,2}than"
+_CUES: Final = {
+    "better": rf"outperform\w*|surpass\w*|beats?|beating|outscor\w*|outpac\w*|tops|(?:better|more accurate"
+    rf"|stronger) {_THAN}"
+    r"|ahead of|leads|leading|improv\w+ (?:over|upon|on(?= [A-Z]))|gains?(?= [\d+]\S* (?:\w+ )?(?:points? )?over\b)"
+    r"|wins (?:over|against)|overtakes?|edges out",
+    "greater": rf"exceed\w*|higher {_THAN}",
+    "worse": rf"underperform\w*|(?:worse|less accurate|weaker) {_THAN}|behind|trails?|trailing|falls? short of"
+    rf"|lags(?: behind)?"
+    r"|loses to",
+    "less": rf"lower {_THAN}",
+}
+_DELTAS: Final = {
+    "better": "improvements?|gains?|better|ahead|lead|advantage|margin",
+    "greater": "increases?|higher|more",
+    "worse": "worse|degradations?|behind",
+    "less": "drops?|decreases?|lower|reductions?|declines?|less|fewer",
+}
+_EXTREMES: Final = {
+    "best": r"best|top|state[- ]of[- ]the[- ]art|ranks first|first place",
+    "highest": "highest",
+    "worst": "worst",
+    "lowest": "lowest",
+}
+
+
+def _either(words: Mapping[str, str]) -> str:
+    """Return an expression with one named group for each relation."""
+    return "|".join(f"(?P<{name}>{pattern})" for name, pattern in words.items())
+
+
+CUE: Final = re.compile(rf"\b(?:{_either(_CUES)})(?!\w)", re.IGNORECASE)
+AGAINST: Final = re.compile(
+    r"\b(?:compared (?:to|with)|relative to|over|versus|vs\.?|than)(?:\s+(?:the|on|in))*\s*$", re.IGNORECASE
+)
+BEST: Final = re.compile(
+    rf"\b(?:the\s+)?(?:overall\s+)?(?:{_either(_EXTREMES)})(?:\s+(?:results?|scores?|performance|values?|accuracy|numbers?|model"
+    r"|method|system|of all|overall))*(?![\w-])",
+    re.IGNORECASE,
+)
+THAN_ON: Final = re.compile(
+    rf"\b(?:{_either({'better': 'better', 'greater': 'higher|more', 'worse': 'worse', 'less': 'lower|less'})})\b",
+    re.IGNORECASE,
+)
+EVERYONE: Final = re.compile(
+    r"^\s*(?:the scores? of\s+)?(?:all|any|every)\s+(?:of\s+)?(?:the\s+)?(?:other\s+)?"
+    r"(?:models?|methods?|systems?|baselines?|llms?|others|competitors?|rows?)\b",
+    re.IGNORECASE,
+)
+_DELTA_AFTER: Final = re.compile(
+    rf"^[\s-]*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b", re.IGNORECASE
+)
+_BY: Final = re.compile(
+    r"\b(?:by|gains?|with (?:a|an) (?:\w+ )?(?:margin|lead|advantage|gap) of)\s+"
+    r"(?:about\s+|around\s+|roughly\s+|over\s+|an?\s+|absolute\s+|relative\s+|margin\s+of\s+)*$",
+    re.IGNORECASE,
+)
+_BRACKETED: Final = re.compile(r"[(,]\s*$")
+_ELLIPSIS: Final = re.compile(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$", re.IGNORECASE)
+_NOT: Final = re.compile(
+    r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b|\bnot(?!\s+only\b)\b"
+    r"|\bnever\b|\bno longer\b|\bno(?=\s+(?:better|worse|higher|lower|more|less)\b)|\bfail(?:s|ed"
+    r"|ing)? to\b|\bunable to\b"
+    r"|\b(?:neither|nor)\b|\bhardly\b|\brarely\b",
+    re.IGNORECASE,
+)
+_COUNTS: Final = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_BENCHMARKS: Final = r"(?:benchmarks?|datasets?|data sets?|tasks?|tests?|evaluations?|columns?)"
+_ALL: Final = re.compile(
+    rf"\b(?:on|across|in|over|for)\s+(?:all|every|each|both)(?:\s+of)?(?:\s+(?:the|these|our))?(?:\s+(?:\d+|{'|'.join(_COUNTS[1:])}))?"
+    rf"(?:\s+(?:single|evaluated|tested|reported|considered))?\s+{_BENCHMARKS}\b|\bacross the board\b",
+    re.IGNORECASE,
+)
+_SOME: Final = re.compile(
+    rf"\b(?:on|in|across)\s+(\d+|{'|'.join(_COUNTS[1:])})\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?(\d+|{'|'.join(_COUNTS[1:])})\s+{_BENCHMARKS}\b",
+    re.IGNORECASE,
+)
+_EXCEPT: Final = re.compile(
+    r"\b(?:except(?:ing)?(?:\s+for)?|other than|apart from|excluding|but not|but)(?:\s+on)?\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """On which benchmarks a comparison is said to hold, and the characters that say so."""
+
+    quantifier: Quantifier = ""
+    exceptions: tuple[str, ...] = ()
+    count: int = 0
+    of: int = 0
+    used: tuple[tuple[int, int], ...] = ()
+
+
+def scope(sentence: Sentence) -> Scope:
+    """Return what a clause says about all benchmarks, or so many of them."""
+    if match := _SOME.search(sentence.own):
+        return Scope(quantifier="count", count=_number(match[1]), of=_number(match[2]), used=(match.span(),))
+    match = _ALL.search(sentence.own)
+    if not match:
+        return Scope()
+    exceptions: list[str] = []
+    used, end = [match.span()], match.end()
+    for one in sentence.benchmarks:
+        gap = sentence.own[end : one.start]
+        if one.start >= match.end() and (
+            (word := _EXCEPT.search(gap)) and not gap[: word.start()].strip(" ,")
+            if not exceptions
+            else re.fullmatch(r"\s*(?:,|,?\s*and)\s*", gap)
+        ):
+            exceptions.append(one.text)
+            used.append((end, one.end))
+            end = one.end
+    return Scope(quantifier="all", exceptions=tuple(exceptions), used=tuple(used))
+
+
+def negation(sentence: Sentence) -> tuple[int, int] | None:
+    """Return the characters of the word that denies a clause, if exactly one does.
+
+    It has to stand in the same part, between commas, as what is denied.
+    """
+    found = list(_NOT.finditer(sentence.own))
+    if len(found) != 1:
+        return None
+    rest = sentence.own[found[0].end() :]
+    stop = re.search(r"[,;:]\s", rest)
+    reach = found[0].end() + (stop.start() if stop else len(rest))
+    anchors = [match.start() for match in (CUE.search(sentence.own), BEST.search(sentence.own)) if match]
+    anchors += [one.start for one in sentence.values]
+    return found[0].span() if any(found[0].start() <= at < reach for at in anchors) else None
+
+
+def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
+    """Return the values that are differences, with their direction."""
+    found: dict[TextNumber, Relation] = {}
+    last: Relation | None = None
+    cue = CUE.search(sentence.own)
+    for value in sentence.values:
+        before = sentence.own[: value.start]
+        after = _DELTA_AFTER.match(sentence.text[value.end :])
+        signed = sentence.text[value.start] in "+\u2212-" and _BRACKETED.search(before)
+        if after:
+            last = found[value] = relation_of(after)
+        elif cue and cue.end() <= value.start + 1 and (_BY.search(before) or signed):
+            last = found[value] = relation_of(cue)
+        elif last and _ELLIPSIS.search(before):
+            found[value] = last
+    return found
+
+
+def words_of(values: Mapping[TextNumber, Relation], sentence: Sentence) -> list[tuple[int, int]]:
+    """Return the characters of the words that make values differences."""
+    used = []
+    for value in values:
+        if after := _DELTA_AFTER.match(sentence.text[value.end :]):
+            used.append((value.end, value.end + after.end()))
+        if before := _BY.search(sentence.own[: value.start]):
+            used.append((before.start(), value.start))
+    return used
+
+
+def relation_of(match: re.Match[str]) -> Relation:
+    """Return the relation whose words were found."""
+    return cast("Relation", match.lastgroup)  # the groups are named after relations
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdigit() else _COUNTS.index(word.casefold())

@@ -1,0 +1,89 @@
+"""The headers of the sources' tables as vocabulary: which of them name systems, and which what was measured.
+
+A table has its systems on one axis and its benchmarks on the other. Known benchmarks and metrics say which is which;
+where there are none, the axis with more names of the shape of a model's has the systems; else the rows have.
+A name may be spread over columns or rows (name, size, variant), so every run of neighboring parts is a name, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
+
+from trimtab.claims.wording import key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WITHOUT: Final = re.compile(r"^\s*(?:w/o\.?|without|\u2212|-)\s+", re.IGNORECASE)
+_WITH: Final = re.compile(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*", re.IGNORECASE)
+_BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+_MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217]+$")
+
+Axis = Literal["row", "column"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A header as a name in sentences.
+
+    Attributes:
+        kind: "models" for a system, "benchmarks" for what was measured.
+        spellings: As printed; an ordinary word in other letters is no name ("Base", but not "base"). None: in any
+            letters.
+    """
+
+    kind: str
+    spellings: frozenset[str]
+
+    def fits(self, text: str) -> bool:
+        """Whether the words of a sentence are this name."""
+        return not text.isalpha() or not self.spellings or text in self.spellings
+
+
+Vocabulary = dict[str, Term]
+"""key → term; see :func:`~trimtab.claims.wording.key`."""
+
+
+@lru_cache(maxsize=65536)
+def spellings(part: str) -> tuple[str, ...]:
+    """Return what one header may be called: as printed, without marks and brackets at its end, with its "+" in words.
+
+    >>> spellings("+ execution feedback")
+    ('+ execution feedback', 'with execution feedback', 'execution feedback')
+    >>> spellings("Foo-7B (ours)")
+    ('Foo-7B (ours)', 'Foo-7B')
+    """
+    said = [part]
+    if match := _WITHOUT.match(part):
+        said.append(f"without {part[match.end() :]}")
+    elif match := _WITH.match(part):
+        said += [f"with {part[match.end() :]}", part[match.end() :]]
+    plain = _MARKS.sub("", part)
+    said += [plain, _MARKS.sub("", _BRACKET.sub("", plain))]
+    return tuple(dict.fromkeys(text for text in said if text.strip()))
+
+
+def _in_words(part: str) -> str:
+    """Return a header without marks and brackets at its end, and with its "+" as "with"."""
+    return next((text for text in spellings(part) if text.startswith(("with ", "without "))), spellings(part)[-1])
+
+
+@lru_cache(maxsize=65536)
+def names(path: tuple[str, ...]) -> Mapping[str, tuple[int, str]]:
+    """Return key → (parts of the path behind it, spelling) of every run of neighboring parts of a path."""
+    found: dict[str, tuple[int, str]] = {}
+    for start in range(len(path)):
+        for end in range(start + 1, min(len(path), start + 4) + 1):
+            behind = len(path) - end
+            run = path[start:end]
+            joined = [(" ".join(run))] if len(run) > 1 else list(spellings(run[0]))
+            if len(run) > 1:
+                joined.append(" ".join(_in_words(part) for part in run))
+            for text in joined:
+                name = key(text)
+                if name and (name not in found or found[name][0] > behind):
+                    found[name] = (behind, text)
+    return found
