@@ -25,11 +25,13 @@ from trimtab.lm import models, train
 from trimtab.lm.corpus import Batch
 from trimtab.moe import experts
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NewtonBalancing, NoBalancer, SwitchLoss
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates
 from trimtab.moe.passes import Passes
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.fresh_models import FreshModel
+from trimtab.settings.rules import LossFree, NewtonBalancing, NoBalancer, SwitchLoss
+from trimtab.settings.runs import Schedule
 from trimtab.study import spec, stages
 
 QUICK = Path(__file__).parent.parent / "studies" / "quick.toml"
@@ -40,7 +42,7 @@ class Step:
     """A model, its optimizer and perhaps its gates."""
 
     def __init__(self, preset="sigmoid", implementation="trimtab", balancer=None, capacity=None):
-        self.model = models.build(preset, models.ModelSize(), seed=0)
+        self.model = models.build(FreshModel(preset=preset), seed=0)
         experts.use(self.model)
         self.model.set_experts_implementation(implementation)
         self.model.train()
@@ -86,7 +88,7 @@ class QuickStep:
         torch.set_num_threads(1)
         gates = NoGates() if balancer is None else attach(self.model, balancer=balancer, capacity=capacity)
         settings = study.training
-        schedule = train.Schedule(steps=settings.steps, learning_rate=settings.learning_rate)
+        schedule = Schedule(steps=settings.steps, learning_rate=settings.learning_rate)
         groups = train._parameter_groups(self.model, settings.weight_decay)  # noqa: SLF001 - the very loop
         optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
         accelerator = Accelerator(cpu=True)

@@ -16,8 +16,8 @@ import torch
 
 from trimtab.lm.train import weighted_loss
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 from trimtab.moe.routing import max_violation_floor
+from trimtab.settings.rules import LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 from trimtab.study import run, spec, stages
 
 STUDY = spec.load(Path(__file__).parent.parent / "studies" / "quick.toml")

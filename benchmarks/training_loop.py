@@ -17,8 +17,9 @@ from statistics import median
 import torch
 
 from trimtab.lm import models
-from trimtab.lm.train import Schedule, train, weighted_loss
-from trimtab.study import levels, run, spec, stages, store
+from trimtab.lm.train import train, weighted_loss
+from trimtab.settings.runs import Schedule
+from trimtab.study import run, spec, stages, store
 
 STEPS = 50
 STUDY = spec.load(Path(__file__).parent.parent / "studies" / "quick.toml")
@@ -26,14 +27,7 @@ STUDY = spec.load(Path(__file__).parent.parent / "studies" / "quick.toml")
 
 def by_hand(batches):
     """Train for STEPS steps; return CPU seconds."""
-    level: levels.ModelLevel = STUDY.models["tiny"]
-    size = models.ModelSize(
-        vocab_size=STUDY.data.vocab_size,
-        num_hidden_layers=level.num_hidden_layers,
-        num_experts=level.num_experts,
-        intermediate_size=level.intermediate_size,
-    )
-    model = models.build(level.preset, size, seed=0).train()
+    model = models.build(STUDY.models["tiny"], seed=0, vocab_size=STUDY.data.vocab_size).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=STUDY.training.learning_rate, fused=True)
     start = time.process_time()
     for tokens, weights, positions in batches:

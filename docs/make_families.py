@@ -18,10 +18,11 @@ import torch
 import transformers
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
-from trimtab.moe import balancers
 from trimtab.moe.attach import refuse
-from trimtab.moe.capacity import Capacity
+from trimtab.moe.balancers import behavior
 from trimtab.moe.discovery import find_routers
+from trimtab.settings import rules
+from trimtab.settings.capacities import Capacity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from trimtab.moe.router import Router
+    from trimtab.settings.families import Rule
 
 TARGET = Path(__file__).parent / "reference" / "families.md"
 _MODELS = Path(transformers.__file__).parent / "models"
@@ -93,16 +95,16 @@ _LEGEND = (
     " the router's weights are defined for its own choice alone. *Port*: how the router is heard."
 )
 _RULES = (
-    balancers.NoBalancer(),
-    balancers.LossFree(bias_update_rate=1e-3),
-    balancers.QuantileBalancing(),
-    balancers.NewtonBalancing(),
-    balancers.BIP(),
-    balancers.Sinkhorn(),
-    balancers.SwitchLoss(coef=1e-2),
-    balancers.PooledSwitchLoss(coef=1e-2),
-    balancers.RouterZLoss(coef=1e-3),
-    balancers.SimBal(coef=1e-3),
+    rules.NoBalancer(),
+    rules.LossFree(bias_update_rate=1e-3),
+    rules.QuantileBalancing(),
+    rules.NewtonBalancing(),
+    rules.BIP(),
+    rules.Sinkhorn(),
+    rules.SwitchLoss(coef=1e-2),
+    rules.PooledSwitchLoss(coef=1e-2),
+    rules.RouterZLoss(coef=1e-3),
+    rules.SimBal(coef=1e-3),
 )
 _REFUSES = (
     "*Refuses*: rules that `attach` refuses on the model as it was built here, asked one by one: of routers limited to"
@@ -223,11 +225,11 @@ def _layers(model: nn.Module, routers: tuple[Router, ...]) -> int:
     return max((len(list(model.get_submodule(name).children())) for name in lists), default=0)
 
 
-def _refused(routers: tuple[Router, ...], rule: balancers.Balancer) -> bool:
+def _refused(routers: tuple[Router, ...], rule: Rule) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            refuse(list(routers), rule, Capacity())
+            refuse(list(routers), behavior(rule), Capacity())
     except (ConfigurationError, UnsupportedModelError):
         return True
     return False

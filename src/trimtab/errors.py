@@ -6,6 +6,7 @@
     ├── StudyError            a study file: unknown key, wrong type, impossible combination
     ├── RunFolderError        a run folder: changed study, corrupt or torn file, foreign result
     ├── ConfigurationError    an impossible balancer, capacity or initialization
+    │   ├── SettingError            one setting that cannot be what it was given
     │   ├── UnsupportedModelError   a model whose routers cannot be reached, and why
     │   └── InactiveBalancerError   a balancer that was seen to have no proper effect
     ├── BenchmarkError        benchmark data that is missing, altered or malformed
@@ -60,6 +61,27 @@ class RunFolderError(TrimtabError):
 
 class ConfigurationError(TrimtabError, ValueError):
     """A balancer, capacity or initialization that cannot work as asked."""
+
+
+class SettingError(ConfigurationError):
+    """A setting that cannot be what it was given.
+
+    Args:
+        kind: The class of the setting.
+        field: The field and, of a field that holds several, which of them; empty for the whole.
+        sentence: What is wrong, the value in it.
+        hint: The way out.
+    """
+
+    def __init__(self, kind: str, field: str, sentence: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{kind}({field}=...): {sentence}" if field else f"{kind}: {sentence}", hint=hint)
+        self.kind = kind
+        self.field = field
+        self.sentence = sentence
+
+    def at(self, where: str) -> str:
+        """Return the message as of a file, whose place is ``where``."""
+        return f"{where}.{self.field}: {self.sentence}" if self.field else f"{where}: {self.sentence}"
 
 
 class UnsupportedModelError(ConfigurationError):

@@ -13,8 +13,9 @@ from trimtab.codeeval.grammar import Grammar
 from trimtab.errors import BenchmarkError, ConfigurationError
 from trimtab.lm import corpus as module
 from trimtab.lm import python_text
-from trimtab.lm.corpus import Corpus, CorpusSettings
+from trimtab.lm.corpus import Corpus
 from trimtab.lm.tokenizer import BOS, EOS, PAD
+from trimtab.settings.runs import CorpusSettings
 
 SMALL = CorpusSettings(
     vocab_size=400, row_length=128, rows=8, python_bytes=150_000, heldout_bytes=20_000, micro_samples=400
@@ -186,7 +187,7 @@ def test_the_cache_is_used_and_named_by_all_that_matters(small, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="made again"):
         Corpus.build(folder.parent, SMALL, ["def other():\n    pass\n"])
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        Corpus.build(folder.parent, dataclasses.replace(SMALL, grammar=Grammar(pro_share=0.1)), [])
+        Corpus.build(folder.parent, SMALL, [], Grammar(pro_share=0.1))
     assert Corpus.build(folder.parent, dataclasses.replace(SMALL, rows=4, python_weight=0.1), []).folder == folder
 
 

@@ -1,13 +1,16 @@
 """Sampling against transformers' own generate, and what a batch may and may not change."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from trimtab.codeeval.completion import Sampling
 from trimtab.lm import models
 from trimtab.lm.generate import LocalCompleter
+from trimtab.settings.fresh_models import FreshModel
 
-SIZE = models.ModelSize(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_experts=4,
+SIZE = FreshModel(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_experts=4,
                         moe_intermediate_size=16, intermediate_size=32, max_position_embeddings=64)  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
 PROMPTS = ["a", "hello", "ab", "zzzzzzz", "QRS", "ab"]
@@ -25,7 +28,7 @@ class Letters:
 
 @pytest.fixture(scope="module", params=["sigmoid", "softmax"])
 def model(request):
-    built = models.build(request.param, SIZE, seed=0)
+    built = models.build(dataclasses.replace(SIZE, preset=request.param), seed=0, vocab_size=50)
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.mul_(3)  # sharp enough that greedy choices are not ties

@@ -5,11 +5,12 @@ import torch
 
 from trimtab.errors import ConfigurationError
 from trimtab.lm import models
+from trimtab.settings.fresh_models import FreshModel
 
 
 @pytest.mark.parametrize("preset", ["sigmoid", "softmax"])
 def test_layer_0_is_dense_and_the_others_are_not(preset):
-    model = models.build(preset, models.ModelSize(vocab_size=64), seed=0)
+    model = models.build(FreshModel(preset=preset), seed=0, vocab_size=64)
     assert [hasattr(layer.mlp, "experts") for layer in model.model.layers] == [False, True, True, True]
     assert 1.5e6 < models.count_parameters(model) < 2.5e6
 
@@ -17,7 +18,7 @@ def test_layer_0_is_dense_and_the_others_are_not(preset):
 def test_a_seed_is_a_model_and_leaves_the_global_state_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    one, two, other = (models.build("sigmoid", models.ModelSize(vocab_size=64), seed=seed) for seed in (1, 1, 2))
+    one, two, other = (models.build(FreshModel(), seed=seed, vocab_size=64) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     same = [torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True)]
     assert all(same)
@@ -25,11 +26,11 @@ def test_a_seed_is_a_model_and_leaves_the_global_state_alone():
 
 
 def test_without_feed_forward_nothing_but_attention_is_left():
-    model = models.build("sigmoid", models.ModelSize(vocab_size=64, feed_forward="none"), seed=0)
+    model = models.build(FreshModel(feed_forward="none"), seed=0, vocab_size=64)
     assert not any("experts" in name or "mlp" in name for name, _ in model.named_parameters())
     assert model(input_ids=torch.ones(1, 4, dtype=torch.long)).logits.shape == (1, 4, 64)
 
 
 def test_an_unknown_preset_is_named():
     with pytest.raises(ConfigurationError, match="'relu'"):
-        models.build("relu", models.ModelSize(), seed=0)
+        FreshModel(preset="relu")

@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from trimtab.lm import models, score
+from trimtab.settings.fresh_models import FreshModel
 
-SIZE = models.ModelSize(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_experts=4,
+SIZE = FreshModel(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_experts=4,
                         moe_intermediate_size=16, intermediate_size=32, max_position_embeddings=24)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def model():
-    built = models.build("sigmoid", SIZE, seed=0)
+    built = models.build(SIZE, seed=0, vocab_size=50)
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.mul_(4)  # away from uniform, so that a shifted index would show

@@ -1,5 +1,6 @@
 """The training loop: exact resume, invariance to accumulation, divergence as an outcome."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -8,10 +9,11 @@ import torch
 
 from trimtab.errors import RunFolderError
 from trimtab.lm import checkpoint, models
-from trimtab.lm.train import Schedule, train, weighted_loss
+from trimtab.lm.train import train, weighted_loss
+from trimtab.settings.fresh_models import FreshModel
+from trimtab.settings.runs import Schedule
 
-SIZE = models.ModelSize(
-    vocab_size=64,
+SIZE = FreshModel(
     hidden_size=32,
     num_hidden_layers=2,
     num_attention_heads=2,
@@ -55,7 +57,7 @@ def batch_at(step, rows=4):
 def run(folder, steps=6, batches=batch_at, preset="sigmoid", **settings):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(7)
-    model, gates = models.build(preset, SIZE, seed=0), Biases()
+    model, gates = models.build(dataclasses.replace(SIZE, preset=preset), seed=0, vocab_size=64), Biases()
     schedule = Schedule(steps=steps, warmup_steps=2, checkpoint_every=2, **settings)
     return train(model, gates, batches, schedule, folder), model, gates
 
@@ -140,7 +142,7 @@ def test_weighted_loss_is_the_sum_over_predicted_tokens():
 
 
 def test_texts_packed_into_a_row_do_not_see_each_other():
-    model = models.build("sigmoid", SIZE, seed=0).eval()
+    model = models.build(SIZE, seed=0, vocab_size=64).eval()
     one, two = torch.randint(3, 64, (1, 6)), torch.randint(3, 64, (1, 5))
     positions = torch.cat([torch.arange(6), torch.arange(5)])[None]
     with torch.inference_mode():

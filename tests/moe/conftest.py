@@ -15,7 +15,7 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
+from trimtab.settings.rules import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
 
 SHARED = {
     "vocab_size": 64,

@@ -15,8 +15,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NewtonBalancing, QuantileBalancing, Stack, SwitchLoss
 from trimtab.moe.stepping import finite
+from trimtab.settings.rules import LossFree, NewtonBalancing, QuantileBalancing, Stack, SwitchLoss
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import FAMILIES

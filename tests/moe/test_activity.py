@@ -8,8 +8,8 @@ import torch
 
 from trimtab.errors import BalancerWarning, InactiveBalancerError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import BIP, LossFree, QuantileBalancing, RouterZLoss, SimBal, Stack, SwitchLoss
-from trimtab.moe.capacity import Capacity
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import BIP, LossFree, QuantileBalancing, RouterZLoss, SimBal, Stack, SwitchLoss
 
 ACTIVE = [
     LossFree(bias_update_rate=1e-2),

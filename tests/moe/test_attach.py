@@ -8,9 +8,9 @@ import torch
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe import routing
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
 
 CHECKPOINTING = {"off": None, "reentrant": {"use_reentrant": True}, "non_reentrant": {"use_reentrant": False}}
 

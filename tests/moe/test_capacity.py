@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers import LossFree
-from trimtab.moe.capacity import Capacity, keep, renormalized, room, rooms
+from trimtab.moe.balancers import behavior
+from trimtab.moe.capacity import keep, renormalized, room, rooms
 from trimtab.moe.routing import Routing, max_violation
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree
 
 POLICIES = ["probs", "position", "random", "batch_priority"]
 
@@ -165,7 +167,7 @@ def test_nothing_is_made_where_nothing_is_dropped():
 def test_a_bias_driven_by_kept_calls_stalls_where_routed_calls_balance(factor):
     """FRAMEWORKS 3.1 without padding to capacity: fixed skewed logits, 512 tokens, 8 experts, top-2."""
     logits = torch.randn(512, 8, generator=torch.Generator().manual_seed(0)) + torch.linspace(1.5, -1.5, 8)
-    scores, rule = logits.sigmoid(), LossFree(bias_update_rate=1e-3)
+    scores, rule = logits.sigmoid(), behavior(LossFree(bias_update_rate=1e-3))
     violation = {}
     for signal in ("routed", "kept"):
         bias = torch.zeros(8)
@@ -190,7 +192,7 @@ def test_a_bias_driven_by_kept_calls_stalls_where_routed_calls_balance(factor):
 def test_padding_to_capacity_hides_all_imbalance_from_the_bias():
     """Megatron with moe_pad_expert_input_to_capacity: every count is the capacity, so no sign is ever other than 0."""
     bias = torch.zeros(8)
-    assert torch.equal(LossFree(bias_update_rate=1e-3).update(bias, torch.full((8,), 128), 1), bias)
+    assert torch.equal(behavior(LossFree(bias_update_rate=1e-3)).update(bias, torch.full((8,), 128), 1), bias)
 
 
 @pytest.mark.parametrize(

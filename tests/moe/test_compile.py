@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, Stack, SwitchLoss
-from trimtab.moe.capacity import Capacity
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, Stack, SwitchLoss
 
 
 @pytest.mark.slow

@@ -7,12 +7,13 @@ import torch
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.depth_init import CollapsedInputs, DepthScaled
 from trimtab.moe.discovery import find_routers
+from trimtab.moe.stresses import initialize
+from trimtab.settings.initializations import CollapsedInputs, DepthScaled
 
 
 def apply(init, model, text, seed=0):
-    init.apply(model, text, torch.Generator().manual_seed(seed))
+    initialize(model, init, text, torch.Generator().manual_seed(seed))
     return model.eval()
 
 
@@ -99,7 +100,7 @@ def test_a_model_without_such_projections_is_refused(text):
     del model.model.layers[0].self_attn.o_proj
     del model.model.layers[0].mlp.down_proj
     with pytest.raises(ConfigurationError, match="each of its 2 layers"):
-        DepthScaled().apply(model, text, torch.Generator())
+        initialize(model, DepthScaled(), text, torch.Generator())
 
 
 @pytest.mark.parametrize("similarity", [0.3, 0.9])

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe import dual
-from trimtab.moe.balancers import LossFree
+from trimtab.moe.balancers import behavior
 from trimtab.moe.routing import max_violation
+from trimtab.settings.rules import LossFree
 
 
 def draw(seed, tokens=60, experts=6):
@@ -29,10 +30,10 @@ def walk(rule, scores, top_k, steps=200):
 
 
 RULES = [
-    LossFree(bias_update_rate=1e-3),
-    LossFree(bias_update_rate=1e-2),
-    LossFree(bias_update_rate=1e-1, schedule="inv_sqrt"),
-    LossFree(bias_update_rate=1e-2, rule="proportional"),
+    behavior(LossFree(bias_update_rate=1e-3)),
+    behavior(LossFree(bias_update_rate=1e-2)),
+    behavior(LossFree(bias_update_rate=1e-1, schedule="inv_sqrt")),
+    behavior(LossFree(bias_update_rate=1e-2, update="proportional")),
 ]
 
 
@@ -59,7 +60,7 @@ def test_t1_holds_for_any_step_whatever(seed, top_k, scale, experts):
 
 
 def test_t1_for_the_proportional_rule_the_step_is_the_squared_imbalance():
-    rule = LossFree(bias_update_rate=1e-2, rule="proportional")
+    rule = behavior(LossFree(bias_update_rate=1e-2, update="proportional"))
     for step in walk(rule, draw(5), 2, steps=20):
         # p' − p = u (L − A)/L, so ε = u/L for every expert.
         epsilon = 1e-2 / dual.target(step.scores, 2)
@@ -73,14 +74,14 @@ def test_t1_for_the_proportional_rule_the_step_is_the_squared_imbalance():
 @pytest.mark.parametrize("top_k", [1, 2])
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 def test_t1b_the_lagrangian_falls_while_swaps_do_not_exceed_half_the_imbalance(rate, top_k):
-    steps = list(walk(LossFree(bias_update_rate=rate), draw(7), top_k, steps=300))
+    steps = list(walk(behavior(LossFree(bias_update_rate=rate)), draw(7), top_k, steps=300))
     changes = [float(step.change()) for step in steps if step.descends()]
     assert changes
     assert max(changes) <= 1e-12
 
 
 def test_t1b_too_large_a_step_breaks_the_condition_and_then_the_lagrangian_can_rise():
-    steps = list(walk(LossFree(bias_update_rate=0.2), draw(7), 2, steps=300))
+    steps = list(walk(behavior(LossFree(bias_update_rate=0.2)), draw(7), 2, steps=300))
     assert max(float(step.change()) for step in steps if not step.descends()) > 0
 
 
@@ -91,7 +92,7 @@ def test_t1b_too_large_a_step_breaks_the_condition_and_then_the_lagrangian_can_r
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 def test_t2_an_overloaded_expert_gains_no_token_and_an_underloaded_one_loses_none(rate, top_k):
     moved = 0
-    for step in walk(LossFree(bias_update_rate=rate), draw(11), top_k):
+    for step in walk(behavior(LossFree(bias_update_rate=rate)), draw(11), top_k):
         gained, lost = step.newly & ~step.chosen, step.chosen & ~step.newly
         assert not gained[:, step.excess > 0].any()
         assert not lost[:, step.excess < 0].any()
@@ -100,7 +101,7 @@ def test_t2_an_overloaded_expert_gains_no_token_and_an_underloaded_one_loses_non
 
 
 def test_t2_the_proportional_rule_never_moves_a_token_to_a_more_loaded_expert():
-    for step in walk(LossFree(bias_update_rate=5e-2, rule="proportional"), draw(13), 1):
+    for step in walk(behavior(LossFree(bias_update_rate=5e-2, update="proportional")), draw(13), 1):
         load = step.chosen.sum(0)
         assert (load[step.newly.int().argmax(1)] <= load[step.chosen.int().argmax(1)]).all()
 
@@ -111,7 +112,7 @@ def test_t2_the_proportional_rule_never_moves_a_token_to_a_more_loaded_expert():
 def deviations_after_entry(scores, top_k, rate, steps):
     """Return (largest m, largest |A − L| after the band was entered), or None if it never was."""
     crossings, loads = [], []
-    for step in walk(LossFree(bias_update_rate=rate), scores, top_k, steps):
+    for step in walk(behavior(LossFree(bias_update_rate=rate)), scores, top_k, steps):
         crossings.append(step.crossings())
         loads.append(float(step.excess.abs().max()))
     limit = dual.band(max(crossings), scores.shape[1])
@@ -143,7 +144,7 @@ def test_t3_the_band_is_attained(copies, expected):
     eager[torch.arange(3), torch.arange(1, 4)] = -gap
     settled = torch.eye(4, dtype=torch.float64)[[0, 1, 1, 2, 2, 3, 3, 1, 2]]  # expert 0 has 4 of 12, the others fewer
     scores = torch.cat([eager, settled]).repeat_interleave(copies, 0)
-    steps = list(walk(LossFree(bias_update_rate=1e-3), scores, 1, steps=2))
+    steps = list(walk(behavior(LossFree(bias_update_rate=1e-3)), scores, 1, steps=2))
     assert steps[0].crossings() == copies
     before, after = steps[0].excess, steps[1].excess
     assert float((after - before).abs().max()) == expected == dual.band(copies, 4)
@@ -219,9 +220,9 @@ def test_t4_regret_grows_with_the_logarithm_for_1_over_n_and_linearly_for_a_cons
     modulus = float(torch.linalg.eigvalsh(dual.hessian(scores, torch.zeros(4, dtype=torch.float64), 1, 0.02))[1])
     # u/n of the relative error (L − A)/L is E·u/n of K/E − A/T, so that u = 1/Eλ makes steps of 1/λn.
     rules = [
-        LossFree(bias_update_rate=1 / (4 * modulus), rule="proportional", schedule="inv"),
-        LossFree(bias_update_rate=1 / (4 * modulus), rule="proportional", schedule="inv_sqrt"),
-        LossFree(bias_update_rate=0.01),
+        behavior(LossFree(bias_update_rate=1 / (4 * modulus), update="proportional", schedule="inv")),
+        behavior(LossFree(bias_update_rate=1 / (4 * modulus), update="proportional", schedule="inv_sqrt")),
+        behavior(LossFree(bias_update_rate=0.01)),
     ]
     early, late = 200, 3000
     regret = regrets(rules, late)
@@ -239,9 +240,9 @@ def test_t4_the_plain_rule_keeps_the_sum_of_biases_and_the_sign_rule_does_not():
         *_, last = walk(rule, draw(21), 2, steps=50)
         return abs(float(last.after.sum()))
 
-    assert final(LossFree(bias_update_rate=1e-2, rule="proportional")) < 1e-12
-    assert final(LossFree(bias_update_rate=1e-2)) > 1e-3
-    assert final(LossFree(bias_update_rate=1e-2, centered=True)) < 1e-12
+    assert final(behavior(LossFree(bias_update_rate=1e-2, update="proportional"))) < 1e-12
+    assert final(behavior(LossFree(bias_update_rate=1e-2))) > 1e-3
+    assert final(behavior(LossFree(bias_update_rate=1e-2, centered=True))) < 1e-12
 
 
 # T5: how far a bias gets
@@ -249,7 +250,7 @@ def test_t4_the_plain_rule_keeps_the_sum_of_biases_and_the_sign_rule_does_not():
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 def test_t5_biases_spread_by_at_most_twice_their_step_a_step(rate):
-    for number, step in enumerate(walk(LossFree(bias_update_rate=rate), draw(17), 2), start=1):
+    for number, step in enumerate(walk(behavior(LossFree(bias_update_rate=rate)), draw(17), 2), start=1):
         assert float(step.after.abs().max()) <= number * rate * (1 + 1e-12)
         assert float(step.after.max() - step.after.min()) <= dual.spread_bound(rate, number) * (1 + 1e-12)
 
@@ -259,7 +260,7 @@ def test_t5_the_worst_gap_of_scores_is_closed_between_the_two_bounds(rate):
     # Every token scores 1 at one expert and 0 or a trifle more at the other: half of them must cross the whole gap.
     scores = torch.stack([torch.ones(100), torch.linspace(0, 1e-6, 100)], 1).double()
     least, most = dual.recovery_bound(rate)
-    steps = walk(LossFree(bias_update_rate=rate), scores, 1, steps=int(most) + 1)
+    steps = walk(behavior(LossFree(bias_update_rate=rate)), scores, 1, steps=int(most) + 1)
     closed = next(n for n, step in enumerate(steps, start=1) if step.newly.sum(0)[1] > 0)
     assert least - 1 <= closed <= most
 
@@ -269,7 +270,7 @@ def test_t5_recovery_from_a_skew_takes_steps_in_inverse_proportion_to_the_rate(r
     """SCIENCE 2.3: two of 16 experts favored by 3 logits, 1,024 tokens: about 120 and 13 steps to MaxVio < 0.5."""
     rng = np.random.default_rng(0)
     rows = torch.from_numpy(rng.normal(size=(16, 32)) / 32**0.5)
-    bias, rule = torch.zeros(16, dtype=torch.float64), LossFree(bias_update_rate=rate)
+    bias, rule = torch.zeros(16, dtype=torch.float64), behavior(LossFree(bias_update_rate=rate))
     for step in range(1, 400):
         scores = torch.from_numpy(rng.normal(size=(1024, 32))) @ rows.t()
         scores[:, :2] += 3
@@ -328,7 +329,7 @@ def test_the_optimum_of_a_tiny_problem_is_brute_forces():
 
 def test_alf_lb_with_a_falling_step_approaches_the_optimum():
     scores = draw(42, 120, 6)
-    *_, last = walk(LossFree(bias_update_rate=0.1, schedule="inv"), scores, 2, steps=600)
+    *_, last = walk(behavior(LossFree(bias_update_rate=0.1, schedule="inv")), scores, 2, steps=600)
     optimum = dual.lp_optimum(scores, 2).value
     assert optimum <= float(dual.dual_value(scores, last.after, 2)) < optimum * (1 + 1e-3)
     assert float(last.excess.abs().max()) <= 4

@@ -5,19 +5,22 @@ import torch
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import NoBalancer
-from trimtab.moe.depth_init import CollapsedInputs, DepthScaled
 from trimtab.moe.discovery import find_routers
-from trimtab.moe.expert_init import (
+from trimtab.moe.stresses import initialize
+from trimtab.settings.initializations import (
     BiasedRouter,
+    CollapsedInputs,
     DeadExpert,
+    DepthScaled,
+    DropUpcycled,
     IdenticalExperts,
     Random,
     ScaledRouter,
     SkewedRouter,
     TwinRows,
+    VirtualGroups,
 )
-from trimtab.moe.upcycled_init import DropUpcycled, VirtualGroups
+from trimtab.settings.rules import NoBalancer
 
 EVERY = [
     Random(),
@@ -34,7 +37,7 @@ EVERY = [
 
 
 def apply(init, model, text, seed=0):
-    init.apply(model, text, torch.Generator().manual_seed(seed))
+    initialize(model, init, text, torch.Generator().manual_seed(seed))
     return model
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trimtab.lm import models
 from trimtab.moe import experts
+from trimtab.settings.fresh_models import FreshModel
 
 
 class Layer(nn.Module):
@@ -91,7 +92,9 @@ def test_a_call_of_weight_zero_is_never_computed():
 
 @pytest.mark.parametrize("preset", ["sigmoid", "softmax"])
 def test_a_model_computes_the_same_as_with_transformers_experts(preset):
-    model = models.build(preset, models.ModelSize(vocab_size=64, hidden_size=16, moe_intermediate_size=8), seed=0)
+    model = models.build(
+        FreshModel(preset=preset, hidden_size=16, num_attention_heads=1, moe_intermediate_size=8), seed=0, vocab_size=64
+    )
     tokens = torch.randint(3, 64, (3, 17), generator=torch.Generator().manual_seed(0))
     results = {}
     for name in ("eager", "grouped_mm", "trimtab"):
@@ -122,8 +125,8 @@ def test_layouts_it_does_not_know_go_to_transformers(monkeypatch):
 
 
 def test_a_model_without_experts_is_left_alone():
-    size = models.ModelSize(vocab_size=64, hidden_size=16, feed_forward="none")
-    model = models.build("sigmoid", size, seed=0)
+    size = FreshModel(hidden_size=16, num_attention_heads=1, feed_forward="none")
+    model = models.build(size, seed=0, vocab_size=64)
     before = model.config._experts_implementation
     experts.use(model)
     assert model.config._experts_implementation == before

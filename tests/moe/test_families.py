@@ -14,10 +14,10 @@ import transformers
 
 from trimtab.errors import UnsupportedModelError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.routing import scores_of
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "make_families.py"
 

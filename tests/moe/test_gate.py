@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
 
 CHECKPOINTING = {"reentrant": {"use_reentrant": True}, "non_reentrant": {"use_reentrant": False}}
 

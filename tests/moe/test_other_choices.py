@@ -4,7 +4,8 @@ import pytest
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import (
+from trimtab.moe.discovery import find_routers
+from trimtab.settings.rules import (
     BIP,
     LossFree,
     NewtonBalancing,
@@ -17,13 +18,12 @@ from trimtab.moe.balancers import (
     Stack,
     SwitchLoss,
 )
-from trimtab.moe.discovery import find_routers
 
 SWITCH = SwitchLoss(coef=0.1, scope="global")
 WORK = [
     NoBalancer(),
     LossFree(bias_update_rate=1e-2),
-    LossFree(bias_update_rate=1e-2, rule="rms", centered=True),
+    LossFree(bias_update_rate=1e-2, update="rms", centered=True),
     SwitchLoss(coef=0.1, scope="sequence"),
     SwitchLoss(coef=0.1, scope="micro"),
     SWITCH,

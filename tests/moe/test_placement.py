@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, SwitchLoss
-from trimtab.moe.capacity import Capacity
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
 
 STABLE = Capacity(factor=1.0, eval_factor=1.0, drop_policy="position", scope="sequence", tokens=16)
 

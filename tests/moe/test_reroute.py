@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.moe.capacity import Capacity, priority, rooms
+from trimtab.moe.capacity import priority, rooms
 from trimtab.moe.reroute import reroute
+from trimtab.settings.capacities import Capacity
 
 
 def one_by_one(choice, weight, top_k, slots, policy):

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 import trimtab
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NewtonBalancing, SwitchLoss
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.saving import CONFIG, STATE
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NewtonBalancing, SwitchLoss
 
 # Needs more digits than bfloat16 has.
 RULE = LossFree(bias_update_rate=1.2345e-3)

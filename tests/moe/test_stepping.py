@@ -7,8 +7,8 @@ import torch
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, SwitchLoss
 from trimtab.moe.stepping import finite
+from trimtab.settings.rules import LossFree, SwitchLoss
 
 RULE = LossFree(bias_update_rate=1e-2)
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, QuantileBalancing, Stack, SwitchLoss
-from trimtab.moe.capacity import Capacity, keep, room
+from trimtab.moe.capacity import keep, room
 from trimtab.moe.routing import load
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer, QuantileBalancing, Stack, SwitchLoss
 
 
 def test_megatron_1513_the_loss_does_not_see_the_capacity(build, text):

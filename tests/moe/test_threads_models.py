@@ -12,8 +12,8 @@ from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 import trimtab
 from trimtab.moe import experts
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, Stack, SwitchLoss
-from trimtab.moe.capacity import Capacity
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, Stack, SwitchLoss
 
 RULE = LossFree(bias_update_rate=1e-2)
 BACKENDS = ["eager", "grouped_mm", "batched_mm", experts.NAME]

@@ -11,8 +11,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 import trimtab
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, Stack, SwitchLoss
 from trimtab.moe.trainer import TrimtabCallback
+from trimtab.settings.rules import LossFree, Stack, SwitchLoss
 
 RULE = LossFree(bias_update_rate=1e-2, schedule="inv_sqrt")
 

@@ -6,13 +6,14 @@ from torch.nn import functional
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree
 from trimtab.moe.discovery import find_routers
-from trimtab.moe.upcycled_init import DropUpcycled, VirtualGroups
+from trimtab.moe.stresses import initialize
+from trimtab.settings.initializations import DropUpcycled, VirtualGroups
+from trimtab.settings.rules import LossFree
 
 
 def apply(init, model, text, seed=0):
-    init.apply(model, text, torch.Generator().manual_seed(seed))
+    initialize(model, init, text, torch.Generator().manual_seed(seed))
     return model.eval()
 
 

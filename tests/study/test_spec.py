@@ -101,13 +101,15 @@ BAD = {
     "top-k": ("[margins]", "[models.m]\nnum_experts_per_tok = 9\n[margins]", "not between 1 and num_experts = 8", ""),
     "k = 1": ("[margins]", "[models.m]\nnum_experts_per_tok = 1\n[margins]", "gets no gradient", "at least 2"),
     "initialization": ('kind = "skewed_router"', 'kind = "skewed"', "unknown initialization", "'skewed_router'"),
-    "other kind's": ('kind = "skewed_router"', "shift = 3.0", "skewed: unknown key 'shift'", "valid: 'kind'"),
+    "other kind's": (
+        'kind = "skewed_router"', "shift = 3.0", "skewed: unknown key 'shift'", "kind = 'skewed_router'",
+    ),
     "share of columns": (
-        'kind = "skewed_router"', 'kind = "drop_upcycled"\ndrop_ratio = 2.0', "drop_ratio: 2.0 is not", "",
+        'kind = "skewed_router"', 'kind = "drop_upcycled"\ndrop_ratio = 2.0', "must be in [0, 1], got 2.0", "",
     ),
     "groups": ('kind = "skewed_router"', 'kind = "virtual_groups"\ngranularity = 3', "3 does not divide num_exp", ""),
     "twins": ('kind = "skewed_router"', 'kind = "twin_rows"\ngroups = 8', "leave nobody a twin", ""),
-    "cosine": ('kind = "skewed_router"', 'kind = "collapsed_inputs"\nsimilarity = 1.0', "not between 0 and 1", ""),
+    "cosine": ('kind = "skewed_router"', 'kind = "collapsed_inputs"\nsimilarity = 1.0', "between 0 and 1, got 1.0", ""),
     "spread": ('kind = "skewed_router"', 'kind = "biased_router"\nstd = 0.0', "std: must be positive", ""),
     "literal": ("factor = 1", 'drop_policy = "prob"', "'prob' is not known", "did you mean 'probs'"),
 }  # fmt: skip

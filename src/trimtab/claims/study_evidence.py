@@ -124,10 +124,10 @@ def _mismatches(claim: Claim, table: StudyTable, benchmark: str, endpoint: str) 
         ours = float(size.get(name, 0))
         if told and ours and max(told / ours, ours / told) > _FACTOR:
             yield f"scale: the claim is about {_big(told)} {name}, the study has {_big(ours)}"
-    model = next(iter(study.models.values()))
+    router = next(iter(study.models.values())).router
     for name, wanted, ours in (
-        ("experts", asked.num_experts, model.num_experts),
-        ("experts a token", asked.top_k, model.num_experts_per_tok),
+        ("experts", asked.num_experts, router.num_experts),
+        ("experts a token", asked.top_k, router.num_experts_per_tok),
     ):
         if wanted is not None and wanted != ours:
             yield f"granularity: the claim is about {wanted} {name}, the study has {ours}"

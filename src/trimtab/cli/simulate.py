@@ -55,9 +55,9 @@ class _Factor(click.ParamType):  # type: ignore[type-arg] # generic in the stubs
 @JSON
 def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Run balancing rules over streams of router scores, without a model, and measure how they hold up."""
-    from trimtab.moe.capacity import check_factor  # noqa: PLC0415 - each verb loads only what it needs
-    from trimtab.moe.simulate import measures, names, tables  # noqa: PLC0415
+    from trimtab.moe.simulate import measures, names, tables  # noqa: PLC0415 - each verb loads only what it needs
     from trimtab.moe.simulate.streams import Shape  # noqa: PLC0415
+    from trimtab.settings.capacities import check_factor  # noqa: PLC0415
 
     plain = tables.Table(streams=("iid", "skewed"), rules=_RULES)
     asked = replace(tables.TABLES[table] if table else plain, **{name: value for name, value in given.items() if value})

@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trimtab.settings.runs import CorpusSettings
+
 # Changes in any of these change the text, so they are part of the name under which it is cached.
 _MAKERS: Final = (
     __file__,
@@ -45,55 +47,6 @@ _MAKERS: Final = (
 _TOKENIZER_TEXTS: Final = 300  # files, of about 12 kB; more do not change a thousand merges
 _ONLY_IN_BATCHES: Final = frozenset({"rows", "python_share", "python_weight", "prompt_weight", "solution_weight"})
 _STREAMS: Final = {"python": 0, "micro": 1, "order": 2}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusSettings:
-    """What text, and how it is cut into batches.
-
-    Attributes:
-        vocab_size: Of the tokenizer.
-        python_share: Share of the rows of a batch that are real Python; the others are micro samples.
-        row_length: Tokens in a row.
-        rows: Rows in a batch.
-        python_weight: Loss weight of the tokens of real Python; those of a micro solution weigh 1.
-        prompt_weight: Loss weight of the tokens of a micro prompt.
-        python_bytes: Size of the files to train on, before cleaning.
-        heldout_bytes: Size of the files to hold out.
-        micro_samples: How many training samples are drawn.
-        micro_seed: Which.
-        grammar: The language of the micro-benchmark.
-
-    Raises:
-        ConfigurationError: Shares or sizes that make no batch.
-    """
-
-    vocab_size: int = 1024
-    python_share: float = 0.5
-    row_length: int = 128
-    rows: int = 32
-    python_weight: float = 0.5
-    prompt_weight: float = 0.05
-    solution_weight: float = 1.0
-    python_bytes: int = 6_000_000
-    heldout_bytes: int = 400_000
-    micro_samples: int = 24_000
-    micro_seed: int = 0
-    grammar: Grammar = field(default_factory=Grammar)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.python_share <= 1:
-            raise ConfigurationError(f"python_share {self.python_share} is not between 0 and 1")
-        for name in ("row_length", "rows", "python_bytes", "heldout_bytes", "micro_samples"):
-            if getattr(self, name) < 2:
-                raise ConfigurationError(f"{name} must be at least 2, got {getattr(self, name)!r}")
-        if self.vocab_size > 2**16:
-            raise ConfigurationError(f"vocab_size {self.vocab_size} is more than {2**16}: ids are kept in two bytes")
-
-    @property
-    def python_rows(self) -> int:
-        """Rows of real Python in a batch."""
-        return round(self.rows * self.python_share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,18 +96,21 @@ class Corpus:
         self._held = np.load(folder / "heldout.npy")
 
     @classmethod
-    def build(cls, cache: Path, settings: CorpusSettings, exclude: Sequence[str]) -> Corpus:
+    def build(
+        cls, cache: Path, settings: CorpusSettings, exclude: Sequence[str], grammar: Grammar | None = None
+    ) -> Corpus:
         """Return the corpus, from ``cache`` if it is there; safe when several processes ask at once.
 
         Args:
             cache: A folder; made if missing.
             settings: What text, and how it is cut.
             exclude: Programs of the benchmarks, which training must not show.
+            grammar: The language of the micro-benchmark, if not its own.
 
         Raises:
             ConfigurationError: The settings make no batch, or no text is left.
         """
-        taken = _take(settings)
+        taken = _take(settings, grammar or Grammar())
         folder = cache / f"corpus-{_key(settings, taken, exclude)}"
         if not _is_whole(folder):
             cache.mkdir(parents=True, exist_ok=True)
@@ -203,23 +159,26 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
-    """The chosen files and what they hold."""
+    """The chosen files and what they hold, and the grammar of the samples."""
 
     train: list[python_text.File]
     heldout: list[python_text.File]
     raw: dict[str, bytes]
+    grammar: Grammar
 
 
-def _take(settings: CorpusSettings) -> _Taken:
+def _take(settings: CorpusSettings, grammar: Grammar) -> _Taken:
     train, heldout = python_text.take(
         python_text.files(), train_bytes=settings.python_bytes, heldout_bytes=settings.heldout_bytes
     )
-    return _Taken(train=train, heldout=heldout, raw={file.unit_id: file.path.read_bytes() for file in heldout + train})
+    raw = {file.unit_id: file.path.read_bytes() for file in heldout + train}
+    return _Taken(train=train, heldout=heldout, raw=raw, grammar=grammar)
 
 
 def _key(settings: CorpusSettings, taken: _Taken, exclude: Sequence[str]) -> str:
     """Name the text by all that it depends on, and by nothing else, so that weights can be tried without rebuilding."""
     kept = {name: value for name, value in asdict(settings).items() if name not in _ONLY_IN_BATCHES}
+    kept["grammar"] = asdict(taken.grammar)
     parts = [json.dumps(kept, sort_keys=True).encode(), importlib.metadata.version("tokenizers").encode()]
     parts += [Path(str(maker)).read_bytes() for maker in _MAKERS]
     parts += [part for unit_id, raw in taken.raw.items() for part in (unit_id.encode(), raw)]
@@ -272,7 +231,7 @@ def _write(folder: Path, settings: CorpusSettings, taken: _Taken, exclude: Seque
     texts = {unit_id: repetitions.drop(cleaner.clean(python_text.clean(raw))) for unit_id, raw in taken.raw.items()}
     train = [texts[file.unit_id] for file in taken.train]
     samples = list(
-        micro.training_samples(count=settings.micro_samples, seed=settings.micro_seed, grammar=settings.grammar)
+        micro.training_samples(count=settings.micro_samples, seed=settings.micro_seed, grammar=taken.grammar)
     )
     learned = Tokenizer.train([*train[:_TOKENIZER_TEXTS], *(a + b for a, b in samples[:8000])], settings.vocab_size)
     learned.save(folder / "tokenizer.json")

@@ -9,56 +9,26 @@ at least E·f/k − 1 for a token of frequency f). There is no shared expert, wh
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-from trimtab.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Preset = Literal["sigmoid", "softmax"]
+    from trimtab.settings.fresh_models import FreshModel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSize:
-    """The dimensions of a preset.
-
-    ``feed_forward="none"`` removes every feed-forward block, dense and expert alike: the floor that shows whether an
-    endpoint feels the experts at all.
-    """
-
-    vocab_size: int = 1024
-    hidden_size: int = 128
-    num_hidden_layers: int = 4
-    num_attention_heads: int = 4
-    intermediate_size: int = 256
-    moe_intermediate_size: int = 128
-    num_experts: int = 8
-    num_experts_per_tok: int = 2
-    max_position_embeddings: int = 1024
-    initializer_range: float = 0.02
-    feed_forward: Literal["experts", "none"] = "experts"
-
-
-def build(preset: Preset, size: ModelSize, *, seed: int) -> PreTrainedModel:
-    """Build a freshly initialized model; the global random state is left as it was.
-
-    Raises:
-        ConfigurationError: ``preset`` names no family.
-    """
+def build(size: FreshModel, *, seed: int, vocab_size: int = 1024) -> PreTrainedModel:
+    """Build a freshly initialized model; the global random state is left as it was."""
     families = {"sigmoid": _sigmoid, "softmax": _softmax}
-    if preset not in families:
-        raise ConfigurationError(f"preset {preset!r} is none of {sorted(families)}")
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # A shared expert of width 0 is how GLM-4-MoE says "none"; torch warns that it has nothing to initialize.
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
         torch.manual_seed(seed)
-        model = families[preset](size)
+        model = families[size.preset](size, vocab_size)
     if size.feed_forward == "none":
         _remove_feed_forward(model)
     return model
@@ -82,9 +52,9 @@ def _remove_feed_forward(model: PreTrainedModel) -> None:
         layer.mlp = NoFeedForward()
 
 
-def _shared(size: ModelSize) -> dict[str, Any]:
+def _shared(size: FreshModel, vocab_size: int) -> dict[str, Any]:
     return {
-        "vocab_size": size.vocab_size,
+        "vocab_size": vocab_size,
         "hidden_size": size.hidden_size,
         "intermediate_size": size.intermediate_size,
         "moe_intermediate_size": size.moe_intermediate_size,
@@ -103,13 +73,13 @@ def _shared(size: ModelSize) -> dict[str, Any]:
     }
 
 
-def _sigmoid(size: ModelSize) -> PreTrainedModel:
+def _sigmoid(size: FreshModel, vocab_size: int) -> PreTrainedModel:
     config = Glm4MoeConfig(
-        **_shared(size), n_routed_experts=size.num_experts, n_shared_experts=0, first_k_dense_replace=1
+        **_shared(size, vocab_size), n_routed_experts=size.num_experts, n_shared_experts=0, first_k_dense_replace=1
     )
     return Glm4MoeForCausalLM(config)
 
 
-def _softmax(size: ModelSize) -> PreTrainedModel:
-    config = Qwen3MoeConfig(**_shared(size), num_experts=size.num_experts, mlp_only_layers=[0])
+def _softmax(size: FreshModel, vocab_size: int) -> PreTrainedModel:
+    config = Qwen3MoeConfig(**_shared(size, vocab_size), num_experts=size.num_experts, mlp_only_layers=[0])
     return Qwen3MoeForCausalLM(config)

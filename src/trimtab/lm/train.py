@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from trimtab.settings.runs import Schedule
+
 
 class Gates(Protocol):
     """What the loop asks of an attached balancer (:func:`trimtab.moe.attach.attach`)."""
@@ -63,28 +65,6 @@ class Batch(Protocol):
     @property
     def positions(self) -> Any:  # noqa: ANN401 - anything torch can take
         """Positions within each text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """Optimization settings: AdamW, linear warm-up, constant, then linear decay to zero."""
-
-    steps: int = 300
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.05
-    beta1: float = 0.9
-    beta2: float = 0.95
-    warmup_steps: int = 40
-    decay_fraction: float = 0.5
-    max_grad_norm: float = 1.0
-    accumulation: int = 1
-    checkpoint_every: int = 50
-
-    def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of ``step`` (from 1)."""
-        decay = self.steps * self.decay_fraction
-        left = (self.steps - step + 1) / decay if decay else 1.0
-        return self.learning_rate * min(1.0, step / max(self.warmup_steps, 1), left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,13 @@ from weakref import WeakSet
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.attachment import Attachment
-from trimtab.moe.balancers import Balancer, NoBalancer
-from trimtab.moe.capacity import Capacity
+from trimtab.moe.balancers import Balancer, behavior
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.families import Rule
+from trimtab.settings.rules import NoBalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ _ATTACHED: WeakSet[nn.Module] = WeakSet()
 def attach(
     model: nn.Module,
     *,
-    balancer: Balancer,
+    balancer: Rule,
     capacity: Capacity | None = None,
     accumulation: int = 1,
 ) -> Gates:
@@ -59,17 +61,16 @@ def attach(
     limits = Capacity() if capacity is None else capacity
     if accumulation < 1:
         raise ConfigurationError(f"attach(accumulation={accumulation}) must be at least 1")
-    if not isinstance(balancer, Balancer):
+    if not isinstance(balancer, Rule):
         raise ConfigurationError(
-            f"attach(balancer={balancer!r}) is no Balancer: a router hands on exactly K experts a token, and this does"
+            f"attach(balancer={balancer!r}) is no balancer: a router hands on exactly K experts a token, and this does"
             " not rank them",
-            hint="rules of trimtab.moe.balancers; `trimtab simulate -r` also runs those that are no top-k",
+            hint="rules of trimtab.settings.rules; `trimtab simulate -r` also runs those that are no top-k",
         )
     routers = find_routers(model)
-    refuse(routers, balancer, limits)
-    attachment = Attachment(
-        balancer=balancer, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation
-    )
+    acting = behavior(balancer)
+    refuse(routers, acting, limits)
+    attachment = Attachment(balancer=acting, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)
     gates = [Gate(router, attachment) for router in routers]
     base = getattr(model, "base_model", model)
     handles = [
@@ -102,7 +103,7 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
         UnsupportedModelError: There is no router, or one cannot choose what the rule or the capacity asks for.
         ConfigurationError: The rule refuses a router or the capacity, or a router is attached already.
     """
-    asked = not isinstance(balancer, NoBalancer) or limits.factor is not None or limits.eval_factor is not None
+    asked = not isinstance(balancer.settings, NoBalancer) or limits.factor is not None or limits.eval_factor is not None
     if not routers and asked:
         raise UnsupportedModelError(
             f"the model has no router, so {balancer!r} with {limits!r} would do nothing",

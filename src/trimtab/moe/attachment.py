@@ -9,7 +9,7 @@ from trimtab.moe.passes import Passes
 
 if TYPE_CHECKING:
     from trimtab.moe.balancers import Balancer
-    from trimtab.moe.capacity import Capacity
+    from trimtab.settings.capacities import Capacity
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,86 +16,14 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
-
-from trimtab.errors import ConfigurationError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DropPolicy = Literal["probs", "position", "random", "batch_priority"]
-LoadSignal = Literal["routed", "kept"]
-CapacityScope = Literal["batch", "sequence"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """Room of an expert, and who gets it.
-
-    Args:
-        factor: Capacity factor C in training; None is dropless.
-        eval_factor: The same in evaluation.
-        drop_policy: Whose calls come first. ``"probs"``: those of largest weight (Megatron). ``"position"``: the first
-            in the order of the batch, row after row. ``"random"``: a seeded draw that leaves the global random state
-            alone. ``"batch_priority"``: all first choices before all second ones, each in the order of the token's
-            largest weight (V-MoE, arXiv 2106.05974).
-        load_signal: What a balancer counts: calls ``"routed"`` (before drops and rerouting) or ``"kept"``.
-        min_capacity: Least slots of an expert.
-        seed: Of the random policy.
-        scope: Among whose calls there is competition, and whose tokens T counts: the whole ``"batch"`` of a forward
-            pass, or each ``"sequence"`` for itself.
-        tokens: Count this many tokens as T, whatever the batch: a fixed room.
-        reroute: Offer a call without room to the token's next best expert that has not turned it down yet, until one
-            has room or, by ``drop_policy``, makes room for it.
-        renormalize: Give the weight of a token's dropped calls to those it keeps, in proportion.
-
-    Raises:
-        ConfigurationError: A factor is not positive and finite, a name is unknown, or a number is negative.
-    """
-
-    factor: float | None = None
-    eval_factor: float | None = None
-    drop_policy: DropPolicy = "probs"
-    load_signal: LoadSignal = "routed"
-    min_capacity: int = 1
-    seed: int = 0
-    scope: CapacityScope = "batch"
-    tokens: int | None = None
-    reroute: bool = False
-    renormalize: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("factor", "eval_factor"):
-            check_factor(getattr(self, name), f"Capacity({name}=...)")
-        if self.min_capacity < 0:
-            raise ConfigurationError(f"Capacity(min_capacity={self.min_capacity!r}) must not be negative")
-        if self.tokens is not None and self.tokens < 1:
-            raise ConfigurationError(
-                f"Capacity(tokens={self.tokens!r}) leaves no room", hint="None counts the tokens there are"
-            )
-        for name, literal in (("drop_policy", DropPolicy), ("load_signal", LoadSignal), ("scope", CapacityScope)):
-            value = getattr(self, name)
-            if value not in get_args(literal):
-                raise ConfigurationError(
-                    f"Capacity({name}={value!r}) is unknown", hint=nearest(str(value), get_args(literal))
-                )
-
-    @property
-    def prefix_stable(self) -> bool:
-        """Whether no later token and no other sequence changes what happens to a call: served in order, fixed room."""
-        return self.drop_policy == "position" and self.scope == "sequence" and self.tokens is not None
-
-
-def check_factor(factor: float | None, where: str) -> None:
-    """Refuse a capacity factor nobody fits in.
-
-    Raises:
-        ConfigurationError: ``factor`` is neither None nor positive and finite.
-    """
-    if factor is not None and not (factor > 0 and math.isfinite(factor)):
-        raise ConfigurationError(f"{where} must be positive and finite, got {factor!r}", hint="None means dropless")
+    from trimtab.settings.capacities import Capacity, DropPolicy
 
 
 def room(

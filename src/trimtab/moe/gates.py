@@ -10,8 +10,8 @@ import torch
 from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe import reduction, routing, saving, stepping
 from trimtab.moe.activity import Watch
-from trimtab.moe.capacity import check_factor
 from trimtab.moe.tally import Tally
+from trimtab.settings.capacities import Capacity, check_factor
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.balancers import Balancer
-    from trimtab.moe.capacity import Capacity
     from trimtab.moe.gate import Gate
     from trimtab.moe.router import Router
 

@@ -12,10 +12,12 @@ import transformers
 from safetensors.torch import load_file
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe import plain_values
 from trimtab.moe.attach import attach
 from trimtab.moe.router import BIAS_NAME
 from trimtab.moe.saving import CONFIG, FORMAT, STATE
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.reading import read
+from trimtab.settings.rule_tables import from_record
 
 if TYPE_CHECKING:
     import os
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from trimtab.moe.balancers import Balancer
-    from trimtab.moe.capacity import Capacity
     from trimtab.moe.gates import Gates
+    from trimtab.settings.families import Rule
 
 _ABSENT: Final = object()
 
@@ -34,7 +35,7 @@ _ABSENT: Final = object()
 def load(
     folder: str | os.PathLike[str],
     *,
-    balancer: Balancer | None = None,
+    balancer: Rule | None = None,
     capacity: Capacity | None = None,
     **options: Any,  # noqa: ANN401 - those of from_pretrained
 ) -> tuple[PreTrainedModel, Gates]:
@@ -51,10 +52,8 @@ def load(
     """
     place = Path(folder)
     saved = _read(place)
-    rule = plain_values.to_balancer(saved["balancer"], f"{place / CONFIG}: balancer") if balancer is None else balancer
-    limits = (
-        plain_values.to_capacity(saved["capacity"], f"{place / CONFIG}: capacity") if capacity is None else capacity
-    )
+    rule = from_record(saved["balancer"], f"{place / CONFIG}: balancer") if balancer is None else balancer
+    limits = capacity or read(Capacity, saved["capacity"], f"{place / CONFIG}: capacity", ConfigurationError)
     kind = _model_class(saved["model_class"], place)
     with _expecting_biases(kind):
         model: PreTrainedModel = kind.from_pretrained(place, **options)

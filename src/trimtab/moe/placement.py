@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trimtab.moe.capacity import Capacity, Rooms
+    from trimtab.moe.capacity import Rooms
     from trimtab.moe.routing import Routing
+    from trimtab.settings.capacities import Capacity
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors.torch import save_file
 
-from trimtab.moe import plain_values
+from trimtab.settings.reading import encode
+from trimtab.settings.rule_tables import to_record
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.balancers import Balancer
-    from trimtab.moe.capacity import Capacity
+    from trimtab.settings.capacities import Capacity
 
 CONFIG: Final = "trimtab_config.json"
 STATE: Final = "trimtab_gates.safetensors"
@@ -82,8 +83,8 @@ def _config(record: Record) -> dict[str, Any]:
         "note": _note(record) or "The weights alone route as they did in training; trimtab.load(folder) re-attaches.",
         "versions": {name: version(name) for name in ("trimtab", "transformers", "torch")},
         "model_class": record.model_class,
-        "balancer": plain_values.of_balancer(record.balancer),
-        "capacity": plain_values.of_capacity(record.capacity),
+        "balancer": to_record(record.balancer.settings),
+        "capacity": encode(record.capacity),
         "accumulation": record.accumulation,
         "frozen": {str(layer): frozen for layer, frozen in record.frozen.items()},
         "added_biases": sorted(record.added),

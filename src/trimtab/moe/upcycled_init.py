@@ -6,88 +6,45 @@ The dense block is made of experts that the model has: one, or for virtual group
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.moe.balancers.interface import shape_of
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.upcycle import redraw
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from trimtab.moe.router import Router
+    from trimtab.moe.stressed import Stressed
+    from trimtab.settings import initializations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropUpcycled:
-    """Copies of a layer's first expert, each with a share of its intermediate columns drawn anew (arXiv 2502.19261).
-
-    The columns are drawn for each expert, their new values from the normal distribution with the mean and standard
-    deviation of what they held, matrix by matrix. 0 makes identical experts, 1 unrelated ones.
-    """
-
-    drop_ratio: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.drop_ratio <= 1:
-            raise ConfigurationError(f"DropUpcycled(drop_ratio={self.drop_ratio!r}) must lie between 0 and 1")
-
-    @torch.no_grad()
-    def apply(self, model: nn.Module, sample_batch: Tensor, generator: torch.Generator) -> None:  # noqa: ARG002
-        """Copy and redraw the experts of every layer."""
-        for router in find_routers(model):
-            gate_up, down = _projections(router, self)
-            parts = (*gate_up[0].clone().chunk(2), down[0].T.clone())
-            for expert in range(router.num_experts):
-                gate, up, turned = redraw(parts, self.drop_ratio, generator)
-                gate_up[expert].copy_(torch.cat([gate, up]))
-                down[expert].copy_(turned.T)
+def copy_and_redraw(init: initializations.DropUpcycled, on: Stressed) -> None:
+    """Copy and redraw the experts of every layer."""
+    for router in find_routers(on.model):
+        gate_up, down = _projections(router, init)
+        parts = (*gate_up[0].clone().chunk(2), down[0].T.clone())
+        for expert in range(router.num_experts):
+            gate, up, turned = redraw(parts, init.drop_ratio, on.generator)
+            gate_up[expert].copy_(torch.cat([gate, up]))
+            down[expert].copy_(turned.T)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualGroups:
-    """Experts as granular upcycling lays them out (arXiv 2410.07524): G shards, and groups with equal router rows.
-
-    The first G experts of a layer are the shards of a dense block G times as wide; expert e holds shard e mod G, and
-    the G experts of a virtual group have the router row of its first one, so that top-k takes whole groups and the
-    layer is that dense block, whatever the routing, until the bias or the gradient tells members apart. Weights of a
-    shard sum to 1/G, which a factor G on ``down_proj`` makes up for.
-
-    Refuses k or E that are no multiple of G, and routers whose weights do not sum to 1.
-    """
-
-    granularity: int
-
-    def __post_init__(self) -> None:
-        if self.granularity < 1:
-            raise ConfigurationError(f"VirtualGroups(granularity={self.granularity!r}) must be at least 1")
-
-    @torch.no_grad()
-    def apply(self, model: nn.Module, sample_batch: Tensor, generator: torch.Generator) -> None:  # noqa: ARG002
-        """Lay out the experts and rows of every layer."""
-        routers = find_routers(model)
-        for router in routers:
-            self._check(router)
-        for router in routers:
-            gate_up, down = _projections(router, self)
-            shard = torch.arange(router.num_experts) % self.granularity
-            gate_up.copy_(gate_up[shard])
-            down.copy_(self.granularity * down[shard])
-            router.weight.copy_(router.weight[torch.arange(router.num_experts) // self.granularity * self.granularity])
-
-    def _check(self, router: Router) -> None:
-        for name, count in (("num_experts", router.num_experts), ("num_experts_per_tok", router.num_experts_per_tok)):
-            if count % self.granularity:
-                raise ConfigurationError(
-                    f"{self!r}: {router.name} has {name}={count}, no multiple of it, so top-k would cut through a group"
-                )
-        if not router.renormalize:
-            raise ConfigurationError(
-                f"{self!r}: the weights of {router.name} do not sum to 1, so its output would depend on the routing"
-            )
+def lay_out_groups(init: initializations.VirtualGroups, on: Stressed) -> None:
+    """Lay out the experts and rows of every layer."""
+    routers = find_routers(on.model)
+    for router in routers:
+        init.check_fit(shape_of(router))
+    for router in routers:
+        gate_up, down = _projections(router, init)
+        shard = torch.arange(router.num_experts) % init.granularity
+        gate_up.copy_(gate_up[shard])
+        down.copy_(init.granularity * down[shard])
+        router.weight.copy_(router.weight[torch.arange(router.num_experts) // init.granularity * init.granularity])
 
 
 def _projections(router: Router, init: object) -> tuple[Tensor, Tensor]:

@@ -12,49 +12,55 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping  # noqa: TC003 - read by the strict decoder
+from collections.abc import Mapping  # noqa: TC003 - annotations of settings are resolved
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.errors import StudyError, nearest
-from trimtab.study import balancer_levels, levels
-from trimtab.study.decode import decode, encode, table_of
+from trimtab.settings import fresh_models, initializations
+from trimtab.settings.reading import Setting, encode, fits, read, setting, table_of
+from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
+from trimtab.study import arms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trimtab.settings.capacities import Capacity
 
 FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
 ENDPOINTS: Final = ("python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1")
+Kind = TypeVar("Kind")
 _LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
+@setting
+class Contrast(Setting):
     """The two arms whose degradation is compared: the answer is D_treatment − D_control."""
 
     treatment: str
     control: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+@setting
+class Reference(Setting):
     """The unstressed level of each stressor."""
 
     expert_init: str
     capacity: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
+@setting
+class Endpoints(Setting):
     """What is concluded from: one primary endpoint, and others that share a Holm family."""
 
     primary: str
     secondary: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
+@setting
+class Control(Setting):
     """``[[control]]``: two levels of the models that an endpoint must tell apart, or must not.
 
     A positive control is a stress that must cost at least ``threshold`` of the endpoint; a negative one is a change of
@@ -103,13 +109,13 @@ class Study:
     endpoints: Endpoints
     margins: Mapping[str, float]
     confidence: float
-    models: Mapping[str, levels.ModelLevel]
-    balancers: Mapping[str, balancer_levels.BalancerLevel]
-    expert_inits: Mapping[str, levels.InitLevel]
-    capacities: Mapping[str, levels.CapacityLevel]
-    data: levels.Data
-    training: levels.Training
-    evaluation: levels.Evaluation
+    models: Mapping[str, fresh_models.ModelSettings]
+    balancers: Mapping[str, arms.Arm]
+    expert_inits: Mapping[str, initializations.Initialization]
+    capacities: Mapping[str, Capacity]
+    data: CorpusSettings
+    training: Schedule
+    evaluation: Evaluation
     select: tuple[Mapping[str, tuple[str | int, ...]], ...]
     control: tuple[Control, ...]
     controls: str | None
@@ -132,19 +138,15 @@ class Study:
         return any(all(chosen[name] in admitted for name, admitted in table.items()) for table in self.select)
 
     def _settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        model = self.models[chosen["model"]]
-        resolved = {
-            "model": model,
-            "balancer": self.balancers[chosen["balancer"]],
-            "expert_init": self.expert_inits[chosen["expert_init"]],
-            "capacity": self.capacities[chosen["capacity"]],
-            "data": self.data,
-            "training": self.training,
-            "evaluation": self.evaluation,
+        return {
+            "model": encode(self.models[chosen["model"]]),
+            "balancer": arms.to_table(self.balancers[chosen["balancer"]]),
+            "expert_init": initializations.initialization_table(self.expert_inits[chosen["expert_init"]]),
+            "capacity": encode(self.capacities[chosen["capacity"]]),
+            "data": encode(self.data),
+            "training": encode(self.training),
+            "evaluation": encode(self.evaluation),
         }
-        # JSON and back: tuples become lists here and not only once the cell has been to disk.
-        plain = json.loads(json.dumps({name: encode(value) for name, value in resolved.items()}))
-        return dict(plain)
 
 
 def load(path: Path) -> Study:
@@ -188,32 +190,24 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
     for key in ("name", "factors", "reference", "contrast", "endpoints", "balancers"):
         if key not in table:
             raise StudyError(f"{where}: missing key {key!r}")
-    models = _levels(table, "models", levels.ModelLevel, where, default={"tiny": {}})
+    models = _named(table, "models", fresh_models.read_model, where, default={"tiny": {}})
     factors = _factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors")
     return Study(
         name=_string(table["name"], f"{where}.name"),
         description=_string(table.get("description", ""), f"{where}.description"),
         factors=factors,
-        reference=decode(Reference, table_of(table["reference"], f"{where}.reference"), f"{where}.reference"),
-        contrast=decode(Contrast, table_of(table["contrast"], f"{where}.contrast"), f"{where}.contrast"),
-        endpoints=decode(Endpoints, table_of(table["endpoints"], f"{where}.endpoints"), f"{where}.endpoints"),
+        reference=_table(table, "reference", Reference, where),
+        contrast=_table(table, "contrast", Contrast, where),
+        endpoints=_table(table, "endpoints", Endpoints, where),
         margins=_margins(table_of(table.get("margins", {}), f"{where}.margins"), f"{where}.margins"),
         confidence=_number(table.get("confidence", 0.95), f"{where}.confidence"),
         models=models,
-        balancers={
-            name: balancer_levels.balancer(table_of(value, f"{where}.balancers.{name}"), f"{where}.balancers.{name}")
-            for name, value in table_of(table["balancers"], f"{where}.balancers").items()
-        },
-        expert_inits={
-            name: levels.expert_init(table_of(value, f"{where}.expert_inits.{name}"), f"{where}.expert_inits.{name}")
-            for name, value in table_of(table.get("expert_inits", {"random": {}}), f"{where}.expert_inits").items()
-        },
-        capacities=_levels(table, "capacities", levels.CapacityLevel, where, default={"dropless": {}}),
-        data=decode(levels.Data, table_of(table.get("data", {}), f"{where}.data"), f"{where}.data"),
-        training=decode(levels.Training, table_of(table.get("training", {}), f"{where}.training"), f"{where}.training"),
-        evaluation=decode(
-            levels.Evaluation, table_of(table.get("evaluation", {}), f"{where}.evaluation"), f"{where}.evaluation"
-        ),
+        balancers=_named(table, "balancers", arms.from_table, where),
+        expert_inits=_named(table, "expert_inits", initializations.read_initialization, where, default={"random": {}}),
+        capacities=_named(table, "capacities", arms.capacity_from_table, where, default={"dropless": {}}),
+        data=_table(table, "data", CorpusSettings, where),
+        training=_table(table, "training", Schedule, where),
+        evaluation=_table(table, "evaluation", Evaluation, where),
         select=tuple(_select(entry, factors, at) for entry, at in _array(table, "select", where)),
         control=tuple(_control(entry, factors, at) for entry, at in _array(table, "control", where)),
         controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),
@@ -221,11 +215,23 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
     )
 
 
-def _levels(table: dict[str, Any], key: str, cls: type[Any], where: str, *, default: dict[str, Any]) -> dict[str, Any]:
+def _table(table: dict[str, Any], key: str, kind: type[Kind], where: str) -> Kind:
+    """Read ``[key]``, all defaults where it is absent."""
+    return read(kind, table_of(table.get(key, {}), f"{where}.{key}"), f"{where}.{key}")
+
+
+def _named(
+    table: dict[str, Any],
+    key: str,
+    reader: Callable[[dict[str, Any], str], Kind],
+    where: str,
+    *,
+    default: dict[str, Any] | None = None,
+) -> dict[str, Kind]:
+    """Read each ``[key.NAME]``."""
     named = table_of(table.get(key, default), f"{where}.{key}")
     return {
-        name: decode(cls, table_of(value, f"{where}.{key}.{name}"), f"{where}.{key}.{name}")
-        for name, value in named.items()
+        name: reader(table_of(value, f"{where}.{key}.{name}"), f"{where}.{key}.{name}") for name, value in named.items()
     }
 
 
@@ -271,7 +277,7 @@ def _select(
 
 
 def _control(entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]], where: str) -> Control:
-    control = decode(Control, entry, where)
+    control = read(Control, entry, where)
     for side, levels_of in (("stress", control.stress), ("reference", control.reference)):
         for name, level in levels_of.items():
             _check_level(level, factors.get(name, ()), f"{where}.{side}.{name}")
@@ -321,18 +327,13 @@ def _check(study: Study, where: str) -> None:
             f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
             hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
         )
-    for name in study.factors["model"]:
-        study.models[str(name)].check(f"{where}.models.{name}")
-    for name in study.factors["capacity"]:
-        study.capacities[str(name)].check(f"{where}.capacities.{name}")
     for model, balancer, capacity in itertools.product(*(study.factors[n] for n in ("model", "balancer", "capacity"))):
-        pair = study.models[str(model)], study.capacities[str(capacity)]
-        balancer_levels.check_with(study.balancers[str(balancer)], *pair, f"{where}.balancers.{balancer}")
-    for model, init in itertools.product(study.factors["model"], study.factors["expert_init"]):
-        levels.check_init(study.expert_inits[str(init)], study.models[str(model)], f"{where}.expert_inits.{init}")
-    study.training.check(f"{where}.training")
-    study.evaluation.check(f"{where}.evaluation")
-    study.data.check(f"{where}.data")
+        router, limits = study.models[str(model)].router, study.capacities[str(capacity)]
+        rule = study.balancers[str(balancer)].balancer
+        fits(partial(rule.check_fit, router, limits), f"{where}.balancers.{balancer}")
+    for model, name in itertools.product(study.factors["model"], study.factors["expert_init"]):
+        init = study.expert_inits[str(name)]
+        fits(partial(init.check_fit, study.models[str(model)].router), f"{where}.expert_inits.{name}")
 
 
 def _check_names(study: Study, where: str) -> None:

@@ -6,7 +6,6 @@ whatever the balancer, so that differences between arms are differences of the a
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -20,16 +19,19 @@ from transformers.utils.logging import disable_progress_bar
 
 from trimtab import disk
 from trimtab.codeeval import problems
-from trimtab.errors import BenchmarkError, RunFolderError
+from trimtab.errors import BenchmarkError, RunFolderError, StudyError
 from trimtab.lm import checkpoint, models
 from trimtab.lm import train as training
-from trimtab.lm.corpus import Corpus, CorpusSettings
-from trimtab.moe import balancers, depth_init, expert_init, experts, upcycled_init
+from trimtab.lm.corpus import Corpus
+from trimtab.moe import experts, stresses
 from trimtab.moe.attach import attach
-from trimtab.moe.capacity import Capacity
 from trimtab.moe.discovery import find_routers
-from trimtab.study import balancer_levels, levels, store
-from trimtab.study.decode import decode
+from trimtab.settings import fresh_models, initializations
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.reading import read
+from trimtab.settings.rules import NoBalancer
+from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
+from trimtab.study import arms, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problems import Benchmark
     from trimtab.moe.gates import Gates
+    from trimtab.settings.families import Rule
 
 _DEDUPLICATED_AGAINST: Final = ("humaneval", "mbpp-sanitized")
 
@@ -53,8 +56,8 @@ class Bench:
     corpus: Corpus
     benchmarks: Mapping[str, Benchmark]
     absent: Mapping[str, str]
-    training: levels.Training
-    evaluation: levels.Evaluation
+    training: Schedule
+    evaluation: Evaluation
 
 
 def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
@@ -65,23 +68,22 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
         ConfigurationError: The balancer cannot work on this model.
     """
     settings = record["settings"]
-    model_level = decode(levels.ModelLevel, settings["model"], "cell.model")
-    rule = balancer_levels.balancer(_without_none(settings["balancer"]), "cell.balancer")
-    seed = int(record["factors"]["seed"]) + rule.seed_offset
-    schedule = decode(levels.Training, settings["training"], "cell.training")
+    arm = arms.from_table(_without_none(settings["balancer"]), "cell.balancer")
+    seed = int(record["factors"]["seed"]) + arm.seed_offset
+    schedule = read(Schedule, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
     disable_progress_bar()  # type: ignore[no-untyped-call]  # saving a model of eight megabytes needs none
-    evaluation = decode(levels.Evaluation, settings["evaluation"], "cell.evaluation")
+    evaluation = read(Evaluation, settings["evaluation"], "cell.evaluation")
     benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*_DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
-    data = decode(levels.Data, settings["data"], "cell.data")
+    data = read(CorpusSettings, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
-    model = build_model(model_level, data, seed)
-    initialize(model, levels.expert_init(settings["expert_init"], "cell.expert_init"), corpus, seed)
-    capacity = decode(levels.CapacityLevel, _without_none(settings["capacity"]), "cell.capacity")
+    model = build_model(fresh_models.read_model(settings["model"], "cell.model"), data, seed)
+    initialize(model, initializations.read_initialization(settings["expert_init"], "cell.expert_init"), corpus, seed)
+    capacity = read(Capacity, _without_none(settings["capacity"]), "cell.capacity")
     return Bench(
         seed=seed,
         model=model,
-        gates=_attach(model, balancer(rule, schedule.steps), capacity_of(capacity), schedule.accumulation),
+        gates=_attach(model, arm.balancer.for_run(schedule.steps), capacity, schedule.accumulation),
         corpus=corpus,
         benchmarks=benchmarks,
         absent=absent,
@@ -90,10 +92,10 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
     )
 
 
-def _attach(model: PreTrainedModel, rule: balancers.Balancer, capacity: Capacity, accumulation: int) -> Gates:
+def _attach(model: PreTrainedModel, rule: Rule, capacity: Capacity, accumulation: int) -> Gates:
     """Attach; a control without feed-forward blocks has nothing to balance."""
     if not find_routers(model):
-        return attach(model, balancer=balancers.NoBalancer())
+        return attach(model, balancer=NoBalancer())
     return attach(model, balancer=rule, capacity=capacity, accumulation=accumulation)
 
 
@@ -108,68 +110,29 @@ def load_benchmarks(names: tuple[str, ...]) -> tuple[dict[str, Benchmark], dict[
     return found, absent
 
 
-def build_corpus(data: levels.Data, cache: Path, benchmarks: Mapping[str, Benchmark]) -> Corpus:
+def build_corpus(data: CorpusSettings, cache: Path, benchmarks: Mapping[str, Benchmark]) -> Corpus:
     """Return the training text, without what it shares with the benchmarks."""
-    settings = CorpusSettings(**dataclasses.asdict(data))
     exclude = [p.prompt + p.canonical_solution for benchmark in benchmarks.values() for p in benchmark.problems]
-    return Corpus.build(cache, settings, exclude)
+    return Corpus.build(cache, data, exclude)
 
 
-def build_model(level: levels.ModelLevel, data: levels.Data, seed: int) -> PreTrainedModel:
-    """Return the fresh model of this seed, with the fast expert computation."""
-    dimensions = {name: value for name, value in dataclasses.asdict(level).items() if name != "preset"}
-    size = models.ModelSize(vocab_size=data.vocab_size, **dimensions)
-    model = models.build(level.preset, size, seed=seed)
+def build_model(settings: fresh_models.ModelSettings, data: CorpusSettings, seed: int) -> PreTrainedModel:
+    """Return the fresh model of this seed, with the fast expert computation.
+
+    Raises:
+        StudyError: There is no way to build a model of this kind.
+    """
+    if not isinstance(settings, fresh_models.FreshModel):
+        raise StudyError(f"a model of {type(settings).__name__} cannot be built")
+    model = models.build(settings, seed=seed, vocab_size=data.vocab_size)
     experts.use(model)
     return model
 
 
-def balancer(level: balancer_levels.BalancerLevel, steps: int) -> balancers.Balancer:
-    """Turn the table of a rule into the rule, for a run of ``steps`` optimizer steps."""
-    if isinstance(level, balancer_levels.StackLevel):
-        return balancers.Stack(*(balancer(part, steps) for part in (level.bias, *level.losses)))  # type: ignore[arg-type] # checked when read
-    values = {name: value for name, value in dataclasses.asdict(level).items() if name not in {"rule", "seed_offset"}}
-    if isinstance(level, balancer_levels.LossFreeLevel):
-        total_steps = None if level.freeze_at is None else steps
-        return balancers.LossFree(rule=values.pop("update"), total_steps=total_steps, **values)
-    kinds: dict[type, type[balancers.Balancer]] = {
-        balancer_levels.NoneLevel: balancers.NoBalancer,
-        balancer_levels.QuantileLevel: balancers.QuantileBalancing,
-        balancer_levels.NewtonLevel: balancers.NewtonBalancing,
-        balancer_levels.BIPLevel: balancers.BIP,
-        balancer_levels.SinkhornLevel: balancers.Sinkhorn,
-        balancer_levels.SwitchLevel: balancers.SwitchLoss,
-        balancer_levels.PooledSwitchLevel: balancers.PooledSwitchLoss,
-        balancer_levels.ZLossLevel: balancers.RouterZLoss,
-        balancer_levels.SimBalLevel: balancers.SimBal,
-    }
-    return kinds[type(level)](**values)
-
-
-def capacity_of(level: levels.CapacityLevel) -> Capacity:
-    """Turn the table of a capacity into the capacity; evaluation is dropless unless it is asked otherwise."""
-    return Capacity(**dataclasses.asdict(level))
-
-
-def initialize(model: PreTrainedModel, level: levels.InitLevel, corpus: Corpus, seed: int) -> None:
+def initialize(model: PreTrainedModel, init: initializations.Initialization, corpus: Corpus, seed: int) -> None:
     """Apply the stress of an initialization; the same seed stresses the same experts in every arm."""
-    stresses: dict[str, Callable[..., expert_init.ExpertInit]] = {
-        "random": expert_init.Random,
-        "scaled_router": expert_init.ScaledRouter,
-        "skewed_router": expert_init.SkewedRouter,
-        "twin_rows": expert_init.TwinRows,
-        "identical_experts": expert_init.IdenticalExperts,
-        "dead_expert": expert_init.DeadExpert,
-        "biased_router": expert_init.BiasedRouter,
-        "drop_upcycled": upcycled_init.DropUpcycled,
-        "virtual_groups": upcycled_init.VirtualGroups,
-        "depth_scaled": depth_init.DepthScaled,
-        "collapsed_inputs": depth_init.CollapsedInputs,
-    }
-    values = dataclasses.asdict(level)
-    stress = stresses[values.pop("kind")](**values)
     sample = torch.as_tensor(corpus.batch(seed, 0).tokens)
-    stress.apply(model, sample, torch.Generator().manual_seed(seed))
+    stresses.initialize(model, init, sample, torch.Generator().manual_seed(seed))
 
 
 def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -180,25 +143,14 @@ def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, in
         if not outcome["diverged"]:
             _load(bench, folder.model)
         return outcome
-    settings = bench.training
-    schedule = training.Schedule(
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        decay_fraction=settings.decay_fraction,
-        max_grad_norm=settings.max_grad_norm,
-        accumulation=settings.accumulation,
-        checkpoint_every=settings.checkpoint_every,
-    )
     _discard_unreadable(folder.checkpoint)
     ended = training.train(
         bench.model,
         bench.gates,
         lambda step: bench.corpus.batch(bench.seed, step),
-        schedule,
+        bench.training,
         folder.path,
-        on_step=lambda step: report("train", step, schedule.steps),
+        on_step=lambda step: report("train", step, bench.training.steps),
     )
     outcome = {
         "steps": ended.steps,
@@ -210,9 +162,9 @@ def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, in
     return outcome
 
 
-def seconds_per_step(level: levels.ModelLevel, data: levels.Data) -> float:
+def seconds_per_step(settings: fresh_models.ModelSettings, data: CorpusSettings) -> float:
     """Time a training step of this model on random tokens; the second of two, because the first allocates."""
-    model = build_model(level, data, seed=0)
+    model = build_model(settings, data, seed=0)
     tokens = torch.randint(3, data.vocab_size, (data.rows, data.row_length))
     spent = 0.0
     for _ in range(2):

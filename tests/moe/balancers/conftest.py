@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from trimtab.moe.balancers import (
+from trimtab.moe.balancers import Context, behavior
+from trimtab.moe.routing import Routing
+from trimtab.settings.rules import (
     BIP,
-    Context,
     LossFree,
     NewtonBalancing,
     NoBalancer,
@@ -17,13 +18,12 @@ from trimtab.moe.balancers import (
     Stack,
     SwitchLoss,
 )
-from trimtab.moe.routing import Routing
 
 EVERY = [
     NoBalancer(),
     LossFree(bias_update_rate=1e-2),
-    LossFree(bias_update_rate=1e-2, rule="proportional", schedule="inv_sqrt", centered=True),
-    LossFree(bias_update_rate=1e-2, rule="rms", clip=0.5, freeze_at=0.9, total_steps=100),
+    LossFree(bias_update_rate=1e-2, update="proportional", schedule="inv_sqrt", centered=True),
+    LossFree(bias_update_rate=1e-2, update="rms", clip=0.5, freeze_at=0.9, total_steps=100),
     QuantileBalancing(),
     QuantileBalancing(ema=0.5, centered=False),
     NewtonBalancing(),
@@ -42,7 +42,7 @@ EVERY = [
 
 @pytest.fixture(params=EVERY, ids=repr)
 def balancer(request):
-    return request.param
+    return behavior(request.param)
 
 
 def route_logits(logits, score_function="sigmoid", top_k=2, valid=None):

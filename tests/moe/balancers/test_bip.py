@@ -4,8 +4,9 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from trimtab.moe.balancers import BIP
+from trimtab.moe.balancers import behavior
 from trimtab.moe.routing import max_violation
+from trimtab.settings.rules import BIP
 
 
 def published(scores, prices, top_k, iterations):
@@ -21,13 +22,13 @@ def published(scores, prices, top_k, iterations):
 
 def test_prices_are_those_of_the_loops(route, context_of, draw):
     routing, start = route(draw(40, skew=2.0)), torch.linspace(0, 0.2, 8)
-    rule = BIP(iterations=3)
+    rule = behavior(BIP(iterations=3))
     seen = rule.select(routing.scores, -start, context_of(routing))
     assert torch.allclose(routing.scores - seen, published(routing.scores, start, 2, 3).expand(40, 8), atol=1e-6)
 
 
 def test_a_batch_is_solved_once_to_route_and_to_learn(route, context_of, draw):
-    routing, rule = route(draw(64, skew=2.0)), BIP()
+    routing, rule = route(draw(64, skew=2.0)), behavior(BIP())
     context = context_of(routing)
     rule.select(routing.scores, torch.zeros(8), context)
     (_, _, prices) = context.notes[rule]
@@ -38,7 +39,7 @@ def test_a_batch_is_solved_once_to_route_and_to_learn(route, context_of, draw):
 
 def after(iterations, skew, route, context_of, draw):
     routing = route(draw(1024, skew=skew))
-    seen = BIP(iterations=iterations).select(routing.scores, torch.zeros(8), context_of(routing))
+    seen = behavior(BIP(iterations=iterations)).select(routing.scores, torch.zeros(8), context_of(routing))
     selected = torch.bincount(seen.topk(2).indices.flatten(), minlength=8)
     return max_violation(routing.load), max_violation(selected)
 
@@ -69,7 +70,7 @@ def test_what_it_selects_is_worth_nearly_the_linear_programs_optimum(route, cont
         b_eq=[top_k] * tokens,
         bounds=(0, 1),
     )
-    seen = BIP(iterations=30).select(routing.scores, torch.zeros(8, dtype=torch.float64), context_of(routing))
+    seen = behavior(BIP(iterations=30)).select(routing.scores, torch.zeros(8, dtype=torch.float64), context_of(routing))
     chosen = seen.topk(top_k).indices
     prices = (routing.scores - seen)[0]
     load = torch.bincount(chosen.flatten(), minlength=experts)
@@ -80,7 +81,7 @@ def test_what_it_selects_is_worth_nearly_the_linear_programs_optimum(route, cont
 
 
 def test_prices_of_several_processes_are_averaged_by_tokens(route, context_of, draw):
-    rule, state = BIP(iterations=2), torch.zeros(8)
+    rule, state = behavior(BIP(iterations=2)), torch.zeros(8)
     parts = [route(draw(tokens, seed=tokens)) for tokens in (30, 90)]
     seen = [rule.observe(part, state, context_of(part)) for part in parts]
     prices = [-rule.update(state, one, 1) for one in seen]
@@ -89,5 +90,5 @@ def test_prices_of_several_processes_are_averaged_by_tokens(route, context_of, d
 
 def test_evaluation_uses_the_last_prices(route, context_of, draw):
     routing, state = route(draw()), torch.linspace(-0.2, 0.0, 8)
-    seen = BIP().select(routing.scores, state, context_of(routing, training=False))
+    seen = behavior(BIP()).select(routing.scores, state, context_of(routing, training=False))
     assert torch.equal(seen, routing.scores + state)

@@ -5,11 +5,11 @@ import torch
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import NewtonBalancing, Stack, SwitchLoss
 from trimtab.moe.balancers.dither import dither
 from trimtab.moe.routing import max_violation_floor
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Shape, Twins
+from trimtab.settings.rules import NewtonBalancing, Stack, SwitchLoss
 
 RULE = NewtonBalancing(dither=1e-3)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from trimtab.errors import BalancerWarning
-from trimtab.moe.balancers import LossFree
-from trimtab.moe.capacity import Capacity
+from trimtab.moe.balancers import behavior
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree
 
 COUNTS = torch.tensor([10, 3, 7, 0, 7, 15, 7, 8])
 
@@ -36,7 +37,7 @@ def test_sign_rule_is_what_megatron_and_olmo_core_do(seed):
     generator = torch.Generator().manual_seed(seed)
     counts = torch.randint(0, 50, (16,), generator=generator)
     bias = torch.randn(16, generator=generator) / 100
-    ours = LossFree(bias_update_rate=1e-3).update(bias, counts, 5)
+    ours = behavior(LossFree(bias_update_rate=1e-3)).update(bias, counts, 5)
     assert torch.equal(ours, megatron(bias, counts.float(), 1e-3))
     assert torch.equal(ours, olmo_core(bias, counts.float(), 1e-3))
 
@@ -45,14 +46,14 @@ def test_sign_rule_is_what_megatron_and_olmo_core_do(seed):
 def test_centered_sign_rule_is_what_torchtitan_does(seed):
     generator = torch.Generator().manual_seed(seed)
     counts, bias = torch.randint(0, 50, (16,), generator=generator), torch.randn(16, generator=generator) / 100
-    ours = LossFree(bias_update_rate=1e-3, centered=True).update(bias, counts, 1)
+    ours = behavior(LossFree(bias_update_rate=1e-3, centered=True)).update(bias, counts, 1)
     assert torch.allclose(ours, torchtitan(bias, counts.float(), 1e-3), rtol=0, atol=1e-8)
     assert float(ours.mean()) == pytest.approx(float(bias.mean()), abs=1e-8)
 
 
 def test_proportional_rule_is_relative_to_the_mean_and_conserves_the_sum():
     counts = torch.tensor([10, 3, 7, 0])
-    rule = LossFree(bias_update_rate=0.1, rule="proportional")
+    rule = behavior(LossFree(bias_update_rate=0.1, update="proportional"))
     result = rule.update(torch.zeros(4), counts, 1)
     assert torch.allclose(result, 0.1 * (5 - counts.float()) / 5)
     assert abs(float(result.sum())) < 1e-7
@@ -64,7 +65,7 @@ def test_rms_rule_has_steps_of_root_mean_square_u():
     shares = COUNTS / COUNTS.sum()
     off = shares - 1 / 8
     expected = -0.01 * off / off.square().mean().sqrt()
-    rule = LossFree(bias_update_rate=0.01, rule="rms")
+    rule = behavior(LossFree(bias_update_rate=0.01, update="rms"))
     result = rule.update(torch.zeros(8), COUNTS, 1)
     assert torch.allclose(result, expected, atol=1e-8)
     assert float(result.square().mean().sqrt()) == pytest.approx(0.01)
@@ -73,12 +74,12 @@ def test_rms_rule_has_steps_of_root_mean_square_u():
 
 @pytest.mark.parametrize(("schedule", "power"), [("constant", 0.0), ("inv_sqrt", 0.5), ("inv", 1.0)])
 def test_schedules(schedule, power):
-    rule = LossFree(bias_update_rate=0.3, schedule=schedule)
+    rule = behavior(LossFree(bias_update_rate=0.3, schedule=schedule))
     assert [rule.step_size(n) for n in (1, 4, 100)] == pytest.approx([0.3 / n**power for n in (1, 4, 100)])
 
 
 def test_a_frozen_bias_rests_for_the_last_part_of_the_run():
-    rule = LossFree(bias_update_rate=0.1, freeze_at=0.95, total_steps=100)
+    rule = behavior(LossFree(bias_update_rate=0.1, freeze_at=0.95, total_steps=100))
     bias, moved = torch.zeros(8), []
     for step in range(1, 101):
         after = rule.update(bias, COUNTS, step)
@@ -89,17 +90,17 @@ def test_a_frozen_bias_rests_for_the_last_part_of_the_run():
 
 
 def test_clipping_bounds_the_bias_and_nothing_else():
-    rule = LossFree(bias_update_rate=0.1, clip=0.25)
+    rule = behavior(LossFree(bias_update_rate=0.1, clip=0.25))
     bias = torch.zeros(8)
     for step in range(1, 6):
         bias = rule.update(bias, COUNTS, step)
-    plain = LossFree(bias_update_rate=0.1).update(torch.zeros(8), COUNTS, 1)
+    plain = behavior(LossFree(bias_update_rate=0.1)).update(torch.zeros(8), COUNTS, 1)
     assert torch.equal(bias, (plain.sign() * 0.25))
     assert torch.equal(rule.update(torch.zeros(8), COUNTS, 1), plain)
 
 
 def test_leading_axes_are_cells_of_their_own():
-    rule = LossFree(bias_update_rate=0.1, rule="rms", centered=True)
+    rule = behavior(LossFree(bias_update_rate=0.1, update="rms", centered=True))
     counts, bias = torch.stack([COUNTS, COUNTS.flip(0)]), torch.zeros(2, 8)
     alone = [rule.update(bias[row], counts[row], 3) for row in range(2)]
     assert torch.allclose(rule.update(bias, counts, 3), torch.stack(alone))
@@ -111,8 +112,8 @@ def router(score_function, num_experts=8):
 
 def test_a_step_larger_than_a_mean_softmax_score_is_pointed_out():
     with pytest.warns(BalancerWarning, match="1/64"):
-        LossFree(bias_update_rate=0.02).check(router("softmax", 64), Capacity())
+        behavior(LossFree(bias_update_rate=0.02)).check(router("softmax", 64), Capacity())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        LossFree(bias_update_rate=0.02).check(router("softmax", 8), Capacity())
-        LossFree(bias_update_rate=0.02).check(router("sigmoid", 64), Capacity())
+        behavior(LossFree(bias_update_rate=0.02)).check(router("softmax", 8), Capacity())
+        behavior(LossFree(bias_update_rate=0.02)).check(router("sigmoid", 64), Capacity())

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe import dual
-from trimtab.moe.balancers import Context, NewtonBalancing, margins
+from trimtab.moe.balancers import Context, behavior, margins
 from trimtab.moe.routing import Routing, max_violation_floor
 from trimtab.moe.simulate import measures
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Drifting, Jumping, Shape, Stationary, Twins
+from trimtab.settings.rules import NewtonBalancing
 
-RULE = NewtonBalancing()
+RULE = behavior(NewtonBalancing())
 CONTEXT = Context(training=True, num_experts_per_tok=2, score_function="sigmoid")
 SHAPE = Shape()
 FLOOR = max_violation_floor(1024, 16, 2)

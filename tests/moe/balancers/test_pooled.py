@@ -5,7 +5,8 @@ import torch
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import PooledSwitchLoss
+from trimtab.moe.balancers import behavior
+from trimtab.settings.rules import PooledSwitchLoss
 
 CHECKPOINTING = {"off": None, "reentrant": {"use_reentrant": True}, "non_reentrant": {"use_reentrant": False}}
 
@@ -14,7 +15,7 @@ CHECKPOINTING = {"off": None, "reentrant": {"use_reentrant": True}, "non_reentra
 def test_one_layer_is_transformers_value(top_k, route, context_of, draw):
     routing = route(draw(seed=3), "softmax", top_k)
     theirs = load_balancing_loss_func((routing.logits,), num_experts=8, top_k=top_k)
-    assert torch.allclose(PooledSwitchLoss(coef=1.0).penalty(routing, context_of(routing)), theirs)
+    assert torch.allclose(behavior(PooledSwitchLoss(coef=1.0)).penalty(routing, context_of(routing)), theirs)
 
 
 @pytest.mark.parametrize("checkpointing", sorted(CHECKPOINTING))

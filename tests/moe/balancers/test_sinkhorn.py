@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from trimtab.moe.balancers import Sinkhorn
+from trimtab.moe.balancers import behavior
 from trimtab.moe.routing import max_violation
+from trimtab.settings.rules import Sinkhorn
 
 
 def megatron(logits, rounds):
@@ -20,7 +21,7 @@ def megatron(logits, rounds):
 @pytest.mark.parametrize("score_function", ["sigmoid", "softmax"])
 def test_the_plan_is_megatrons(score_function, route, context_of, draw):
     routing = route(draw(skew=2.0).double(), score_function)
-    rule = Sinkhorn(tolerance=1e-10, max_iterations=1000)
+    rule = behavior(Sinkhorn(tolerance=1e-10, max_iterations=1000))
     seen = rule.select(routing.scores, torch.zeros(8), context_of(routing))
     expected = megatron(routing.logits, 1000)
     assert torch.allclose(seen.softmax(1), expected / expected.sum(1, keepdim=True), atol=1e-5)
@@ -29,17 +30,17 @@ def test_the_plan_is_megatrons(score_function, route, context_of, draw):
 
 def test_selection_is_far_more_even_than_plain_top_k(route, context_of, draw):
     routing = route(draw(1024, skew=3.0))
-    seen = Sinkhorn().select(routing.scores, torch.zeros(8), context_of(routing))
+    seen = behavior(Sinkhorn()).select(routing.scores, torch.zeros(8), context_of(routing))
     balanced = max_violation(torch.bincount(seen.topk(2).indices.flatten(), minlength=8))
     assert balanced < 0.5 * max_violation(routing.load)
 
 
 def test_large_logits_do_not_overflow(route, context_of, draw):
     routing = route(draw(skew=200.0), "softmax")
-    assert Sinkhorn().select(routing.scores, torch.zeros(8), context_of(routing)).isfinite().all()
+    assert behavior(Sinkhorn()).select(routing.scores, torch.zeros(8), context_of(routing)).isfinite().all()
 
 
 def test_evaluation_is_plain_top_k(route, context_of, draw):
     routing = route(draw())
-    seen = Sinkhorn().select(routing.scores, torch.zeros(8), context_of(routing, training=False))
+    seen = behavior(Sinkhorn()).select(routing.scores, torch.zeros(8), context_of(routing, training=False))
     assert torch.equal(seen, routing.scores)

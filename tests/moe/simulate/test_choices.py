@@ -8,11 +8,11 @@ import torch
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree, NoBalancer, Stack
 from trimtab.moe.simulate import measures, names
 from trimtab.moe.simulate.choices import DynamicThreshold, ExpertChoice, leaked_bits
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Shape, Stationary
+from trimtab.settings.rules import LossFree, NoBalancer, Stack
 
 SHAPE = Shape(tokens=90, num_experts=8, num_experts_per_tok=2)
 STREAM = Stationary(skew=1.0)

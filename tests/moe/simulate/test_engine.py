@@ -4,20 +4,11 @@ import pytest
 import torch
 
 from trimtab.moe import capacity
-from trimtab.moe.balancers import (
-    BIP,
-    Context,
-    LossFree,
-    NewtonBalancing,
-    NoBalancer,
-    QuantileBalancing,
-    dither,
-    margins,
-    newton,
-)
+from trimtab.moe.balancers import Context, behavior, dither, margins, newton
 from trimtab.moe.routing import Routing, drop_rate, max_violation
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Fixed, Shape, Stationary
+from trimtab.settings.rules import BIP, LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 
 SHAPE = Shape(tokens=96, num_experts=8, num_experts_per_tok=2)
 SEEDS = (3, 4)
@@ -25,19 +16,20 @@ SEEDS = (3, 4)
 
 def by_hand(arm, stream, seed, steps):
     """Route, drop, observe and update one seed with the objects of training."""
-    draw, state = stream.open(SHAPE, seed), arm.balancer.initial(8)
+    draw, rule = stream.open(SHAPE, seed), behavior(arm.balancer)
+    state = rule.initial(8)
     slots = capacity.room(arm.factor, tokens=96, num_experts=8, num_experts_per_tok=2)
     violations, drops = [], []
     for number in range(1, steps + 1):
         logits = draw(number)
         context = Context(training=True, num_experts_per_tok=2, score_function="sigmoid", load_signal=arm.signal)
-        experts = arm.balancer.select(logits.sigmoid(), state, context).topk(2).indices
+        experts = rule.select(logits.sigmoid(), state, context).topk(2).indices
         weights = logits.sigmoid().gather(1, experts)
         kept = capacity.keep(experts, weights, None, slots=slots)
         routing = Routing(logits=logits, experts=experts, weights=weights, score_function="sigmoid", kept=kept)
         violations.append(max_violation(routing.load))
         drops.append(drop_rate(routing.load, routing.kept_load))
-        state = arm.balancer.update(state, arm.balancer.observe(routing, state, context), number)
+        state = rule.update(state, rule.observe(routing, state, context), number)
     return state, violations, drops
 
 
@@ -45,7 +37,7 @@ def by_hand(arm, stream, seed, steps):
     "arm",
     [
         Arm(name="sign", balancer=LossFree(bias_update_rate=1e-2)),
-        Arm(name="kept", balancer=LossFree(bias_update_rate=1e-2, rule="proportional"), factor=0.8, signal="kept"),
+        Arm(name="kept", balancer=LossFree(bias_update_rate=1e-2, update="proportional"), factor=0.8, signal="kept"),
         Arm(name="newton", balancer=NewtonBalancing(), factor=1.0),
         Arm(name="quantile", balancer=QuantileBalancing()),
         Arm(name="bip", balancer=BIP()),

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from trimtab.moe import dual
-from trimtab.moe.balancers import NewtonBalancing, NoBalancer
 from trimtab.moe.simulate import measures
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Shape, Stationary
+from trimtab.settings.rules import NewtonBalancing, NoBalancer
 
 
 def test_recovery_is_the_first_of_five_good_batches():

@@ -3,14 +3,14 @@
 import pytest
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers import LossFree, NewtonBalancing
 from trimtab.moe.simulate import names
 from trimtab.moe.simulate.streams import Stationary
+from trimtab.settings.rules import LossFree, NewtonBalancing
 
 
 def test_what_python_would_write_is_understood():
-    assert names.rule("LossFree(bias_update_rate=1e-3, rule='proportional')") == LossFree(
-        bias_update_rate=1e-3, rule="proportional"
+    assert names.rule("LossFree(bias_update_rate=1e-3, update='proportional')") == LossFree(
+        bias_update_rate=1e-3, update="proportional"
     )
     assert names.rule("NewtonBalancing()") == names.rule("NewtonBalancing") == NewtonBalancing()
     assert names.stream("skewed") == names.stream("Stationary(skew=3)") == Stationary(skew=3)

@@ -6,10 +6,10 @@ import torch
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.balancers import LossFree
 from trimtab.moe.simulate import names
 from trimtab.moe.simulate.record import record
 from trimtab.moe.simulate.streams import Dumped, Shape
+from trimtab.settings.rules import LossFree
 
 
 def test_logits_of_text_are_written_a_file_a_layer_and_drawn_again(build, text, family, tmp_path):

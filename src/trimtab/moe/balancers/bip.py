@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 
-from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers.checks import refuse_unsolvable
 from trimtab.moe.balancers.interface import BatchBalancer, Context
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.capacity import Capacity
-    from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
+    from trimtab.settings.rules import BIP
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BIP(BatchBalancer):
-    """Balancing by binary integer programming (arXiv 2502.15451), the same assignment with ≤ for =.
+class BIPBalancer(BatchBalancer):
+    """What :class:`~trimtab.settings.rules.BIP` does."""
 
-    From the q of the step before, ``iterations`` times: p_i = max(0, (K+1)-th largest of s_i − q), q_j = max(0,
-    (⌊KT/E⌋+1)-th largest over tokens of s_ij − p_i); then top-k of s − q routes this same batch. Balanced from the
-    first step, but not causal: in training a token's experts depend on later tokens. In evaluation the last q is fixed.
-
-    The state is −q, so that it adds like any bias; q of several micro-batches or processes is averaged by their tokens.
-    Assumes scores that are not negative. Refuses K = E, group-limited routing and ``load_signal="kept"``.
-
-    Args:
-        iterations: Steps of the solver before each batch.
-
-    Raises:
-        ConfigurationError: ``iterations`` is not positive.
-    """
-
-    iterations: int = 4
+    __slots__ = ("settings",)
+    settings: BIP
     has_bias: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ConfigurationError(f"BIP(iterations={self.iterations!r}) must be at least 1")
-
-    def check(self, router: Router, capacity: Capacity) -> None:
-        """Refuse what the class docstring says.
-
-        Raises:
-            ConfigurationError: With the reason.
-        """
-        refuse_unsolvable(self, router, capacity)
+    def __init__(self, settings: BIP) -> None:
+        self.settings = settings
 
     def nothing(self, num_experts: int) -> Tensor:
         """Return [E + 1] zeros: Σ tokens · q, and Σ tokens."""
@@ -85,7 +58,7 @@ class BIP(BatchBalancer):
         text = scores if context.valid is None else scores[context.valid]
         prices, top_k = -state[: scores.shape[-1]], context.num_experts_per_tok
         room = top_k * len(text) // scores.shape[-1]
-        for _ in range(self.iterations if len(text) else 0):
+        for _ in range(self.settings.iterations if len(text) else 0):
             threshold = (text - prices).topk(top_k + 1, dim=1).values[:, -1:].clamp(min=0)
             prices = (text - threshold).topk(room + 1, dim=0).values[-1].clamp(min=0)
         return prices

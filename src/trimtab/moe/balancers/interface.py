@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 
+from trimtab.settings.families import BatchRule, BiasRule, LossRule, Rule
+from trimtab.settings.shapes import RouterShape
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.balancers.layer_pool import LayerPool
-    from trimtab.moe.capacity import Capacity, LoadSignal
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing, ScoreFunction
+    from trimtab.settings.capacities import Capacity, LoadSignal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,8 +77,23 @@ class Context:
     notes: dict[Balancer, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
-class Balancer(ABC):
-    """One rule.
+def shape_of(router: Router) -> RouterShape:
+    """Return what of ``router`` decides whether a setting can work on it."""
+    return RouterShape(
+        name=router.name,
+        num_experts=router.num_experts,
+        num_experts_per_tok=router.num_experts_per_tok,
+        hidden_size=router.weight.shape[1],
+        renormalize=bool(router.renormalize),
+        groups=None if router.groups is None else (router.groups.chosen, router.groups.count),
+    )
+
+
+class Balancer(Rule, ABC):
+    """What a rule does; a subclass of a user's own goes to ``attach`` as it is.
+
+    The rules of :mod:`trimtab.settings.rules` keep what is set in ``settings``; a rule of a user's own is its own
+    setting. A balancer equals another with the same settings, and equals these settings.
 
     ``has_bias`` and ``has_penalty`` say which acts are not the identity, so that a gate can skip them. ``causal`` says
     that, given the state, later tokens of a batch do not change which experts earlier ones get; ``pools`` that a
@@ -98,12 +116,30 @@ class Balancer(ABC):
         """Whether a penalty reads ``load_so_far``, which costs one reduction over processes a layer and micro-batch."""
         return False
 
-    def check(self, router: Router, capacity: Capacity) -> None:  # noqa: B027 - most rules work with any
+    @property
+    def settings(self) -> Rule:
+        """What is set, without what it does."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if self.settings is self:
+            return self is other
+        return self.settings == (other.settings if isinstance(other, Balancer) else other)
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self.settings is self else hash(self.settings)
+
+    def __repr__(self) -> str:
+        return object.__repr__(self) if self.settings is self else repr(self.settings)
+
+    def check(self, router: Router, capacity: Capacity) -> None:
         """Refuse a router or capacity that the rule cannot work with.
 
         Raises:
             ConfigurationError: With the reason and the way out.
         """
+        if self.settings is not self:
+            self.settings.check_fit(shape_of(router), capacity)
 
     def initial(self, num_experts: int) -> Tensor:
         """Return the state [S] before the first step, float32; the bias [E] comes first."""
@@ -134,7 +170,7 @@ class Balancer(ABC):
         return not self.has_bias
 
 
-class BiasBalancer(Balancer):
+class BiasBalancer(Balancer, BiasRule):
     """A rule that acts through a bias on the selection alone (arXiv 2408.15664, Eq. 3): no gradient is disturbed."""
 
     __slots__ = ()
@@ -150,7 +186,7 @@ class BiasBalancer(Balancer):
         return routing.logits.new_zeros(())
 
 
-class LossBalancer(Balancer):
+class LossBalancer(Balancer, LossRule):
     """A rule that acts through the gradient alone; selection is plain top-k."""
 
     __slots__ = ()
@@ -167,7 +203,7 @@ class LossBalancer(Balancer):
         return state
 
 
-class BatchBalancer(Balancer):
+class BatchBalancer(Balancer, BatchRule):
     """A rule that solves for a whole batch before it chooses: balanced at once, and not causal (arXiv 2408.15664, 5.2).
 
     It has no loss, and in evaluation it is plain top-k of the scores with what bias it has.

@@ -16,15 +16,13 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import dither as dithering
 from trimtab.moe.balancers import margins
-from trimtab.moe.balancers.checks import positive, refuse_other_choices
 from trimtab.moe.balancers.interface import BiasBalancer, Context, Ranked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.capacity import Capacity
-    from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
+    from trimtab.settings.rules import NewtonBalancing
 
 # Windows, in steps, over which a lasting error is looked for.
 _WINDOWS: Final = (2, 4, 8, 16, 32, 64)
@@ -39,54 +37,24 @@ _SCALARS: Final = 4
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewtonBalancing(BiasBalancer):
-    """Newton steps on the dual of the assignment, averaged over a memory that grows until the scores change.
+class NewtonBalancer(BiasBalancer):
+    """What :class:`~trimtab.settings.rules.NewtonBalancing` does."""
 
-    While the load is within its noise: b ← b − H⁺(A/T − K/E) / N, with N the steps since the last change, so that on a
-    stationary stream the error of the bias falls as 1/√N (arXiv 2512.03915 for why 1/N). When a residual is too large
-    for chance, by the bound of Laurent and Massart (2000, Eq. 4.3) on χ², over one step or over a window of them, N
-    falls: to the window, or, for an error that a single batch shows, to 1 with one step to the quantile of margins that
-    would have given each expert its share (Quantile Balancing's step, kexue.fm 11619). The longer the rule has been
-    right, the more evidence it wants: a level of 1/eN.
+    __slots__ = ("settings",)
+    settings: NewtonBalancing
 
-    There is nothing to tune: scores of any range, runs of any length. It counts routed calls whatever the capacity. Its
-    memory is 2E² + 8E + 4 numbers a layer. Refuses K = E and group-limited routing, where neither the margins nor the
-    calls it counts are the ones that decide. It is a bias, so repeated tokens (T3) stay as indivisible as for any, and
-    so do exact twins (T6) unless they are told apart by a dither.
-
-    Args:
-        dither: Up to how much is added to and taken from the scores that are compared, of each token by a fixed
-            function of its own scores (:mod:`~trimtab.moe.balancers.dither`). 0 for none; 1e-3 shares tokens among
-            experts with equal rows. A model trained with one chooses so only while it is attached.
-
-    Raises:
-        ConfigurationError: ``dither`` is negative or not finite.
-    """
-
-    dither: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.dither:
-            positive(self.dither, "NewtonBalancing(dither=...)")
-
-    def check(self, router: Router, capacity: Capacity) -> None:  # noqa: ARG002 - it counts routed calls under any
-        """Refuse what the class docstring says.
-
-        Raises:
-            ConfigurationError: With the reason.
-        """
-        refuse_other_choices(self, router)
+    def __init__(self, settings: NewtonBalancing) -> None:
+        self.settings = settings
 
     @property
     def adds_only_bias(self) -> bool:
         """Whether there is no dither."""
-        return not self.dither
+        return not self.settings.dither
 
     def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - one for all
         """Add the bias, and the dither."""
         biased = scores + state[..., : scores.shape[-1]]
-        return biased + dithering.dither(scores, self.dither) if self.dither else biased
+        return biased + dithering.dither(scores, self.settings.dither) if self.settings.dither else biased
 
     def initial(self, num_experts: int) -> Tensor:
         """Return no bias, and a memory of nothing."""

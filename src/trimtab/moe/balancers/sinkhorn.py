@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import torch
 
-from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers.checks import positive, refuse_unsolvable
 from trimtab.moe.balancers.interface import BatchBalancer, Context
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.capacity import Capacity
-    from trimtab.moe.router import Router
+    from trimtab.settings.rules import Sinkhorn
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sinkhorn(BatchBalancer):
-    """S-BASE (arXiv 2202.01169, section 3; Megatron's ``sinkhorn``): top-k of d₁ · exp(logits) · d₀.
+class SinkhornBalancer(BatchBalancer):
+    """What :class:`~trimtab.settings.rules.Sinkhorn` does."""
 
-    d₀ and d₁ make all rows sum to 1/T and all columns to 1/E; alternately, until no log of d₁ moves by more than
-    ``tolerance``. In log space, so that large logits do not overflow. Not causal, and different in evaluation, where
-    plain top-k routes: a known mismatch of the method. Weights come from the router's own scores, not from the plan.
+    __slots__ = ("settings",)
+    settings: Sinkhorn
 
-    Refuses K = E, group-limited routing and ``load_signal="kept"``.
-
-    Args:
-        tolerance: When to stop.
-        max_iterations: When to stop at the latest.
-
-    Raises:
-        ConfigurationError: A value is not positive.
-    """
-
-    tolerance: float = 1e-4
-    max_iterations: int = 100
-
-    def __post_init__(self) -> None:
-        positive(self.tolerance, "Sinkhorn(tolerance=...)")
-        if self.max_iterations < 1:
-            raise ConfigurationError(f"Sinkhorn(max_iterations={self.max_iterations!r}) must be at least 1")
-
-    def check(self, router: Router, capacity: Capacity) -> None:
-        """Refuse what the class docstring says.
-
-        Raises:
-            ConfigurationError: With the reason.
-        """
-        refuse_unsolvable(self, router, capacity)
+    def __init__(self, settings: Sinkhorn) -> None:
+        self.settings = settings
 
     def select(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:  # noqa: ARG002 - nothing is kept
         """Return log scores + log d₁ of the text in training, which has the top-k of the plan; the scores elsewhere."""
@@ -68,12 +39,12 @@ class Sinkhorn(BatchBalancer):
     def _solve(self, logits: Tensor) -> Tensor:
         """Return log d₁ [E]; d₀ is one factor a row, which changes no top-k."""
         columns = torch.zeros_like(logits[0])
-        for _ in range(self.max_iterations):
+        for _ in range(self.settings.max_iterations):
             rows = -(logits + columns).logsumexp(1, keepdim=True)
             after = -(logits + rows).logsumexp(0)
             after -= after.mean()
             moved, columns = (after - columns).abs().max(), after
-            if moved < self.tolerance:
+            if moved < self.settings.tolerance:
                 break
         return columns
 

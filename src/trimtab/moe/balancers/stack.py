@@ -6,50 +6,36 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 
-from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers.interface import Balancer, BiasBalancer, Context, LossBalancer
+from trimtab.moe.balancers.interface import Balancer, Context
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.moe.capacity import Capacity
     from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
+    from trimtab.settings.capacities import Capacity
+    from trimtab.settings.rules import Stack
 
 
 @final
-class Stack(Balancer):
-    """One bias rule and any losses together, as DeepSeek-V3 does (arXiv 2412.19437, section 2.1.2).
+class StackBalancer(Balancer):
+    """What :class:`~trimtab.settings.rules.Stack` does: the parts, each on its own side.
 
-    Raises:
-        ConfigurationError: The first is no bias rule, another is no loss, or there is no loss.
+    Args:
+        settings: The stack.
+        bias: What its bias rule does.
+        losses: What its losses do.
     """
 
-    __slots__ = ("bias", "losses")
+    __slots__ = ("bias", "losses", "settings")
+    settings: Stack
     has_bias: ClassVar[bool] = True
     has_penalty: ClassVar[bool] = True
-    bias: BiasBalancer
-    losses: tuple[LossBalancer, ...]
 
-    def __init__(self, bias: BiasBalancer, *losses: LossBalancer) -> None:
-        if not isinstance(bias, BiasBalancer):
-            raise ConfigurationError(f"Stack takes a bias rule first, got {bias!r}", hint="Stack(LossFree(...), ...)")
-        if not (losses and all(isinstance(loss, LossBalancer) for loss in losses)):
-            raise ConfigurationError(f"Stack takes losses after its bias rule, got {losses!r}")
-        object.__setattr__(self, "bias", bias)
-        object.__setattr__(self, "losses", losses)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen; {name!r} stays")
-
-    def __repr__(self) -> str:
-        return f"Stack({', '.join(map(repr, (self.bias, *self.losses)))})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stack) and (self.bias, self.losses) == (other.bias, other.losses)
-
-    def __hash__(self) -> int:
-        return hash((self.bias, self.losses))
+    def __init__(self, settings: Stack, bias: Balancer, losses: tuple[Balancer, ...]) -> None:
+        self.settings = settings
+        self.bias = bias
+        self.losses = losses
 
     @property
     def pools(self) -> bool:  # type: ignore[override] # known from its parts

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
 
 import torch
+from pydantic import Field
 
-from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers.checks import known, positive
 from trimtab.moe.routing import scores_of
+from trimtab.settings.reading import Positive, Setting, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,11 +26,10 @@ if TYPE_CHECKING:
     from trimtab.moe.routing import ScoreFunction
     from trimtab.moe.simulate.streams import Shape
 
-Threshold = Literal["quantile", "sign", "budget"]
 _DRAWS = 10_000
 
 
-class Choice(ABC):
+class Choice(Setting, ABC):
     """One rule that gives tokens experts without ranking K of them.
 
     ``causal`` says that, given the state, later tokens of a batch do not change which experts earlier ones get.
@@ -59,7 +57,7 @@ class Choice(ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class ExpertChoice(Choice):
     """Expert choice (arXiv 2202.09368, Eq. 1 and 2): each expert takes the c·T/E tokens that score highest with it.
 
@@ -75,12 +73,8 @@ class ExpertChoice(Choice):
         ConfigurationError: ``capacity_factor`` is not positive and finite.
     """
 
-    capacity_factor: float | None = None
+    capacity_factor: Positive | None = None
     causal: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        if self.capacity_factor is not None:
-            positive(self.capacity_factor, "ExpertChoice(capacity_factor=...)")
 
     def taken(self, shape: Shape) -> int:
         """Return the tokens k of each expert: c·T/E (Eq. 1), rounded down, at least one and at most all."""
@@ -94,7 +88,7 @@ class ExpertChoice(Choice):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class DynamicThreshold(Choice):
     """Dynamic threshold (Su, kexue.fm 10815 and 11626): a token takes every expert with s + b > 0 (10815, Eq. 3).
 
@@ -120,25 +114,22 @@ class DynamicThreshold(Choice):
         ConfigurationError: A value cannot work, or belongs to another rule.
     """
 
-    rule: Threshold = "quantile"
-    bias_update_rate: float | None = None
-    ema: float = 0.0
-    logit_std: float = 1.0
+    rule: Literal["quantile", "sign", "budget"] = "quantile"
+    bias_update_rate: Positive | None = None
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    logit_std: Annotated[float, Field(ge=0)] = 1.0
 
-    def __post_init__(self) -> None:
-        known(self.rule, Threshold, "DynamicThreshold(rule=...)")
+    def check_together(self) -> None:
+        """Refuse a rate without a step, a step without a rate, and an average of what is not averaged."""
         if (self.bias_update_rate is None) != (self.rule == "quantile"):
-            raise ConfigurationError(
-                f"DynamicThreshold(rule={self.rule!r}, bias_update_rate={self.bias_update_rate!r}): 'sign' and 'budget'"
-                " need a rate, 'quantile' has none",
+            raise self.refused(
+                f"got {self.bias_update_rate!r} with rule={self.rule!r}: 'sign' and 'budget' need a rate, 'quantile'"
+                " has none",
+                "bias_update_rate",
                 hint="DynamicThreshold(rule='sign', bias_update_rate=1e-3)",
             )
-        if self.bias_update_rate is not None:
-            positive(self.bias_update_rate, "DynamicThreshold(bias_update_rate=...)")
-        if not 0 <= self.ema < 1 or (self.ema and self.rule != "quantile"):
-            raise ConfigurationError(f"DynamicThreshold(ema={self.ema!r}) must lie in [0, 1), with rule='quantile'")
-        if not (self.logit_std >= 0 and math.isfinite(self.logit_std)):
-            raise ConfigurationError(f"DynamicThreshold(logit_std={self.logit_std!r}) must be finite and not negative")
+        if self.ema and self.rule != "quantile":
+            raise self.refused(f"{self.ema!r} does nothing with rule={self.rule!r}", "ema", hint="rule='quantile'")
 
     @property
     def counts_calls(self) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from trimtab.moe import capacity as capacities
-from trimtab.moe.balancers import Balancer, BiasBalancer, Context
+from trimtab.moe.balancers import Balancer, BiasBalancer, Context, behavior
 from trimtab.moe.balancers.interface import Ranked
 from trimtab.moe.routing import Routing, scores_of
 from trimtab.moe.simulate.choices import Choice
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.simulate.streams import Shape, Stream
+    from trimtab.settings.families import Rule
 
 Signal = Literal["routed", "kept", "padded"]
 
@@ -43,7 +44,7 @@ class Arm:
     """
 
     name: str
-    balancer: Balancer | Choice
+    balancer: Rule | Choice
     factor: float | None = None
     signal: Signal = "routed"
     start: Tensor | None = None
@@ -53,7 +54,7 @@ class Arm:
         """Whether the rule counts calls, and not scores."""
         if isinstance(self.balancer, Choice):
             return self.balancer.counts_calls
-        return type(self.balancer).observe is Balancer.observe
+        return type(behavior(self.balancer)).observe is Balancer.observe
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -107,7 +108,8 @@ def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[in
 def _lane(arm: Arm, shape: Shape, stream: Stream, size: tuple[int, int]) -> _Ranking | _Choosing:
     if isinstance(arm.balancer, Choice):
         return _Choosing(arm, arm.balancer, arm.balancer.initial(shape, stream.score_function), shape, size)
-    return _Ranking(arm, arm.balancer, arm.balancer.initial(shape.num_experts), shape, size)
+    rule = behavior(arm.balancer)
+    return _Ranking(arm, rule, rule.initial(shape.num_experts), shape, size)
 
 
 class _Lane:

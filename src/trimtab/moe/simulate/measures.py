@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final, final
 import torch
 
 from trimtab.moe import capacity, dual, routing
-from trimtab.moe.balancers import BiasBalancer, Context, NewtonBalancing
+from trimtab.moe.balancers import BiasBalancer, Context, behavior
 from trimtab.moe.routing import Routing, scores_of
 from trimtab.moe.simulate import engine
 from trimtab.moe.simulate.choices import Choice
 from trimtab.moe.simulate.engine import Arm
+from trimtab.settings.rules import NewtonBalancing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ def prices(scores: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
         scale = float(scores.max())
         least, bias = prices(scores / scale, top_k)
         return least * scale, bias * scale
-    rule, experts = NewtonBalancing(), scores.shape[-1]
+    rule, experts = behavior(NewtonBalancing()), scores.shape[-1]
     state = rule.initial(experts).expand(*scores.shape[:-2], -1)
     best, bias = torch.full(scores.shape[:-2], torch.inf, dtype=torch.float64), state[..., :experts]
     shown = Routing(

@@ -9,11 +9,11 @@ import ast
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import ConfigurationError, nearest
-from trimtab.moe import balancers
-from trimtab.moe.balancers import Balancer, LossBalancer, NoBalancer, Stack
 from trimtab.moe.simulate import streams
 from trimtab.moe.simulate.choices import Choice, DynamicThreshold, ExpertChoice
 from trimtab.moe.simulate.streams import Stream
+from trimtab.settings import rules
+from trimtab.settings.families import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,26 +43,19 @@ STREAMS: Final[Mapping[str, str]] = {
 CHOICES: Final[Mapping[str, type[Choice]]] = {"DynamicThreshold": DynamicThreshold, "ExpertChoice": ExpertChoice}
 
 
-def rule(text: str) -> Balancer | Choice:
+def rule(text: str) -> Rule | Choice:
     """Return the rule that ``text`` names.
 
     Raises:
         ConfigurationError: There is none of that name, its arguments are off, or it acts through a gradient, which a
             simulator of selections has not.
     """
-    known = {name: getattr(balancers, name) for name in balancers.__all__}
-    rules = {
-        name: found
-        for name, found in known.items()
-        if issubclass(found, Balancer) and found.__module__ != Balancer.__module__ and found is not Stack
-    }
-    made = _make(text, {**rules, **CHOICES}, "rule")
-    if isinstance(made, LossBalancer) and not isinstance(made, NoBalancer):
+    made = _make(text, {**rules.BY_NAME, **CHOICES}, "rule")
+    if isinstance(made, Rule) and made.not_simulated:
         raise ConfigurationError(
-            f"{text} acts through the gradient of a loss, and frozen scores have none",
-            hint="simulate rules with a bias; train to see a loss at work",
+            f"{text} {made.not_simulated}", hint="simulate rules with a bias; train to see a loss at work"
         )
-    assert isinstance(made, Balancer | Choice)  # noqa: S101 - only such classes are offered
+    assert isinstance(made, Rule | Choice)  # noqa: S101 - only such classes are offered
     return made
 
 
@@ -93,11 +86,10 @@ def _make(text: str, classes: Mapping[str, type], kind: str, shortcuts: Mapping[
         wanted = name.id if isinstance(name, ast.Name) else text
         raise ConfigurationError(f"there is no {kind} {text!r}", hint=nearest(wanted, [*classes, *(shortcuts or ())]))
     try:
-        return found(**_literals(call) if isinstance(call, ast.Call) else {})
+        settings = _literals(call) if isinstance(call, ast.Call) else {}
     except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
         raise ConfigurationError(f"{kind} {text!r}: {error}", hint="as in Python: Name(setting=value)") from error
+    return found(**settings)
 
 
 def _literals(call: ast.Call) -> dict[str, Any]:

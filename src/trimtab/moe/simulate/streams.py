@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers.checks import known
-from trimtab.moe.routing import ScoreFunction
+from trimtab.moe.routing import ScoreFunction  # noqa: TC001 - annotations of settings are resolved
+from trimtab.settings.reading import Setting, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Shape:
             )
 
 
-class Stream(ABC):
+class Stream(Setting, ABC):
     """Where logits come from."""
 
     __slots__ = ()
@@ -77,7 +77,7 @@ def tokens(shape: Shape, seed: int, number: int) -> Tensor:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Stationary(Stream):
     """A random router, the same for the whole run.
 
@@ -97,7 +97,7 @@ class Stationary(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Drifting(Stream):
     """A router that turns into others and whose favorites change, at a steady pace.
 
@@ -123,7 +123,7 @@ class Drifting(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Twins(Stream):
     """Half of the router's rows are copies of one: virtual groups, or experts copied with their router (T6).
 
@@ -147,7 +147,7 @@ class Twins(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Atoms(Stream):
     """Logits by token type, types drawn by Zipf's law, as a first layer sees them: no bias splits a type (T3).
 
@@ -181,7 +181,7 @@ class Atoms(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Fixed(Stream):
     """One batch of logits, shown again and again: the deterministic setting of the theory.
 
@@ -199,7 +199,7 @@ class Fixed(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Jumping(Stream):
     """A router that is another one from a batch on, with other favorites: a change of data, or a restart.
 
@@ -224,7 +224,7 @@ class Jumping(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class HeavyTailed(Stream):
     """Logits with the tails of Student's t, in batches of long runs of like tokens: loads are noisier than binomial.
 
@@ -250,7 +250,7 @@ class HeavyTailed(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Walking(Stream):
     """Favorites that walk at random, as those of a router in training do; softmax scores.
 
@@ -274,7 +274,7 @@ class Walking(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Mixing(Stream):
     """Batches of several domains with favorites of their own, in shares drawn anew for each batch.
 
@@ -301,7 +301,7 @@ class Mixing(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Sharpening(Stream):
     """Logits whose size grows over a run, as those of a router that learns do; softmax scores.
 
@@ -329,7 +329,7 @@ class Sharpening(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Relay(Stream):
     """One favorite at a time, another one every so often; √softplus scores.
 
@@ -355,7 +355,7 @@ class Relay(Stream):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@setting
 class Dumped(Stream):
     """Logits of a checkpoint, from a NumPy file [N, E]: each batch is a draw of rows.
 
@@ -378,7 +378,6 @@ class Dumped(Stream):
         Raises:
             ConfigurationError: It cannot be read, or has not E finite columns; or there are no such scores.
         """
-        known(self.scores, ScoreFunction, "Dumped(scores=...)")
         try:
             table = torch.from_numpy(np.load(self.path, allow_pickle=False)).float()
         except (OSError, ValueError, TypeError) as error:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.moe.simulate.engine import Arm
 from trimtab.moe.simulate.names import rule
+from trimtab.settings.families import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trimtab.moe.simulate.choices import Choice
     from trimtab.moe.simulate.engine import Signal
     from trimtab.moe.simulate.measures import Cell
 
@@ -49,11 +51,15 @@ class Table:
     seeds: tuple[int, ...] = (0,)
     form: Form = "comparison"
 
+    def _rule(self, text: str) -> Rule | Choice:
+        made = rule(text)
+        return made.for_run(self.steps) if isinstance(made, Rule) else made
+
     def arms(self) -> list[Arm]:
         """Return a rule under a capacity each; what it is told of loads matters only to rules that count calls."""
         return [
             arm
-            for text, made in {text: rule(text) for text in self.rules}.items()
+            for text, made in {text: self._rule(text) for text in self.rules}.items()
             for factor in self.factors
             for signal in (self.signals if factor is not None else ("routed",))
             if (arm := Arm(name=text, balancer=made, factor=factor, signal=signal)).counts_calls
