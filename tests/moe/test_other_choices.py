@@ -62,7 +62,7 @@ def test_under_groups_calls_are_those_chosen_and_the_bias_goes_against_them(buil
         for gate, bias, load, logits in zip(gates._gates, before, loads, seen, strict=True):
             wanted = chosen_within_groups(logits[-1].flatten(0, -2).sigmoid(), bias)
             assert load.tolist() == [sum(e in row for row in wanted) for e in range(8)]
-            if rule.has_bias:
+            if gates.balancer.has_bias:
                 moved = gate.state[:8] - bias
                 assert moved[load.argmax()] < 0 < moved[load.argmin()]
     gates.detach()
@@ -113,6 +113,6 @@ def test_a_dense_first_layer_is_part_of_nothing(build, text, family, rule):
     lines = gates.metrics()
     assert [line["layer"] for line in lines] == [1, 2]
     assert float(gates.penalty()) == pytest.approx(sum(per_layer))
-    assert (sum(per_layer) > 0) == rule.has_penalty
-    if rule.has_bias and not isinstance(rule, Sinkhorn):
+    assert (sum(per_layer) > 0) == gates.balancer.has_penalty
+    if gates.balancer.has_bias and not isinstance(rule, Sinkhorn):
         assert all(gate.state[:8].any() for gate in gates._gates)

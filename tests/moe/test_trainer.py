@@ -88,7 +88,7 @@ def train(build, family, tmp_path):
             eval_dataset=Rows(8),
             callbacks=[*others, TrimtabCallback(gates), steps],
         )
-        saves = changes.get("save_strategy", "no") != "no" and balancer.has_bias and family == "qwen3_moe"
+        saves = changes.get("save_strategy", "no") != "no" and gates.balancer.has_bias and family == "qwen3_moe"
         with pytest.warns(UserWarning, match="from_pretrained alone") if saves else nullcontext():
             trainer.train(resume_from_checkpoint=resume)
         return model, gates, steps

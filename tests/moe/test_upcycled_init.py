@@ -96,7 +96,7 @@ def test_one_step_of_a_bias_rule_moves_groups_whole(build, text, step):
 
 
 def test_virtual_groups_that_cannot_be_whole_are_refused(build, text):
-    for granularity, count in ((3, "num_experts=8"), (4, "num_experts_per_tok=2")):
+    for granularity, count in ((3, "num_experts = 8"), (4, "num_experts_per_tok = 2")):
         with pytest.raises(ConfigurationError, match=count):
             apply(VirtualGroups(granularity=granularity), build("glm4_moe"), text)
     with pytest.raises(ConfigurationError, match="do not sum to 1"):
