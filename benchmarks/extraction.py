@@ -117,7 +117,7 @@ def made(number: int) -> Iterator[Reply]:
 def recorded(files: Sequence[Path]) -> Iterator[Reply]:
     known = {problem.task_id: problem for problem in problems.load("humaneval").problems}
     for file in files:
-        for one in samples.read(file):
+        for one in samples.read(file).samples:
             if one.task_id in known:
                 form = f"{file.stem}, {'continued' if one.continues else 'a reply'}"
                 yield Reply(form, known[one.task_id], one.completion, continues=one.continues)

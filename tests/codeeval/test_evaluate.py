@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from trimtab.codeeval import evaluate, problems, soundness, verdicts
+from trimtab.codeeval import evaluate, problems, samples, soundness, verdicts
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.prompts import Form
 from trimtab.errors import BenchmarkError
@@ -82,11 +82,11 @@ def test_a_file_of_samples_is_judged_once(tmp_path, few, box):
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     folder = evaluate.Folder(tmp_path / "out")
     for _ in range(2):
-        evaluate.judge_file(file, [few], folder, box)
+        evaluate.judge_file(samples.read(file, few.problems), [few], folder, box)
         assert list(outcomes(folder).values()) == ["passed"] * 8
     file.write_text(json.dumps({"task_id": "HumanEval/99", "completion": ""}))
-    with pytest.raises(BenchmarkError, match="'HumanEval/99', which is not in humaneval"):
-        evaluate.judge_file(file, [few], folder, box)
+    with pytest.raises(BenchmarkError, match="'HumanEval/99', which is not among the 4 that are judged"):
+        samples.read(file, few.problems)
 
 
 def test_soundness_is_found_by_running_and_kept(no_data, few, box):

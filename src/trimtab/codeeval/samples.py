@@ -1,83 +1,158 @@
-"""Files of samples: human-eval's and EvalPlus' files as they are.
+"""Files of samples, whoever wrote them: read as they are, numbered, and refused where a sample would be lost.
 
-Decisions: ``completion`` is text that continues the problem's prompt and ``solution`` a program of its own; a sample
-without a number gets the next one of its problem.
+Decisions: a reply is judged as the tool meant it, as a body of the problem's prompt or as a program of its own; two
+samples of one problem never have the same number, since a resumed run would judge one of them; a sample without a
+number gets the lowest that its problem has free.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from trimtab import disk
+from trimtab.codeeval.formats import bigcode_generations, evalplus_results, inspect_log, recognize
+from trimtab.codeeval.formats.foreign import ForeignReply, TaskNames
 from trimtab.codeeval.judge import Sample
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trimtab.codeeval.formats.foreign import Content
+    from trimtab.codeeval.problem import Problem
 
-def read(path: Path) -> Iterator[Sample]:
-    """Read samples: JSON Lines, also gzipped, or EvalPlus' folder of ``HumanEval_0/0.py``.
+_FOLDER: Final = "EvalPlus' folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFile:
+    """What a file of samples holds.
+
+    Attributes:
+        tool: Whose file it is.
+        samples: In the file's order.
+        replies: What the tool itself said, by problem and number; the same order.
+        notes: What a reader should know: samples that the tool lost, and faults of the tool that touch this file.
+    """
+
+    tool: str
+    samples: tuple[Sample, ...]
+    replies: Mapping[tuple[str, int], ForeignReply]
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path, problems: Iterable[Problem] = (), *, offset: int | None = None) -> SampleFile:
+    """Read samples of any form that :data:`trimtab.codeeval.formats.recognize.READERS` know, or EvalPlus' folder.
+
+    Args:
+        path: The file or folder; a file may be gzipped and may begin with a byte order mark.
+        problems: Those that are judged, in their benchmark's order; names are checked against them.
+        offset: For bigcode's lists alone, how many problems come before the first list; None to find out.
 
     Raises:
-        BenchmarkError: There is no such file, or a line is not a sample; the message names file and line.
+        BenchmarkError: There is no such file, nobody reads it, or a sample of it is malformed, of a problem that is not
+            judged, or of a number that another one has; the message names file, place and field.
+        MissingExtraError: It needs a package that is not installed.
     """
+    tasks = TaskNames(problems)
+    notes: tuple[str, ...] = ()
     if path.is_dir():
-        yield from _folder(path)
-        return
-    if not path.is_file():
+        tool, replies = _FOLDER, list(_folder(path, tasks))
+    elif not path.is_file():
         raise BenchmarkError(f"there is no file of samples {path}")
-    seen: Counter[str] = Counter()
-    found = disk.parse_lines(_data(path), str(path), error=BenchmarkError)
-    if found.torn:
-        raise BenchmarkError(
-            f"{path}: its last line was cut off, after {found.torn[-40:]!r}", hint="take the line out, or write it anew"
-        )
-    for number, record in found.lines:
-        yield _sample(record, f"{path}, line {number}", seen[str(record.get("task_id"))])
-        seen[str(record.get("task_id"))] += 1
-    if not seen:
+    else:
+        content = recognize.content_of_file(path)
+        module = recognize.reader_of(content)
+        if module is bigcode_generations:
+            replies = list(bigcode_generations.read(content, tasks, offset))
+        elif offset is not None:
+            raise BenchmarkError(f"{path} names its problems, so there is no offset to give")
+        else:
+            replies = list(module.read(content, tasks))
+        tool, notes = module.TOOL, tuple(_notes(path, content, replies))
+    if not replies:
         raise BenchmarkError(f"{path} holds no samples")
+    numbered = _numbered(replies)
+    made = tuple(
+        Sample(task_id=task_id, sample_index=index, completion=reply.text, continues=reply.continues)
+        for (task_id, index), reply in numbered.items()
+    )
+    return SampleFile(tool=tool, samples=made, replies=numbered, notes=notes)
 
 
-def _data(path: Path) -> bytes:
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise BenchmarkError(f"{path} is a damaged gzip file: {error}") from error
-    return data
+def _numbered(replies: Sequence[ForeignReply]) -> dict[tuple[str, int], ForeignReply]:
+    """Give each reply a number of its own within its problem; those that the file states come first."""
+    stated: dict[tuple[str, int], ForeignReply] = {}
+    for reply in replies:
+        if reply.index is None:
+            continue
+        key = (reply.task_id, reply.index)
+        if key in stated:
+            raise BenchmarkError(
+                f"{reply.place} and {stated[key].place} are both sample {reply.index} of {reply.task_id}",
+                hint="give each sample of a problem a number of its own, or leave the numbers out",
+            )
+        stated[key] = reply
+    free: dict[str, int] = {}
+    numbered: dict[tuple[str, int], ForeignReply] = {}
+    for reply in replies:
+        index = reply.index
+        if index is None:
+            index = free.get(reply.task_id, 0)
+            while (reply.task_id, index) in stated:
+                index += 1
+            free[reply.task_id] = index + 1
+        numbered[reply.task_id, index] = reply
+    return numbered
 
 
-def _sample(record: Mapping[str, Any], place: str, next_index: int) -> Sample:
-    """Read one line: ``solution`` comes before ``completion``, as EvalPlus has it."""
-    name = next((name for name in ("solution", "completion") if name in record), None)
-    task_id, index = record.get("task_id"), record.get("sample_index", next_index)
-    if name is None or not isinstance(task_id, str) or not isinstance(record[name], str) or not isinstance(index, int):
-        raise BenchmarkError(
-            f"{place} is not a sample: it has {', '.join(sorted(record)) or 'nothing'}",
-            hint='a sample is {"task_id": text, "completion": text}, or "solution" in place of "completion"',
-        )
-    return Sample(task_id=task_id, sample_index=index, completion=record[name], continues=name == "completion")
-
-
-def _folder(path: Path) -> Iterator[Sample]:
+def _folder(path: Path, tasks: TaskNames) -> Iterator[ForeignReply]:
     """Read ``HumanEval_0/0.py``: a folder for each task, a program for each sample."""
     files = sorted(path.glob("*_*/*.py"), key=lambda file: [_number(file.parent.name), _number(file.stem)])
     if not files:
-        raise BenchmarkError(f"{path} holds no samples", hint="EvalPlus' folder has HumanEval_0/0.py and the like")
+        raise BenchmarkError(
+            f"{path} holds no samples: a folder is read where it has programs such as HumanEval_0/0.py",
+            hint=f"{_within(path)}; {recognize.READ}",
+        )
     for file in files:
         task_id = "/".join(file.parent.name.rsplit("_", 1))
-        text = file.read_text(encoding="utf-8", errors="replace")
-        yield Sample(task_id=task_id, sample_index=_number(file.stem), completion=text, continues=False)
+        yield ForeignReply(
+            task_id=tasks.of(task_id, str(file)),
+            text=file.read_text(encoding="utf-8-sig", errors="replace"),
+            continues=False,
+            place=str(file),
+            index=_number(file.stem) if re.fullmatch(r"\d+", file.stem) else None,
+        )
+
+
+def _within(path: Path) -> str:
+    found = sorted(file.name for file in path.iterdir() if file.suffix in (".jsonl", ".json", ".eval", ".gz"))
+    return f"name one of its files: {', '.join(found[:5])}" if found else "it has no file that is one of samples"
 
 
 def _number(name: str) -> int:
     digits = re.findall(r"\d+", name)
     return int(digits[-1]) if digits else 0
+
+
+def _notes(path: Path, content: Content, replies: Collection[ForeignReply]) -> Iterator[str]:
+    """Yield what is known of the tool and touches this file."""
+    if inspect_log.recognizes(content) and (lost := inspect_log.left_out(content)):
+        yield f"{lost} samples of {path} ended in an error of inspect before a reply came: they are left out"
+    if recognize.reader_of(content) is evalplus_results:
+        beside = path.with_name(path.name.replace("_eval_results.json", ".jsonl"))
+        if beside != path and beside.is_file() and not _same(beside, replies):
+            yield (
+                f"{beside.name} holds other programs than {path.name}: EvalPlus does not judge again where there is a"
+                " result file, so the scores that it prints are of the programs in that"
+            )
+
+
+def _same(beside: Path, replies: Collection[ForeignReply]) -> bool:
+    try:
+        found = read(beside)
+    except BenchmarkError:
+        return True
+    return sorted(sample.completion for sample in found.samples) == sorted(reply.text for reply in replies)

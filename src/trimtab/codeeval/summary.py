@@ -84,6 +84,8 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
             f"{drop['base']} minus {drop['pro']}: {_percent(drop)} over {drop['pairs']} pairs of problems"
             " (95 % interval, paired)"
         )
+    if "peer" in record:
+        yield from _peer_lines(record["peer"])
     yield _tiers(record["tiers"])
     took = record["generation"]
     if took["wall_s"]:
@@ -92,6 +94,24 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
             f"generated {took['samples']} samples, {took['new_tokens']} tokens in {took['wall_s']:.0f} s"
             f" ({rate:.1f} tokens/s; {cpu_rate:.1f} per CPU second)"
         )
+
+
+_SHOWN = 20  # samples on which a tool differs; all are in the record
+
+
+def _peer_lines(peer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where another tool's own verdicts on these samples differ, and why."""
+    if peer["compared"]:
+        yield f"beside {peer['tool']}'s own verdicts: {len(peer['differ'])} of {peer['compared']} differ"
+    for found in peer["differ"][:_SHOWN]:
+        said = "passed" if found["passed"] else "failed"
+        yield (
+            f"  {found['benchmark']} {found['task_id']} sample {found['sample_index']}: {said} there,"
+            f" {found['outcome']} here: {found['why']}"
+        )
+    if len(peer["differ"]) > _SHOWN:
+        yield f"  and {len(peer['differ']) - _SHOWN} more in result.json"
+    yield from (f"  note: {note}" for note in peer["notes"])
 
 
 def _tiers(tiers: str) -> str:
