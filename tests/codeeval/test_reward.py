@@ -14,7 +14,7 @@ import pytest
 
 from trimtab.codeeval import reward, ruling
 from trimtab.codeeval.given_tests import read
-from trimtab.codeeval.reward import AsyncCodeReward, CodeReward
+from trimtab.codeeval.reward import AsyncCodeReward, CodeReward, CombinedReward
 from trimtab.codeeval.ruling import Request
 from trimtab.codeeval.workers import Workers, WorkerSettings
 from trimtab.errors import BenchmarkError, SandboxError
@@ -100,6 +100,21 @@ def test_where_the_infrastructure_fails_the_reward_is_none_with_a_reason_and_nev
     assert "1 of 2 rewards are None, because the infrastructure failed: the zygote has gone" in caplog.text
     assert logged == {"code_outcome": ["passed", "not judged"]}
     assert metrics == {"code_reward/not_judged": 0.5}
+
+
+def test_a_sum_of_rewards_is_none_where_one_of_them_is():
+    def code(completions, **_):
+        return [1.0, None, 0.0]
+
+    def form(completions, **_):
+        return [0.5, 0.5, 1.0]
+
+    assert CombinedReward([code, form], [1, 2])(completions=["a", "b", "c"], tests=[]) == [2.0, None, 2.0]
+    assert CombinedReward([code, form])(completions=["a", "b", "c"]) == [1.5, None, 1.0]
+    with pytest.raises(BenchmarkError, match="form returned 3 rewards for 2 completions"):
+        CombinedReward([form])(completions=["a", "b"])
+    with pytest.raises(BenchmarkError, match="1 weights for 2"):
+        CombinedReward([code, form], [1.0])
 
 
 def test_rows_that_cannot_be_read_are_named(pool):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problem import Problem
     from trimtab.codeeval.ruling import Ruling
 
-__all__ = ["AsyncCodeReward", "CodeReward", "compute_score", "compute_score_batch"]
+__all__ = ["AsyncCodeReward", "CodeReward", "CombinedReward", "compute_score", "compute_score_batch"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -194,6 +194,49 @@ class AsyncCodeReward(Scorer):
         return _rewards(list(await asyncio.gather(*map(asyncio.wrap_future, futures))), columns)
 
 
+class CombinedReward:
+    """Several reward functions as one, whose sum is None where any of them is.
+
+    TRL 1.16 adds up the rewards of its functions and leaves out a None, so that beside a second function a program
+    that could not be judged gets the advantage of one that failed. As one function it gets none.
+
+    Args:
+        functions: Reward functions, called as TRL calls them; none of them awaited.
+        weights: Of each; 1 for all where it is not given.
+
+    Raises:
+        BenchmarkError: Not as many weights as functions.
+    """
+
+    def __init__(
+        self, functions: Sequence[Callable[..., Sequence[float | None]]], weights: Sequence[float] | None = None
+    ) -> None:
+        self._functions = list(functions)
+        self._weights = [1.0] * len(self._functions) if weights is None else list(weights)
+        if len(self._weights) != len(self._functions):
+            raise BenchmarkError(f"{len(self._weights)} weights for {len(self._functions)} reward functions")
+        self.__name__ = "combined_reward"
+
+    def __call__(self, completions: Sequence[object], **columns: Any) -> list[float | None]:
+        """Return the weighted sum for each completion, or None.
+
+        Raises:
+            BenchmarkError: A function returns not as many rewards as there are completions.
+        """
+        rewards = [function(completions=completions, **columns) for function in self._functions]
+        for function, returned in zip(self._functions, rewards, strict=True):
+            if len(returned) != len(completions):
+                name = getattr(function, "__name__", type(function).__name__)
+                raise BenchmarkError(f"{name} returned {len(returned)} rewards for {len(completions)} completions")
+        return [self._sum(parts) for parts in zip(*rewards, strict=True)]
+
+    def _sum(self, parts: Sequence[float | None]) -> float | None:
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        return sum(weight * part for weight, part in zip(self._weights, known, strict=True))
+
+
 def compute_score(
     data_source: object,
     solution_str: str,
@@ -215,8 +258,8 @@ def compute_score(
         ``score`` and, for verl's logs, ``passed``, ``total`` and ``outcome``.
 
     Raises:
-        SandboxError: The infrastructure failed: verl has no reward for that (None ends its batch with a TypeError,
-            a NaN spreads to every advantage of the group).
+        SandboxError: The infrastructure failed. verl 0.9.1 has no reward for that: one None costs its batch all scores
+            (a KeyError), a NaN spreads to every advantage of the group.
         BenchmarkError: The tests cannot be read.
     """
     return compute_score_batch([data_source], [solution_str], [ground_truth], [extra_info], **options)[0]
