@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: study test check bench docs clean
+.PHONY: study test check bench matrix docs clean
 
 study: $(READY)  ## train, evaluate and report studies/quick.toml
 	$(BIN)/trimtab run studies/quick.toml -o runs/quick
@@ -20,7 +20,10 @@ check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(READY)  ## side-by-side measurements against peers; minutes
-	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	for script in $$(grep -l '^if __name__' benchmarks/*.py | grep -v moe_matrix); do $(BIN)/python $$script; done
+
+matrix: $(READY)  ## thousands of ways to wrap, mask and train tiny models, against a plain reference; resumable
+	$(BIN)/python benchmarks/moe_matrix.py --out runs/matrix.jsonl
 
 docs: $(READY)  ## regenerate the command reference and the table of families
 	$(BIN)/python docs/make_reference.py

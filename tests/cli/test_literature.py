@@ -17,7 +17,7 @@ QUESTION = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
     " HumanEval Pro and MBPP Pro, against auxiliary-loss methods?"
 )
-INJECTIONS = Path(__file__).parents[1] / "evidence" / "llm" / "injections"
+INJECTIONS = Path(__file__).parents[1] / "review" / "llm" / "injections"
 
 
 def run(*words, code=0):
