@@ -59,7 +59,7 @@ def test_a_claim_is_checked_against_the_work_it_cites_by_doi(folder, tmp_path, i
     if indexed:
         sources = tmp_path / "corpus.sqlite"
         done = report_check.index(folder, sources)
-        assert (done.works, [path for path, _ in done.unread]) == (1, [str(folder / "bad.ris")])
+        assert (done.works, [one.path for one in done.unread]) == (1, [str(folder / "bad.ris")])
     found = report_check.check(report, sources)
     ((_, verdict),) = found.checked
     assert (verdict.fidelity.value, verdict.rule_path[0]) == ("supported", "cited work")
@@ -71,4 +71,5 @@ def test_a_malformed_bibliography_is_named_and_one_outside_is_not_read(folder, t
     (folder / "link.bib").symlink_to(tmp_path / "secret.bib")
     works, unread = read(folder)
     assert [work.title for work in works] == ["HumanEval Pro"]
-    assert unread == ((str(folder / "bad.ris"), f"{folder / 'bad.ris'}, line 1: TI stands outside a record"),)
+    assert [one.path for one in unread] == [str(folder / "bad.ris")]
+    assert unread[0].reason == f"{folder / 'bad.ris'}, line 1: TI stands outside a record"

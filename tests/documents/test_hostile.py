@@ -45,7 +45,8 @@ def test_archives_are_named_and_never_unpacked(tmp_path, name):
     (tmp_path / name).write_bytes(zip_bomb())
     documents, unread = source_folder.read_folder(tmp_path)
     assert documents == ()
-    assert unread == ((str(tmp_path / name), "archives are not unpacked: unpack it into the folder to have it read"),)
+    reason = "archives are not unpacked: unpack it into the folder to have it read"
+    assert unread == (source_folder.Unread(path=str(tmp_path / name), reason=reason, tried=False),)
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.csv", "a.txt", "a.html", "a.tex"])
@@ -70,7 +71,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     documents, unread = source_folder.read_folder(inside)
     assert not any(TOLD in one.text for one in documents)
     assert {Path(one.path).name for one in documents} == {"kept.md"}
-    assert {Path(path).name for path, why in unread if "link out" in why} >= {"file.md", "relative.md"}
+    assert {Path(one.path).name for one in unread if "link out" in one.reason} >= {"file.md", "relative.md"}
 
 
 @pytest.mark.parametrize("macro", ["input", "include", "subfile", "lstinputlisting", "verbatiminput", "bibliography"])
@@ -193,8 +194,8 @@ def test_a_file_over_the_limit_is_refused_unread(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(DocumentError, match="at most 67,108,864 are read"):
         reader.read(path)
-    ((_, why),) = source_folder.read_folder(tmp_path)[1]
-    assert "at most" in why
+    (unread,) = source_folder.read_folder(tmp_path)[1]
+    assert "at most" in unread.reason
 
 
 HTML = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg onload=alert(3)>&lt;b&gt;"

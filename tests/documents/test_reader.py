@@ -60,3 +60,31 @@ def test_text_past_the_limit_is_left_out_and_said():
     document = read_bytes(b"aaaa bbbb\n\ncccc\n", "a.txt", limits=Limits(characters=12))
     assert document.text == "aaaa bbbb\ncc"
     assert document.warnings == ("text after 12 characters was left out",)
+
+
+SAID = "# Caf\u00e9\n\nFoo-7B reaches 61.5 on MBPP.\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-mark", "utf-32"])
+def test_any_unicode_is_read_as_it_is(encoding):
+    raw = b"\xff\xfe" + SAID.encode("utf-16-le") if encoding.endswith("mark") else SAID.encode(encoding)
+    document = read_bytes(raw, "a.md")
+    assert (document.title, document.warnings) == ("Caf\u00e9", ())
+    assert document.sha256 == hashlib.sha256(raw).hexdigest()
+
+
+def test_latin_1_is_read_and_said():
+    document = read_bytes(SAID.encode("latin-1"), "a.md")
+    assert document.title == "Caf\u00e9"
+    assert document.warnings == ("it is not UTF-8 and was read as Windows-1252 (Latin-1)",)
+
+
+@pytest.mark.parametrize("raw", [b"", b" \n\n"])
+def test_an_empty_file_is_no_document(raw):
+    with pytest.raises(DocumentError, match=r"a\.md is empty"):
+        read_bytes(raw, "a.md")
+
+
+def test_an_address_is_not_downloaded():
+    with pytest.raises(DocumentError, match=r"https://example\.org/a\.md is an address"):
+        read("https://example.org/a.md")

@@ -99,7 +99,9 @@ def test_sources_that_cannot_be_read_are_named(folder, tmp_path, evidence_data):
     shutil.copytree(folder, sources)
     (sources / "broken.csv").write_bytes(b"\x00\x01")
     (sources / "out.md").symlink_to(evidence_data / "seed_report.txt")
-    unread = dict(report_check.check(evidence_data / "seed_report.txt", sources).unread)
+    found = report_check.check(evidence_data / "seed_report.txt", sources)
+    unread = {one.path: one.reason for one in found.unread}
+    assert [one.path for one in found.hindered] == [str(sources / "broken.csv")]
     assert "not csv" in unread[str(sources / "broken.csv")]
     assert unread[str(sources / "out.md")] == "it is a link out of the folder"
 

@@ -12,14 +12,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions, numbered_references, sentence_facts, settings, study_conditions
-from trimtab.claims.claim_model import Claim, Fact, Kind, Place, Quantity
+from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, Fact, Kind, Place, Quantity
+from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import unread
-from trimtab.claims.wording import tokens
+from trimtab.claims.vocabulary import spellings
+from trimtab.claims.wording import key, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.claims.name_registry import Mention, Registry
+    from trimtab.claims.table_index import Measurement
     from trimtab.claims.vocabulary import Vocabulary
     from trimtab.documents.parts import Cell, Document, Span
 
@@ -35,6 +38,13 @@ _TREND: Final = re.compile(
 )
 _COMPARES: Final = re.compile(
     r"\b(?:than|outperform\w*|compared (?:to|with)|surpass\w*|as (?!well)\w+ as)\b", re.IGNORECASE
+)
+# Commands, licences, entries of bibliographies and of tables of contents.
+_NO_CLAIM: Final = re.compile(
+    r"^\$ |^(?:pip|conda|git|docker|python3?|bash|sudo|npm|curl|wget|export|cd) \S+|\s--[a-z][\w-]+[ =]|^@\w+\{"
+    r"|\blicen[sc]ed? (?:under|agreement)\b|\b(?:MIT|Apache|BSD|GPL|CC[- ]BY)\S* licen[sc]e\b|\ball rights reserved\b"
+    r"|\u00a9|\.{4,}\s*\d+\s*$|^\[\d+\]\s+[A-Z]|\b(?:arXiv preprint|In Proceedings of|Advances in Neural)\b",
+    re.IGNORECASE,
 )
 _STATEMENT: Final = re.compile(r"claim|statement|finding|assertion", re.IGNORECASE)
 _WORDS: Final = 5
@@ -152,7 +162,7 @@ def _prose(
 
 
 def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values: bool) -> bool:
-    if text.endswith("?") or len(tokens(text)) < _WORDS:
+    if text.endswith("?") or len(tokens(text)) < _WORDS or _NO_CLAIM.search(text):
         return False
     if found.facts:
         return True
@@ -169,41 +179,58 @@ def _place(report: Document, span: Span) -> Place:
 
 
 def _tabled(report: Document, registry: Registry, vocabulary: Vocabulary | None) -> Iterator[Claim]:
-    """Yield a claim for each number under a known benchmark, as model cards list them."""
+    """Yield a claim for each number of the report's tables: what its headers say, whatever was measured."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
-    for cell in report.cells:
-        if cell.table in lists or cell.number is None:
+    index = TableIndex([report], registry)
+    for reading in index.all:
+        cell = reading.cell
+        if cell.table in lists or reading.index or not (cell.row_path and cell.column_path):
             continue
-        fact = _fact(cell, registry, vocabulary)
-        if fact:
-            label = cell.label or f"table {cell.table}"
-            yield Claim(
-                id="",
-                statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
-                kind=Kind.NUMERIC,
-                facts=(fact,),
-                asserted_in=Place(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
-            )
+        label = cell.label or f"table {cell.table}"
+        yield Claim(
+            id="",
+            statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
+            kind=Kind.NUMERIC,
+            facts=(_fact(reading, index, vocabulary or {}),),
+            extractor=TABLE_EXTRACTOR,
+            asserted_in=Place(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
+        )
 
 
-def _fact(cell: Cell, registry: Registry, vocabulary: Vocabulary | None) -> Fact | None:
-    """Return what a cell says; None unless it has a known benchmark and a subject."""
-    parts = (*cell.row_path, *cell.column_path)
-    spaced = " ".join(parts).replace("_", " ")
-    marks = registry.find(spaced, ("benchmarks",))
-    if len({one.id for one in marks}) != 1:
-        return None
-    subjects = [part for part in parts if not registry.find(part.replace("_", " "), ("benchmarks", "metrics"))]
-    subjects = [part for part in subjects if settings.read(part) == settings.NOTHING]
-    if not subjects:
-        return None
-    metric = next(iter(registry.find(spaced, ("metrics",))), None)
+def _fact(reading: Measurement, index: TableIndex, vocabulary: Vocabulary) -> Fact:
+    """Return what a cell says."""
+    cell = reading.cell
+    by_row = index.axis(reading.table) == "row"
+    systems, measures = (cell.row_path, cell.column_path) if by_row else (cell.column_path, cell.row_path)
+    spaced = " ".join((*cell.row_path, *cell.column_path)).replace("_", " ")
+    metric = next(iter(index.registry.find(spaced, ("metrics",))), None)
+    benchmark = " ".join(filter(None, (_measured(part, index.registry) for part in measures)))
+    if not benchmark and reading.benchmark:
+        benchmark = index.registry.entries["benchmarks"][reading.benchmark].names[0]
     return Fact(
-        subject=subjects[-1]
-        if len(subjects) == 1
-        else next((s for s in subjects if mentions.find(s, registry, vocabulary)), subjects[-1]),
-        benchmark=marks[0].text,
+        subject=_named(systems, vocabulary),
+        benchmark=benchmark,
         metric=metric.text if metric else "",
         setting=settings.over(settings.read(spaced), settings.read(cell.caption)),
-        value=Quantity(text=format(cell.number, "f"), unit=cell.unit if cell.unit == "%" else ""),
+        value=Quantity(text=format(reading.value, "f"), unit=cell.unit if cell.unit == "%" else ""),
     )
+
+
+def _named(path: Sequence[str], vocabulary: Vocabulary) -> str:
+    """Return a row's name: the longest end of its path that the sources know, else all of it but its groups."""
+    for start in range(len(path)):
+        for text in (" ".join(path[start:]), " ".join(spellings(part)[-1] for part in path[start:])):
+            if key(text) in vocabulary:
+                return text
+    return path[-1]
+
+
+def _measured(part: str, registry: Registry) -> str:
+    """Return the benchmark that a header names, "" if it only says a metric or a setting, else the header itself."""
+    spaced = part.replace("_", " ")
+    marks = registry.find(spaced, ("benchmarks",))
+    if len({one.id for one in marks}) == 1:
+        return marks[0].text
+    if registry.find(spaced, ("metrics",)) or settings.read(spaced) != settings.NOTHING:
+        return ""
+    return spellings(part)[-1]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import agreement, cell_rules, mentions
 from trimtab.claims.citation_years import years
-from trimtab.claims.claim_model import Kind
+from trimtab.claims.claim_model import TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import Evidence, Fidelity, Flag, Stance, Target, Verdict
 from trimtab.claims.granularity import unattainable
 from trimtab.claims.passages import Statement
@@ -122,6 +122,8 @@ def _marked(evidence: Evidence, cited: frozenset[str]) -> Evidence:
 
 def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tuple[Passage, bool]]:
     """Return the most telling passages of the cited documents, then of the others."""
+    if claim.extractor == TABLE_EXTRACTOR:
+        return []
     text = mentions.without_citations(claim.statement)
     names = mentions.find(text, sources.registry, sources.vocabulary)
     statement = Statement(

@@ -31,14 +31,14 @@ def index(folder: Path, *, output: Path, as_json: bool) -> None:
         "known": found.known,
         "replaced": found.replaced,
         "works": found.works,
-        "unread": [list(pair) for pair in found.unread],
+        "unread": [[one.path, one.reason] for one in found.unread],
     }
     if as_json:
         click.echo(json.dumps(record, indent=1))
         return
     click.echo(f"{output}: {len(found.added)} added, {found.replaced} of them replaced, {found.known} already there")
-    for path, why in found.unread:
-        click.echo(f"not read: {path}: {why}", err=True)
+    for one in found.unread:
+        click.echo(f"not read: {one.path}: {one.reason}", err=True)
 
 
 @click.command()

@@ -57,6 +57,7 @@ for verb in (
     "--certainty", type=click.Path(path_type=Path), help="TOML file of a person's certainty, kept with its reason."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 also when the linter finds something.")
+@click.option("--all", "every", is_flag=True, help="Show every claim, not only decided numbers and comparisons.")
 @llm
 @JSON
 def check(  # noqa: PLR0913 - one argument an option
@@ -71,13 +72,15 @@ def check(  # noqa: PLR0913 - one argument an option
     calibration: Path | None,
     certainty: Path | None,
     strict: bool,
+    every: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the model's
 ) -> None:
     """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
 
     Exit codes: 0 nothing is contradicted or misattributed; 1 a claim is, or with --strict the linter found something;
-    2 the check could not be carried out.
+    2 the check could not be carried out, or a document among the sources could not be read and nothing was wrong in
+    the others.
     """
     _needs_the_extra()
     if (sources is None) == (corpus is None):
@@ -92,7 +95,9 @@ def check(  # noqa: PLR0913 - one argument an option
         overrides=certainty,
     )
     found = report_check.check(report, sources or corpus or Path(), added)
-    click.echo(json.dumps(found.record(), indent=1) if as_json else _told(found))
+    from trimtab.report import check_lines  # noqa: PLC0415
+
+    click.echo(json.dumps(found.record(), indent=1) if as_json else "\n".join(check_lines.lines(found, every=every)))
     proposals = _proposals(found, options, output)
     if output is not None:
         from trimtab.report import evidence as page  # noqa: PLC0415
@@ -101,6 +106,9 @@ def check(  # noqa: PLR0913 - one argument an option
         click.echo(f"report: {page.write(found, output, proposals)}", err=True)
     if found.failed or (strict and found.findings):
         sys.exit(1)
+    if found.hindered:
+        click.echo(f"not checked against {', '.join(one.path for one in found.hindered)}", err=True)
+        sys.exit(2)
 
 
 @evidence.command()
@@ -137,11 +145,3 @@ def _needs_the_extra() -> None:
             __import__(package)
         except ImportError as error:
             raise MissingExtraError(package, extra="evidence") from error
-
-
-def _told(found: Check) -> str:
-    lines = [f"{claim.id}  {verdict.words:34} {claim.statement}" for claim, verdict in found.checked]
-    for claim, verdict in found.checked:
-        lines += [f"{claim.id}  home: {home.location}" for home in verdict.homes]
-    lines += ["", *(f"{finding.rule}: {finding.text}" for finding in found.findings)]
-    return "\n".join(lines)

@@ -199,7 +199,7 @@ def _told(found: Search, output: Path) -> str:
 
         lines.append(f"OpenAlex answered {openalex} searches of this folder, {openalex * DOLLARS_A_SEARCH:.3f} dollars")
     lines += [f"problem: {problem}" for problem in found.problems]
-    lines += [f"not read: {place}: {why}" for place, why in found.unread]
+    lines += [f"not read: {one.path}: {one.reason}" for one in found.unread]
     lines.append(f"next: trimtab evidence report {output}")
     return "\n".join(lines)
 

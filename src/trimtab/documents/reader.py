@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.documents.formats.document_builder import Builder
 from trimtab.documents.formats.limits import Limits
+from trimtab.documents.text_encoding import as_utf8
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SUFFIXES: dict[str, Format] = {
 }
 # Named as unread, never opened: what a few bytes of one unpack to has no bound.
 ARCHIVES = {".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".docx", ".odt", ".epub"}
+ADDRESS = re.compile(r"[a-z]{3,5}:/+\w", re.IGNORECASE)
 HTML_START = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
@@ -52,6 +54,9 @@ def read(path: Path | str, *, limits: Limits | None = None) -> Document:
         MissingExtraError: The parser's library is not installed.
     """
     limits = limits or Limits()
+    if ADDRESS.match(str(path)):
+        address = re.sub(":/+", "://", str(path), count=1)
+        raise DocumentError(f"{address} is an address; nothing is downloaded here", hint="save it, and name the file")
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -83,14 +88,27 @@ def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Docume
         DocumentError: As :func:`read`.
         EvidenceError: As :func:`read`.
     """
+    if not raw.strip():
+        raise DocumentError(f"{name} is empty")
+    sha256, remark = hashlib.sha256(raw).hexdigest(), ""
+    if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
+        raw, remark = as_utf8(raw)
     format_ = sniff(raw, name)
-    builder = Builder(hashlib.sha256(raw).hexdigest(), limits or Limits())
+    builder = Builder(sha256, limits or Limits())
+    if remark and format_ in ("markdown", "text", "csv", "latex"):
+        builder.warn(remark)
     parser = importlib.import_module(f"trimtab.documents.formats.{format_}_reader")
     try:
         parser.read(raw, name, builder)
     except RecursionError as error:
         raise DocumentError(f"{name} is nested too deeply to be read") from error
-    return builder.finish(name, format_)
+    document = builder.finish(name, format_)
+    if format_ == "pdf" and not document.text.strip() and not document.cells and not document.hidden:
+        raise DocumentError(
+            f"{name} holds no text, only images: it is a scan",
+            hint="run OCR over it, or take another format of the work",
+        )
+    return document
 
 
 def sniff(raw: bytes, name: str) -> Format:

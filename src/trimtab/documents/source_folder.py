@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trimtab.documents import reader
@@ -15,9 +16,24 @@ if TYPE_CHECKING:
     from trimtab.documents.parts import Document
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A file that was not read.
+
+    Attributes:
+        path: Its name.
+        reason: Why.
+        tried: Whether it is of a kind that is read; archives, and links out of the folder, are passed over on purpose.
+    """
+
+    path: str
+    reason: str
+    tried: bool = True
+
+
 def read_folder(
     folder: Path, known: frozenset[str] = frozenset()
-) -> tuple[tuple[Document, ...], tuple[tuple[str, str], ...]]:  # fmt: skip
+) -> tuple[tuple[Document, ...], tuple[Unread, ...]]:  # fmt: skip
     """Read every file of a folder that is a document; return also those that could not be read, with the reason.
 
     Args:
@@ -32,15 +48,15 @@ def read_folder(
             f"{folder} is no folder of sources", hint="--sources takes the folder that holds the papers"
         )
     documents: list[Document] = []
-    unread: list[tuple[str, str]] = []
+    unread: list[Unread] = []
     for path, refusal in files(folder):
         if refusal:
-            unread.append((str(path), refusal))
+            unread.append(Unread(path=str(path), reason=refusal, tried=False))
             continue
         try:
             document = None if _held(path, known) else reader.read(path)
         except DocumentError as error:
-            unread.append((str(path), error.message))
+            unread.append(Unread(path=str(path), reason=error.message))
             continue
         documents.extend([document] if document else [])
     return tuple(documents), tuple(unread)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
+    from trimtab.documents.source_folder import Unread
     from trimtab.documents.work import Work
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Deduplicated, Merged
@@ -55,7 +56,7 @@ class Local:
         return {work: document for place in self.places for work, document in place.documents.items()}
 
     @property
-    def unread(self) -> tuple[tuple[str, str], ...]:
+    def unread(self) -> tuple[Unread, ...]:
         """Files that could not be read, with the reason."""
         return tuple(one for place in self.places for one in place.unread)
 
@@ -88,7 +89,7 @@ class Search:
     flow: Flow
     log: tuple[Entry, ...]
     corpora: tuple[Corpus, ...] = ()
-    unread: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:

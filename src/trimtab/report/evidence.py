@@ -196,7 +196,7 @@ def _sources(check: Check) -> Section:
         head=("file", "work", "read", "SHA-256"), rows=tuple(tuple(map(cell, row)) for row in rows), kind="numbers"
     )
     remarks = [f"{path}: left out, {why}" for path, why in check.sources.left_out]
-    remarks += [f"{path}: not read, {why}" for path, why in check.unread]
+    remarks += [f"{one.path}: not read, {one.reason}" for one in check.unread]
     screened = [f"{one.record}: {'eligible' if one.eligible else 'excluded'}, {one.reason}" for one in check.screened]
     return Section(
         title="Sources and screening",

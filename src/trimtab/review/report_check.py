@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import Verdict
+    from trimtab.documents.source_folder import Unread
     from trimtab.study.table import StudyTable
 
 
@@ -73,12 +74,17 @@ class Check:
     report: Document
     checked: tuple[tuple[Claim, Verdict], ...]
     sources: Sources
-    unread: tuple[tuple[str, str], ...]
+    unread: tuple[Unread, ...]
     question: asking.Question | None
     screened: tuple[asking.Screened, ...]
     matrix: tuple[answer_matrix.Cell, ...]
     findings: tuple[report_lint.Finding, ...]
     study: str = ""
+
+    @property
+    def hindered(self) -> tuple[Unread, ...]:
+        """Files among the sources that should have been read and were not."""
+        return tuple(one for one in self.unread if one.tried)
 
     @property
     def failed(self) -> bool:
@@ -91,7 +97,7 @@ class Check:
             "report": {"path": self.report.path, "sha256": self.report.sha256},
             "sources": [{"path": one.path, "sha256": one.sha256, "work": one.work} for one in self.sources.documents],
             "left_out": [list(pair) for pair in self.sources.left_out],
-            "unread": [list(pair) for pair in self.unread],
+            "unread": [[one.path, one.reason] for one in self.unread],
             "study": self.study,
             "question": asdict(self.question) if self.question else None,
             "matrix": [asdict(cell) for cell in self.matrix],
@@ -124,7 +130,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             f"there is no corpus {sources_path}", hint="`trimtab evidence index FOLDER -o FILE` makes one"
         )
     if sources_path.is_file():
-        unread: tuple[tuple[str, str], ...] = ()
+        unread: tuple[Unread, ...] = ()
         with Corpus(sources_path) as corpus:
             sources = Sources.of(corpus, registry, report)
     else:
@@ -137,6 +143,12 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             for work in works:
                 corpus.put(work)
             sources = Sources.of(corpus, registry, report)
+    if not sources.documents and not sources.left_out:
+        told = "; ".join(f"{one.path}: {one.reason}" for one in unread)
+        raise EvidenceError(
+            f"{sources_path} holds no document that could be read{f' ({told})' if told else ''}",
+            hint="it takes the papers and tables the report rests on: LaTeX, HTML, JATS, PDF, Markdown, CSV, text",
+        )
     found = given or report_claims.claims(report, registry, sources.vocabulary)
     references = asking.references(report)
     checked = _verdicts(found, sources, references, options)
@@ -223,7 +235,7 @@ class Indexed:
     known: int
     replaced: int
     works: int
-    unread: tuple[tuple[str, str], ...]
+    unread: tuple[Unread, ...]
 
 
 def index(folder: Path, path: Path) -> Indexed:

@@ -1,0 +1,80 @@
+"""What `trimtab evidence check` prints: each decided claim with what was found and where, then what was not decided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims.claim_model import Kind
+from trimtab.claims.claim_verdict import Fidelity, Stance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Evidence, Verdict
+    from trimtab.review.report_check import Check
+
+_WIDTH: Final = 160
+
+
+def lines(check: Check, *, every: bool = False) -> Iterator[str]:
+    """Yield the lines of a check.
+
+    Args:
+        check: What was found.
+        every: Show every claim, not only numbers and comparisons that were decided or read in part.
+    """
+    left: Counter[str] = Counter()
+    for claim, verdict in check.checked:
+        if every or _shown(claim, verdict):
+            yield from _claim(claim, verdict)
+        else:
+            left[verdict.fidelity.value] += 1
+    counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
+    if not check.checked:
+        yield "nothing to check: no sentence or table of the report says anything about a system or a benchmark"
+    if left:
+        told = ", ".join(f"{name} {count}" for name, count in left.most_common())
+        yield f"not shown: {sum(left.values())} claims ({told}); --all shows them"
+    if counts:
+        yield f"{len(check.checked)} claims: {', '.join(f'{count} {name}' for name, count in counts.most_common())}"
+    for one in check.unread:
+        yield f"not read: {one.path}: {one.reason}"
+    for path, reason in check.sources.left_out:
+        yield f"left out: {path}: {reason}"
+    if check.findings:
+        yield ""
+    for finding in check.findings:
+        yield f"{finding.rule}: {finding.text}"
+
+
+def _shown(claim: Claim, verdict: Verdict) -> bool:
+    if verdict.fidelity.fails:
+        return True
+    counted = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
+    return counted and (verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL)
+
+
+def _claim(claim: Claim, verdict: Verdict) -> Iterator[str]:
+    partly = verdict.fidelity is Fidelity.PARTIAL and claim.unread
+    words = verdict.words.replace("partial", "partly read", 1) if partly else verdict.words
+    yield f"{claim.id}  {words:34} {_short(claim.statement)}"
+    if claim.unread:
+        yield f"     not understood: {', '.join(map(repr, claim.unread))}"
+    deciding = [one for one in verdict.evidence if _decides(one, verdict)]
+    for one in deciding[:1] if verdict.fidelity.holds else deciding[:3]:
+        if one.target is not None:
+            place = f"{one.target.document}: {one.target.location}"
+            yield f"     {_short(one.why if one.backend != 'passage' else one.target.quote)}  [{place}]"
+    yield from (f"     home: {home.document}: {home.location}" for home in verdict.homes)
+
+
+def _decides(evidence: Evidence, verdict: Verdict) -> bool:
+    wanted = (Stance.SUPPORTS,) if verdict.fidelity.holds else (Stance.REFUTES,) if verdict.fidelity.fails else ()
+    return evidence.stance in wanted if wanted else evidence.stance is not Stance.NEUTRAL
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}\u2026"
