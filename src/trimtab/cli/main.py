@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import codeeval, evidence, machine, selfinvoke, serve, simulate, study
+from trimtab.cli import codeeval, compare, evidence, machine, selfinvoke, serve, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -32,6 +32,7 @@ for verb in (
     simulate.simulate,
     codeeval.evaluate,
     codeeval.judge,
+    compare.compare,
     serve.serve,
 ):
     main.add_command(verb)
