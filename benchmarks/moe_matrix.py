@@ -39,7 +39,6 @@ import transformers
 import plain_routing as plain
 import trimtab
 from trimtab.errors import BalancerWarning, TrimtabError
-from trimtab.moe import balancers
 from trimtab.moe.attach import attach
 
 if TYPE_CHECKING:
@@ -52,9 +51,9 @@ if TYPE_CHECKING:
 
 RATE = 1 / 64  # a binary fraction: a step is exact in float32
 RULES = {
-    "loss-free": lambda: balancers.LossFree(bias_update_rate=RATE),
-    "none": balancers.NoBalancer,
-    "switch": lambda: balancers.SwitchLoss(coef=1e-2),
+    "loss-free": lambda: trimtab.LossFree(bias_update_rate=RATE),
+    "none": trimtab.NoBalancer,
+    "switch": lambda: trimtab.SwitchLoss(coef=1e-2),
 }
 AXES: dict[str, tuple[Any, ...]] = {
     "wrapping": plain.WRAPPINGS,
