@@ -25,8 +25,9 @@ bench: $(READY)  ## side-by-side measurements against peers; minutes
 matrix: $(READY)  ## thousands of ways to wrap, mask and train tiny models, against a plain reference; resumable
 	$(BIN)/python benchmarks/moe_matrix.py --out runs/matrix.jsonl
 
-docs: $(READY)  ## regenerate the command reference and the table of families
+docs: $(READY)  ## regenerate the command reference, the tables of settings and of families
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_families.py
 
 $(READY): pyproject.toml constraints.txt

@@ -21,9 +21,9 @@ def test_relative_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-def test_the_command_reference_is_generated():
-    path = ROOT / "docs" / "make_reference.py"
-    specification = importlib.util.spec_from_file_location("make_reference", path)
+@pytest.mark.parametrize("name", ["make_reference", "make_settings"])
+def test_a_reference_is_generated(name):
+    specification = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     assert module.TARGET.read_text() == module.render(), "run `make docs`"

@@ -58,6 +58,17 @@ def test_a_good_file_expands_to_every_combination():
     assert [cell.factors["seed"] for cell in cells] == [0] * 8 + [1] * 8
 
 
+def test_what_select_leaves_out_need_not_fit():
+    bad = GOOD.replace('rule = "switch"\ncoef = 0.01', 'rule = "quantile"').replace(
+        "factor = 1\n", 'factor = 1\nload_signal = "kept"\n'
+    )
+    with pytest.raises(StudyError, match=r"demo.balancers.aux_global: .*kept") as caught:
+        spec.parse(bad, where="demo")
+    assert caught.value.hint
+    chosen = '[[select]]\nbalancer = ["loss_free"]\n[[select]]\ncapacity = ["dropless"]\n'
+    assert len(list(spec.parse(bad.replace("[margins]", f"{chosen}[margins]")).cells())) == 12
+
+
 def test_a_cell_is_known_by_what_it_does_not_by_the_file():
     commented = "# a remark\n" + GOOD.replace('name = "demo"', 'name = "other"')
     assert [c.id for c in spec.parse(GOOD).cells()] == [c.id for c in spec.parse(commented).cells()]

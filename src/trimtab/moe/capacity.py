@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trimtab.settings.capacities import Capacity  # noqa: TC001 - can be imported from here too
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trimtab.settings.capacities import Capacity, DropPolicy
+    from trimtab.settings.capacities import DropPolicy
 
 
 def room(

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.settings import initializations
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.stressed import Stressed
-    from trimtab.settings import initializations
 
 # The last linear map of a residual branch, with its bias if it has one.
 _OUTPUT: Final = re.compile(r"\.layers\.(\d+)\.(?:.*\.)?(?:o_proj|down_proj)(?:_bias|\.bias|\.weight)?$")
@@ -43,3 +43,9 @@ def collapse(init: initializations.CollapsedInputs, on: Stressed) -> None:
     direction = torch.randn(weight.shape[1], generator=on.generator).to(weight)
     length = weight.square().sum(1).mean() * init.similarity / (1 - init.similarity)
     weight.add_(direction * (length / direction.square().sum()).sqrt())
+
+
+def __getattr__(name: str) -> type[initializations.Initialization]:
+    if name in initializations.BY_CLASS:
+        return initializations.BY_CLASS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

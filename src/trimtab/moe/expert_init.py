@@ -17,13 +17,13 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers.interface import shape_of
 from trimtab.moe.discovery import find_routers
+from trimtab.settings import initializations
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trimtab.moe.router import Router
     from trimtab.moe.stressed import Stressed
-    from trimtab.settings import initializations
 
 
 def leave(_init: initializations.Random, on: Stressed) -> None:
@@ -112,3 +112,9 @@ def _mean_input(model: nn.Module, router: Router, sample_batch: Tensor) -> Tenso
         handle.remove()
         model.train(training)
     return seen[0].flatten(0, -2).float().mean(0)
+
+
+def __getattr__(name: str) -> type[initializations.Initialization]:
+    if name in initializations.BY_CLASS:
+        return initializations.BY_CLASS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

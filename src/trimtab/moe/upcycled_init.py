@@ -14,13 +14,13 @@ from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers.interface import shape_of
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.upcycle import redraw
+from trimtab.settings import initializations
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trimtab.moe.router import Router
     from trimtab.moe.stressed import Stressed
-    from trimtab.settings import initializations
 
 
 def copy_and_redraw(init: initializations.DropUpcycled, on: Stressed) -> None:
@@ -57,3 +57,9 @@ def _projections(router: Router, init: object) -> tuple[Tensor, Tensor]:
             f"{init!r}: the experts beside {router.name} have no gate_up_proj [E, 2I, H] and down_proj [E, H, I]"
         )
     return gate_up, down
+
+
+def __getattr__(name: str) -> type[initializations.Initialization]:
+    if name in initializations.BY_CLASS:
+        return initializations.BY_CLASS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ Initializations are named by their class in Python, and by the key ``kind`` in a
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - annotations of settings are resolved
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import Field
@@ -34,6 +35,10 @@ class Initialization(Setting):
     __slots__ = ()
     # What a study file calls it.
     key: ClassVar[str] = ""
+
+    def apply(self, model: Any, sample_batch: Any, generator: Any) -> Any:  # noqa: ANN401 - torch is not loaded here
+        """Change ``model`` in place: :func:`trimtab.moe.stresses.initialize`, loaded here as settings need no torch."""
+        return import_module("trimtab.moe.stresses").initialize(model, self, sample_batch, generator)
 
     def check_fit(self, router: RouterShape) -> None:
         """Refuse a router that it has no room on.
@@ -238,6 +243,7 @@ INITIALIZATIONS: Final[tuple[type[Initialization], ...]] = (
     DepthScaled,
     CollapsedInputs,
 )
+BY_CLASS: Final[Mapping[str, type[Initialization]]] = {kind.__name__: kind for kind in INITIALIZATIONS}
 BY_KIND: Final[Mapping[str, type[Initialization]]] = {kind.key: kind for kind in INITIALIZATIONS}
 
 

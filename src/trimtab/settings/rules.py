@@ -302,6 +302,7 @@ class Stack(Rule):
     losses: tuple[LossRule, ...]
 
     key: ClassVar[str] = "stack"
+    not_simulated: ClassVar[str] = "adds losses to a bias rule, and frozen scores have no gradient"
 
     if TYPE_CHECKING:
 

@@ -126,11 +126,16 @@ class Study:
 
         Every combination of levels, or with ``[[select]]`` those that one of its tables admits.
         """
+        for chosen in self.combinations():
+            yield Cell(factors=chosen, settings=self._settings(chosen))
+
+    def combinations(self) -> Iterator[dict[str, str | int]]:
+        """Yield the level of each factor of every cell."""
         names = ("seed", *FACTORS[:-1])
         for values in itertools.product(*(self.factors[name] for name in names)):
             chosen = dict(zip(names, values, strict=True))
             if self._selected(chosen):
-                yield Cell(factors={name: chosen[name] for name in FACTORS}, settings=self._settings(chosen))
+                yield {name: chosen[name] for name in FACTORS}
 
     def _selected(self, chosen: Mapping[str, str | int]) -> bool:
         if not self.select:
@@ -327,13 +332,12 @@ def _check(study: Study, where: str) -> None:
             f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
             hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
         )
-    for model, balancer, capacity in itertools.product(*(study.factors[n] for n in ("model", "balancer", "capacity"))):
-        router, limits = study.models[str(model)].router, study.capacities[str(capacity)]
-        rule = study.balancers[str(balancer)].balancer
-        fits(partial(rule.check_fit, router, limits), f"{where}.balancers.{balancer}")
-    for model, name in itertools.product(study.factors["model"], study.factors["expert_init"]):
-        init = study.expert_inits[str(name)]
-        fits(partial(init.check_fit, study.models[str(model)].router), f"{where}.expert_inits.{name}")
+    # What [[select]] leaves out need not fit.
+    for chosen in study.combinations():
+        model, balancer, init, capacity = (str(chosen[name]) for name in FACTORS[:-1])
+        router, limits = study.models[model].router, study.capacities[capacity]
+        fits(partial(study.balancers[balancer].balancer.check_fit, router, limits), f"{where}.balancers.{balancer}")
+        fits(partial(study.expert_inits[init].check_fit, router), f"{where}.expert_inits.{init}")
 
 
 def _check_names(study: Study, where: str) -> None:

@@ -50,11 +50,10 @@ def rule(text: str) -> Rule | Choice:
         ConfigurationError: There is none of that name, its arguments are off, or it acts through a gradient, which a
             simulator of selections has not.
     """
+    name = text.partition("(")[0].strip()
+    if name in rules.BY_NAME and (reason := rules.BY_NAME[name].not_simulated):
+        raise ConfigurationError(f"{text} {reason}", hint="simulate rules with a bias; train to see a loss at work")
     made = _make(text, {**rules.BY_NAME, **CHOICES}, "rule")
-    if isinstance(made, Rule) and made.not_simulated:
-        raise ConfigurationError(
-            f"{text} {made.not_simulated}", hint="simulate rules with a bias; train to see a loss at work"
-        )
     assert isinstance(made, Rule | Choice)  # noqa: S101 - only such classes are offered
     return made
 
