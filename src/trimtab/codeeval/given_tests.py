@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MARKER: Final = "candidate"
 _SHOWN: Final = 120
+_REMEMBERED: Final = 1 << 14  # characters of a text that is read once for all that come with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +184,16 @@ def _json(text: str) -> Any:  # noqa: ANN401 - whatever JSON has
         return text
 
 
-@functools.lru_cache(maxsize=4096)
 def _from_text(text: str, entry_point: str) -> GivenTests:
+    return _remembered(text, entry_point) if len(text) <= _REMEMBERED else _from_any_text(text, entry_point)
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(text: str, entry_point: str) -> GivenTests:
+    return _from_any_text(text, entry_point)
+
+
+def _from_any_text(text: str, entry_point: str) -> GivenTests:
     if text.lstrip()[:1] in ("{", "["):
         try:
             parsed = json.loads(text)

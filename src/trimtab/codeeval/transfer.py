@@ -31,6 +31,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tolerance": (int, float),
     "limits": (dict,),
 }
+_PREFIX: Final = 1 << 16  # characters; what extraction finds in one is remembered
 _LIMITS: Final = tuple(entry.name for entry in dataclasses.fields(Limits))
 
 
@@ -78,6 +79,8 @@ def read_request(message: object, known: Mapping[str, Problem], most: Limits) ->
         tests = known[fields["task_id"]]
     else:
         raise BenchmarkError(f"this server has no problem {fields['task_id']!r}", hint="trimtab serve -b humaneval")
+    if len(fields.get("prefix", "")) > _PREFIX:
+        raise BenchmarkError(f"'prefix' has {len(fields['prefix'])} characters, more than {_PREFIX}")
     tolerance = float(fields.get("tolerance", stdout.TOLERANCE))
     if not 0 <= tolerance < 1:
         raise BenchmarkError(f"'tolerance' is {tolerance!r}, not from 0 to 1")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_SIZE: Final = 1_000_000
+_REMEMBERED: Final = 1 << 16  # characters of a test that is read once for all programs
 
 _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq,
@@ -66,7 +67,6 @@ class Case:
     source: str
 
 
-@functools.lru_cache(maxsize=4096)
 def parse(test: str, entry_point: str) -> tuple[Case, ...] | None:
     """Return the assertions of a test in HumanEval's form, or None when it needs an interpreter.
 
@@ -74,6 +74,15 @@ def parse(test: str, entry_point: str) -> tuple[Case, ...] | None:
         test: Source that defines ``check(candidate)``.
         entry_point: The name under which the tests may also call the function.
     """
+    return _remembered(test, entry_point) if len(test) <= _REMEMBERED else _cases(test, entry_point)
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(test: str, entry_point: str) -> tuple[Case, ...] | None:
+    return _cases(test, entry_point)
+
+
+def _cases(test: str, entry_point: str) -> tuple[Case, ...] | None:
     try:
         tree = source.parse(test)
         body = _check_body(tree)
