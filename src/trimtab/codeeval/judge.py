@@ -2,9 +2,10 @@
 
 Decisions: outcomes are a closed list; a text runs as it stands and, where extraction makes another program of it, as
 that program, and both outcomes are in the verdict: the extracted one is the headline, always, not the better of the
-two; what was tried before is not run again; what a test needs beside the tested function is found once per problem:
-helpers that the prompt defines run beside the test from the prompt's own text, so do imports of the prompt and the
-reference, and names that only a solution can define (MBPP's tree nodes) are the trusted names.
+two; what was tried before is not run again, nor what differs from it in lines of comment alone; what a test needs
+beside the tested function is found once per problem: helpers that the prompt defines run beside the test from the
+prompt's own text, so do imports of the prompt and the reference, and names that only a solution can define (MBPP's
+tree nodes) are the trusted names.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval import budget, differential, extract
+from trimtab.codeeval.same_program import OneRunEach
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Outcome, RunVerdict
@@ -91,13 +93,14 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
         SandboxError: The sandbox itself failed.
     """
     known = {problem.task_id: problem for problem in problems}
+    run = OneRunEach(lambda problem, program: _without_output(run_program(sandbox, problem, program)))
     judged: dict[bytes, concurrent.futures.Future[Verdict]] = {}
     with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
         pending: deque[tuple[Sample, concurrent.futures.Future[Verdict]]] = deque()
         for sample in samples:
             key = _digest(sample)
             if key not in judged:
-                judged[key] = pool.submit(_judge, sample, known, sandbox)
+                judged[key] = pool.submit(_judge, sample, known, run)
             pending.append((sample, judged[key]))
             while pending and (len(pending) > 4 * sandbox.workers or pending[0][1].done()):
                 yield _of(*pending.popleft())
@@ -114,11 +117,16 @@ def _of(sample: Sample, verdict: concurrent.futures.Future[Verdict]) -> Verdict:
     return dataclasses.replace(verdict.result(), sample_index=sample.sample_index)
 
 
-def _judge(sample: Sample, known: dict[str, Problem], sandbox: Sandbox) -> Verdict:
+def _without_output(found: RunVerdict) -> RunVerdict:
+    """Return a verdict without what was printed, which would be kept as long as the run goes on."""
+    return dataclasses.replace(found, output="")
+
+
+def _judge(sample: Sample, known: dict[str, Problem], run: Callable[[Problem, str], RunVerdict]) -> Verdict:
     problem = known.get(sample.task_id)
     if problem is None:
         raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
-    return judge_sample(sample, problem, sandbox)
+    return _judged(sample, problem, run)
 
 
 def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
@@ -127,13 +135,15 @@ def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
     Raises:
         SandboxError: The sandbox itself failed.
     """
+    return _judged(sample, problem, lambda problem, program: run_program(sandbox, problem, program))
+
+
+def _judged(sample: Sample, problem: Problem, run: Callable[[Problem, str], RunVerdict]) -> Verdict:
     if not sample.completion.strip():
         return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
     text = extract.raw(problem, sample.completion, continues=sample.continues)
-    raw = run_program(sandbox, problem, text)
-    found, chosen = headline(
-        sample, problem, lambda program: raw if program == text else run_program(sandbox, problem, program)
-    )
+    raw = run(problem, text)
+    found, chosen = headline(sample, problem, lambda program: raw if program == text else run(problem, program))
     return Verdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problem import Problem
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+_IMPORTING: Final = re.compile(r"\bfrom[ \t]+([\w.]+)[ \t]+import\b|\bimport[ \t]+([\w., \t]+)")
 
 
 def packages(problems: Iterable[Problem]) -> tuple[str, ...]:
@@ -44,6 +45,10 @@ def needed(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _imported(text: str) -> set[str]:
+    lists = [match[1] or match[2] for match in _IMPORTING.finditer(text)]
+    words = {name.strip().partition(".")[0].partition(" ")[0] for names in lists for name in names.split(",")}
+    if words <= sys.stdlib_module_names and "\\\n" not in text:
+        return set()  # what lines seem to import includes whatever statements do
     try:
         nodes = list(ast.walk(source.parse(text)))
     except SyntaxError:
@@ -70,6 +75,11 @@ def _modules() -> Mapping[str, Sequence[str]]:
 
 def _needed(name: str) -> list[str]:
     """Return modules of what a module's distribution requires without any extra."""
+    try:
+        if not importlib.metadata.requires(name):
+            return []  # most are called like their distribution, and looking for the others reads all that is installed
+    except importlib.metadata.PackageNotFoundError:
+        pass
     distributions = importlib.metadata.packages_distributions().get(name, [])
     requirements = [line for one in distributions for line in importlib.metadata.requires(one) or []]
     plain = [match[0] for line in requirements if "extra ==" not in line and (match := _NAME.match(line))]

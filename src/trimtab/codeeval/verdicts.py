@@ -12,14 +12,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from trimtab.codeeval.judge import Verdict
 from trimtab.disk import LineLog, read_lines
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from trimtab.codeeval.judge import Verdict
 
 
 class VerdictLog:
@@ -40,13 +39,15 @@ class VerdictLog:
         self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
         self._box = _digest(attestation)
+        self._fields = [field.name for field in dataclasses.fields(Verdict)]
         self._where = {name: attestation.get(name) for name in ("tier", "profile")}
         if self._box not in known:
             self._log.append({"box": self._box, "attestation": dict(attestation)})
 
     def append(self, benchmark: str, verdict: Verdict) -> None:
         """Write one verdict."""
-        self._log.append({"benchmark": benchmark, **dataclasses.asdict(verdict), **self._where, "box": self._box})
+        fields = {name: getattr(verdict, name) for name in self._fields}
+        self._log.append({"benchmark": benchmark, **fields, **self._where, "box": self._box})
 
     def __enter__(self) -> Self:
         return self
