@@ -83,7 +83,7 @@ def test_what_the_function_needs_stays(name):
 
 
 def test_before_the_function_only_what_asks_a_user_or_calls_it_goes():
-    text = "n = input()\nK = 1\nprint('ready')\nf(2)\ndef f(x):\n    return x + K\n"
+    text = "python\nn = input()\nK = 1\nprint('ready')\nf(2)\ndef f(x):\n    return x + K\n"
     assert demonstrations.without(text, "f") == "K = 1\nprint('ready')\ndef f(x):\n    return x + K\n"
 
 

@@ -16,6 +16,7 @@ from trimtab.errors import BenchmarkError
 class Handler(http.server.BaseHTTPRequestHandler):
     refusals: list = []  # noqa: RUF012 - reset by the fixture
     asked: list = []  # noqa: RUF012
+    contents: list = []  # noqa: RUF012
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -23,7 +24,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status = self.refusals.pop() if self.refusals else 200
         said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         text = f"{said}!STOP and more"
-        choice = {"message": {"content": text}} if "messages" in body else {"text": text}
+        content = self.contents.pop() if self.contents else text
+        choice = {"message": {"content": content}} if "messages" in body else {"text": text}
         answer = {
             "choices": [{**choice, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 5, "completion_tokens": 7},
@@ -41,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    Handler.refusals, Handler.asked = [], []
+    Handler.refusals, Handler.asked, Handler.contents = [], [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield Endpoint(url=f"http://127.0.0.1:{serving.server_port}/v1/", model="m", pause_s=0.001, retries=2)
@@ -59,6 +61,15 @@ def test_chats_and_texts_go_where_they_belong_with_tokens_counted(server):
         ("/v1/chat/completions", "Bearer secret"), ("/v1/completions", "Bearer secret")
     }  # fmt: skip
     assert len({body["seed"] for _, _, body in Handler.asked}) == 4
+
+
+def test_an_answer_in_parts_is_read_and_a_number_is_named(server):
+    thought = {"type": "reasoning", "text": "hm"}
+    Handler.contents = [None, [thought, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]]
+    assert [next(iter(server.complete([Chat(user="x")], Sampling()))).text for _ in range(2)] == ["ab", ""]
+    Handler.contents = [7]
+    with pytest.raises(BenchmarkError, match="'content' is a number, expected text or a list of parts"):
+        list(server.complete([Chat(user="x")], Sampling()))
 
 
 def test_what_is_done_is_not_asked_again(server):

@@ -83,6 +83,9 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 @BENCHMARKS
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: SAMPLES.judged.")
 @click.option("--offset", type=click.IntRange(min=0), help="Problems before the first, in bigcode's lists.")
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path), help="The model's: its special tokens are no part of a reply."
+)
 @DATA
 @sandboxing.sandbox_options
 @JSON
@@ -94,11 +97,13 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     the output of OpenAI's and vLLM's batches.
     """
     from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
-    from trimtab.codeeval import peer_verdicts, verdicts  # noqa: PLC0415
+    from trimtab.codeeval import peer_verdicts, special_tokens, verdicts  # noqa: PLC0415
     from trimtab.codeeval import samples as reading  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
-    file = reading.read(samples, (p for one in loaded for p in one.problems), offset=options["offset"])
+    tokens = special_tokens.read(options["tokenizer"]) if options["tokenizer"] else ()
+    problems = [problem for benchmark in loaded for problem in benchmark.problems]
+    file = reading.read(samples, problems, offset=options["offset"], tokens=tokens)
     folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
     with sandboxing.sandbox(loaded, options) as box:
         sandboxing.announce(box)

@@ -23,6 +23,7 @@ _SHOWS: Final = re.compile(
     r"|(?:sys\.(?:exit|stdin|stdout)|os\._exit|unittest\.main|doctest\.testmod)\b)"
 )
 _ASKS: Final = re.compile(r"(?<![\w.])(?:input|exit|quit)[ \t]*\(|\bsys\.(?:exit|stdin)\b")
+_WORD_ALONE: Final = re.compile(r"\w+\s*\Z")  # such as the language that a fence said
 _GUARD: Final = re.compile(r"if[ \t]*\(?[ \t]*__name__\b")
 _NOTHING: Final = re.compile(r"(?:pass\b|\.\.\.)?\s*\Z")
 _BY_TEXT: Final = re.compile(r"(?<![\w.])(?:globals|eval|exec)[ \t]*\(")
@@ -57,7 +58,8 @@ def without(program: str, entry_point: str) -> str:
         code = every[at].code
         shows = bool(_SHOWS.search(code) or calls.search(code) or _calls_what_shows(code, functions, calls))
         if at < own[0]:
-            drop = bool(_ASKS.search(code) or calls.search(code)) and not _changes(code, functions) & needed
+            asks = _ASKS.search(code) or calls.search(code) or _WORD_ALONE.match(code)
+            drop = bool(asks) and not _changes(code, functions) & needed
         elif by_text:
             drop = shows
         else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import busy
 from trimtab.codeeval.completion import Chat, Completion
+from trimtab.codeeval.formats.foreign import content_of
 from trimtab.errors import BenchmarkError, MissingExtraError
 
 try:
@@ -84,9 +85,11 @@ class Endpoint:
         answer = self._post(client, f"{self.url.rstrip('/')}/{path}", body)
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
-            text = choice["message"]["content"] or "" if isinstance(prompt, Chat) else choice["text"]
+            given = choice["message"]["content"] if isinstance(prompt, Chat) else choice["text"]
         except (KeyError, IndexError, TypeError) as error:
             raise BenchmarkError(f"{self.url} answered what is no completion: {str(answer)[:200]}") from error
+        # Null is a refusal, or a thought that used up all tokens: an answer without text.
+        text = "" if given is None else content_of(given, f"the answer of {self.url}")
         at = min((at for stop in sampling.stop if (at := text.find(stop)) >= 0), default=-1)
         finished = "length" if choice.get("finish_reason") == "length" else "eos"
         return Completion(

