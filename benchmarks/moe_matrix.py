@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import collections
 import hashlib
+import itertools
 import json
 import random
 import tempfile
@@ -97,18 +98,17 @@ class NotThere(Exception):  # noqa: N818 - an outcome
 
 
 def draw(families: list[str], each: int, seed: int) -> Iterator[Combination]:
-    """Yield the same combinations for the same seed; more of a family begin with the same ones."""
-    for family in families:
-        chance = random.Random(f"{seed} {family}")
-        for _ in range(each):
-            drawn = {name: chance.choice(values) for name, values in AXES.items()}
-            if drawn["dtype"] == "float64":  # grouped_mm, which is the default too, has none
-                drawn["experts"] = chance.choice(("eager", "batched_mm"))
-            if family in {"aria", "dbrx", "llama4"}:  # their experts have one implementation
-                drawn["experts"] = "default"
-            if drawn["wrapping"] == "compile" and chance.random() < 0.8:  # takes as long as twenty others
-                drawn["wrapping"] = "none"
-            yield Combination(family=family, **drawn)
+    """Yield the same combinations for the same seed, every family in turn; more of them begin with the same ones."""
+    chances = {family: random.Random(f"{seed} {family}") for family in families}
+    for _, (family, chance) in itertools.product(range(each), chances.items()):
+        drawn = {name: chance.choice(values) for name, values in AXES.items()}
+        if drawn["dtype"] == "float64":  # grouped_mm, which is the default too, has none
+            drawn["experts"] = chance.choice(("eager", "batched_mm"))
+        if family in {"aria", "dbrx", "llama4"}:  # their experts have one implementation
+            drawn["experts"] = "default"
+        if drawn["wrapping"] == "compile" and chance.random() < 0.8:  # takes as long as twenty others
+            drawn["wrapping"] = "none"
+        yield Combination(family=family, **drawn)
 
 
 def run(combination: Combination) -> dict[str, Any]:

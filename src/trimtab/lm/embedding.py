@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from trimtab.errors import ConfigurationError
 from trimtab.lm import pretrained
+from trimtab.moe.whole_weights import load_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,11 @@ def _load(path: Path) -> tuple[Any, Any]:
     try:
         with pretrained.quiet():
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
-            network: Any = AutoModel.from_pretrained(place, local_files_only=True, dtype=torch.float32, **options)
+            # A head is not needed: a model for embeddings is often the trunk of one that was trained for another task.
+            head = r"pooler\.|^(lm_head|cls|score|classifier|qa_outputs)\."
+            network: Any = load_whole(
+                AutoModel, place, exempt=head, local_files_only=True, dtype=torch.float32, **options
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
             f"the model in {path} cannot be loaded: {error}",

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from trimtab.errors import ConfigurationError, MissingExtraError
 from trimtab.lm.generate import LocalCompleter
+from trimtab.moe.whole_weights import check_gguf, gguf_options, load_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,15 +59,21 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
         dtype: Of weights and activations, as torch names it.
 
     Raises:
-        ConfigurationError: There is no such model, what is there cannot be read, or torch lacks the dtype or device.
+        ConfigurationError: There is no such model, what is there cannot be read, some of its weights are missing, left
+            over or of another shape than it says, or torch lacks the dtype or device.
         MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
     where, options = place(model)
+    read: dict[str, Any] = gguf_options(Path(model)) if "gguf_file" in options else {}
     kind = _dtype(dtype)
     try:
         with quiet():
+            network: Any = load_whole(AutoModelForCausalLM, where, dtype=kind, **options, **read)
+            if "gguf_file" in options:
+                check_gguf(Path(model), network)
             tokenizer = AutoTokenizer.from_pretrained(where, **options)
-            network: Any = AutoModelForCausalLM.from_pretrained(where, dtype=kind, **options)
+    except ConfigurationError:
+        raise
     except Exception as error:  # a damaged file ends in whatever its reader stumbled over
         raise ConfigurationError(
             f"the model {model!r} cannot be loaded: {error}",
@@ -97,7 +104,12 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def place(model: str) -> tuple[str, dict[str, Any]]:
-    """Return what ``from_pretrained`` is to be given."""
+    """Return what ``from_pretrained`` is to be given.
+
+    Raises:
+        ConfigurationError: There is no such file.
+        MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
+    """
     code = {"trust_remote_code": False}  # unset, a folder with code of its own is asked about, and run at a yes
     if not model.endswith(".gguf"):
         return model, code
