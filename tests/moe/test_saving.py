@@ -152,17 +152,72 @@ def test_other_processes_write_nothing_of_their_own(build, tmp_path):
     assert not (tmp_path / CONFIG).exists()
 
 
-def test_a_save_that_fails_leaves_no_folder_that_looks_whole(saved, tmp_path, monkeypatch):
-    model, gates = saved
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
-    def fail(*_args, **_options):
+
+def test_a_save_that_fails_leaves_the_old_folder_whole_and_a_new_one_unmade(saved, tmp_path, monkeypatch, step, text):
+    model, gates = saved
+    before = files(tmp_path)
+    step(model, gates, text, accumulation=2)
+    save = model.save_pretrained
+
+    def fail(folder, **options):
+        save(folder, **options)
         raise OSError("no space left on device")
 
     monkeypatch.setattr(model, "save_pretrained", fail)
-    with pytest.raises(OSError, match="no space"):
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(OSError, match="no space"):
+            gates.save_pretrained(folder)
+    assert files(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_second_save_replaces_the_first_and_leaves_other_files_alone(saved, family, text, step, equal, tmp_path):
+    model, gates = saved
+    (tmp_path / "tokenizer.json").write_text("{}")
+    step(model, gates, text, accumulation=2)
+    with warned(family):
+        gates.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    assert not (tmp_path / "model.safetensors").exists()
+    equal(trimtab.load(tmp_path)[1].state_dict(), gates.state_dict())
+    with warned(family):
         gates.save_pretrained(tmp_path)
-    with pytest.raises(ConfigurationError, match=CONFIG):
-        trimtab.load(tmp_path)
+    assert [path.name for path in tmp_path.glob("model*")] == ["model.safetensors"]
+    equal(trimtab.load(tmp_path)[0].state_dict(), model.state_dict())
+    assert (tmp_path / "tokenizer.json").read_text() == "{}"
+
+
+def in_two_dtypes(model):
+    model.to(torch.bfloat16)
+    model.model.layers[1].mlp.gate.float()
+
+
+def with_another_module(model):
+    model.model.layers[0].self_attn.q_proj = torch.nn.Sequential(model.model.layers[0].self_attn.q_proj)
+
+
+def with_a_wider_head(model):
+    model.lm_head = torch.nn.Linear(32, 70, bias=False)
+
+
+def with_one_buffer_more(model):
+    model.register_buffer("scale", torch.ones(3))
+
+
+@pytest.mark.parametrize("change", [in_two_dtypes, with_another_module, with_a_wider_head, with_one_buffer_more])
+def test_a_model_that_would_come_back_as_another_is_refused_and_nothing_is_written(saved, change, tmp_path):
+    model, gates = saved
+    before = files(tmp_path)
+    change(model)
+    with pytest.raises(ConfigurationError, match="would not come back as it is") as caught:
+        gates.save_pretrained(tmp_path)
+    assert {"in_two_dtypes": "float32", "with_another_module": "q_proj", "with_a_wider_head": "[70, 32]"}.get(
+        change.__name__, "scale"
+    ) in caught.value.message
+    assert files(tmp_path) == before
 
 
 def test_a_folder_that_cannot_be_read_is_refused_with_the_reason(saved, tmp_path):

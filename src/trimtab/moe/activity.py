@@ -12,6 +12,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Final
 
+import torch
+
 from trimtab.errors import BalancerWarning, InactiveBalancerError
 
 if TYPE_CHECKING:
@@ -42,8 +44,10 @@ class Watch:
                 self._warned.add(reason)
                 warnings.warn(f"{balancer!r} had no proper effect for {steps} steps: {reason}", BalancerWarning, 2)
 
-    def assert_active(self, balancer: Balancer) -> None:
+    def assert_active(self, gates: Sequence[Gate], balancer: Balancer) -> None:
         """Raise if the last step shows a balancer without proper effect, or if there was none to show one.
+
+        Biases are compared as they are now with those that the model would use.
 
         Raises:
             InactiveBalancerError: With one line a layer and reason.
@@ -52,8 +56,9 @@ class Watch:
             raise InactiveBalancerError(
                 f"{balancer!r} has not been updated yet", hint="call update() once after each optimizer step"
             )
-        if self._idle:
-            lines = "\n  ".join(sorted(self._idle))
+        reasons = {*self._idle, *(reason for gate in gates for reason in misplaced(gate))}
+        if reasons:
+            lines = "\n  ".join(sorted(reasons))
             raise InactiveBalancerError(f"{balancer!r} had no proper effect in the last step:\n  {lines}")
 
 
@@ -71,4 +76,19 @@ def idle(gate: Gate, balancer: Balancer, step: int) -> list[str]:
         reasons.append(f"{name}: the gradient of the penalty reached no weight; is its router detached or frozen?")
     elif balancer.has_penalty and abs(gate.passed_on - 1) > 1e-6:
         reasons.append(f"{name}: the penalty counted {gate.passed_on:g} times")
+    own = gate.attachment.passes.own_loss
+    if own and (balancer.has_bias or balancer.has_penalty):
+        reasons.append(f"{name}: the model adds its own auxiliary loss with coefficient {own:g} (output_router_logits)")
     return reasons
+
+
+def misplaced(gate: Gate) -> list[str]:
+    """Return that the bias held is not the one that the model would use now, as a sentence."""
+    in_use = gate.bias_in_use
+    if gate.bias is None or (in_use is not None and torch.equal(gate.bias.to(in_use), in_use)):
+        return []
+    used = "none" if in_use is None else f"up to {float(in_use.abs().max()):g}"
+    held = float(gate.bias.abs().max())
+    return [
+        f"{gate.router.name}: the bias held goes up to {held:g} and the one in use is {used}; is the router copied?"
+    ]

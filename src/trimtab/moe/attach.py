@@ -7,17 +7,18 @@
     loss.backward(); optimizer.step(); optimizer.zero_grad()
     gates.update()
 
-Nothing is subclassed or replaced: forward hooks on the routers decide (:mod:`trimtab.moe.gate`), one on the model says
-which tokens are text. A penalty needs no term in the loss, because its gradient enters at the routing weights, under
-either kind of activation checkpointing. A router's own bias buffer (DeepSeek-V3, GLM-4-MoE) is moved in place and stays
-with the model; a softmax router gets a bias that lives here, and in :meth:`Gates.state_dict`.
+Nothing is subclassed or replaced: forward hooks on the routers decide (:mod:`trimtab.moe.gate`), those on the models
+around them say which tokens are text. A penalty needs no term in the loss, because its gradient enters at the routing
+weights, under either kind of activation checkpointing. A router's own bias buffer (DeepSeek-V3, GLM-4-MoE) is moved in
+place and stays with the model; a softmax router gets a bias that lives here, and in :meth:`Gates.state_dict`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+
+from transformers import PreTrainedModel
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.attachment import Attachment
@@ -25,18 +26,18 @@ from trimtab.moe.balancers import Balancer, behavior
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates
+from trimtab.moe.lookout import Lookout
+from trimtab.moe.passes import PassHook
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.families import Rule
 from trimtab.settings.rules import NoBalancer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
     from trimtab.moe.router import Router
-
-_ATTACHED: WeakSet[nn.Module] = WeakSet()
 
 
 def attach(
@@ -72,28 +73,47 @@ def attach(
     refuse(routers, acting, limits)
     attachment = Attachment(balancer=acting, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)
     gates = [Gate(router, attachment) for router in routers]
-    base = getattr(model, "base_model", model)
-    handles = [
-        base.register_forward_pre_hook(attachment.passes.begin, with_kwargs=True, prepend=True),
-        base.register_forward_hook(attachment.passes.end, always_call=True),
-    ]
-    undo: list[Callable[[], object]] = [handle.remove for handle in handles]
+    attachment.roots = _roots(model, routers)
+    lookout = Lookout(routers, attachment)
+    undo: list[Callable[[], object]] = []
+    for root in attachment.roots:
+        hook = PassHook(attachment.passes, root, lookout.look)
+        undo.append(root.register_forward_pre_hook(hook.before, with_kwargs=True, prepend=True).remove)
+        undo.append(root.register_forward_hook(hook.after, always_call=True).remove)
     for gate in gates:
         undo += _listen(gate)
     return Gates(model, gates, attachment, undo)
 
 
+def _roots(model: nn.Module, routers: Sequence[Router]) -> list[nn.Module]:
+    """Return the models of transformers around routers, outermost first; ``model`` itself where there is none.
+
+    All of them, because any may be called: PEFT calls one or another by its task type.
+    """
+    inner = {id(router.module) for router in routers}
+    models = (module for module in model.modules() if isinstance(module, PreTrainedModel))
+    return [module for module in models if any(id(part) in inner for part in module.modules())] or [model]
+
+
 def _listen(gate: Gate) -> list[Callable[[], object]]:
     """Put ``gate`` behind its router; return what takes it off, to be undone from the last."""
     router = gate.router
-    undo: list[Callable[[], object]] = [partial(_ATTACHED.discard, router.module)]
+    undo: list[Callable[[], object]] = []
     if gate.place is not None:
         undo.append(gate.place.owner.register_forward_pre_hook(gate.before, prepend=True).remove)
         if not router.native_bias:
             undo.append(partial(delattr, gate.place.owner, gate.place.name))
     undo.append(router.port.listen(router.module, gate.decide))
-    _ATTACHED.add(router.module)
     return undo
+
+
+def _forget_lost(router: Router) -> None:
+    """Take off what a partial copy of an attached model brought along: hooks of gates that refuse."""
+    for hooks in (router.module._forward_hooks, router.module._forward_pre_hooks):  # noqa: SLF001 - torch names no way
+        for number, hook in list(hooks.items()):
+            gate = getattr(getattr(hook, "decide", hook), "__self__", None)
+            if isinstance(gate, Gate) and gate.lost:
+                del hooks[number]
 
 
 def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
@@ -111,8 +131,13 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
         )
     for router in routers:
         balancer.check(router, limits)
-        if router.module in _ATTACHED:
-            raise ConfigurationError(f"{router.name} is attached already", hint="call detach() on its gates first")
+        _forget_lost(router)
+        listeners = [getattr(decide, "__self__", None) for decide in router.port.listeners(router.module)]
+        if any(isinstance(gate, Gate) and not gate.lost for gate in listeners):
+            raise ConfigurationError(
+                f"{router.name} is attached already",
+                hint="call detach() on its gates first; those of a copied or unpickled model are Gates.of(model)",
+            )
         if not _can_choose(router, balancer, limits):
             raise UnsupportedModelError(
                 f"{router.name} ({type(router.module).__name__}) weighs its experts in a way of its own,"

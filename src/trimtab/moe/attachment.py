@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from trimtab.moe.passes import Passes
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from trimtab.moe.balancers import Balancer
     from trimtab.settings.capacities import Capacity
 
@@ -24,6 +26,7 @@ class Attachment:
         loss_scale: Factor of the penalty's gradient.
         synchronize: Whether counts of a step under way are added up over processes.
         passes: The forward passes of the step.
+        roots: The models around the routers, which say what a pass is about.
     """
 
     balancer: Balancer
@@ -33,3 +36,4 @@ class Attachment:
     loss_scale: float = 1.0
     synchronize: bool = True
     passes: Passes = field(default_factory=Passes)
+    roots: list[nn.Module] = field(default_factory=list)

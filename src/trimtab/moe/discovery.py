@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import operator
 import re
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from trimtab.moe.ports import CHOICE_METHOD, DensePort, MethodPort, Port, TupleP
 from trimtab.moe.probe import TOKENS, Probe, probe
 from trimtab.moe.router import BiasPlace, Formula, Groups, Router
 from trimtab.moe.routing import ScoreFunction, scores_of
+from trimtab.moe.wrappers import adapted, adapter_parameters, used, used_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,19 +41,23 @@ def find_routers(model: nn.Module) -> list[Router]:
     Raises:
         UnsupportedModelError: A block has experts, but its router cannot be read.
     """
-    found = [_read(name, *candidate) for name, *candidate in _candidates(model)]
+    names = {id(module): name for name, module in model.named_modules()}
+    found = [
+        _read(names.get(id(used(getattr(block, child))), where), block, child)
+        for where, block, child in _candidates(model)
+    ]
     layers = [_layer_number(router.name) for router in found]
     if None in layers or len(set(layers)) < len(layers):
         return [replace(router, layer=index) for index, router in enumerate(found)]
     return found
 
 
-def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module, nn.Module]]:
-    """Yield the name, the router, its block and its experts."""
-    for name, block in model.named_modules():
+def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Yield the name of each router, its block and its attribute there."""
+    for name, block in used_modules(model):
         experts = getattr(block, "experts", None)
         child = next((child for child in _ROUTER_NAMES if isinstance(getattr(block, child, None), torch.nn.Module)), "")
-        gate = getattr(block, child, None)
+        gate = used(getattr(block, child, None))
         where = f"{name}.{child}".strip(".")
         if not isinstance(experts, torch.nn.Module):
             if isinstance(gate, torch.nn.Module) and hasattr(gate, "num_experts") and hasattr(gate, "top_k"):
@@ -61,10 +67,11 @@ def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module, n
                 f"{name} ({type(block).__name__}) has experts but no router named {' or '.join(_ROUTER_NAMES)}"
             )
         elif "input_ids" not in inspect.signature(gate.forward).parameters:
-            yield where, gate, block, experts
+            yield where, block, child
 
 
-def _read(name: str, gate: nn.Module, block: nn.Module, experts: nn.Module) -> Router:
+def _read(name: str, block: nn.Module, child: str) -> Router:
+    gate, experts = used(getattr(block, child)), used(block.experts)
     where = f"{name} ({type(gate).__name__})"
     if hasattr(gate, "expert_capacity"):
         raise UnsupportedModelError(f"{where} returns masks of a capacity of its own (expert_capacity)")
@@ -76,7 +83,7 @@ def _read(name: str, gate: nn.Module, block: nn.Module, experts: nn.Module) -> R
     understood, reasons = [], []
     for port in ports:
         try:
-            understood.append(_understand(asked, port, name, (gate, block, experts)))
+            understood.append(_understand(asked, port, name, (gate, block, child)))
         except UnsupportedModelError as error:
             reasons.append(error)
         if understood and understood[-1].formula is not None:
@@ -112,8 +119,10 @@ def _tuples(tables: dict[int, Tensor], gate: nn.Module) -> Iterator[Port]:
                 for probabilities in (False, True):
                     yield TuplePort(weights=weights, experts=chosen, logits=logits, probabilities=probabilities)
         name = _weight_name(gate, 1)
-        if len(floats) == 1 and alike and name:
-            yield TuplePort(weights=alike[0], experts=chosen, logits=None, rows=partial(gate.get_parameter, name))
+        # With an adapter inside, its weight does not make the logits.
+        if len(floats) == 1 and alike and name and not adapted(gate):
+            rows = partial(operator.attrgetter(name), gate)
+            yield TuplePort(weights=alike[0], experts=chosen, logits=None, rows=rows)
 
 
 def _dense(tables: dict[int, Tensor]) -> Iterator[Port]:
@@ -135,13 +144,13 @@ def _methods(logits: Tensor, holders: tuple[nn.Module, nn.Module]) -> Iterator[P
             yield MethodPort(owner=owner, logits=len(names) - 1, weights=1 - experts, experts=experts)
 
 
-def _understand(asked: Probe, port: Port, name: str, held: tuple[nn.Module, nn.Module, nn.Module]) -> Router:
+def _understand(asked: Probe, port: Port, name: str, held: tuple[nn.Module, nn.Module, str]) -> Router:
     """Return the router that explains what was seen through ``port``.
 
     Raises:
         UnsupportedModelError: None does.
     """
-    gate, block, experts = held
+    gate, block, child = held
     read = _reader(port, asked)
     logits, weights, chosen = read((asked.tokens,), asked.run())
     num_experts, per_token = logits.shape[1], chosen.shape[1]
@@ -158,7 +167,8 @@ def _understand(asked: Probe, port: Port, name: str, held: tuple[nn.Module, nn.M
     if formula is None and not plain:
         raise UnsupportedModelError(f"{asked.where}: neither its choice nor its weights follow from its logits")
     return Router(
-        name=name, layer=_layer_number(name) or 0, module=gate, experts=experts, port=port, weight_name=weight_name,
+        name=name, layer=_layer_number(name) or 0, module=gate, block=block, attribute=child,
+        experts=used(block.experts), port=port, weight_name=weight_name,
         num_experts=num_experts, num_experts_per_tok=per_token, score_function=score_function, formula=formula,
         groups=groups, plain=plain, native=None if bias is None else _place(gate, block, bias, asked),
     )  # fmt: skip
@@ -235,7 +245,12 @@ def _place(gate: nn.Module, block: nn.Module, name: str, asked: Probe) -> BiasPl
 
 def _weight_name(gate: nn.Module, num_experts: int) -> str | None:
     """Return the name of the matrix with at least ``num_experts`` rows, the longest way round for one inside."""
-    names = [name for name, tensor in gate.named_parameters() if tensor.ndim == 2 and len(tensor) >= num_experts]
+    adapters = adapter_parameters(gate)
+    names = [
+        name
+        for name, tensor in gate.named_parameters()
+        if tensor.ndim == 2 and len(tensor) >= num_experts and name not in adapters
+    ]
     return names[0] if len(names) == 1 else None
 
 

@@ -13,6 +13,7 @@ Axes: T tokens, E experts, K experts a token.
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,8 @@ import torch
 from torch import distributed
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
+from trimtab.errors import ConfigurationError
+from trimtab.moe import wrappers
 from trimtab.moe.balancers import Context
 from trimtab.moe.balancers.layer_pool import LayerPool
 from trimtab.moe.capacity import renormalized
@@ -41,7 +44,13 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """State and hook of one router."""
+    """State and hook of one router.
+
+    A gate is copied with its model. Where only a part of a model is copied, its counts and passes stay behind: the copy
+    of the gate is ``lost``, and refuses to decide.
+    """
+
+    lost = ""
 
     def __init__(self, router: Router, attachment: Attachment) -> None:
         self.router = router
@@ -57,6 +66,16 @@ class Gate:
         self.measured: Tally | None = None
         self.moved = True
         self.passed_on = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
+        """Copy the gate with its model; without its model, leave a gate that refuses."""
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        if not self.lost and any(id(root) in memo for root in self.attachment.roots):
+            other.__dict__ = copy.deepcopy(self.__dict__, memo)
+        else:
+            other.lost = self.lost or self.router.name
+        return other
 
     def _bias_place(self) -> BiasPlace | None:
         """Return where the bias lives: with the router's own, or in a buffer added to the router; always float32."""
@@ -91,7 +110,16 @@ class Gate:
     @property
     def rests(self) -> bool:
         """Whether the bias stays where it is: frozen, or not told otherwise while the router does not learn."""
-        return not self.router.weight.requires_grad if self.frozen is None else self.frozen
+        return not self.router.learns if self.frozen is None else self.frozen
+
+    @property
+    def bias_in_use(self) -> Tensor | None:
+        """[E] the bias that the router called by the model would use; None where it has none."""
+        router, name = wrappers.used(self.router.outer), "" if self.place is None else self.place.name
+        if self.place is None or wrappers.reaches(self.router.outer, self.router.module):
+            return None if self.place is None else self.place.read()
+        held = (getattr(module, name, None) for module in (router, *router.modules(), self.router.block))
+        return next((bias.detach().view(-1) for bias in held if isinstance(bias, torch.Tensor)), None)
 
     def restore_bias(self) -> None:
         """Undo a cast of the bias: a bfloat16 bias stops moving at 0.5.
@@ -113,7 +141,8 @@ class Gate:
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def before(self, _module: nn.Module, _args: Any) -> None:  # noqa: ANN401 - a forward pre-hook
         """Forward pre-hook of the module that holds the bias: it is the one held here, in float32."""
-        self.restore_bias()
+        if not self.lost:
+            self.restore_bias()
 
     def decide(self, logits_TE: Tensor, weights_TK: Tensor, experts_TK: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights and experts [T, K] that the model goes on with, given its logits [T, E] and its own."""
@@ -124,6 +153,12 @@ class Gate:
             return self._decide(logits_TE, weights_TK, experts_TK)
 
     def _decide(self, logits_TE: Tensor, weights_TK: Tensor, experts_TK: Tensor) -> tuple[Tensor, Tensor]:
+        if self.lost:
+            raise ConfigurationError(
+                f"{self.lost} was copied out of an attached model, and its gate stayed there",
+                hint="copy a model as a whole, or detach() first; attach(...) to what holds the copy. PEFT copies what"
+                " modules_to_save names: attach after get_peft_model",
+            )
         current, decision = self.attachment.passes.find(self.router.layer, logits_TE)
         context = self._context(current, len(logits_TE))
         routing = Routing(
@@ -146,14 +181,15 @@ class Gate:
         return weights_TK, routing.experts
 
     def _context(self, current: ForwardPass, tokens: int) -> Context:
-        weight, capacity = self.router.weight, self.attachment.capacity
+        weight, capacity, text = self.router.weight, self.attachment.capacity, current.text
         read = self.attachment.balancer.has_penalty or capacity.scope == "sequence"
-        sequence = current.sequence if read and current.rows * current.columns == tokens else None
+        here = text.rows * text.columns == tokens
+        sequence = text.sequence if read and here else None
         return Context(
             training=current.training,
             num_experts_per_tok=self.router.num_experts_per_tok,
             score_function=self.router.score_function,
-            valid=current.valid if current.valid is not None and len(current.valid) == tokens else None,
+            valid=text.valid if here else None,
             sequence=None if sequence is None else sequence.to(weight.device),
             load_signal=capacity.load_signal,
             router_weight=weight,
@@ -203,8 +239,9 @@ class Gate:
             seed=(limits.seed, current.step, current.ordinal, self.router.layer),
         )
         tally = self.tally if current.counted else None if current.training else self.measured
+        unread = self._unread(current, len(routing.experts))
         if tally is not None:
-            tally.add(placed, rooms, reroute=limits.reroute)
+            tally.add(placed, rooms, reroute=limits.reroute, unread=bool(unread))
         if placed.demanded is None:
             return routing.changed(kept=placed.kept)
         return routing.changed(
@@ -213,6 +250,19 @@ class Gate:
             kept=placed.kept,
             demanded=placed.demanded,
         )
+
+    def _unread(self, current: ForwardPass, tokens: int) -> str:
+        """Say why it is not known which tokens are padding; empty where it is."""
+        text = current.text
+        reason = text.unread
+        if text.valid is not None and len(text.valid) != tokens:
+            reason = f"a mask of {len(text.valid)} tokens, where {self.router.name} sees {tokens}"
+        if reason:
+            self.attachment.passes.say_once(
+                f"{reason} does not say which tokens are padding: all are counted, balanced and given room as text."
+                " Pass attention_mask as [batch, tokens] for counts without padding"
+            )
+        return reason
 
     def _again(self, routing: Routing, decision: Decision) -> Routing:
         """Decide in a recomputation as in the forward pass, even where its logits chose otherwise by a hair."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
 from trimtab.errors import ConfigurationError, nearest
-from trimtab.moe import reduction, routing, saving, stepping
+from trimtab.moe import layer_records, reduction, saving, stepping
 from trimtab.moe.activity import Watch
 from trimtab.moe.tally import Tally
 from trimtab.settings.capacities import Capacity, check_factor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
+    from transformers import PreTrainedModel
 
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.balancers import Balancer
@@ -27,8 +29,16 @@ if TYPE_CHECKING:
     from trimtab.moe.router import Router
 
 
+# Under this name the models around the routers hold their gates, so that a copy of a model has its own.
+_GATES: Final = "_trimtab_gates"
+
+
 class Gates:
-    """The gates of a model; made by :func:`attach`."""
+    """The gates of a model; made by :func:`attach`.
+
+    A copy of the whole model (``copy.deepcopy``, an average of weights, a reference model, a pickle) has gates of its
+    own, with the biases as they were: :meth:`of` returns them.
+    """
 
     def __init__(
         self, model: nn.Module, gates: list[Gate], attachment: Attachment, undo: list[Callable[[], object]]
@@ -37,9 +47,24 @@ class Gates:
         self._gates = gates
         self._attachment = attachment
         self._undo = undo
+        for root in attachment.roots:
+            root.__dict__[_GATES] = self
         self._metrics: list[dict[str, Any]] = []
         self._penalty = torch.zeros(())
         self._watch = Watch()
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Gates:
+        """Return the gates of an attached model; of a copy, whose gates were copied with it.
+
+        Raises:
+            ConfigurationError: Nothing is attached to ``model``.
+        """
+        held = (vars(module).get(_GATES) for module in model.modules())
+        gates = next((gates for gates in held if isinstance(gates, cls)), None)
+        if gates is None:
+            raise ConfigurationError(f"nothing is attached to this {type(model).__name__}", hint="attach(model, ...)")
+        return gates
 
     @property
     def balancer(self) -> Balancer:
@@ -137,7 +162,7 @@ class Gates:
         for gate in self._gates:
             gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
-        self._metrics = [_step_line(gate) for gate in self._gates]
+        self._metrics = [layer_records.of_step(gate) for gate in self._gates]
         self._watch.after_step(self._gates, self.balancer, step)
         self._finish_step()
 
@@ -145,10 +170,11 @@ class Gates:
         """Refuse to go on with a balancer that does nothing: call it after the first updates of a run.
 
         Raises:
-            InactiveBalancerError: In the last step a bias did not move, the gradient of a penalty reached no weight, or
-                its coefficient counted more or less than once.
+            InactiveBalancerError: In the last step a bias did not move, the gradient of a penalty reached no weight,
+                its coefficient counted more or less than once, or the model added an auxiliary loss of its own; or a
+                bias held here is not the one that the model uses.
         """
-        self._watch.assert_active(self.balancer)
+        self._watch.assert_active(self._gates, self.balancer)
 
     def skip(self) -> None:
         """Forget a step that the optimizer did not take, because its gradient was not finite."""
@@ -162,7 +188,9 @@ class Gates:
     def metrics(self) -> list[dict[str, Any]]:
         """Return the routing of the last step, one record a layer.
 
-        Keys: layer, max_violation, entropy, drop_rate, dead_experts, bias_spread (:mod:`trimtab.moe.routing`).
+        Keys: layer, max_violation, entropy, drop_rate, dead_experts, bias_spread (:mod:`trimtab.moe.routing`);
+        unread_masks, the passes in which padding could not be told from text, so that all tokens were counted;
+        own_loss, the coefficient of an auxiliary loss that the model added by itself, 0 for none.
         """
         return [dict(line) for line in self._metrics]
 
@@ -190,7 +218,7 @@ class Gates:
         """Collect routing statistics over all evaluation passes inside; the list is filled at the end.
 
         One record a layer: layer, max_violation and its floor for that many tokens, entropy, drop_rate and its floor,
-        dead_experts, bias_spread, tokens, load.
+        dead_experts, bias_spread, tokens, unread_masks, load.
         """
         lines: list[dict[str, Any]] = []
         for gate in self._gates:
@@ -198,7 +226,7 @@ class Gates:
         try:
             yield lines
         finally:
-            lines.extend(_measured_line(gate) for gate in self._gates)
+            lines.extend(layer_records.of_measure(gate) for gate in self._gates)
             for gate in self._gates:
                 gate.measured = None
 
@@ -250,24 +278,55 @@ class Gates:
             options: For the model's ``save_pretrained``.
 
         Raises:
-            ConfigurationError: The model cannot be saved by itself.
+            ConfigurationError: The model cannot be saved by itself, has adapters inside, or would not come back as it
+                is. What an earlier save left in ``folder`` is as it was.
         """
-        save = getattr(self._model, "save_pretrained", None)
-        if save is None:
-            raise ConfigurationError(f"{type(self._model).__name__} has no save_pretrained")
+        model = self._saved_model()
         for gate in self._gates:
             gate.restore_bias()
-        saving.withdraw(folder)
-        save(folder, **options)
-        if options.get("is_main_process", True):
-            record = self.record()
-            saving.save_attachment(record, folder)
-            saving.warn_of_added(record)
+        if options.get("push_to_hub"):
+            options.setdefault("repo_id", Path(folder).name)
+        record = self.record(type(model).__name__)
+        with saving.part(folder) as place:
+            model.save_pretrained(place, **options)
+            if not options.get("is_main_process", True):
+                return
+            variant = {name: options[name] for name in ("variant",) if name in options}
+            saving.verify(model, place, frozenset(self._bias_names(model)), **variant)
+            saving.save_attachment(record, place)
+        saving.warn_of_added(record)
 
-    def record(self) -> saving.Record:
-        """Return what is written down beside the weights of the model."""
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Save what is attached alone, beside weights or adapters that somebody else saves.
+
+        ``trimtab.moe.loading.restore(gates, folder)`` gives it back to gates attached to the same model.
+        """
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        saving.save_attachment(self.record(type(self._model).__name__), folder)
+
+    def _saved_model(self) -> PreTrainedModel:
+        """Return the model whose weights are saved: of PEFT's wrapper the model inside, once adapters are merged."""
+        saving.refuse_adapters(self._model)
+        outer, root = self._model, self._attachment.roots[0]
+        wraps = any(hasattr(outer, name) for name in ("peft_config", "_orig_mod"))
+        model: Any = root if wraps else outer
+        if not hasattr(model, "save_pretrained"):
+            raise ConfigurationError(
+                f"{type(model).__name__} has no save_pretrained", hint="attach(...) to the model of transformers inside"
+            )
+        return cast("PreTrainedModel", model)
+
+    def _bias_names(self, model: nn.Module) -> Iterator[str]:
+        """Yield the names in ``model`` of the biases, which gates save themselves."""
+        names = {id(module): name for name, module in model.named_modules()}
+        for gate in self._gates:
+            if gate.place is not None and id(gate.place.owner) in names:
+                yield f"{names[id(gate.place.owner)]}.{gate.place.name}".strip(".")
+
+    def record(self, model_class: str) -> saving.Record:
+        """Return what is written down beside the weights of a model of this class."""
         return saving.Record(
-            model_class=type(self._model).__name__,
+            model_class=model_class,
             balancer=self.balancer,
             capacity=self.capacity,
             accumulation=self.accumulation,
@@ -280,6 +339,8 @@ class Gates:
         """Take the hooks off; the model computes as before, with the native biases as they now are."""
         while self._undo:
             self._undo.pop()()
+        for root in self._attachment.roots:
+            root.__dict__.pop(_GATES, None)
 
     def _finish_step(self) -> None:
         for gate in self._gates:
@@ -305,35 +366,3 @@ class Gates:
                 f" {seen / told:g} times",
                 hint=f"attach(..., accumulation={seen})",
             )
-
-
-def _step_line(gate: Gate) -> dict[str, Any]:
-    tally = gate.tally
-    return {
-        "layer": gate.router.layer,
-        "max_violation": routing.max_violation(tally.routed),
-        "entropy": routing.entropy(tally.routed),
-        "drop_rate": routing.drop_rate(tally.routed, tally.kept),
-        "dead_experts": routing.dead_experts(tally.routed),
-        "bias_spread": routing.bias_spread(gate.bias),
-    }
-
-
-def _measured_line(gate: Gate) -> dict[str, Any]:
-    tally, router = gate.measured, gate.router
-    assert tally is not None  # noqa: S101 - set by the caller
-    calls = tally.tokens * router.num_experts_per_tok
-    return {
-        "layer": router.layer,
-        "max_violation": routing.max_violation(tally.routed),
-        "max_violation_floor": routing.max_violation_floor(
-            tally.tokens, router.num_experts, router.num_experts_per_tok
-        ),
-        "entropy": routing.entropy(tally.routed),
-        "drop_rate": routing.drop_rate(tally.routed, tally.kept),
-        "drop_floor": tally.expected_drops / calls if calls else 0.0,
-        "dead_experts": routing.dead_experts(tally.routed),
-        "bias_spread": routing.bias_spread(gate.bias),
-        "tokens": tally.tokens,
-        "load": tally.routed.tolist(),
-    }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -13,23 +12,19 @@ from safetensors.torch import load_file
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
-from trimtab.moe.router import BIAS_NAME
-from trimtab.moe.saving import CONFIG, FORMAT, STATE
+from trimtab.moe.saving import CONFIG, FORMAT, STATE, expecting_biases
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.reading import read
 from trimtab.settings.rule_tables import from_record
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from trimtab.moe.gates import Gates
     from trimtab.settings.families import Rule
-
-_ABSENT: Final = object()
 
 
 def load(
@@ -55,7 +50,7 @@ def load(
     rule = from_record(saved["balancer"], f"{place / CONFIG}: balancer") if balancer is None else balancer
     limits = capacity or read(Capacity, saved["capacity"], f"{place / CONFIG}: capacity", ConfigurationError)
     kind = _model_class(saved["model_class"], place)
-    with _expecting_biases(kind):
+    with expecting_biases(kind):
         model: PreTrainedModel = kind.from_pretrained(place, **options)
     gates = attach(model, balancer=rule, capacity=limits, accumulation=saved["accumulation"])
     restore(gates, place)
@@ -115,6 +110,11 @@ def _read(place: Path) -> dict[str, Any]:
 
 
 def _model_class(name: str, place: Path) -> type[PreTrainedModel]:
+    if name.startswith("PeftModel"):
+        raise ConfigurationError(
+            f"{place} holds adapters without their base model",
+            hint="attach(...) to PeftModel.from_pretrained(base, folder); trimtab.moe.loading.restore(gates, folder)",
+        )
     found = getattr(transformers, name, None)
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         raise ConfigurationError(
@@ -122,18 +122,3 @@ def _model_class(name: str, place: Path) -> type[PreTrainedModel]:
             hint="load the weights with the class itself, attach, and give the gates their saved state",
         )
     return found
-
-
-@contextmanager
-def _expecting_biases(kind: type[PreTrainedModel]) -> Iterator[None]:
-    """Keep transformers from reporting added biases as unexpected while they are on their way back in."""
-    key = "_keys_to_ignore_on_load_unexpected"
-    own = vars(kind).get(key, _ABSENT)
-    setattr(kind, key, [*(getattr(kind, key) or ()), rf"{BIAS_NAME}$"])
-    try:
-        yield
-    finally:
-        if own is _ABSENT:
-            delattr(kind, key)
-        else:
-            setattr(kind, key, own)

@@ -1,20 +1,27 @@
 """The forward passes of a step: which tokens are text, what counts, and what was decided in each.
 
-A router sees rows of hidden states and no mask, so a hook on the model notes what it was called with. Recomputation
-under activation checkpointing runs inside the backward pass, where the pass it repeats is found by its logits.
+A router sees rows of hidden states and no mask, so hooks on the models around it note what they were called with.
+Recomputation under activation checkpointing runs inside the backward pass, where the pass it repeats is found by its
+logits.
 """
 
 from __future__ import annotations
 
+import inspect
+import itertools
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from trimtab.errors import BalancerWarning
+from trimtab.moe import masks
+from trimtab.moe.ports import OUTSIDE
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -40,24 +47,21 @@ class Decision:
     load_so_far: Tensor | None
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ForwardPass:
-    """One forward pass of the model.
+    """One forward pass of a model.
 
     Args:
-        rows, columns: Shape of the batch.
-        valid: [T] whether a token is text; None when all are, or unknown.
-        positions: [rows, columns] position ids, where they were given.
+        text: The text among its tokens.
         training: Whether the model is in training mode.
         counted: Whether its load counts: training, with gradients.
         ordinal: Number of the pass within its optimizer step, from 0.
         step: Number of the optimizer step, from 1; 0 in evaluation.
+        decisions: What was decided, by layer.
+        pool: The layers so far, for rules that pool them.
     """
 
-    rows: int
-    columns: int
-    valid: Tensor | None = None
-    positions: Tensor | None = None
+    text: masks.Text
     training: bool = False
     counted: bool = False
     ordinal: int = 0
@@ -65,74 +69,79 @@ class ForwardPass:
     decisions: dict[int, Decision] = field(default_factory=dict)
     pool: LayerPool | None = None
 
-    @cached_property
-    def tokens(self) -> int:
-        """T without padding."""
-        return self.rows * self.columns if self.valid is None else int(self.valid.sum())
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """[T] number of the sequence of each token: rows, cut where position ids do not go on by one."""
-        row = torch.arange(self.rows)
-        if self.positions is None:
-            return row.repeat_interleave(self.columns)
-        starts = torch.ones_like(self.positions, dtype=torch.bool)
-        starts[:, 1:] = self.positions.diff(dim=1) != 1
-        return starts.flatten().cumsum(0) - 1
-
 
 class Passes:
-    """The forward passes of the current step, the one under way first."""
+    """The forward passes of the current step.
+
+    Attributes:
+        ordinal: Number of the next pass that counts within its step, from 0.
+        step: Number of the step, from 1.
+        own_loss: Coefficient of an auxiliary loss that the model added itself in this step; 0 for none.
+    """
 
     def __init__(self) -> None:
-        self._open: list[ForwardPass] = []
+        # Each model that is being called, and the pass it is in.
+        self._open: list[tuple[nn.Module, ForwardPass]] = []
         # Bounded for loops that never call update().
         self._counted: deque[ForwardPass] = deque(maxlen=_MOST_PASSES)
+        self._said: set[str] = set()
         self.ordinal = 0
         self.step = 1
+        self.own_loss = 0.0
 
-    def begin(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:  # noqa: ANN401
-        """Forward pre-hook of the model."""
-        if in_backward():
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave passes behind when a model is copied: their backward passes are those of the original."""
+        return {**self.__dict__, "_open": [], "_counted": deque(maxlen=_MOST_PASSES)}
+
+    def begin(self, module: nn.Module, arguments: Mapping[str, Any]) -> None:
+        """Note that ``module`` is called with ``arguments``; one that another calls takes part in its pass."""
+        # A model does not call itself: what is open above it was interrupted.
+        self._open = list(itertools.takewhile(lambda entry: entry[0] is not module, self._open))
+        text = masks.read(arguments)
+        if self._open and (not text.columns or self._open[-1][1].text.of_the_same_tokens(text)):
+            self._open[-1][1].text.take_over(text)
+            self._open.append((module, self._open[-1][1]))
             return
-        tokens = kwargs.get("input_ids")
-        tokens = tokens if tokens is not None else kwargs.get("inputs_embeds", args[0] if args else None)
-        mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
-        positions = kwargs.get("position_ids")
-        rows, columns = (1, 0) if tokens is None else tokens.shape[:2]
         counted = module.training and torch.is_grad_enabled()
-        self._open.append(
-            ForwardPass(
-                rows=rows,
-                columns=columns,
-                valid=_valid(mask, columns),
-                positions=positions if positions is not None and tuple(positions.shape) == (rows, columns) else None,
-                training=module.training,
-                counted=counted,
-                ordinal=self.ordinal if counted else 0,
-                step=self.step if counted else 0,
-            )
+        first = not self._open
+        ordinal = self.ordinal if first else self._open[-1][1].ordinal
+        passed = ForwardPass(
+            text=text,
+            training=module.training,
+            counted=counted,
+            ordinal=ordinal if counted else 0,
+            step=self.step if counted else 0,
         )
+        self._open.append((module, passed))
         if counted:
-            self._counted.append(self._open[-1])
-            self.ordinal += 1
+            self._counted.append(passed)
+            self.ordinal += first
 
-    def end(self, _module: nn.Module, _args: Any, _output: Any) -> None:  # noqa: ANN401
-        """Forward hook of the model, called even when it failed."""
-        if not in_backward() and self._open:
+    def end(self, module: nn.Module) -> None:
+        """Note that ``module`` has been called, even when it failed."""
+        if self._open and self._open[-1][0] is module:
             self._open.pop()
+
+    @property
+    def current(self) -> ForwardPass | None:
+        """The pass under way."""
+        return self._open[-1][1] if self._open else None
+
+    def say_once(self, message: str) -> None:
+        """Warn of something that holds for every pass, the first time."""
+        if message not in self._said:
+            self._said.add(message)
+            warnings.warn(message, BalancerWarning, stacklevel=2)
 
     def find(self, layer: int, logits: Tensor) -> tuple[ForwardPass, Decision | None]:
         """Return the pass that a router call belongs to, and what was decided in it if this is its recomputation."""
         if not in_backward():
-            if self._open:
-                return self._open[-1], None
             # A block called by itself: every token is text, and nothing is counted.
-            return ForwardPass(rows=1, columns=len(logits)), None
+            return (self._open[-1][1] if self._open else _alone(len(logits))), None
         known = [(passed, passed.decisions[layer]) for passed in self._counted if layer in passed.decisions]
         known = [pair for pair in known if pair[1].tokens == len(logits)]
         if not known:
-            return ForwardPass(rows=1, columns=len(logits)), None
+            return _alone(len(logits)), None
         if len(known) == 1:
             return known[0]
         # Recomputed logits are equal to those of their forward pass, up to what the hardware rounds.
@@ -143,12 +152,38 @@ class Passes:
         """Forget the passes of the step."""
         self._counted.clear()
         self.ordinal = 0
+        self.own_loss = 0.0
         self.step += 1
 
 
-def _valid(mask: Any, columns: int) -> Tensor | None:  # noqa: ANN401 - whatever a model accepts
-    """[T] from an attention mask [B, ≥ columns]; None for no mask, or for one that does not speak of single tokens."""
-    if not isinstance(mask, torch.Tensor) or mask.ndim != 2 or columns == 0:
-        return None
-    valid = mask[:, -columns:].bool()
-    return None if bool(valid.all()) else valid.flatten()
+class PassHook:
+    """Both hooks of one model around routers: what it is called with, and when it has been called.
+
+    Args:
+        passes: The passes to note it in.
+        model: The model.
+        look: Called with the model and the arguments once the pass has begun.
+    """
+
+    def __init__(self, passes: Passes, model: nn.Module, look: Callable[[nn.Module, Mapping[str, Any]], None]) -> None:
+        self.passes = passes
+        self.names = tuple(inspect.signature(model.forward).parameters)
+        self.look = look
+
+    @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
+    def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Forward pre-hook of the model."""
+        if not in_backward():
+            arguments = {**dict(zip(self.names, args, strict=False)), **kwargs}
+            self.passes.begin(module, arguments)
+            self.look(module, arguments)
+
+    @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
+    def after(self, module: nn.Module, _args: Any, _output: Any) -> None:  # noqa: ANN401
+        """Forward hook of the model, called even when it failed."""
+        if not in_backward():
+            self.passes.end(module)
+
+
+def _alone(tokens: int) -> ForwardPass:
+    return ForwardPass(text=masks.Text(rows=1, columns=tokens))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CHOICE_METHOD: Final = "route_tokens_to_experts"
+# What torch.compile says where it may not break a graph.
+OUTSIDE: Final = "trimtab counts, drops and chooses outside of compiled graphs: compile without fullgraph=True"
 
 
 class Decide(Protocol):
@@ -35,6 +38,11 @@ class Port(ABC):
 
     __slots__ = ()
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether logits are computed again from the router's weight, because they are not returned."""
+        return False
+
     @abstractmethod
     def read(self, arguments: tuple[Any, ...], output: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         """Return logits [T, E], weights [T, K] and experts [T, K] of one call."""
@@ -45,14 +53,26 @@ class Port(ABC):
 
     def listen(self, router: nn.Module, decide: Decide) -> Callable[[], object]:
         """Let ``decide`` change what ``router`` returns from now on; return what stops it."""
-
-        # Counting and dropping are not part of a compiled graph.
-        @torch.compiler.disable  # type: ignore[untyped-decorator]
-        def hook(_module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
-            return self.write(output, *decide(*self.read(arguments, output)))
-
         # First of the router's hooks, so that whatever transformers records or others do comes after it.
-        return router.register_forward_hook(hook, prepend=True).remove
+        return router.register_forward_hook(RouterHook(self, decide), prepend=True).remove
+
+    def listeners(self, router: nn.Module) -> list[Decide]:
+        """Return what changes the decisions of ``router`` now."""
+        hooks = router._forward_hooks.values()  # noqa: SLF001 - torch has no public way to ask
+        return [hook.decide for hook in hooks if isinstance(hook, RouterHook)]
+
+
+class RouterHook:
+    """Forward hook of a router: an object, so that a copied or pickled model has its own."""
+
+    def __init__(self, port: Port, decide: Decide) -> None:
+        self.port = port
+        self.decide = decide
+
+    @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
+    def __call__(self, _module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
+        """Return the output with the decision changed."""
+        return self.port.write(output, *self.decide(*self.port.read(arguments, output)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +83,7 @@ class TuplePort(Port):
         weights, experts: Their positions in it.
         logits: Their position; None when they are not returned and have to be computed again (LongCat-Flash).
         probabilities: Whether there are probabilities in place of logits (Gemma 4): their logarithm is as good.
-        rows: Name of the router's weight, for logits that are not returned.
+        rows: Gives the router's weight, for logits that are not returned.
     """
 
     weights: int
@@ -71,6 +91,11 @@ class TuplePort(Port):
     logits: int | None
     probabilities: bool = False
     rows: Callable[[], Tensor] | None = None
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether there is no position of logits."""
+        return self.logits is None
 
     def read(self, arguments: tuple[Any, ...], output: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         """Pick them out of the tuple."""
@@ -136,12 +161,25 @@ class MethodPort(Port):
 
     def listen(self, router: nn.Module, decide: Decide) -> Callable[[], object]:  # noqa: ARG002 - the method is heard
         """Cover the method of this one module by one that asks ``decide``."""
-        choose = getattr(self.owner, CHOICE_METHOD)
+        setattr(self.owner, CHOICE_METHOD, CoveredMethod(self, getattr(self.owner, CHOICE_METHOD), decide))
+        return partial(delattr, self.owner, CHOICE_METHOD)
 
-        @torch.compiler.disable  # type: ignore[untyped-decorator]
-        def covered(*arguments: Any) -> Any:  # noqa: ANN401
-            output = choose(*arguments)
-            return self.write(output, *decide(*self.read(arguments, output)))
+    def listeners(self, router: nn.Module) -> list[Decide]:  # noqa: ARG002 - the method is heard
+        """Return what covers the method now."""
+        covered = vars(self.owner).get(CHOICE_METHOD)
+        return [covered.decide] if isinstance(covered, CoveredMethod) else []
 
-        setattr(self.owner, CHOICE_METHOD, covered)
-        return lambda: delattr(self.owner, CHOICE_METHOD)
+
+class CoveredMethod:
+    """A method of one block that asks what it covers and then ``decide``; an object, so that a copy has its own."""
+
+    def __init__(self, port: MethodPort, method: Callable[..., Any], decide: Decide) -> None:
+        self.port = port
+        self.method = method
+        self.decide = decide
+
+    @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401
+        """Return the pair with the decision changed."""
+        output = self.method(*arguments)
+        return self.port.write(output, *self.decide(*self.port.read(arguments, output)))

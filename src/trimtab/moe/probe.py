@@ -90,8 +90,11 @@ def probe(where: str, gate: nn.Module, block: nn.Module) -> Probe:
         UnsupportedModelError: It has no weight, or wants what its block does not hold.
     """
     matrices = [tensor for _, tensor in gate.named_parameters() if tensor.ndim == 2]
-    if not matrices:
-        raise UnsupportedModelError(f"{where} has no weight [experts, hidden]")
+    if not matrices or not all(tensor.is_floating_point() for tensor in matrices):
+        raise UnsupportedModelError(
+            f"{where} has no weight [experts, hidden] of floating point numbers",
+            hint="keep routers out of quantization (modules_to_not_convert, llm_int8_skip_modules)",
+        )
     generator = torch.Generator().manual_seed(0)
     values = {name: _stand_in(tensor, generator) for name, tensor in gate.named_parameters()}
     values |= {name: torch.zeros(tensor.shape, dtype=_wide(tensor)) for name, tensor in gate.named_buffers()}

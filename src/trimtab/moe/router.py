@@ -5,6 +5,7 @@ Found and read by :mod:`trimtab.moe.discovery`; heard through its port (:mod:`tr
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -95,7 +96,9 @@ class Router:
     Args:
         name: Qualified name in the model, e.g. ``model.layers.1.mlp.gate``.
         layer: Number of its layer in the model.
-        module: The router.
+        module: The router: within wrappers of PEFT, the module that returns the decision.
+        block: What holds it.
+        attribute: Its name there, under which wrappers are put around it.
         experts: The module with the expert weights.
         port: How its decisions are heard and changed.
         weight_name: Name of the weight [≥ E, H] within the router.
@@ -110,6 +113,8 @@ class Router:
     name: str
     layer: int
     module: nn.Module
+    block: nn.Module
+    attribute: str
     experts: nn.Module
     port: Port
     weight_name: str
@@ -124,8 +129,20 @@ class Router:
     @property
     def weight(self) -> Tensor:
         """The rows [E, H] that make the logits, sharing memory with the model."""
-        rows = self.module.get_parameter(self.weight_name)
+        # By attribute, because a parametrized weight is no parameter while an adapter of PEFT is at work.
+        rows: Tensor = operator.attrgetter(self.weight_name)(self.module)
         return rows if len(rows) == self.num_experts else rows[: self.num_experts]
+
+    @property
+    def outer(self) -> nn.Module:
+        """The module that the block calls: the router, or the outermost wrapper around it."""
+        outer: nn.Module = getattr(self.block, self.attribute)
+        return outer
+
+    @property
+    def learns(self) -> bool:
+        """Whether a matrix of the router or of an adapter around it is trained."""
+        return any(parameter.requires_grad and parameter.ndim > 1 for parameter in self.outer.parameters())
 
     @property
     def native_bias(self) -> bool:

@@ -9,21 +9,31 @@ plain values, the versions that wrote it, and what happens without it; it is wri
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from safetensors.torch import save_file
+import transformers
+from safetensors.torch import save
 
+from trimtab import disk
+from trimtab.errors import ConfigurationError
+from trimtab.moe import wrappers
+from trimtab.moe.router import BIAS_NAME
 from trimtab.settings.reading import encode
 from trimtab.settings.rule_tables import to_record
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Iterator
 
-    from torch import Tensor
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
     from trimtab.moe.balancers import Balancer
     from trimtab.settings.capacities import Capacity
@@ -31,6 +41,8 @@ if TYPE_CHECKING:
 CONFIG: Final = "trimtab_config.json"
 STATE: Final = "trimtab_gates.safetensors"
 FORMAT: Final = 1
+_WEIGHTS: Final = re.compile(r"(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
+_ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,20 +66,94 @@ class Record:
     state: dict[str, Tensor]
 
 
-def withdraw(folder: str | os.PathLike[str]) -> None:
-    """Take back what an earlier save said about ``folder``, whose weights are about to change."""
-    (Path(folder) / CONFIG).unlink(missing_ok=True)
+@contextmanager
+def part(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a folder within ``folder`` whose files take their places in it at the end, all or none.
+
+    An earlier save is as it was until then; weights of it that the new one does not replace go last.
+    """
+    place, new = Path(folder), not Path(folder).exists()
+    temporary = place / f".saving-{os.getpid()}"
+    temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        written = {path.name for path in temporary.iterdir()}
+        if written:
+            # From here on the folder changes: with its attachment gone it does not look whole until it is.
+            (place / CONFIG).unlink(missing_ok=True)
+        for name in sorted(written, key=lambda name: name == CONFIG):
+            if (place / name).is_dir():
+                shutil.rmtree(place / name)
+            (temporary / name).replace(place / name)
+        for path in place.iterdir():
+            if written and path.name not in written and _WEIGHTS.fullmatch(path.name):
+                path.unlink()
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if new and not any(place.iterdir()):
+            place.rmdir()
+
+
+def refuse_adapters(model: nn.Module) -> None:
+    """Refuse to save a model with adapters inside, whose names no ``from_pretrained`` of the model knows.
+
+    Raises:
+        ConfigurationError: With the names, and the two ways out.
+    """
+    adapters = wrappers.foreign(model)
+    prompts = getattr(model, "prompt_encoder", None)
+    if adapters or prompts:
+        name, kind = next(iter(adapters.items()), ("prompt_encoder", type(model).__name__))
+        raise ConfigurationError(
+            f"{name} is a {kind} of PEFT: saved as it is, the model would come back without what its adapters learned",
+            hint="merge_and_unload() first; or save the adapters with PEFT's save_pretrained(folder) and what is"
+            " attached with gates.save(folder)",
+        )
+
+
+def verify(model: PreTrainedModel, folder: Path, biases: frozenset[str], **options: Any) -> None:  # noqa: ANN401
+    """Refuse weights in ``folder`` that would not come back as they are in ``model``; no values are read.
+
+    Args:
+        model: What was saved.
+        folder: Where to.
+        biases: Names of the biases, which come back with the gates.
+        options: For ``from_pretrained``.
+
+    Raises:
+        ConfigurationError: With the first name, and what is wrong with it.
+    """
+    kind = type(model)
+    with expecting_biases(kind), _quiet():
+        found: Any = kind.from_pretrained(
+            folder, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    loaded, report = found
+    wrong = dict.fromkeys(report["missing_keys"], "is missing")
+    wrong |= dict.fromkeys(report["unexpected_keys"], "is not known")
+    for name, shape, expected in report["mismatched_keys"]:
+        wrong[name] = f"is of shape {list(shape)}, and {list(expected)} is expected"
+    known = {name: tensor.dtype for name, tensor in loaded.state_dict().items()}
+    for name, tensor in model.state_dict().items():
+        if name not in biases and name in known and known[name] != tensor.dtype:
+            wrong.setdefault(name, f"is {tensor.dtype}, and would be {known[name]}")
+    wrong = {name: reason for name, reason in wrong.items() if name not in biases}
+    if wrong:
+        name = min(wrong)
+        raise ConfigurationError(
+            f"{kind.__name__} would not come back as it is: {name} {wrong[name]} when it is loaded"
+            f"{f', and so for {len(wrong) - 1} more' if len(wrong) > 1 else ''}",
+            hint="save a model whose modules are those of its class, in one dtype; gates.save(folder) writes what is"
+            " attached alone",
+        )
 
 
 def save_attachment(record: Record, folder: str | os.PathLike[str]) -> None:
-    """Write the two files into ``folder``, which holds the weights of the model already."""
+    """Write the two files into ``folder``, which holds the weights of the model already or will."""
     place = Path(folder)
-    withdraw(place)
     state = {name: tensor.cpu().contiguous() for name, tensor in record.state.items()}
-    save_file(state, place / STATE)
-    temporary = place / f"{CONFIG}.part"
-    temporary.write_text(json.dumps(_config(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(place / CONFIG)
+    disk.write_atomic_bytes(place / STATE, save(state))
+    disk.write_atomic(place / CONFIG, json.dumps(_config(record), indent=2, allow_nan=False) + "\n")
 
 
 def warn_of_added(record: Record, stacklevel: int = 3) -> None:
@@ -100,3 +186,33 @@ def _note(record: Record) -> str | None:
         " from_pretrained alone (and every serving engine) drops it and chooses other experts."
         " Load this folder with trimtab.load(folder)."
     )
+
+
+@contextmanager
+def expecting_biases(kind: type[PreTrainedModel]) -> Iterator[None]:
+    """Keep transformers from reporting added biases as unexpected while they are on their way back in."""
+    key = "_keys_to_ignore_on_load_unexpected"
+    own = vars(kind).get(key, _ABSENT)
+    setattr(kind, key, [*(getattr(kind, key) or ()), rf"{BIAS_NAME}$"])
+    try:
+        yield
+    finally:
+        if own is _ABSENT:
+            delattr(kind, key)
+        else:
+            setattr(kind, key, own)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting what is only looked at."""
+    logging = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -18,23 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router."""
+    """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router.
+
+    ``unread`` counts the passes in which padding could not be told from text.
+    """
 
     routed: Tensor
     kept: Tensor
     tokens: int = 0
     expected_drops: float = 0.0
+    unread: int = 0
 
     @classmethod
     def empty(cls, num_experts: int) -> Tally:
         """Return a tally of nothing."""
         return cls(torch.zeros(num_experts, dtype=torch.int64), torch.zeros(num_experts, dtype=torch.int64))
 
-    def add(self, routing: Routing, rooms: Rooms | None, *, reroute: bool) -> None:
+    def add(self, routing: Routing, rooms: Rooms | None, *, reroute: bool, unread: bool = False) -> None:
         """Count a routing that had these rooms."""
         self.routed = self.routed + routing.load.to(self.routed.device)
         self.kept = self.kept + routing.kept_load.to(self.kept.device)
         self.tokens += len(routing.experts) if routing.valid is None else int(routing.valid.sum())
+        self.unread += unread
         if rooms is not None:
             shape = (routing.num_experts, routing.num_experts_per_tok)
             self.expected_drops += _floor(rooms, *shape, reroute=reroute)

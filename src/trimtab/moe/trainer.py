@@ -91,13 +91,13 @@ class TrimtabCallback(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ANN401, ARG002
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """Add the gates to the checkpoint."""
         folder = _checkpoint(args, state.global_step)
         if not (state.is_world_process_zero and folder.is_dir()):
             return
-        record = self.gates.record()
+        record = self.gates.record(type(kwargs["model"]).__name__)
         save_attachment(record, folder)
         if not self._warned:
             self._warned = True

@@ -1,0 +1,118 @@
+"""What is looked at when a model is called: whether its routers are those attached to, and whether it balances itself.
+
+A model may be wrapped, copied in part or given a loss of its own between attaching and training. Each of that changes
+what a balancer does without changing anything a balancer sees, so it is looked for where it can still be named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trimtab.errors import ConfigurationError
+from trimtab.moe.wrappers import adapted, reaches, resting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import nn
+
+    from trimtab.moe.attachment import Attachment
+    from trimtab.moe.router import Router
+
+
+class Lookout:
+    """Looks at each forward pass of an attached model as it begins.
+
+    Args:
+        routers: Those attached to.
+        attachment: What is attached.
+    """
+
+    def __init__(self, routers: Sequence[Router], attachment: Attachment) -> None:
+        self.routers = routers
+        self.attachment = attachment
+
+    def look(self, module: nn.Module, arguments: Mapping[str, Any]) -> None:
+        """Look at the pass that ``module`` has begun with ``arguments``.
+
+        Warns once where the model adds an auxiliary loss of its own to what is attached.
+
+        Raises:
+            ConfigurationError: The model calls another router than the one attached to.
+        """
+        current = self.attachment.passes.current
+        counted = current is not None and current.counted
+        for router in self.routers:
+            _check(router, counted=counted)
+        coefficient = own_coefficient(module, arguments) if counted else 0.0
+        if coefficient:
+            self.attachment.passes.own_loss = coefficient
+            if self.attachment.balancer.has_bias or self.attachment.balancer.has_penalty:
+                self.attachment.passes.say_once(two_balancers(repr(self.attachment.balancer), coefficient))
+
+
+def _check(router: Router, *, counted: bool) -> None:
+    outer = router.outer
+    if outer is router.module:
+        return
+    if not reaches(outer, router.module):
+        if resting(outer) and not counted:
+            return  # the model as it was before its adapters, as a reference: it is nobody's to balance
+        raise ConfigurationError(
+            f"{router.name}: the model now calls {_words(outer)} in its place, which is another router than the one"
+            " attached to",
+            hint="detach(), wrap the model (PEFT's get_peft_model copies what modules_to_save names), and attach(...)"
+            " to what is then trained",
+        )
+    if router.port.recomputes and adapted(router.module):
+        raise ConfigurationError(
+            f"{router.name} returns no logits, and an adapter inside changes those that its weight would give",
+            hint="leave routers out of target_modules",
+        )
+
+
+def _words(outer: Any) -> str:  # noqa: ANN401 - a module; what PEFT adds to it has no type without PEFT
+    kind = type(outer).__name__
+    if not hasattr(outer, "active_adapters"):
+        return f"a {kind}"
+    rests = resting(outer)
+    return f"PEFT's {kind} with {'no active adapter' if rests else f'the adapter {outer.active_adapters[0]!r}'}"
+
+
+def own_coefficient(model: Any, arguments: Mapping[str, Any]) -> float:  # noqa: ANN401 - a transformers model
+    """Return the coefficient of the auxiliary loss that ``model`` adds to the loss it returns, 0 for none.
+
+    transformers adds one where there are labels and ``output_router_logits`` is set, by a call or the configuration.
+    """
+    config = getattr(model, "config", None)
+    if config is None or arguments.get("labels") is None or not hasattr(model, "lm_head"):
+        return 0.0
+    flag = arguments.get("output_router_logits")
+    return _coefficient(model, config) if (wants_own_loss(config) if flag is None else flag) else 0.0
+
+
+def wants_own_loss(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration
+    """Tell whether a configuration sets ``output_router_logits``, for itself or for its text model."""
+    return any(bool(getattr(part, "output_router_logits", False)) for part in (config, _text(config)))
+
+
+def two_balancers(balancer: str, coefficient: float) -> str:
+    """Say that a model adds its own auxiliary loss beside a balancer."""
+    return (
+        f"{balancer} is attached, and the model adds its own auxiliary loss with coefficient {coefficient:g} to its"
+        " loss, because output_router_logits is set (TRL's trainers set it): two balancers are at work. Set"
+        " model.config.output_router_logits = False (in TRL router_aux_loss_coef=0); a loss that is wanted beside a"
+        " bias is Stack(bias, loss)"
+    )
+
+
+def _coefficient(model: Any, config: Any) -> float:  # noqa: ANN401
+    for holder in (model, config, _text(config)):
+        coefficient = getattr(holder, "router_aux_loss_coef", None)
+        if coefficient is not None:
+            return float(coefficient)
+    return 0.0
+
+
+def _text(config: Any) -> Any:  # noqa: ANN401
+    return config.get_text_config() if hasattr(config, "get_text_config") else config

@@ -1,0 +1,99 @@
+"""A model's own auxiliary loss beside what is attached: said at once, shown in metrics, caught by the check."""
+
+import copy
+
+import pytest
+import torch
+
+from trimtab.errors import BalancerWarning, ConfigurationError, InactiveBalancerError
+from trimtab.moe.attach import attach
+from trimtab.moe.balancers import LossFree, NoBalancer, PooledSwitchLoss, Stack, SwitchLoss
+from trimtab.moe.lookout import own_coefficient, wants_own_loss
+
+RULES = [
+    LossFree(bias_update_rate=0.01),
+    PooledSwitchLoss(coef=0.5),
+    Stack(LossFree(bias_update_rate=0.01), SwitchLoss(coef=0.1)),
+]
+
+
+@pytest.mark.parametrize("way", ["config", "call"])
+@pytest.mark.parametrize("family", ["qwen3_moe", "mixtral", "olmoe"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_two_balancers_are_said_shown_and_missed_by_no_check(*, build, text, family, rule, way):
+    model = build(family).train()
+    model.router_aux_loss_coef = 0.5
+    options = {"output_router_logits": True} if way == "call" else {}
+    model.config.output_router_logits = way == "config"
+    gates = attach(model, balancer=rule)
+    with pytest.warns(BalancerWarning, match="two balancers are at work"):
+        loss = model(input_ids=text, labels=text, **options).loss
+    loss.backward()
+    gates.update()
+    assert all(line["own_loss"] == 0.5 for line in gates.metrics())
+    with pytest.raises(InactiveBalancerError, match="its own auxiliary loss with coefficient"):
+        gates.assert_active()
+    model.config.output_router_logits = False
+    for _ in range(2):
+        model(input_ids=text, labels=text).loss.backward()
+        gates.update()
+    assert all(line["own_loss"] == 0 for line in gates.metrics())
+    gates.assert_active()
+
+
+def test_the_coefficient_told_is_the_one_that_the_loss_has(build, text):
+    for family in ("qwen3_moe", "mixtral", "olmoe"):
+        model = build(family).train()
+        model.router_aux_loss_coef = 0.25
+        with torch.no_grad():
+            plain = model(input_ids=text, labels=text).loss
+            own = model(input_ids=text, labels=text, output_router_logits=True)
+        told = own_coefficient(model, {"labels": text, "output_router_logits": True})
+        assert float(own.loss - plain) == pytest.approx(told * float(own.aux_loss), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "coefficient"),
+    [({}, True, 0.5), ({"output_router_logits": True}, False, 0.5), ({"output_router_logits": True}, True, 0.0)],
+    ids=["not asked for", "no labels", "coefficient 0"],
+)
+def test_a_loss_that_is_not_added_is_no_second_balancer(*, build, text, options, labels, coefficient):
+    model = build("qwen3_moe").train()
+    model.router_aux_loss_coef = coefficient
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+    for _ in range(2):
+        model(input_ids=text, labels=text if labels else None, **options).logits.sum().backward()
+        gates.update()
+    assert all(line["own_loss"] == 0 for line in gates.metrics())
+    gates.assert_active()
+
+
+def test_beside_no_balancer_it_is_shown_alone(build, text):
+    model = build("qwen3_moe").train()
+    model.config.output_router_logits = True
+    model.router_aux_loss_coef = 0.5
+    gates = attach(model, balancer=NoBalancer())
+    model(input_ids=text, labels=text).loss.backward()
+    gates.update()
+    gates.assert_active()
+    assert all(line["own_loss"] == 0.5 for line in gates.metrics())
+
+
+def test_a_configuration_says_whether_it_asks_for_it(build):
+    config = copy.deepcopy(build("qwen3_moe").config)
+    assert not wants_own_loss(config)
+    config.output_router_logits = True
+    assert wants_own_loss(config)
+    assert not wants_own_loss(build("deepseek_v3").config)
+
+
+def test_a_router_that_was_replaced_is_named(build, text, family):
+    model = build(family).train()
+    gates = attach(model, balancer=NoBalancer())
+    block = model.model.layers[1].mlp
+    held, block.gate = block.gate, copy.deepcopy(build(family).model.layers[1].mlp.gate)
+    with pytest.raises(ConfigurationError, match=r"layers\.1\.mlp\.gate: the model now calls"):
+        model(input_ids=text)
+    block.gate = held
+    model(input_ids=text, labels=text).loss.backward()
+    assert int(gates.loads()[1].sum()) == 2 * text.numel()
