@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli.codeeval import DATA
-from trimtab.cli.sandboxing import UNSANDBOXED
+from trimtab.cli.sandboxing import sandbox_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,22 +19,17 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, help="0 takes a free one.")
 @click.option("-b", "--benchmarks", default="", help="Benchmarks whose task ids requests may name, with commas.")
 @DATA
-@click.option("-j", "--workers", type=click.IntRange(min=1), help="Programs run at once. Default: the processors.")
 @click.option("--queue", type=click.IntRange(min=0), default=1024, help="Requests that may wait.")
 @click.option("--wait", type=click.FloatRange(min=0, min_open=True), default=60.0, help="Seconds that one may wait.")
 @click.option("--body-limit", type=click.FloatRange(min=0, min_open=True), default=8.0, help="MiB of a request.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=3.0, help="CPU seconds of a run.")
-@click.option("--memory-limit", type=click.IntRange(min=64), default=1024, help="MiB of a program.")
-@click.option("--profile", type=click.Choice(["pure", "threads", "lib"]), default="pure", help="What programs may do.")
-@click.option("--packages", default="", help="Installed packages that programs may import, with commas.")
-@click.option("--tier", type=click.Choice(["auto", "A", "B", "C"]), default="auto", help="Isolation to insist on.")
-@UNSANDBOXED
-def serve(host: str, port: int, benchmarks: str, data: Path | None, **options: object) -> None:
+@sandbox_options
+def serve(host: str, port: int, benchmarks: str, data: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's
     """Judge programs over HTTP, for reward functions: POST /v1/judge, GET /health, GET /metrics.
 
     Clients show the token in TRIMTAB_SERVE_TOKEN, if there is one; without one only this machine is served.
     """
     from trimtab.codeeval import problems, server  # noqa: PLC0415
+    from trimtab.codeeval.packages import packages  # noqa: PLC0415
     from trimtab.codeeval.remote import TOKEN  # noqa: PLC0415
     from trimtab.codeeval.workers import Workers, WorkerSettings  # noqa: PLC0415
     from trimtab.sandbox.verdict import Limits  # noqa: PLC0415
@@ -43,15 +38,17 @@ def serve(host: str, port: int, benchmarks: str, data: Path | None, **options: o
     listening = server.listen(host, port, token)
     loaded = [problems.load(name, data, fetch=data is None) for name in _listed(benchmarks)]
     known = {problem.task_id: problem for benchmark in loaded for problem in benchmark.problems}
-    given = {name: options[name] for name in ("profile", "tier", "allow_unsandboxed")}
-    given |= {"workers": options["workers"]} if options["workers"] else {}
-    limits = Limits(cpu_s=float(str(options["time_limit"])), memory_mib=int(str(options["memory_limit"])))
-    settings = WorkerSettings(packages=_listed(str(options["packages"])), limits=limits, **given)  # type: ignore[arg-type]
+    limits = {"cpu_s": options["time_limit"], "call_s": options["time_limit"], "memory_mib": options["memory_limit"]}
+    settings = WorkerSettings(
+        workers=options["workers"],
+        tier=options["tier"],
+        profile=options["profile"],
+        packages=[*_listed(options["packages"]), *packages(known.values())],
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+        allow_unsandboxed=options["allow_unsandboxed"],
+    )
     taken = server.ServeSettings(
-        token=token,
-        queue=int(str(options["queue"])),
-        wait_s=float(str(options["wait"])),
-        body_mib=float(str(options["body_limit"])),
+        token=token, queue=options["queue"], wait_s=options["wait"], body_mib=options["body_limit"]
     )
     pool = Workers(settings)
     pool.start()
@@ -65,4 +62,4 @@ def serve(host: str, port: int, benchmarks: str, data: Path | None, **options: o
 
 
 def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return [name.strip() for name in text.split(",") if name.strip() not in ("", "none")]

@@ -172,7 +172,7 @@ _NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.MISSING)
 
 
 def headline(
-    sample: Sample, problem: Problem, run: Callable[[str], RunVerdict]
+    sample: Sample, problem: extract.Target, run: Callable[[str], RunVerdict]
 ) -> tuple[RunVerdict, extract.Extracted]:
     """Extract the program of a sample and run it, and guesses at it where it is none.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import stdout
+from trimtab.codeeval.extract import Function
 from trimtab.codeeval.given_tests import Assertions, Calls, GivenTests, InputOutput
 from trimtab.codeeval.judge import Outcome, Sample, headline, run_program
 from trimtab.codeeval.problem import Problem
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from trimtab.sandbox.broker import Sandbox
 
 _PATIENCE: Final = 3  # tests of one program that may run out of time
-_NO_FUNCTION: Final = "\0"  # a name that no text defines: extraction has no function to look for
-_NO_PREFIX: Final = '"""\n"""\n'
 _KEPT_MORE: Final = 1 << 16  # bytes of output kept beyond twice what is expected
 _TIMEOUTS: Final = (Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL)
 _NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.NO_CODE, Outcome.MISSING)
@@ -113,18 +112,6 @@ def _sample(request: Request) -> Sample:
     return Sample(task_id="", sample_index=0, completion=request.completion, continues=request.continues)
 
 
-def _problem(request: Request, entry_point: str) -> Problem:
-    """Return a problem for extraction alone to look at; without a prefix its prompt is one that no text begins with."""
-    return Problem(
-        task_id="",
-        prompt=request.prefix or _NO_PREFIX,
-        entry_point=entry_point,
-        canonical_solution="",
-        test="",
-        benchmark="",
-    )
-
-
 def _by_assertions(request: Request, tests: Assertions, sandbox: Sandbox) -> Ruling:
     def run(program: str, test: str) -> RunVerdict:
         return sandbox.run(
@@ -135,7 +122,7 @@ def _by_assertions(request: Request, tests: Assertions, sandbox: Sandbox) -> Rul
             limits=request.limits,
         )
 
-    problem = _problem(request, tests.entry_point)
+    problem = Function(tests.entry_point, request.prefix)
     found, chosen = headline(_sample(request), problem, lambda program: run(program, tests.whole))
     total = len(tests.single)
     if found.outcome is Outcome.PASSED:
@@ -170,7 +157,7 @@ def _by_output(request: Request, tests: InputOutput, sandbox: Sandbox) -> Ruling
         return RunVerdict(outcome=outcome, detail=detail, cpu_s=found.cpu_s)
 
     first, *others = tests.pairs
-    problem = _problem(request, _NO_FUNCTION)
+    problem = Function("", request.prefix)
     found, chosen = headline(_sample(request), problem, lambda program: run(program, first))
     runs = [found]
     if found.outcome in _NO_PROGRAM or not (request.partial or found.outcome is Outcome.PASSED):
@@ -205,7 +192,7 @@ def _by_calls(request: Request, tests: Calls, sandbox: Sandbox) -> Ruling:
         answered[program] = [run(program, tests.pairs[0])]
         return answered[program][0][0]
 
-    _, chosen = headline(_sample(request), _problem(request, tests.entry_point), load)
+    _, chosen = headline(_sample(request), Function(tests.entry_point, request.prefix), load)
     results = answered.get(chosen.program, [])
     first = results[0][0] if results else RunVerdict(outcome=Outcome.NO_CODE)
     if first.outcome in _NO_PROGRAM:

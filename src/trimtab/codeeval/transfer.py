@@ -112,7 +112,7 @@ def _checked(message: object, types: Mapping[str, tuple[type, ...]], where: str)
 def _limits(asked: object, most: Limits) -> Limits:
     fields = _checked(asked, dict.fromkeys(_LIMITS, (int, float)), "'limits'")
     for name, value in fields.items():
-        bound = most.wall if name == "wall_s" else getattr(most, name)
+        bound = {"call_s": most.cpu_s, "wall_s": most.latest}.get(name) or getattr(most, name)
         if not 0 < value <= bound:
             raise BenchmarkError(f"{name!r} of 'limits' is {value!r}, not above 0 and up to {bound:g}")
     if "memory_mib" in fields:

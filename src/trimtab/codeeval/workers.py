@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from trimtab.codeeval import ruling
+from trimtab.codeeval.packages import needed
 from trimtab.errors import SandboxError, SandboxUnavailable
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.verdict import Limits, Outcome
@@ -43,16 +44,16 @@ class WorkerSettings:
     Attributes:
         workers: Programs run at once.
         tier: "auto", or exactly one.
-        profile: What programs may do beside computing.
-        packages: Installed packages that programs may import.
+        profile: What programs may do beside computing; "auto" as in ``trimtab judge``.
+        packages: Installed packages that programs may import; what these need themselves goes with them.
         limits: What a program may use.
         allow_unsandboxed: Go on where no tier holds.
     """
 
     workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
     tier: str = "auto"
-    profile: str = "pure"
-    packages: Sequence[str] = ()
+    profile: str = "auto"
+    packages: Sequence[str] = ("numpy",)
     limits: Limits = field(default_factory=Limits)
     allow_unsandboxed: bool = False
 
@@ -90,6 +91,7 @@ class Workers:
             if self._threads is not None:
                 return
             fields = {entry.name: getattr(self.settings, entry.name) for entry in dataclasses.fields(self.settings)}
+            fields["packages"] = sorted(needed(fields["packages"]))
             self._sandbox = Sandbox(**fields).__enter__()
             self._threads = concurrent.futures.ThreadPoolExecutor(self.settings.workers, "trimtab-judge")
 

@@ -89,6 +89,7 @@ def run(lane: Lane, program: str, stdin: str, limits: Limits, kept_bytes: int) -
         SandboxError: The zygote failed.
     """
     limits = dataclasses.replace(limits, call_s=limits.cpu_s)  # the whole program is one call
+    limits = dataclasses.replace(limits, call_s=limits.cpu_s)  # the whole program is one call
     descriptor = _sealed(stdin)
     try:
         job = lane.start(limits, script=Script(descriptor, kept_bytes))
