@@ -31,6 +31,10 @@ GOES = [
     "print(f'''{f('x')}\n''')\n",
     "unittest.main()\n",
     "print('a' \\\n      'b', f('x'))\n",
+    "import sys; sys.exit(f(1))\n",
+    "import no_such_package as plt\nplt.plot(f(1))\n",
+    "import no_such_package\n@no_such_package.mark(1)\ndef test_f():\n    assert f(1) == 2\n",
+    "import unittest\nclass T(unittest.TestCase):\n    pass\nunittest.main()\n",
 ]
 
 
@@ -65,6 +69,10 @@ STAYS = {
     "chained names": ("def f(x):\n    return x + B\nA = B = 1\n", ()),
     "a class": ("def f(x):\n    return C.k + x\nclass C:\n    k = 1\n", ()),
     "a guard": (F + "if __name__ == '__main__':\n    print(f('x'))\n", ("__main__",)),
+    "a package that a helper uses": (
+        "import collections.abc as no\ndef g(x: no.Sized):\n    return x\ndef f(x):\n    return g(x) + 1\n",
+        ("import collections.abc as no",),
+    ),
     "a second definition": (F.replace("+ 1", "+ 2") + "\n" + F, ("+ 2", "+ 1")),
     "a condition": ("def f(x):\n    return x + K\nif True:\n    K = 1\nelse:\n    K = 2\n", ()),
 }  # fmt: skip
@@ -85,6 +93,11 @@ def test_what_the_function_needs_stays(name):
 def test_before_the_function_only_what_asks_a_user_or_calls_it_goes():
     text = "python\nn = input()\nK = 1\nprint('ready')\nf(2)\ndef f(x):\n    return x + K\n"
     assert demonstrations.without(text, "f") == "K = 1\nprint('ready')\ndef f(x):\n    return x + K\n"
+
+
+def test_a_package_that_the_function_uses_stays():
+    text = "import no_such_package\ndef f(x):\n    return no_such_package.one(x)\n"
+    assert demonstrations.without(text, "f") == text
 
 
 def test_a_program_without_the_function_is_left_alone():

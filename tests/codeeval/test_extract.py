@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
 
@@ -109,6 +110,7 @@ BODY = "def f(xs):\n    return sum(xs)\n"
         (f"Here it is:\n\n{BODY}\nprint(f([1]))\n", True, ("demo",)),
         (f"<s><think>no</think>```py\n{BODY}```</s>", False, ("reasoning", "end", "fence")),
         ("    def f(xs):\n        return sum(xs)\n", False, ("dedent",)),
+        (f"```json\n{json.dumps({'why': 'it adds', 'code': BODY})}\n```", False, ("json",)),
         ("total = sum(xs)\nreturn total\n", False, ("prompt", "indent")),
         ("def g(y):\n    return sum(y)\nreturn g(xs)\n", True, ("indent",)),
         ("```python\ntotal = sum(xs)\nreturn total\n```", False, ("fence", "prompt", "indent")),
@@ -138,6 +140,8 @@ def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
         (f"    {BODY.replace(chr(10), chr(10) + '    ')}", False, "dedent"),
         (f"!pip install numpy\n%time\n{BODY}", False, "magic"),
         (BODY.replace("\n", "\\n"), False, "escapes"),
+        (BODY.replace("sum(", "math.fsum(").replace("\n", "\\n"), False, "escapes"),
+        (f"```python\n\ufeff{BODY}```", False, "signs"),
         (BODY.replace("    ", "\u00a0   "), False, "signs"),
     ],
 )
@@ -194,7 +198,7 @@ def test_only_a_body_s_first_line_that_lost_its_place_gets_it_back():
 @settings(max_examples=200, deadline=None)
 def test_any_text_goes_through(text, continues):
     cleaned = extract.clean(PROBLEM, text, continues=continues)
-    assert len(list(extract.repairs(PROBLEM, cleaned))) < 5
+    assert len(list(extract.repairs(PROBLEM, cleaned))) < 6
 
 
 @given(st.sampled_from([p.canonical_solution for p in problems.load("humaneval").problems]))

@@ -34,6 +34,8 @@ PAIRS = {
     "MedGemma": ("<unused94>thought\n", "<unused95>"),
     "Solar": ("<|think|>", "<|end|><|begin|>assistant<|content|>"),
     "Ollama's screen": ("Thinking...\n", "\n...done thinking.\n\n"),
+    "Open WebUI": ('<details type="reasoning" done="true">\n<summary>Thought for 3 seconds</summary>\n', "</details>"),
+    "a folded thought": ("<details>\n<summary>My reasoning</summary>\n", "</details>"),
     "Granite 3.2": ("Here is my thought process:\n", "\nHere is my response:\n"),
 }
 
@@ -52,7 +54,7 @@ def test_a_thought_that_is_not_finished_leaves_no_answer(name):
     assert reply_marks.answer(f"{opens}{THOUGHT}\n{ANSWER}") == ("", True, False)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", [name for name, pair in PAIRS.items() if pair[1] != "</details>"])
 def test_a_thought_that_the_prompt_began_ends_at_its_closing_mark(name):
     _, closes = PAIRS[name]
     assert reply_marks.answer(f"{THOUGHT}{closes}{ANSWER}").text.strip() == ANSWER.strip()
@@ -71,6 +73,8 @@ def test_thoughts_whose_special_tokens_were_dropped_in_decoding_are_thoughts():
         ("<think>a</think>one</think>\n", "one\n"),
         ("a</think>", ""),
         ("first\n<think>unfinished", "first\n"),
+        ("Okay <think>\nunfinished", "Okay "),
+        ("Here: <|begin_of_box|>code<|end_of_box|>", "Here: code"),
         ("I use <think> and so on", "I use <think> and so on"),
         ("x = '</think>'\n", "x = '</think>'\n"),
         ("Say `<think>` first.\n", "Say `<think>` first.\n"),

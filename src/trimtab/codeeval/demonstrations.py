@@ -1,14 +1,15 @@
 """What a program does at column 0 that its function does not need: demonstrations, checks, questions to a user.
 
-Decisions: definitions and imports always stay, so does what the tested function uses or what changes that; of the rest
-a statement goes. A demonstration that raises, reads input or ends the process then undoes no right function. Nothing
-that the function computes changes, as far as names tell (:mod:`trimtab.codeeval.python_scan`); where a program looks
-names up by their text, only what checks or shows goes.
+Decisions: definitions stay, so does what the tested function uses or what changes that; of the rest a statement goes,
+and an import of a package that nothing left uses. A demonstration that raises, reads input, ends the process or needs a
+package then undoes no right function. Nothing that the function computes changes, as far as names tell
+(:mod:`trimtab.codeeval.python_scan`); where a program looks names up by their text, only what checks or shows goes.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval import code_blocks, python_scan
@@ -24,6 +25,10 @@ _SHOWS: Final = re.compile(
 )
 _ASKS: Final = re.compile(r"(?<![\w.])(?:input|exit|quit)[ \t]*\(|\bsys\.(?:exit|stdin)\b")
 _WORD_ALONE: Final = re.compile(r"\w+\s*\Z")  # such as the language that a fence said
+_PACKAGE: Final = re.compile(r"^(?:import|from)[ \t]+(\w+)", re.MULTILINE)
+_PERHAPS: Final = re.compile(
+    r"^(?!(?:def|class|async|import|from)[ \t]|[ \t\r\n#@)\]}])[^\n]|^(?:im|fr)[^\n]*;", re.MULTILINE
+)
 _GUARD: Final = re.compile(r"if[ \t]*\(?[ \t]*__name__\b")
 _NOTHING: Final = re.compile(r"(?:pass\b|\.\.\.)?\s*\Z")
 _BY_TEXT: Final = re.compile(r"(?<![\w.])(?:globals|eval|exec)[ \t]*\(")
@@ -36,15 +41,28 @@ def without(program: str, entry_point: str) -> str:
         program: Its text.
         entry_point: The function; a program that does not define it at column 0 is returned as it is.
     """
+    if not _PERHAPS.search(program) and all(name in sys.stdlib_module_names for name in _PACKAGE.findall(program)):
+        return program  # nothing but definitions and imports, as most programs are
     every = python_scan.statements(program)
     defines = code_blocks.definition(entry_point)
     own = [at for at, statement in enumerate(every) if defines.match(statement.head)]
     if not own:
         return program
-    loose = [at for at, statement in enumerate(every) if _loose(statement) and at not in own]
-    if not loose:
-        return program
     needed, by_text = _needed(every, own, entry_point)
+    dropped = _demonstrations(every, own, needed, entry_point, by_text=by_text)
+    if not by_text:
+        dropped |= _idle_imports(every, needed, dropped)
+    if not dropped:
+        return program
+    lines = python_scan.lines(program)
+    gone = {line for at in dropped for line in range(every[at].first, every[at].after)}
+    return "".join(line for number, line in enumerate(lines) if number not in gone)
+
+
+def _demonstrations(
+    every: Sequence[Statement], own: Sequence[int], needed: set[str], entry_point: str, *, by_text: bool
+) -> set[int]:
+    """Return the numbers of statements that are neither definitions nor imports and that the function does not need."""
     functions = {
         name: statement.code
         for statement in every
@@ -54,8 +72,10 @@ def without(program: str, entry_point: str) -> str:
     modules = {name for statement in every for name in python_scan.imported(statement.code)}
     calls = re.compile(rf"(?<![\w.])(?:{re.escape(entry_point)})[ \t]*\(")
     dropped: set[int] = set()
-    for at in loose:
-        code = every[at].code
+    for at, statement in enumerate(every):
+        if not _loose(statement) or at in own:
+            continue
+        code = statement.code
         shows = bool(_SHOWS.search(code) or calls.search(code) or _calls_what_shows(code, functions, calls))
         if at < own[0]:
             asks = _ASKS.search(code) or calls.search(code) or _WORD_ALONE.match(code)
@@ -63,20 +83,44 @@ def without(program: str, entry_point: str) -> str:
         elif by_text:
             drop = shows
         else:
-            setting = not shows and bool(python_scan.changed(every[at].head) & modules)
+            setting = not shows and bool(python_scan.changed(statement.head) & modules)
             drop = not setting and not _changes(code, functions) & needed
         if drop:
             dropped.add(at)
-    if not dropped:
-        return program
-    lines = python_scan.lines(program)
-    gone = {line for at in dropped for line in range(every[at].first, every[at].after)}
-    return "".join(line for number, line in enumerate(lines) if number not in gone)
+    return dropped
+
+
+def _idle_imports(every: Sequence[Statement], needed: set[str], dropped: set[int]) -> set[int]:
+    """Return the numbers of imports, of packages beside the standard library, that only a demonstration uses.
+
+    With them go decorated definitions that the function does not need and that use such an import, as tests do.
+    """
+    bound = {
+        at: python_scan.imported(statement.code) - {"*"}
+        for at, statement in enumerate(every)
+        if at not in dropped and (match := _PACKAGE.match(statement.head)) and match[1] not in sys.stdlib_module_names
+    }
+    idle = {at: names for at, names in bound.items() if names and not names & needed}
+    if not idle:
+        return set()
+    names = set[str]().union(*idle.values())
+    rest = [at for at in range(len(every)) if at not in dropped and at not in idle]
+    tests = {
+        at
+        for at in rest
+        if every[at].code.startswith("@")
+        and python_scan.used(every[at].code) & names
+        and not python_scan.defined(every[at].head) & needed
+    }
+    used = set[str]().union(*(python_scan.used(every[at].code) for at in rest if at not in tests))
+    return tests | {at for at, bound_here in idle.items() if not bound_here & used}
 
 
 def _loose(statement: Statement) -> bool:
     """Tell whether a statement is neither a definition nor an import, a guard that never runs, or nothing at all."""
     head = statement.head
+    if python_scan.DEFINES.match(head) and head.startswith(("import", "from")) and ";" in head:
+        return True
     return not (python_scan.DEFINES.match(head) or _GUARD.match(head) or _NOTHING.match(statement.code))
 
 

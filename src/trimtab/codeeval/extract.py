@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import json
 import re
 import textwrap
 import tokenize
@@ -37,6 +38,7 @@ _SIGNS: Final = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-", "\u00a0": " ", "\u3000": " "}
     | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")
 )
+_JSON_FENCE: Final = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL | re.IGNORECASE)
 _LEVEL: Final = 4  # spaces before a function's body
 _DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
@@ -94,9 +96,9 @@ def clean(problem: Target, text: str, *, continues: bool = False, tokens: tuple[
     Extracted(program='def f(x):\n    return x\n', steps=('reasoning', 'end', 'fence'))
 
     The steps, in their order: ``mark`` (a byte order mark), ``reasoning``, ``end`` (tokens that end a turn),
-    ``delimiters`` (``[BEGIN]`` and ``[DONE]`` and the like), ``truncated``, ``fence``, ``helpers`` (what another code
-    block defines), ``indent`` (a body without its indentation), ``prompt`` (a bare body gets its header), ``dedent``,
-    ``demo``, ``imports``.
+    ``delimiters`` (``[BEGIN]`` and ``[DONE]`` and the like), ``json`` (a field of an object), ``truncated``, ``fence``,
+    ``helpers`` (what another code block defines), ``indent`` (a body without its indentation), ``prompt`` (a bare body
+    gets its header), ``dedent``, ``demo``, ``imports``.
 
     Args:
         problem: What was asked: a benchmark's problem, ``Function(name)`` where there is none, or ``Function()`` for a
@@ -113,6 +115,7 @@ def clean(problem: Target, text: str, *, continues: bool = False, tokens: tuple[
     if not answer.text.strip():
         return Extracted("", tuple(steps))
     text = _step(steps, "delimiters", answer.text, reply_marks.delimited(answer.text, name))
+    text = _step(steps, "json", text, _out_of_json(text, name))
     text = _step(steps, "truncated", text, text[:_LONGEST])
     found = code_blocks.read(text, name, continues=continues)
     if found is not None:
@@ -125,6 +128,20 @@ def clean(problem: Target, text: str, *, continues: bool = False, tokens: tuple[
         program = _step(steps, "demo", program, demonstrations.without(program, name))
     program = _step(steps, "imports", program, missing_imports.supply(program, problem.prompt))
     return Extracted(program, tuple(steps))
+
+
+def _out_of_json(text: str, entry_point: str) -> str:
+    """Return the field of a JSON object that defines the function, where a reply is such an object."""
+    inner = _JSON_FENCE.sub(r"\1", text.strip())
+    if not entry_point or inner[:1] != "{" or inner[-1:] != "}" or len(inner) > _LONGEST:
+        return text
+    try:
+        value = json.loads(inner)
+    except (ValueError, RecursionError):
+        return text
+    defines = code_blocks.definition(entry_point)
+    fields = [field for field in value.values() if isinstance(field, str) and defines.search(field)]
+    return fields[0] if fields else text
 
 
 def _whole(problem: Target, text: str, steps: list[str], *, continues: bool) -> str:
@@ -142,14 +159,14 @@ def _whole(problem: Target, text: str, steps: list[str], *, continues: bool) -> 
     return problem.prompt + _step(steps, "indent", text, _indented(text))
 
 
-def repair(problem: Target, cleaned: Extracted) -> Extracted | None:
-    """Guess the program in a text that is none; None where there is nothing to guess."""
+def repair(problem: Target, cleaned: Extracted, *, cutting: bool = True) -> Extracted | None:
+    """Guess the program in a text that is none, and cut off what follows it; None where there is nothing to guess."""
     steps, program = list(cleaned.steps), cleaned.program
     body = bool(problem.prompt) and program.startswith(problem.prompt)
     if body:
         text = program[len(problem.prompt) :]
         text = _step(steps, "signs", text, text.translate(_SIGNS))
-        kept = cut(problem.prompt, text)
+        kept = cut(problem.prompt, text) if cutting else None
         if kept is not None:
             steps.append("cut")
         program = problem.prompt + (text if kept is None else kept)
@@ -159,7 +176,8 @@ def repair(problem: Target, cleaned: Extracted) -> Extracted | None:
         program = _step(steps, "magic", program, _MAGIC.sub("", program))
         program = _step(steps, "dedent", program, textwrap.dedent(program))
         program = _step(steps, "prose", program, _from_first_definition(program))
-        program = _step(steps, "cut", program, cut_program(program) or program)
+        if cutting:
+            program = _step(steps, "cut", program, cut_program(program) or program)
     return None if program == cleaned.program else Extracted(program, tuple(steps))
 
 
@@ -168,9 +186,11 @@ def repairs(problem: Target, cleaned: Extracted) -> Iterator[Extracted]:
 
     Where a text defines it several times, the last one is tried first, as Python would use it.
     """
-    guess = repair(problem, cleaned)
-    if guess is not None:
-        yield guess
+    whole, shorter = (repair(problem, cleaned, cutting=cutting) for cutting in (False, True))
+    if whole is not None:
+        yield whole
+    if shorter is not None and shorter != whole:
+        yield shorter
     text, steps = cleaned.program, cleaned.steps
     if problem.prompt and text.startswith(problem.prompt):
         text = text[len(problem.prompt) :]
@@ -268,10 +288,15 @@ def _indented(text: str) -> str:
 
 
 def _unescaped(program: str) -> str:
-    r"""Return a program of one line that holds its line ends as ``\n`` with line ends in their place."""
-    if "\n" in program.strip() or "\\n" not in program:
+    r"""Return a program of one line that holds its line ends as ``\n`` with line ends in their place.
+
+    Imports that were supplied may stand before that line.
+    """
+    before, _, last = program.rstrip().rpartition("\n")
+    if "\\n" not in last or not all(line.startswith(("import ", "from ")) for line in before.splitlines()):
         return program
-    return program.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
+    written = last.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
+    return f"{before}\n{written}" if before else written
 
 
 def _from_first_definition(program: str) -> str:

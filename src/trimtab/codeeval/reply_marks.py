@@ -36,9 +36,19 @@ _TURN: Final = (
     r"|<(?:eos|bos|pad|unk|eot|eod|eom|suf|mid|endoftext|end_of_text|end_of_turn|start_of_turn|end_of_utterance"
     r"|end_of_sentence|fim_\w{1,10}|file_?(?:sep|name)|repo_?name|gh_stars|issue_\w{1,10}|jupyter_\w{1,12}|commit_\w{1,10}"
     r"|empty_output|extra_id_\d{1,3}|unused\d{1,4})>"
+    r"|<(?:end|stop|done|eof)>(?=[ \t]*$)"
     r"|\[/?INST\]|\[(?:EOS|BOS|PAD|SEP|CLS)\]|\[e~\[|\]~!?b\["
     r"|(?:<[|\uff5c][\w▁ /]{0,40}[|\uff5c]?|</s|<end_of_\w{0,12})\Z"
 )
+_BOX: Final = re.compile(r"<\|begin_of_(?:box|answer|solution|code)\|>")  # begins the answer, within the turn
+# How web pages fold a thought away.
+_FOLD: Final = (
+    r"<details(?: type=[\"']reasoning[\"'][^<>]*>"
+    r"|[^<>]*>\s*<summary>[^<]{0,80}(?:think|thought|reason)[^<]{0,80}</summary>)"
+)
+_FOLDED: Final = re.compile(rf"{_FOLD}.*?</details>", re.DOTALL | re.IGNORECASE)
+_FOLDED_OPEN: Final = re.compile(rf"\A\s*{_FOLD}", re.IGNORECASE)
+_UNFOLD: Final = "</details>"
 _NOT_BLANK: Final = re.compile(r"\S")
 _NEAR: Final = 1000  # characters of a line that are looked at around a mark
 _ROLE: Final = re.compile(r"[ \t]*(?:assistant|model|ai|bot)\b[: \t]*", re.IGNORECASE)
@@ -49,6 +59,9 @@ _BARE_ANALYSIS: Final = re.compile(r"\A\s*analysis(?=[A-Z\n])")
 _PAIRS: Final = (
     ("[BEGIN]", "[DONE]"),
     ("[PYTHON]", "[/PYTHON]"),
+    ("[ANSWER]", "[/ANSWER]"),
+    ("[SOLUTION]", "[/SOLUTION]"),
+    ("[CODE]", "[/CODE]"),
     ("<answer>", "</answer>"),
     ("<solution>", "</solution>"),
     ("<final_answer>", "</final_answer>"),
@@ -56,6 +69,7 @@ _PAIRS: Final = (
     ("<output>", "</output>"),
     ("<code>", "</code>"),
     ("<python>", "</python>"),
+    ("<program>", "</program>"),
     ("<execute>", "</execute>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
@@ -64,6 +78,9 @@ _PAIRS: Final = (
     ("\\begin{lstlisting}", "\\end{lstlisting}"),
 )
 _PAIR_MARKS: Final = tuple(re.compile("|".join(map(re.escape, pair)), re.IGNORECASE) for pair in _PAIRS)
+
+
+_ANY_PAIR: Final = re.compile("|".join(re.escape(mark) for pair in _PAIRS for mark in pair), re.IGNORECASE)
 
 
 class Answer(NamedTuple):
@@ -95,11 +112,18 @@ def answer(text: str, tokens: tuple[str, ...] = ()) -> Answer:
         text: The reply, or text that continues a prompt.
         tokens: Special tokens of the model's tokenizer, beside those that are known by their shape.
     """
+    last = text.rfind(_UNFOLD) + len(_UNFOLD) if _UNFOLD in text else 0
+    before, folded = _FOLDED.subn("", text[:last])
+    text = before + text[last:]
     bare = _BARE_FINAL.match(text)
-    if bare is not None:
-        return Answer(answer(text[bare.end() :], tokens).text, thought=True, ended=False)
-    if _BARE_ANALYSIS.match(text):
+    if bare is None and (_FOLDED_OPEN.match(text) or _BARE_ANALYSIS.match(text)):
         return Answer("", thought=True, ended=False)
+    found = _without_marks(text if bare is None else text[bare.end() :], tokens)
+    return found._replace(thought=found.thought or bool(folded) or bare is not None)
+
+
+def _without_marks(text: str, tokens: tuple[str, ...]) -> Answer:
+    """Go from mark to mark: what a thought holds goes, what a token ends goes, the rest stays."""
     parts: list[str] = []
     at, closed, thinking, ended = 0, False, False, False
     marks = list(_marks(tokens).finditer(text))
@@ -118,10 +142,17 @@ def answer(text: str, tokens: tuple[str, ...] = ()) -> Answer:
         elif thinking:
             continue
         elif match["opens"]:
-            # Within a line, and never closed, it is a word about thinking.
-            if start < last or not text[max(at, start - _NEAR) : start].rpartition("\n")[2].strip():
+            # Within a line, neither closed nor alone at its end, it is a word about thinking.
+            if (
+                start < last
+                or text[match.end() : match.end() + 1] == "\n"
+                or not text[max(at, start - _NEAR) : start].rpartition("\n")[2].strip()
+            ):
                 parts.append(before)
                 at, thinking = match.end(), True
+        elif _BOX.match(match[0]):
+            parts.append(before)
+            at, ended = match.end(), True
         elif any(part.strip() for part in (*parts, before)):
             return Answer("".join([*parts, before]), thought=closed, ended=True)
         else:  # a token that begins the turn, and the word for who speaks
@@ -162,6 +193,8 @@ def delimited(text: str, entry_point: str) -> str:
     A closing mark alone ends the answer; of several pairs the first that defines the function counts, or else the first
     that holds anything. Marks count at the edge of a line; a text that has none is returned as it is.
     """
+    if not _ANY_PAIR.search(text):
+        return text
     defines = re.compile(rf"\bdef[ \t]+{re.escape(entry_point)}\b") if entry_point else None
     for (opens, closes), marks in zip(_PAIRS, _PAIR_MARKS, strict=True):
         name = closes.strip("[]<>/|")
