@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.settings.capacities import Capacity
-from trimtab.settings.fresh_models import MODELS
 from trimtab.settings.initializations import INITIALIZATIONS
+from trimtab.settings.model_tables import MODELS
+from trimtab.settings.pools import PlaceEvaluation, PoolSettings
 from trimtab.settings.reading import bounds, describe, hints_of, is_required
 from trimtab.settings.rules import RULES
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
@@ -45,8 +46,14 @@ def render() -> str:
     for model in MODELS:
         parts += _section(" or ".join(f'`preset = "{name}"`' for name in model.presets), model)
     parts += ["", "## Text, optimization, evaluation"]
-    for name, section in (("data", CorpusSettings), ("training", Schedule), ("evaluation", Evaluation)):
-        parts += _section(f"`[{name}]`", section)
+    for title, section in (
+        ("`[data]`", CorpusSettings),
+        ("`[data]` on a pretrained model", PoolSettings),
+        ("`[training]`", Schedule),
+        ("`[evaluation]`", Evaluation),
+        ("`[evaluation]` on a pretrained model", PlaceEvaluation),
+    ):
+        parts += _section(title, section)
     return "\n".join(parts) + "\n"
 
 

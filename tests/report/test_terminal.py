@@ -33,11 +33,12 @@ def test_what_is_missing_or_unsandboxed_is_said(synthetic, tmp_path):
     study = source.write(tmp_path)
     synthetic.rewrite(tmp_path / "environment.json", lambda record: record["sandbox"].update({"enforced": False}))
     text = printed(StudyTable.load(tmp_path, study), width=160)
-    assert f"missing: {source.cell_id('loss_free', 'skewed', 'tight', 1)}: not finished" in text
+    assert "not yet run: 1 of 24 cells" in text
+    assert "not yet run (2 of 3 seeds)" in text
     assert "NO SANDBOX" in text
 
 
 def test_an_empty_folder_prints_a_table_of_what_is_not_measured(synthetic, tmp_path):
     text = printed(StudyTable.load(tmp_path, synthetic.Synthetic(seeds=1).study()), width=120)
     assert "Not known yet" in text
-    assert text.count("not measured") >= 12
+    assert text.count("not yet run (0 of 1 seeds)") >= 12

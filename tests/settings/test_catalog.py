@@ -20,7 +20,9 @@ from trimtab.moe.balancers.behaviors import BEHAVIORS
 from trimtab.moe.simulate import names
 from trimtab.settings import families, initializations, rules
 from trimtab.settings.capacities import Capacity
-from trimtab.settings.fresh_models import MODELS, FreshModel, read_model
+from trimtab.settings.fresh_models import FreshModel
+from trimtab.settings.model_tables import MODELS, read_model
+from trimtab.settings.pools import PlaceEvaluation, PoolSettings
 from trimtab.settings.reading import encode, hints_of, is_required, read
 from trimtab.settings.rule_tables import from_record, to_record
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
@@ -40,7 +42,7 @@ NEEDED = {
 STACK = rules.Stack(rules.NewtonBalancing(dither=1e-3), rules.SwitchLoss(coef=0.1))
 RULES = [STACK if kind is rules.Stack else kind(**NEEDED.get(kind, {})) for kind in rules.RULES]
 INITS = [kind(**NEEDED.get(kind, {})) for kind in initializations.INITIALIZATIONS]
-SECTIONS = [Capacity, CorpusSettings, Schedule, Evaluation, *MODELS]
+SECTIONS = [Capacity, CorpusSettings, Schedule, Evaluation, PoolSettings, PlaceEvaluation, *MODELS]
 
 
 def subclasses(kind):

@@ -89,7 +89,7 @@ def test_a_diverged_cell_has_a_row_without_a_value(synthetic, tmp_path):
 def test_an_empty_run_folder_is_a_table_of_missing_cells(synthetic, tmp_path):
     table = StudyTable.load(tmp_path, synthetic.Synthetic(seeds=1).study())
     assert len(table.missing) == 8
-    assert {row.words for row in table.answers} == {"not measured"}
+    assert {row.words for row in table.answers} == {"not yet run (0 of 1 seeds)"}
     assert json.loads(json.dumps(table.record()))["sandbox"] == "not recorded"
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Claim, Conditions
     from trimtab.claims.name_registry import Name, Registry
-    from trimtab.study.contrasts import Answer
+    from trimtab.study.answers import Answer
     from trimtab.study.table import StudyTable
 
 _FACTOR: Final = 10.0

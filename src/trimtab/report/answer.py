@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trimtab.report.document import Inline
     from trimtab.stats import Estimate
-    from trimtab.study.contrasts import Answer
+    from trimtab.study.answers import Answer
     from trimtab.study.table import StudyTable
 
 _GLYPHS: Final = {
@@ -24,6 +24,7 @@ _GLYPHS: Final = {
     "undecided": "?",
     "exploratory": "\u25cb",
     "not measured": "\u2013",
+    "not yet run": "\u2026",
 }
 _NONE: Final = "\u2013"
 

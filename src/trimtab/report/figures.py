@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from trimtab.report.conditions import Condition
     from trimtab.report.series import Logs
-    from trimtab.study.contrasts import Degradation
+    from trimtab.study.answers import Degradation
     from trimtab.study.endpoints import Endpoint
     from trimtab.study.table import StudyTable
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_verdict import Verdict
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Question, Screened
-    from trimtab.study.contrasts import Answer, Degradation
+    from trimtab.study.answers import Answer, Degradation
     from trimtab.study.table import StudyTable
 
 

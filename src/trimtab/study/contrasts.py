@@ -4,25 +4,29 @@ Degradation D is harm done by a stress: metric(stress) - metric(reference) of on
 where higher is better, so that positive always means worse. The answer is the difference in differences
 D_method - D_control over seeds in which all four cells are there.
 
-- A verdict is printed only for the study's named contrast. The rows of the primary endpoint are one Holm family, the
+- A verdict is printed only for the study's named contrasts. The rows of the primary endpoint are one Holm family, the
   rows of all secondary endpoints another; within each, differences and equivalences are adjusted apart.
-- A cell that diverged is worse than any number. Rows with one are ranked by seed (exact sign test), without interval.
+- A cell that diverged, or failed whenever it was tried, is worse than any number. Rows with one are ranked by seed
+  (exact sign test), without interval.
+- A row whose cells are not all run yet has an interval and no word: its family is what the study asks for, so that a
+  word that was printed is not taken back when other rows arrive.
 - An endpoint whose positive control failed for a factor is exploratory under that factor: interval, but no verdict.
 - D of both arms is taken over the same seeds and units as their difference, so the printed numbers add up.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import numpy as np
 
 from trimtab import stats
 from trimtab.study import sensitivity
+from trimtab.study.answers import Answer, Degradation, Stressor
 from trimtab.study.endpoints import ENDPOINTS, Endpoint
+from trimtab.study.judging import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +50,14 @@ class Measured(Protocol):
         """The cells that are finished and sound."""
 
     @property
+    def failed(self) -> frozenset[str]:
+        """The cells that were run and ended in an error."""
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The cells that are still to be run."""
+
+    @property
     def controls(self) -> tuple[sensitivity.Control, ...]:
         """What is known about the sensitivity of the endpoints."""
 
@@ -57,107 +69,6 @@ class Measured(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stressor:
-    """A departure from the reference in one factor, or in both at once (the interaction corner)."""
-
-    expert_init: str
-    capacity: str
-    factors: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        """Return a readable name, such as "expert_init=skewed + capacity=1.0"."""
-        return " + ".join(f"{factor}={getattr(self, factor)}" for factor in self.factors)
-
-    @property
-    def short(self) -> str:
-        """Return the levels alone, such as "skewed + 1.0"."""
-        return " + ".join(str(getattr(self, factor)) for factor in self.factors)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Degradation:
-    """What a stress costs one method on one endpoint.
-
-    ``estimate`` is None where a cell diverged or nothing was measured. ``seeds`` are those it is paired over.
-    """
-
-    model: str
-    method: str
-    stressor: Stressor
-    endpoint: str
-    seeds: tuple[int, ...]
-    estimate: stats.Estimate | None
-    diverged: tuple[str, ...]
-    missing: tuple[str, ...]
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One row of the answer: a method against the control, under one stress, on one endpoint.
-
-    Attributes:
-        model: Level of the factor model.
-        method: The balancer the row is about.
-        control: The balancer it is compared with.
-        stressor: What was done to both.
-        endpoint: Name of the endpoint.
-        role: "primary" and "secondary" endpoints of the study's contrast are tested; "exploratory" rows are not.
-        seeds: Paired seeds: all four cells are there.
-        treated: D of the method; None where it has no finite value.
-        controlled: D of the control.
-        difference: D of the method minus D of the control; positive = the method loses more.
-        margin: The study's margin, in the endpoint's unit.
-        tests: Size of the Holm family; 0 where nothing is tested.
-        p_difference: Holm-adjusted.
-        p_equivalence: Holm-adjusted.
-        verdict: None where none may be printed.
-        reason: Why there is no verdict, or what the reader should know about it.
-        ranks: Where a cell diverged, the seeds in which the method lost more, and less, than the control.
-        diverged: Cells that diverged.
-        missing: What is not there, cell by cell, and why.
-        cells: Every cell behind the row.
-    """
-
-    model: str
-    method: str
-    control: str
-    stressor: Stressor
-    endpoint: str
-    role: Literal["primary", "secondary", "exploratory"]
-    seeds: tuple[int, ...]
-    treated: stats.Estimate | None
-    controlled: stats.Estimate | None
-    difference: stats.Estimate | None
-    margin: float | None
-    tests: int = 0
-    p_difference: float | None = None
-    p_equivalence: float | None = None
-    verdict: stats.Verdict | None = None
-    reason: str = ""
-    ranks: tuple[int, int] | None = None
-    diverged: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    cells: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> str:
-        """Return the verdict as it is printed."""
-        if not self.seeds:
-            return "not measured"
-        if self.verdict is None:
-            return "exploratory"
-        if self.verdict == stats.Verdict.UNDECIDED and len(self.seeds) < stats.MIN_SEEDS:
-            return f"undecided ({len(self.seeds)} seed{'s' * (len(self.seeds) != 1)})"
-        return self.verdict.value
-
-    def record(self) -> dict[str, Any]:
-        """Return the row as plain values."""
-        return {**dataclasses.asdict(self), "stressor": self.stressor.label, "words": self.words}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Cells:
     """The cells of one comparison: ``metrics`` [conditions][seeds] of unit → counts, None where it diverged."""
 
@@ -165,6 +76,7 @@ class _Cells:
     metrics: list[list[dict[str, tuple[float, float]] | None]]
     diverged: tuple[str, ...]
     missing: tuple[str, ...]
+    waiting: tuple[int, ...]
     cells: tuple[str, ...]
 
 
@@ -212,7 +124,7 @@ def answers(table: Measured) -> tuple[Answer, ...]:
     tested = {index: row for index, row in enumerate(drafts) if row.role != "exploratory"}
     for role in ("primary", "secondary"):
         family = [index for index, row in tested.items() if row.role == role]
-        for index, row in zip(family, _judged([drafts[index] for index in family], alpha), strict=True):
+        for index, row in zip(family, judged([drafts[index] for index in family], alpha), strict=True):
             drafts[index] = row
     return tuple(drafts)
 
@@ -259,6 +171,7 @@ def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoin
         ranks=ranks,
         diverged=found.diverged,
         missing=found.missing,
+        waiting=found.waiting,
         cells=found.cells,
     )
 
@@ -266,12 +179,11 @@ def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoin
 def _role(
     table: Measured, method: str, stressor: Stressor, endpoint: Endpoint
 ) -> tuple[Literal["primary", "secondary", "exploratory"], str]:
-    if method != table.study.contrast.treatment:
+    if method not in (table.study.contrast.treatment, *table.study.contrast.also):
         return "exploratory", "not the study's contrast"
-    deaf = sensitivity.failed(table.controls, endpoint.name, stressor.factors)
-    if deaf:
-        told = "; ".join(f"{one.name}: {one.measured:+.3g}, needed {one.threshold:+.3g}" for one in deaf)
-        return "exploratory", f"positive control failed ({told})"
+    failed = sensitivity.failed(table.controls, endpoint.name, stressor.factors)
+    if failed:
+        return "exploratory", f"control failed ({'; '.join(control.sentence() for control in failed)})"
     return ("primary" if endpoint.name == table.study.endpoints.primary else "secondary"), ""
 
 
@@ -285,18 +197,20 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
     """Collect the cells of every seed in which all conditions are there."""
     seeds, metrics, missing = [], [], []
     diverged: list[str] = []
+    waiting: list[int] = []
     cells: list[str] = []
     for seed in (int(level) for level in table.study.factors["seed"]):
         found = {condition: table.cell_id(*condition, seed) for condition in conditions}
         names = [name for name in found.values() if name is not None]
         gaps = [f"{', '.join(one)}: the study leaves it out" for one, name in found.items() if name is None]
-        gaps += [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint))]
+        gaps += [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint)) and name not in table.failed]
         cells.extend(names)
         if gaps:
             missing.extend(gaps)
+            waiting += [seed] if any(name in table.waiting for name in names) else []
             continue
         seeds.append(seed)
-        lost = [name for name in names if table.results[name].outcome == "diverged"]
+        lost = [name for name in names if name in table.failed or table.results[name].outcome == "diverged"]
         diverged.extend(lost)
         metrics.append([None if name in lost else endpoint.counts(table.results[name]) for name in names])
     return _Cells(
@@ -304,6 +218,7 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
         metrics=[list(column) for column in zip(*metrics, strict=True)],
         diverged=tuple(diverged),
         missing=tuple(missing),
+        waiting=tuple(waiting),
         cells=tuple(cells),
     )
 
@@ -346,51 +261,3 @@ def _harm(counts: dict[str, tuple[float, float]] | None, endpoint: Endpoint) -> 
 def _minus(one: float, other: float) -> float:
     """Subtract; two infinities of one sign tie, because neither is worse than the other."""
     return 0.0 if one == other else one - other
-
-
-def _judged(rows: list[Answer], alpha: float) -> Iterator[Answer]:
-    """Adjust one family and give each row its word; a row without a p-value counts as one that was not rejected."""
-    p_difference = stats.holm([1.0 if row.p_difference is None else row.p_difference for row in rows])
-    p_equivalence = stats.holm([1.0 if row.p_equivalence is None else row.p_equivalence for row in rows])
-    for row, different, same in zip(rows, p_difference, p_equivalence, strict=True):
-        judged = dataclasses.replace(
-            row,
-            tests=len(rows),
-            p_difference=None if row.p_difference is None else different,
-            p_equivalence=None if row.p_equivalence is None else same,
-        )
-        yield dataclasses.replace(judged, verdict=_word(judged, alpha), reason=_remark(row, judged, alpha))
-
-
-def _word(row: Answer, alpha: float) -> stats.Verdict:
-    value = row.difference.value if row.difference else 0.0
-    return stats.verdict(
-        row.ranks[0] - row.ranks[1] if row.ranks else value,
-        seeds=len(row.seeds),
-        alpha=alpha,
-        p_difference=row.p_difference,
-        p_equivalence=row.p_equivalence,
-    )
-
-
-def _remark(raw: Answer, row: Answer, alpha: float) -> str:
-    """Return what a reader of the word should know; ``raw`` has the p-values before adjustment."""
-    if not row.seeds:
-        return f"no seed has all its cells ({row.missing[0]})" if row.missing else "no cells"
-    if row.ranks:
-        return (
-            f"{len(row.diverged)} diverged, ranking worst: {row.method} loses more in {row.ranks[0]},"
-            f" less in {row.ranks[1]} of {len(row.seeds)} seeds"
-        )
-    if row.difference is None:
-        return "the cells were not measured on the same units"
-    if len(row.seeds) < stats.MIN_SEEDS:
-        return f"under {stats.MIN_SEEDS} seeds the spread over seeds is unknown"
-    hints = (
-        (row.p_equivalence, raw.p_equivalence, "the TOST interval lies inside the margin"),
-        (row.p_difference, raw.p_difference, "the interval excludes 0"),
-    )
-    for adjusted, nominal, claim in hints:
-        if adjusted is not None and nominal is not None and nominal <= alpha:
-            return "" if adjusted <= alpha else f"{claim}, but not after Holm over {row.tests} tests"
-    return "" if row.margin else "no margin is set, so it cannot be called equivalent"

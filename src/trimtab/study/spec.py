@@ -10,37 +10,38 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
 import tomllib
 from collections.abc import Mapping  # noqa: TC003 - annotations of settings are resolved
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.errors import StudyError, nearest
-from trimtab.settings import fresh_models, initializations
-from trimtab.settings.reading import Setting, encode, fits, read, setting, table_of
+from trimtab.settings import initializations, model_settings, model_tables
+from trimtab.settings.reading import Setting, encode, read, setting, table_of
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
 from trimtab.study import arms
+from trimtab.study.spec_checks import ENDPOINTS, FACTORS, check, check_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trimtab.settings.capacities import Capacity
+    from trimtab.settings.pools import PlaceEvaluation, PoolSettings
 
-FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
-ENDPOINTS: Final = ("python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1")
 Kind = TypeVar("Kind")
-_LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
 @setting
 class Contrast(Setting):
-    """The two arms whose degradation is compared: the answer is D_treatment − D_control."""
+    """The two arms whose degradation is compared: the answer is D_treatment − D_control.
+
+    ``also`` names further arms that are compared with the same control, in the same families of tests.
+    """
 
     treatment: str
     control: str
+    also: tuple[str, ...] = ()
 
 
 @setting
@@ -109,22 +110,23 @@ class Study:
     endpoints: Endpoints
     margins: Mapping[str, float]
     confidence: float
-    models: Mapping[str, fresh_models.ModelSettings]
+    models: Mapping[str, model_settings.ModelSettings]
     balancers: Mapping[str, arms.Arm]
     expert_inits: Mapping[str, initializations.Initialization]
     capacities: Mapping[str, Capacity]
-    data: CorpusSettings
+    data: CorpusSettings | PoolSettings
     training: Schedule
-    evaluation: Evaluation
+    evaluation: Evaluation | PlaceEvaluation
     select: tuple[Mapping[str, tuple[str | int, ...]], ...]
     control: tuple[Control, ...]
     controls: str | None
     text: str
 
     def cells(self) -> Iterator[Cell]:
-        """Yield the cells, seeds outermost so that an interrupted study holds whole replicates.
+        """Yield the cells in the order in which they are run.
 
-        Every combination of levels, or with ``[[select]]`` those that one of its tables admits.
+        Every combination of levels, seeds outermost so that an interrupted study holds whole replicates. With
+        ``[[select]]`` those that one of its tables admits, table after table, so that the first is decided first.
         """
         for chosen in self.combinations():
             yield Cell(factors=chosen, settings=self._settings(chosen))
@@ -132,15 +134,20 @@ class Study:
     def combinations(self) -> Iterator[dict[str, str | int]]:
         """Yield the level of each factor of every cell."""
         names = ("seed", *FACTORS[:-1])
-        for values in itertools.product(*(self.factors[name] for name in names)):
-            chosen = dict(zip(names, values, strict=True))
-            if self._selected(chosen):
+        every = [
+            dict(zip(names, values, strict=True))
+            for values in itertools.product(*(self.factors[name] for name in names))
+        ]
+        for chosen in sorted(every, key=self._place):  # stable
+            if self._place(chosen) < max(1, len(self.select)):
                 yield {name: chosen[name] for name in FACTORS}
 
-    def _selected(self, chosen: Mapping[str, str | int]) -> bool:
-        if not self.select:
-            return True
-        return any(all(chosen[name] in admitted for name, admitted in table.items()) for table in self.select)
+    def _place(self, chosen: Mapping[str, str | int]) -> int:
+        """Return the number of the first ``[[select]]`` table that admits a cell, or how many there are."""
+        for index, table in enumerate(self.select):
+            if all(chosen[name] in admitted for name, admitted in table.items()):
+                return index
+        return len(self.select)
 
     def _settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -178,7 +185,7 @@ def parse(text: str, where: str = "study") -> Study:
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{where} is not TOML: {error}") from error
     study = _study(table, text, where)
-    _check(study, where)
+    check(study, where)
     return study
 
 
@@ -195,8 +202,9 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
     for key in ("name", "factors", "reference", "contrast", "endpoints", "balancers"):
         if key not in table:
             raise StudyError(f"{where}: missing key {key!r}")
-    models = _named(table, "models", fresh_models.read_model, where, default={"tiny": {}})
+    models = _named(table, "models", model_tables.read_model, where, default={"tiny": {}})
     factors = _factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors")
+    kind = _kind_of_model(factors, models, where)
     return Study(
         name=_string(table["name"], f"{where}.name"),
         description=_string(table.get("description", ""), f"{where}.description"),
@@ -210,14 +218,27 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         balancers=_named(table, "balancers", arms.from_table, where),
         expert_inits=_named(table, "expert_inits", initializations.read_initialization, where, default={"random": {}}),
         capacities=_named(table, "capacities", arms.capacity_from_table, where, default={"dropless": {}}),
-        data=_table(table, "data", CorpusSettings, where),
+        data=_table(table, "data", kind.data, where),
         training=_table(table, "training", Schedule, where),
-        evaluation=_table(table, "evaluation", Evaluation, where),
+        evaluation=_table(table, "evaluation", kind.evaluation, where),
         select=tuple(_select(entry, factors, at) for entry, at in _array(table, "select", where)),
         control=tuple(_control(entry, factors, at) for entry, at in _array(table, "control", where)),
         controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),
         text=text,
     )
+
+
+def _kind_of_model(
+    factors: Mapping[str, tuple[str | int, ...]], models: Mapping[str, model_settings.ModelSettings], where: str
+) -> Any:  # noqa: ANN401 - a class whose [data] and [evaluation] are classes too
+    """Return the class of the study's models, which says what its texts and measurements are like."""
+    used = {type(models[str(name)]): str(name) for name in factors["model"] if str(name) in models}
+    if len(used) > 1:
+        raise StudyError(
+            f"{where}.factors.model: {' and '.join(map(repr, used.values()))} learn from different texts",
+            hint="one study for tiny models and one for pretrained ones",
+        )
+    return next(iter(used), model_tables.MODELS[0])
 
 
 def _table(table: dict[str, Any], key: str, kind: type[Kind], where: str) -> Kind:
@@ -277,7 +298,7 @@ def _select(
         if not isinstance(admitted, list):
             raise StudyError(f"{where}.{name}: expected a list of levels, got {admitted!r}")
         for level in admitted:
-            _check_level(level, factors[name], f"{where}.{name}")
+            check_level(level, factors[name], f"{where}.{name}")
     return {name: tuple(admitted) for name, admitted in entry.items()}
 
 
@@ -285,15 +306,10 @@ def _control(entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]]
     control = read(Control, entry, where)
     for side, levels_of in (("stress", control.stress), ("reference", control.reference)):
         for name, level in levels_of.items():
-            _check_level(level, factors.get(name, ()), f"{where}.{side}.{name}")
+            check_level(level, factors.get(name, ()), f"{where}.{side}.{name}")
     if control.endpoint not in ENDPOINTS:
         raise StudyError(f"{where}.endpoint: unknown {control.endpoint!r}", hint=nearest(control.endpoint, ENDPOINTS))
     return control
-
-
-def _check_level(level: object, valid: tuple[str | int, ...], where: str) -> None:
-    if level not in valid:
-        raise StudyError(f"{where}: {level!r} is not a level in [factors]", hint=nearest(str(level), map(str, valid)))
 
 
 def _margins(table: dict[str, Any], where: str) -> dict[str, float]:
@@ -315,55 +331,3 @@ def _number(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise StudyError(f"{where}: expected float, got {value!r}")
     return float(value)
-
-
-def _check(study: Study, where: str) -> None:
-    """Refuse what cannot be run, before anything is."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", study.name):
-        raise StudyError(f"{where}.name: {study.name!r} may hold letters, digits, '_' and '-' only")
-    if not 0.5 <= study.confidence < 1:
-        raise StudyError(f"{where}.confidence: {study.confidence} is not between 0.5 and 1")
-    _check_names(study, where)
-    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
-        if endpoint not in ENDPOINTS:
-            raise StudyError(f"{where}.endpoints: unknown endpoint {endpoint!r}", hint=nearest(endpoint, ENDPOINTS))
-    if study.endpoints.primary not in study.margins:
-        raise StudyError(
-            f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
-            hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
-        )
-    # What [[select]] leaves out need not fit.
-    for chosen in study.combinations():
-        model, balancer, init, capacity = (str(chosen[name]) for name in FACTORS[:-1])
-        router, limits = study.models[model].router, study.capacities[capacity]
-        fits(partial(study.balancers[balancer].balancer.check_fit, router, limits), f"{where}.balancers.{balancer}")
-        fits(partial(study.expert_inits[init].check_fit, router), f"{where}.expert_inits.{init}")
-
-
-def _check_names(study: Study, where: str) -> None:
-    defined: dict[str, Mapping[str, Any]] = {
-        "model": study.models,
-        "balancer": study.balancers,
-        "expert_init": study.expert_inits,
-        "capacity": study.capacities,
-    }
-    for factor, table in defined.items():
-        for level in map(str, study.factors[factor]):
-            if level not in table:
-                raise StudyError(
-                    f"{where}.factors.{factor}: level {level!r} is not defined",
-                    hint=f"add a table [{factor}s.{level}]".replace("capacitys", "capacities")
-                    + f" or use {nearest(level, table)}",
-                )
-            if not _LEVEL_NAME.fullmatch(level):
-                raise StudyError(f"{where}.factors.{factor}: {level!r} may hold letters, digits, '_', '.', '+' only")
-    chosen = {
-        "reference.expert_init": (study.reference.expert_init, study.factors["expert_init"]),
-        "reference.capacity": (study.reference.capacity, study.factors["capacity"]),
-        "contrast.treatment": (study.contrast.treatment, study.factors["balancer"]),
-        "contrast.control": (study.contrast.control, study.factors["balancer"]),
-    }
-    for key, (level, valid) in chosen.items():
-        _check_level(level, valid, f"{where}.{key}")
-    if study.contrast.treatment == study.contrast.control:
-        raise StudyError(f"{where}.contrast: treatment and control are both {study.contrast.control!r}")

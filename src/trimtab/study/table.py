@@ -21,6 +21,7 @@ from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, Endpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trimtab.study.answers import Answer, Degradation
     from trimtab.study.spec import Cell, Study
 
 UNSANDBOXED: Final = "no sandbox"
@@ -61,6 +62,7 @@ class StudyTable:
         cells: Every cell the study asks for, by id.
         results: Those that are finished and sound.
         missing: Every other cell, and why.
+        failed: Those of the missing that were run and ended in an error.
         controls: What is known about the sensitivity of the endpoints.
         environment: Machine, versions and sandbox attestation; empty if it was not recorded.
     """
@@ -70,6 +72,7 @@ class StudyTable:
     cells: Mapping[str, Cell]
     results: Mapping[str, store.CellResult]
     missing: Mapping[str, str]
+    failed: frozenset[str] = frozenset()
     controls: tuple[sensitivity.Control, ...] = ()
     environment: Mapping[str, Any]
 
@@ -96,17 +99,25 @@ class StudyTable:
             cells=cells,
             results=results,
             missing=missing,
+            failed=frozenset(name for name in missing if folder.cell(name).error.exists()),
             controls=sensitivity.load(folder.controls),
             environment=_environment(folder),
         )
 
     @cached_property
-    def answers(self) -> tuple[contrasts.Answer, ...]:
+    def waiting(self) -> frozenset[str]:
+        """The cells that are still to be run."""
+        return frozenset(
+            name for name in self.missing if not store.RunFolder(self.folder).cell(name).result.exists()
+        ) - (self.failed)
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
         """The answer matrix (:func:`trimtab.study.contrasts.answers`)."""
         return contrasts.answers(self)
 
     @cached_property
-    def degradations(self) -> tuple[contrasts.Degradation, ...]:
+    def degradations(self) -> tuple[Degradation, ...]:
         """What each stress costs each method (:func:`trimtab.study.contrasts.degradations`)."""
         return contrasts.degradations(self)
 
