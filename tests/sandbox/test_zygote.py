@@ -152,7 +152,7 @@ def test_whether_one_of_a_pair_idles_is_not_for_its_zygote_to_say(monkeypatch, s
 def test_a_call_has_a_limit_of_its_own_whatever_a_program_writes_into_its_progress(monkeypatch, begun, at):
     clock = Clock(monkeypatch, 1.0)
     watch = clock.watch(Limits(cpu_s=9.0, call_s=2.0), paired=False)
-    PROGRESS.pack_into(clock.progress, 0, 1, begun, 0, 0.0)
+    PROGRESS.pack_into(clock.progress, 0, 1.0, begun, 0.0, 0.0)
     found, after = clock.end(watch)
     assert found == "call"
     assert after == pytest.approx(at, rel=0.05)

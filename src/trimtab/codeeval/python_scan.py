@@ -23,7 +23,8 @@ _BELOW_DECORATORS: Final = re.compile(r"^(?:(?:async[ \t]+)?def|class)\b", re.MU
 DEFINES: Final = re.compile(r"(?:async[ \t]+)?def\b|class\b|@|import\b|from[ \t]+[\w.]+[ \t]+import\b")
 _WORD: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)")
 _TARGETS: Final = re.compile(
-    r"^[ \t]*[(\[]?([A-Za-z_][\w, \t*()\[\].]{0,300}?)[)\]]?[ \t]{0,20}(?::[^=\n]*)?"
+    r"^[ \t]*(?!(?:if|elif|else|while|for|with|try|except|finally|lambda|return|assert|match|case)\b)"
+    r"[(\[]?([A-Za-z_][\w, \t*()\[\].]{0,300}?)[)\]]?[ \t]{0,20}(?::[^=\n]*)?"
     r"(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)",
     re.MULTILINE,
 )

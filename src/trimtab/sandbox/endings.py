@@ -87,7 +87,8 @@ def _status(report: Report, limits: Limits) -> Judged:
 
 def _where(report: Report, name: Callable[[int], str]) -> str:
     """Say in which call a process was when it ended, and which call before it was slower."""
-    begun, since, slowest, longest = report.progress
+    begun, slowest = (_number(written) for written in report.progress[::2])
+    since, longest = report.progress[1::2]
     if not name(begun):
         return ""
     if not begun:
@@ -96,6 +97,11 @@ def _where(report: Report, name: Callable[[int], str]) -> str:
     if not 0 <= took < report.cpu_s or not 0 <= longest <= report.cpu_s or took >= longest:
         return f" in {name(begun)}" + (f", {took:.2g} s of it there" if 0.01 <= took <= report.cpu_s else "")
     return f" in {name(begun)}; the slowest before it was {name(slowest)} with {longest:.2g} s"
+
+
+def _number(written: float) -> int:
+    """Return the number of a call; 0 for what a program wrote in its place."""
+    return int(written) if 0 <= written < 1 << 31 else 0
 
 
 def over(job: Job) -> None:

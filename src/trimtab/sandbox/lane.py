@@ -68,7 +68,7 @@ class Report:
     cpu_s: float
     rss_kib: int
     ended: str
-    progress: tuple[int, float, int, float]
+    progress: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

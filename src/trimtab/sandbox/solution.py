@@ -28,8 +28,9 @@ from typing import Any, Final
 from trimtab.sandbox import codec, snapshot, wire
 
 # What is known of a process that had to be ended: calls begun, its CPU seconds when the last one began, and which call
-# took longest, with its seconds. The program can write there, so it explains a verdict and never makes one.
-PROGRESS: Final = struct.Struct("=IdId")
+# took longest, with its seconds. The program can write there, so it explains a verdict and never makes one. Each number
+# is written by itself, in one piece: the zygote reads at any moment.
+PROGRESS: Final = struct.Struct("=dddd")
 NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
 _MUTABLE: Final = (list, dict, set, collections.deque)
@@ -74,8 +75,8 @@ class Solution:
 
     def __init__(self, descriptor: int, progress: Any) -> None:
         self._descriptor = descriptor
-        self._progress = progress
-        self._begun = self._slowest = 0
+        self._progress = memoryview(progress)[: PROGRESS.size].cast("d")
+        self._begun = 0
         self._longest = 0.0
         self._names: dict[str, Any] = {}
         self._kept: list[object] = []
@@ -202,13 +203,15 @@ class Solution:
     def _call(self, function: Any, request: dict[str, Any]) -> dict[str, Any]:
         started = _process_time()
         self._begun += 1
-        PROGRESS.pack_into(self._progress, 0, self._begun, started, self._slowest, self._longest)
+        self._progress[1] = started
+        self._progress[0] = self._begun
         args = [self._decoder.decode(arg) for arg in request["args"]]
         kwargs = {name: self._decoder.decode(value) for name, value in request["kwargs"].items()}
         value = function(*args, **kwargs)
         took = _process_time() - started
         if took > self._longest:
-            self._slowest, self._longest = self._begun, took
+            self._longest = self._progress[3] = took
+            self._progress[2] = self._begun
         if request.get("frozen"):
             return {"value": snapshot.freeze(value, self._keep)}
         answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}
