@@ -26,6 +26,7 @@ import hashlib
 import itertools
 import json
 import random
+import re
 import tempfile
 import time
 import warnings
@@ -167,7 +168,7 @@ class Trial:
         self._train(model, gates, loads, "loads")
         before = {self._block(gates, layer): bias.numpy().copy() for layer, bias in gates.biases().items()}
         gates.update()
-        biases = self._biases(gates, before, loads)
+        biases = self._biases(bare, gates, before, loads)
         if self.with_bias:
             self._second_step(model, gates, reference, biases)
         else:
@@ -312,17 +313,27 @@ class Trial:
             raise Differs(f"{what} differ by {np.max(np.abs(wanted - got)):.3g}")
 
     def _biases(
-        self, gates: Gates, before: dict[str, NDArray[np.float32]], loads: dict[str, NDArray[np.int64]]
+        self,
+        bare: nn.Module,
+        gates: Gates,
+        before: dict[str, NDArray[np.float32]],
+        loads: dict[str, NDArray[np.int64]],
     ) -> dict[str, NDArray[np.float32]]:  # fmt: skip
         """Compare the biases after a step with the rule by hand; return them."""
         after = {self._block(gates, layer): bias.numpy() for layer, bias in gates.biases().items()}
-        frozen = {self._block(gates, r.layer) for r in gates.routers if not r.weight.requires_grad}
+        learns = self._learning(bare)
         for block, bias in before.items():
             load = loads.get(block, np.zeros(len(bias), np.int64))[: len(bias)]
-            rests = not self.with_bias or block in frozen or not load.any()
+            rests = not self.with_bias or block not in learns or not load.any()
             wanted = bias if rests else plain.moved(bias, load, RATE)
             self._agree({block: after[block]}, {block: wanted}, "bias")
         return after
+
+    @staticmethod
+    def _learning(model: nn.Module) -> set[str]:
+        """Return the blocks whose router learns, itself or through an adapter."""
+        names = (name for name, value in model.named_parameters() if value.requires_grad)
+        return {plain.block_of(name) for name in names if re.search(r"\.(gate|router)\.", plain.canonical(name))}
 
     def _second_step(
         self, model: nn.Module, gates: Gates, reference: nn.Module, biases: dict[str, NDArray[np.float32]]

@@ -98,8 +98,8 @@ def test_qwen3_moe_in_a_gguf_file_has_the_width_of_its_header(tmp_path):
     tensors = tiny_gguf.write(tmp_path / "a.gguf", "qwen3moe")
     model = pretrained.load(str(tmp_path / "a.gguf")).model
     assert model.config.moe_intermediate_size == tiny_gguf.EXPERT_WIDTH
-    model.save_pretrained(tmp_path / "saved")
-    again = load_whole(AutoModelForCausalLM, str(tmp_path / "saved"))
+    again = type(model)(model.config).eval()
+    again.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(again(IDS).logits, model(IDS).logits)
     both = model.model.layers[1].mlp.experts.gate_up_proj.detach().numpy()
