@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
+import trimtab
 from trimtab.errors import ConfigurationError
 from trimtab.lm import pretrained
 from trimtab.moe.whole_weights import load_whole
@@ -146,3 +147,15 @@ def test_what_is_no_gguf_file_is_said(tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGML" + bytes(100))
     with pytest.raises(ConfigurationError, match="no GGUF file that can be read"):
         pretrained.load(str(tmp_path / "a.gguf"))
+
+
+def test_what_was_attached_is_loaded_with_all_of_its_weights_or_not_at_all(tmp_path):
+    model = MixtralForCausalLM(MixtralConfig(num_local_experts=4, **SIZES))
+    gates = trimtab.attach(model, balancer=trimtab.NoBalancer())
+    gates.save_pretrained(tmp_path)
+    trimtab.load(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.layers.0.input_layernorm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigurationError, match=r"has no model\.layers\.0\.input_layernorm\.weight"):
+        trimtab.load(tmp_path)

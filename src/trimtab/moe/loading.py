@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.saving import CONFIG, FORMAT, STATE, expecting_biases
+from trimtab.moe.whole_weights import load_whole
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.reading import read
 from trimtab.settings.rule_tables import from_record
@@ -43,7 +44,8 @@ def load(
         options: For ``from_pretrained``, e.g. ``dtype`` or ``device_map``.
 
     Raises:
-        ConfigurationError: The folder has no complete attachment, or one that cannot be read here.
+        ConfigurationError: The folder has no complete attachment, one that cannot be read here, or other weights than
+            the model's.
     """
     place = Path(folder)
     saved = _read(place)
@@ -51,7 +53,7 @@ def load(
     limits = capacity or read(Capacity, saved["capacity"], f"{place / CONFIG}: capacity", ConfigurationError)
     kind = _model_class(saved["model_class"], place)
     with expecting_biases(kind):
-        model: PreTrainedModel = kind.from_pretrained(place, **options)
+        model = load_whole(kind, str(place), **options)
     gates = attach(model, balancer=rule, capacity=limits, accumulation=saved["accumulation"])
     restore(gates, place)
     return model, gates
