@@ -108,7 +108,7 @@ def test_a_model_of_the_sources_is_not_found_inside_another(registry):
         ("Parser +dropout reaches 90", []),
         ("Baseline + Parser reaches 90", []),
         ("Parser, 300 dimensions", ["Parser"]),
-        ("Andor et al. (2016) reach 94", ["Andor et al. (2016"]),
+        ("Andor et al. (2016) reach 94", ["Andor et al. (2016)"]),
         ("Andor et al., 2016, reach 94", ["Andor et al., 2016"]),
         ("NBT - CNN reaches 84", ["NBT - CNN"]),
     ],

@@ -75,7 +75,7 @@ def test_a_folder_without_documents_is_no_pass(place):
     assert run(place / "report.md", "--sources", place / "empty").exit_code == 2
     (place / "report.md").write_text("\n")
     done = run(place / "report.md", "--sources", place / "sources")
-    assert (done.exit_code, "report.md is empty" in str(done.exception)) == (1, True) or done.exit_code == 2
+    assert done.exit_code == 2
 
 
 def test_a_report_without_claims_says_so(place):

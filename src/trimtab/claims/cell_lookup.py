@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trimtab.claims import settings
 from trimtab.claims.claim_verdict import Target
 from trimtab.claims.table_index import matching
+from trimtab.claims.vocabulary import names
 from trimtab.claims.wording import key, stems
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
     else:
         pool = _rarest(readings, words)
     metric = readings.registry.id_of(fact.metric, "metrics")
-    found = _on(pool, benchmark, known, words) if known or words else _measuring(pool, fact.metric, metric)
+    found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
 
@@ -54,19 +55,41 @@ def _closest(readings: TableIndex, subject: str) -> list[Measurement]:
     """Return a system's cells; in a table that has it with and without a variant, those without."""
     name = readings.subject_id(subject)
     behind = [(readings.behind(one, name), one) for one in readings.by_subject.get(name, [])]
+    printed = _printed(subject)
+    same = {one.table for _, one in behind if printed in _ends(one)}
+    behind = [(count, one) for count, one in behind if one.table not in same or printed in _ends(one)]
+    return _least(behind)
+
+
+def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:
+    """Return the cells of each table whose headers leave least open."""
     least: dict[tuple[str, int], int] = {}
     for count, one in behind:
         least[one.table] = min(count, least.get(one.table, count))
     return [one for count, one in behind if count == least[one.table]]
 
 
-def _on(pool: Sequence[Measurement], benchmark: str, known: str, words: frozenset[str]) -> Sequence[Measurement]:
+def _open(one: Measurement, name: str) -> int:
+    """Return how many parts of a cell's header a name leaves open."""
+    paths = (one.cell.row_path, one.cell.column_path)
+    return min(names(path)[name][0] for path in paths if name in names(path))
+
+
+def _printed(name: str) -> str:
+    return "".join(name.split()).casefold()
+
+
+def _ends(one: Measurement) -> set[str]:
+    """Return a cell's row and column headers as printed, and their last parts."""
+    paths = (one.cell.row_path, one.cell.column_path)
+    return {_printed("".join(path[start:])) for path in paths for start in range(len(path))}
+
+
+def _on(readings: TableIndex, pool: Sequence[Measurement], benchmark: str) -> Sequence[Measurement]:
     """Return the cells on a benchmark: under a header of this very name where there is one, else by id or by words."""
-    name = key(benchmark)
-    exact = [one for one in pool if name in one.names]
-    if exact and not known:
-        return exact
-    return matching(pool, known, words)
+    name, (known, words) = key(benchmark), place(readings, benchmark)
+    exact = [(_open(one, name), one) for one in pool if name in one.names]
+    return _least(exact) if exact and not known else matching(pool, known, words)
 
 
 def _measuring(pool: Sequence[Measurement], text: str, metric: str) -> Sequence[Measurement]:

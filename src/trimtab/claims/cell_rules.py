@@ -61,7 +61,11 @@ def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
         # that cites another work is that work's.
         found = [one for one in found if own_result(one.cell) and _same(fact.value, fact, one) == "equal"]
     judged = [(one, _same(fact.value, fact, one)) for one in found]
-    alike = [_agrees(fact, index, one, how, readings) for one, how in judged if how != "different"]
+    alike = [
+        _agrees(fact, index, one, how, readings, rival=_rivals(one, judged))
+        for one, how in judged
+        if how != "different"
+    ]
     unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
     homes = _homes(fact, unlike, readings)
     differing = [_differs(fact, index, one, homes.get(one.document.sha256), readings) for one in unlike]
@@ -75,6 +79,18 @@ def _denied(fact: Fact, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
         return evidence
     turned = {Stance.SUPPORTS: Stance.REFUTES, Stance.REFUTES: Stance.SUPPORTS}
     return tuple(replace(one, stance=turned.get(one.stance, one.stance), home=None) for one in evidence)
+
+
+def _rivals(reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]]) -> bool:
+    """Whether another row of its table has the same name and another value, and neither says a setting."""
+    return any(
+        how == "different"
+        and other.table == reading.table
+        and other.cell.column == reading.cell.column
+        and other.index == reading.index
+        and other.setting == reading.setting
+        for other, how in judged
+    )
 
 
 def _several_columns(found: Sequence[Measurement]) -> bool:
@@ -93,11 +109,15 @@ def _explained(reading: Measurement, judged: Sequence[tuple[Measurement, arithme
     )
 
 
-def _agrees(fact: Fact, index: int, reading: Measurement, how: arithmetic.Sameness, readings: TableIndex) -> Evidence:
+def _agrees(fact: Fact, index: int, reading: Measurement, how: str, readings: TableIndex, *, rival: bool) -> Evidence:
     assert fact.value is not None  # noqa: S101
-    remark = {"truncated": ", cut off instead of rounded", "finer": ", with fewer digits", "near": ", near it"}.get(
-        how, ""
-    )
+    how = "several" if how == "equal" and rival else how
+    remark = {
+        "several": ", and another value for the same name",
+        "truncated": ", cut off instead of rounded",
+        "finer": ", with fewer digits",
+        "near": ", near it",
+    }.get(how, "")
     stance = Stance.SUPPORTS if how == "equal" else Stance.MIXED
     return Evidence(
         backend="table",
@@ -127,7 +147,7 @@ def _unsaid(fact: Fact, reading: Measurement, readings: TableIndex) -> tuple[str
     """Return the parts of a cell's headers that a fact leaves open."""
     name = readings.subject_id(fact.subject)
     behind = readings.behind(reading, name)
-    rest = reading.cell.row_path[-behind:] if behind else ()
+    rest = (" > ".join(reading.cell.row_path),) if behind else ()
     return (*rest, *(readings.unsaid(reading, name, fact.benchmark) if fact.benchmark else ()))
 
 

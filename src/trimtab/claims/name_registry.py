@@ -28,6 +28,7 @@ _AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _APART: Final = re.compile(r"[\s_-]")
 _LONGEST: Final = 8
 _FIELDS: Final = {"names", "since", "endpoints", "rules", "factor", "better"}
+_MARKS: Final = re.compile(r"[*\u2020\u2021]+")
 _BETTER: Final = ("higher", "lower")
 # A metric whose name is a verb, too, is one only where it can be none: alone, or behind such a word and before none.
 _VERB: Final = re.compile(r"drops", re.IGNORECASE)
@@ -149,9 +150,10 @@ class Registry:
                 known = {kind: one for kind, one in known.items() if kind != "models"}
             elif (term := more.get(squashed)) and term.kind not in known and term.fits(text[start:end]):
                 known = {**known, term.kind: (squashed, text[start:end])}
+            stop = _closed(text, start, end)
             for kind in kinds:
                 if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
-                    return Mention(id=known[kind][0], kind=kind, start=start, end=end, text=text[start:end]), size
+                    return Mention(id=known[kind][0], kind=kind, start=start, end=stop, text=text[start:stop]), size
         return None, 1
 
     def _known(self, text: str, squashed: str) -> Mapping[str, tuple[str, str]]:
@@ -167,6 +169,14 @@ def _whole(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     mark = "[-@/.]" if "@" in text[start:end] else "[-@/]"
     return not (re.fullmatch(r"[A-Za-z0-9][-@./]", before) or re.match(f"{mark}[A-Za-z0-9]", after))
+
+
+def _closed(text: str, start: int, end: int) -> int:
+    """Return the end of a name with the bracket that closes inside it and the marks behind it: "Foo (Int8)", "Foo*"."""
+    if text.count("(", start, end) > text.count(")", start, end) and text[end : end + 1] == ")":
+        end += 1
+    marks = _MARKS.match(text, end)
+    return marks.end() if marks else end
 
 
 def joined(text: str, start: int, end: int) -> bool:

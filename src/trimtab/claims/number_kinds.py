@@ -43,6 +43,7 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
         re.compile(
             rf"[\[(]?(?<![\d.]){_YEAR}[./-](?:0[1-9]|1[0-2])(?:[./-]\d{{1,2}})?(?!\d)[\])]?"
             rf"|\(?\b{_MONTH}(?:\s+\d{{1,2}}(?:st|nd|rd|th)?,?)?\s+{_YEAR}\b\)?"
+            rf"|[\[(]?(?<![\d.])\d{{1,2}}[./-]\d{{1,2}}[./-]{_YEAR}(?!\d)[\])]?"
             rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}(?:\s+{_YEAR})?(?!\w)|\bQ[1-4]\s+{_YEAR}\b"
         ),
     ),

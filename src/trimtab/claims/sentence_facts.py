@@ -121,7 +121,8 @@ def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
         benchmark = benchmarks[index]
         metric = _nearest(sentence.metrics, value)
         subject = swapped.get(index, subjects[index])
-        if not (benchmark or metric) or (not subject and not value.quantity.unit and not value.quantity.decimals):
+        bare = not value.quantity.unit and not value.quantity.decimals
+        if not (benchmark or metric) or (bare and (not subject or not (metric or (benchmark and benchmark.id)))):
             continue
         facts.append(
             Fact(
@@ -153,17 +154,14 @@ def _ranges(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
 def _versus(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
     """Return index → subject for "X outperforms Y (79.9 vs. 61.1)": first its own value, then the other's."""
     sides = _sides(sentence)
-    if not sides or len(sides[1]) != 1:
+    if not sides:
         return {}
     found: dict[int, str] = {}
     for index, (one, other) in enumerate(pairwise(values)):
-        behind = all(mention.end <= one.start for mention in sentence.systems)
-        if (
-            behind
-            and not _FROM_TO.search(sentence.text[: one.start])
-            and _VERSUS.match(sentence.between(one.end, other.start))
-        ):
-            found |= {index: sides[0], index + 1: sides[1][0]}
+        before = [mention.text for mention in sentence.systems if mention.end <= one.start]
+        from_to = _FROM_TO.search(sentence.text[: one.start])
+        if before and before[-1] in sides[1] and not from_to and _VERSUS.match(sentence.between(one.end, other.start)):
+            found |= {index: sides[0], index + 1: before[-1]}
     return found
 
 
@@ -201,7 +199,7 @@ def _owners(sentence: Sentence, values: Sequence[TextNumber]) -> list[str]:
 
 def _listed(sentence: Sentence, run: Sequence[Mention]) -> bool:
     """Whether names stand in one list: "A, B and C"."""
-    gaps = (sentence.between(one.end, other.start) for one, other in pairwise(run))
+    gaps = (re.sub(r"\([^()]*\)", "", sentence.between(one.end, other.start)) for one, other in pairwise(run))
     return all(re.fullmatch(r"\s*(?:,|,?\s*and|&|/)\s*", gap) for gap in gaps)
 
 
@@ -310,7 +308,17 @@ def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _
         facts = [replace(base, benchmark=name) for name in on or [""]] if cue else []
     else:
         facts = [_by(base, sentence, (value, relation), marks) for value, relation in deltas.items()]
-    return _Made(facts=tuple(replace(fact, comparator=other) for other in sides[1] for fact in facts), used=used)
+    made = [replace(fact, comparator=other) for other in sides[1] for fact in facts if _beside(sentence, fact, other)]
+    return _Made(facts=tuple(made), used=used)
+
+
+def _beside(sentence: Sentence, fact: Fact, other: str) -> bool:
+    """Whether a difference is one from this comparator: in "beats Y (+6.8) and Z (+15.3)" each has its own."""
+    before = sentence.text[: fact.start].rstrip()
+    if fact.value is None or not before.endswith("("):
+        return True
+    nearest = [one.text for one in sentence.systems if one.end <= fact.start]
+    return not nearest or before[:-1].rstrip().endswith(nearest[-1]) is False or nearest[-1] == other
 
 
 def _by(base: Fact, sentence: Sentence, delta: tuple[TextNumber, Relation], marks: Sequence[Mention]) -> Fact:

@@ -34,7 +34,8 @@ _SIZE_BEHIND: Final = re.compile(r"\s\d+(?:\.\d+)?\s?[BM](?!\w)")
 _SIZE_BEFORE: Final = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?[BM])\s+$")
 _CAPITAL: Final = r"(?:[A-Z][\w+-]*(?:\.\w+)*|(?:19|20)\d\d)"
 _PROPER: Final = re.compile(
-    rf"\b(?P<word>[Oo]n|[Ff]or|[Ii]n)\s+(?:the\s+)?(?!Table|Figure|Section|Appendix)"
+    rf"\b(?P<word>[Oo]n|[Ff]or|[Ii]n)\s+(?:the\s+)?"
+    r"(?!Table|Figure|Section|Appendix|Jan|Feb|March|April|May |June|July|Aug|Sept|Oct|Nov|Dec)"
     rf"(?P<name>{_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
 _VARIANT: Final = re.compile(r"(?:with|without|w/o?|\+)\s", re.IGNORECASE)

@@ -148,7 +148,7 @@ class TableIndex:
         for path in (reading.cell.row_path, reading.cell.column_path):
             found = vocabulary.names(path).get(subject)
             if found is not None:
-                rest = path[len(path) - found[0] :]
+                rest = path[len(path) - found[0] :] if found[0] else ()
                 counts.append(sum(not self._head(part, second=False).named for part in rest))
         return min(counts, default=0)
 

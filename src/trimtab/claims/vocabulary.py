@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _WITHOUT: Final = re.compile(r"^\s*(?:w/o\.?|without|\u2212|-)\s+", re.IGNORECASE)
 _WITH: Final = re.compile(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*", re.IGNORECASE)
 _BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+_SELF: Final = re.compile(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$", re.IGNORECASE)
 _MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217]+$")
 
 Axis = Literal["row", "column"]
@@ -73,7 +74,10 @@ def _in_words(part: str) -> str:
 
 @lru_cache(maxsize=65536)
 def names(path: tuple[str, ...]) -> Mapping[str, tuple[int, str]]:
-    """Return key → (parts of the path behind it, spelling) of every run of neighboring parts of a path."""
+    """Return key → (parts of the path that the name leaves open, spelling) of every run of neighboring parts of a path.
+
+    Open are the parts behind the run, and what stands in brackets at its end: "GPT-4 (March)" may be called GPT-4.
+    """
     found: dict[str, tuple[int, str]] = {}
     for start in range(len(path)):
         for end in range(start + 1, min(len(path), start + 4) + 1):
@@ -82,8 +86,10 @@ def names(path: tuple[str, ...]) -> Mapping[str, tuple[int, str]]:
             joined = [(" ".join(run))] if len(run) > 1 else list(spellings(run[0]))
             if len(run) > 1:
                 joined.append(" ".join(_in_words(part) for part in run))
+            bracket = _BRACKET.search(_MARKS.sub("", run[-1]))
             for text in joined:
                 name = key(text)
-                if name and (name not in found or found[name][0] > behind):
-                    found[name] = (behind, text)
+                left = behind + bool(bracket and not _SELF.search(bracket[0]) and bracket[0].strip() not in text)
+                if name and (name not in found or found[name][0] > left):
+                    found[name] = (left, text)
     return found
