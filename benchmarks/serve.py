@@ -120,7 +120,7 @@ def speed(options: argparse.Namespace) -> int:
     def check(number: int, answer: dict) -> str:
         return "" if answer["reward"] == 1 else f"{messages[number]['task_id']}: {answer}"
 
-    with server("-b", "humaneval", "-j", str(options.workers)) as (port, process):
+    with server("-b", "humaneval", "-j", str(options.workers), "--profile", options.profile) as (port, process):
         asyncio.run(ask(port, messages[:164], options.concurrent, check))  # what is read once per problem is read
         before, mine, started = cpu(process), time.process_time(), time.perf_counter()
         tally = asyncio.run(ask(port, messages, options.concurrent, check))
@@ -169,7 +169,7 @@ def soak_check(number: int, answer: dict) -> str:
 
 def soak(options: argparse.Namespace) -> int:
     messages = [soak_message(number) for number in range(options.requests)]
-    with server("-j", str(options.workers)) as (port, process):
+    with server("-j", str(options.workers), "--profile", options.profile) as (port, process):
         killed = [0, 0]
 
         async def kill() -> None:
@@ -227,6 +227,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kill-every", type=float, default=0.3)
     parser.add_argument("--report", type=float, default=10.0)
+    parser.add_argument("--profile", default="auto")
     options = parser.parse_args()
     options.concurrent = options.concurrent or {"speed": 64, "soak": 256}[options.what]
     return speed(options) if options.what == "speed" else soak(options)
