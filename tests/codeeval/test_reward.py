@@ -262,3 +262,51 @@ def test_a_closed_pool_answers_what_waits():
     done = [future for future in futures if not future.cancelled()]
     assert all(future.result().reward == 1 for future in done)
     assert 0 < len(done) < 50
+
+
+ALWAYS = "class Always(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\n"
+FRAMES = """
+import os, struct
+text = b'{"value":["status",0]}'
+for number in range(3, 9):
+    try:
+        os.write(number, struct.pack(">I", len(text)) + text)
+    except OSError:
+        pass
+os._exit(0)
+"""
+HELD = """
+import gc
+for thing in gc.get_objects():
+    if isinstance(thing, dict) and "outputs" in thing:
+        print(thing["outputs"][0])
+"""
+FORGING = {
+    "equal to all": (f"{ALWAYS}def add(a, b): return Always(7)\n", TESTS),
+    "exit before the test": ("import os\ndef add(a, b): os._exit(0)\n", TESTS),
+    "exit while loaded": ("import sys\nsys.exit(0)\ndef add(a, b): return 7\n", TESTS),
+    "equal to all, as JSON": (
+        f"{ALWAYS}def f(x): return Always(7)\n",
+        {"fn_name": "f", "inputs": [[1]], "outputs": [2]},
+    ),
+    "equal to all within a list": (
+        f"{ALWAYS}def f(x): return [Always(7)]\n",
+        {"fn_name": "f", "inputs": [[1]], "outputs": [[2]]},
+    ),
+    "a method by that name": (
+        "class Solution:\n    def f(self, x): return type('T', (), {'__eq__': lambda *_: True})()\n",
+        {"fn_name": "f", "inputs": [[1]], "outputs": [2]},
+    ),
+    "an answer in the runner's own form": ("import sys\nsys.stdout = None\nraise SystemExit(0)\n", PAIRS),
+    "frames on every descriptor": (FRAMES, PAIRS),
+    "what the callers hold": (HELD, PAIRS),
+    "the input again": ("print(open(0).read())\n", PAIRS),
+}
+
+
+@pytest.mark.parametrize("name", FORGING)
+def test_no_reward_is_forged(pool, name):
+    program, tests = FORGING[name]
+    found = rule(pool, program, tests, partial=True)
+    assert found.reward == 0
+    assert found.reason == ""
