@@ -211,7 +211,12 @@ def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
 
 def _as_written(found: str, spelled: str) -> bool:
     """Whether a short name in capitals is written in capitals: "HE" is a benchmark, "he" a word."""
-    return not (len(spelled) <= 3 and spelled.isupper()) or _APART.sub("", found) == _APART.sub("", spelled)
+    if not (len(spelled) <= 3 and spelled.isupper()):
+        return True
+    # "F 1" is F1, but RL is not R-L.
+    return _APART.sub("", found) == _APART.sub("", spelled) and bool(_APART.search(spelled)) <= bool(
+        _APART.search(found)
+    )
 
 
 def _read(path: Path) -> str:

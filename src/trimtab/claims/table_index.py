@@ -113,9 +113,9 @@ class TableIndex:
                 (one.cell.column_path, "column") for one in readings
             }:
                 kind = "models" if axis == systems else "benchmarks"
-                for name, (_, text) in vocabulary.names(path).items():
-                    if _nameable(name) and not (kind == "models" and self._head(text, second=False).named):
-                        said[name][kind].add(text)
+                for name, run in vocabulary.names(path).items():
+                    if _nameable(name) and not (kind == "models" and self._head(run.text, second=False).named):
+                        said[name][kind].add(run.text)
         return {
             name: Term(
                 kind="models" if "models" in kinds and (len(kinds) == 1 or _SHAPED.search(name)) else "benchmarks",
@@ -148,8 +148,8 @@ class TableIndex:
         for path in (reading.cell.row_path, reading.cell.column_path):
             found = vocabulary.names(path).get(subject)
             if found is not None:
-                rest = path[len(path) - found[0] :] if found[0] else ()
-                counts.append(sum(not self._head(part, second=False).named for part in rest))
+                rest = path[len(path) - found.behind :] if found.behind else ()
+                counts.append(found.cut + sum(not self._head(part, second=False).named for part in rest))
         return min(counts, default=0)
 
     def unsaid(self, reading: Measurement, subject: str, benchmark: str) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class TableIndex:
         if found is None:
             said = vocabulary.names(path).items()
             found = self._names[path] = frozenset(
-                name for name, (_, text) in said if name not in _ORDINARY and not self._head(text, second=False).named
+                name for name, run in said if name not in _ORDINARY and not self._head(run.text, second=False).named
             )
         return found
 

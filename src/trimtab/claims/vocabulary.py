@@ -67,18 +67,38 @@ def spellings(part: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in said if text.strip()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunName:
+    """What a run of header parts may be called.
+
+    Attributes:
+        text: The spelling.
+        behind: Parts of the path behind the run.
+        cut: Whether the name leaves out what stands in brackets at its end.
+    """
+
+    text: str
+    behind: int
+    cut: bool
+
+    @property
+    def open(self) -> int:
+        """How much of the header the name leaves open."""
+        return self.behind + self.cut
+
+
 def _in_words(part: str) -> str:
     """Return a header without marks and brackets at its end, and with its "+" as "with"."""
     return next((text for text in spellings(part) if text.startswith(("with ", "without "))), spellings(part)[-1])
 
 
 @lru_cache(maxsize=65536)
-def names(path: tuple[str, ...]) -> Mapping[str, tuple[int, str]]:
-    """Return key → (parts of the path that the name leaves open, spelling) of every run of neighboring parts of a path.
+def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
+    """Return, by its key, the name of every run of neighboring parts of a path.
 
     Open are the parts behind the run, and what stands in brackets at its end: "GPT-4 (March)" may be called GPT-4.
     """
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, RunName] = {}
     for start in range(len(path)):
         for end in range(start + 1, min(len(path), start + 4) + 1):
             behind = len(path) - end
@@ -89,7 +109,8 @@ def names(path: tuple[str, ...]) -> Mapping[str, tuple[int, str]]:
             bracket = _BRACKET.search(_MARKS.sub("", run[-1]))
             for text in joined:
                 name = key(text)
-                left = behind + bool(bracket and not _SELF.search(bracket[0]) and bracket[0].strip() not in text)
-                if name and (name not in found or found[name][0] > left):
-                    found[name] = (left, text)
+                cut = bool(bracket and not _SELF.search(bracket[0]) and bracket[0].strip() not in text)
+                one = RunName(text=text, behind=behind, cut=cut)
+                if name and (name not in found or found[name].open > one.open):
+                    found[name] = one
     return found
