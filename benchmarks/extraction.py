@@ -133,7 +133,7 @@ def generate(model: str, out: Path, forms: Sequence[str], number: int, tokens: i
         there = {(record["form"], record["task_id"]) for record in log.records}
         for form in forms:
             todo = [problem for problem in asked if (form, problem.task_id) not in there]
-            put = [prompts.ask(problem, prompts.Form(form)) for problem in todo]
+            put = [prompts.ask(problem, prompts.PromptForm(form)) for problem in todo]
             for found in completer.complete([one.prompt for one in put], Sampling(max_new_tokens=tokens)):
                 kind = "completion" if put[found.prompt_index].continues else "solution"
                 row = {"task_id": todo[found.prompt_index].task_id, "form": form, kind: found.text}

@@ -76,7 +76,7 @@ def read_json(path: Path, *, error: type[TrimtabError] = RunFolderError) -> Any:
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON Lines, whole or not at all."""
+    """Write JSON JsonLines, whole or not at all."""
     write_atomic(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
 
 
@@ -94,27 +94,27 @@ def read_lines(path: Path, *, error: type[TrimtabError] = RunFolderError) -> lis
     return [line.record for line in found.lines]
 
 
-class Line(NamedTuple):
-    """A record of JSON Lines and the number of its line, from 1."""
+class JsonLine(NamedTuple):
+    """A record of JSON JsonLines and the number of its line, from 1."""
 
     number: int
     record: dict[str, Any]
 
 
-class Lines(NamedTuple):
-    """What JSON Lines hold.
+class JsonLines(NamedTuple):
+    """What JSON JsonLines hold.
 
     Attributes:
         lines: The records; blank lines are left out.
         torn: The bytes of a last line that was cut off; empty where the last line is whole.
     """
 
-    lines: list[Line]
+    lines: list[JsonLine]
     torn: bytes
 
 
-def parse_lines(data: bytes, place: str, *, error: type[TrimtabError] = RunFolderError) -> Lines:
-    """Read JSON Lines that are in memory.
+def parse_lines(data: bytes, place: str, *, error: type[TrimtabError] = RunFolderError) -> JsonLines:
+    """Read JSON JsonLines that are in memory.
 
     Args:
         data: In UTF-8, with or without a byte order mark; half a surrogate pair is read as Python writes it. UTF-16 and
@@ -133,12 +133,12 @@ def parse_lines(data: bytes, place: str, *, error: type[TrimtabError] = RunFolde
     for number, piece in enumerate(pieces, start=1):
         if piece.strip(_BLANKS):
             try:
-                lines.append(Line(number, _object(piece)))
+                lines.append(JsonLine(number, _object(piece)))
             except ValueError as problem:
                 if number == len(pieces):
-                    return Lines(lines, piece)
+                    return JsonLines(lines, piece)
                 raise error(f"{place}, line {number} {problem}") from problem
-    return Lines(lines, b"")
+    return JsonLines(lines, b"")
 
 
 def _object(piece: bytes) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def without_mark(data: bytes) -> bytes:
 
 
 class LineLog:
-    """JSON Lines that grow while a run goes on, one flushed line a record; a context manager.
+    """JSON JsonLines that grow while a run goes on, one flushed line a record; a context manager.
 
     What a kill tore off is cut off when the log is opened again, so the records are those that were written whole.
 

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from trimtab.codeeval import asserts, callers, micro
+from trimtab.codeeval import callers, discriminating_inputs, micro
 from trimtab.codeeval.grammar import PRIMITIVES, Grammar, behavior, evaluate, instances, is_fold, language, parts
 from trimtab.errors import BenchmarkError
 
@@ -83,7 +83,7 @@ def test_problems_are_a_prefix_of_more_problems(held_out):
 def test_tests_refute_stubs(pro, held_out, held_out_pro):
     for problem in held_out_pro if pro else held_out:
         check = run(problem.test)["check"]
-        for stub in asserts.STUBS:
+        for stub in discriminating_inputs.STUBS:
             with pytest.raises((AssertionError, TypeError)):
                 check(stub)
         assert problem.test.count("assert ") >= 8

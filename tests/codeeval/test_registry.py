@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimtab.codeeval import readers, registry
+from trimtab.codeeval import benchmark_readers, registry
 from trimtab.errors import BenchmarkError
 
 
@@ -40,5 +40,5 @@ def test_the_splits_of_a_file_add_up():
 
 
 def test_every_file_has_a_reader_and_every_benchmark_a_file():
-    assert set(readers.READERS) == set(registry.FILES)
+    assert set(benchmark_readers.READERS) == set(registry.FILES)
     assert {entry.filename for entry in registry.BENCHMARKS.values()} == set(registry.FILES)

@@ -15,7 +15,7 @@ import pytest
 from trimtab.codeeval import reward, ruling
 from trimtab.codeeval.given_tests import read
 from trimtab.codeeval.reward import AsyncCodeReward, CodeReward, CombinedReward
-from trimtab.codeeval.ruling import Request
+from trimtab.codeeval.ruling import RulingRequest
 from trimtab.codeeval.workers import Workers, WorkerSettings
 from trimtab.errors import BenchmarkError, SandboxError
 from trimtab.sandbox.verdict import Limits, Outcome
@@ -34,7 +34,7 @@ def pool():
 
 
 def rule(pool, completion, tests, entry_point=None, **options):
-    return pool.submit(Request(completion=completion, tests=read(tests, entry_point), **options)).result()
+    return pool.submit(RulingRequest(completion=completion, tests=read(tests, entry_point), **options)).result()
 
 
 def test_trl_calls_with_texts_or_chats_and_columns(pool):
@@ -257,7 +257,7 @@ def test_a_spawned_process_gets_one_that_works(pool):
 
 def test_a_closed_pool_answers_what_waits():
     pool = Workers(WorkerSettings(workers=1))
-    futures = [pool.submit(Request(completion=RIGHT + str(n), tests=read(TESTS))) for n in range(50)]
+    futures = [pool.submit(RulingRequest(completion=RIGHT + str(n), tests=read(TESTS))) for n in range(50)]
     pool.close()
     done = [future for future in futures if not future.cancelled()]
     assert all(future.result().reward == 1 for future in done)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from trimtab.codeeval import scores, summary, verdicts
-from trimtab.codeeval.judge import Verdict
+from trimtab.codeeval.judge import SampleVerdict
 from trimtab.codeeval.problem import Benchmark, Problem, SelfInvoking
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox.verdict import Outcome
@@ -35,7 +35,7 @@ def write(path, *, tier="A", passed=(0,)):
             for n in range(4):
                 good = n in passed or name == "base"
                 outcome = Outcome.PASSED if good else Outcome.ERROR
-                verdict = Verdict(
+                verdict = SampleVerdict(
                     task_id=f"{name}/{n}", sample_index=0, outcome=outcome, raw=Outcome.SYNTAX if n == 1 else outcome,
                     detail="" if good else "NameError: f", steps=("imports",) if n == 0 else (),
                     calls_base=name == "pro" and n < 3 if name == "pro" else None,
@@ -107,7 +107,7 @@ def test_two_sandboxes_of_one_run_are_both_named(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     write(path)
     with verdicts.VerdictLog(path, {**BOX, "tier": "B"}) as log:
-        log.append("pro", Verdict(task_id="pro/0", sample_index=1, outcome=Outcome.WRONG))
+        log.append("pro", SampleVerdict(task_id="pro/0", sample_index=1, outcome=Outcome.WRONG))
     record = record_of(path)
     assert record["tiers"] == "AB"
     assert {one["tier"] for one in record["attestations"].values()} == {"A", "B"}

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trimtab.codeeval.completion import Completer
-    from trimtab.codeeval.evaluate import Folder
+    from trimtab.codeeval.eval_run import EvalFolder
     from trimtab.codeeval.peer_verdicts import PeerReport
     from trimtab.codeeval.problem import Benchmark
-    from trimtab.codeeval.prompts import Form
+    from trimtab.codeeval.prompts import PromptForm
     from trimtab.sandbox.broker import Sandbox
 
 BENCHMARKS = click.option(
@@ -63,16 +63,18 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 @JSON
 def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
-    from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
+    from trimtab.codeeval import eval_run as evaluating  # noqa: PLC0415
     from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
-    folder = evaluating.Folder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
+    folder = evaluating.EvalFolder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
     with sandboxing.sandbox(loaded, options) as box:
         sandboxing.announce(box)
         completer, form = _completer(model, options)
         sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
-        settings = evaluating.Settings(model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling))
+        settings = evaluating.EvalSettings(
+            model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling)
+        )
         evaluating.run(completer, loaded, settings, folder, box, _progress, judging=sandboxing.record(options))
         _summarize(loaded, folder, box, None, as_json=as_json)
     _cost(folder, options["price"])
@@ -96,7 +98,7 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     files, lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass' predictions, and
     the output of OpenAI's and vLLM's batches.
     """
-    from trimtab.codeeval import evaluate as evaluating  # noqa: PLC0415
+    from trimtab.codeeval import eval_run as evaluating  # noqa: PLC0415
     from trimtab.codeeval import peer_verdicts, special_tokens, verdicts  # noqa: PLC0415
     from trimtab.codeeval import samples as reading  # noqa: PLC0415
 
@@ -104,7 +106,7 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     tokens = special_tokens.read(options["tokenizer"]) if options["tokenizer"] else ()
     problems = [problem for benchmark in loaded for problem in benchmark.problems]
     file = reading.read(samples, problems, offset=options["offset"], tokens=tokens)
-    folder = evaluating.Folder(output or samples.with_name(f"{samples.name}.judged"))
+    folder = evaluating.EvalFolder(output or samples.with_name(f"{samples.name}.judged"))
     with sandboxing.sandbox(loaded, options) as box:
         sandboxing.announce(box)
         evaluating.judge_file(file, loaded, folder, box, _progress, judging=sandboxing.record(options))
@@ -119,21 +121,21 @@ def _load(names: str, data: Path | None) -> list[Benchmark]:
     return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(asked)]
 
 
-def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, Form]:
+def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, PromptForm]:
     """Return the model and the form its prompts take."""
-    from trimtab.codeeval.prompts import Form  # noqa: PLC0415
+    from trimtab.codeeval.prompts import PromptForm  # noqa: PLC0415
 
     asked = options["form"]
     if options["endpoint"]:
-        from trimtab.codeeval.endpoint import Endpoint  # noqa: PLC0415
+        from trimtab.codeeval.model_endpoint import ModelEndpoint  # noqa: PLC0415
 
-        server = Endpoint(url=options["endpoint"], model=model, concurrency=options["concurrency"])
-        return server, Form.REPLY if asked == "auto" else Form(asked)
+        server = ModelEndpoint(url=options["endpoint"], model=model, concurrency=options["concurrency"])
+        return server, PromptForm.REPLY if asked == "auto" else PromptForm(asked)
     from trimtab.lm import pretrained  # noqa: PLC0415
 
     local = pretrained.load(model, batch_size=options["batch_size"], device=options["device"], dtype=options["dtype"])
-    usual = Form.CHAT if local.render is not None else Form.COMPLETION
-    return local, usual if asked == "auto" else Form(asked)
+    usual = PromptForm.CHAT if local.render is not None else PromptForm.COMPLETION
+    return local, usual if asked == "auto" else PromptForm(asked)
 
 
 def _progress(benchmark: str, done: int, total: int) -> None:
@@ -147,7 +149,7 @@ def _checking(benchmark: str, done: int, total: int) -> None:
 
 
 def _summarize(
-    loaded: Sequence[Benchmark], folder: Folder, box: Sandbox, peer: PeerReport | None, *, as_json: bool
+    loaded: Sequence[Benchmark], folder: EvalFolder, box: Sandbox, peer: PeerReport | None, *, as_json: bool
 ) -> None:
     """Print the scores and write ``result.json``."""
     from trimtab.codeeval import scores, soundness, summary, verdicts  # noqa: PLC0415
@@ -171,7 +173,7 @@ def _summarize(
     click.echo(f"everything is in {folder.path}", err=True)
 
 
-def _cost(folder: Folder, price: tuple[float, float] | None) -> None:
+def _cost(folder: EvalFolder, price: tuple[float, float] | None) -> None:
     """Say what the tokens of a run cost, all of its sessions together."""
     if not price:
         return

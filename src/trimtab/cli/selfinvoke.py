@@ -15,7 +15,7 @@ from trimtab.cli.options import JSON
 if TYPE_CHECKING:
     from trimtab.codeeval.completion import Completer, Sampling
     from trimtab.codeeval.problem import Problem
-    from trimtab.codeeval.selfinvoke.folder import Folder
+    from trimtab.codeeval.selfinvoke.build_folder import BuildFolder
 
 UNSANDBOXED = click.option(
     "--allow-unsandboxed", is_flag=True, help="Run programs without isolation where there is none."
@@ -56,18 +56,18 @@ def build(base: str, model: str, output: Path | None, *, allow_unsandboxed: bool
     Kill it at any moment; the same command goes on. The folder gets problems.json in HumanEval Pro's schema.
     """
     from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
-    from trimtab.codeeval.selfinvoke import base as bases  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke import base_problem as bases  # noqa: PLC0415
     from trimtab.codeeval.selfinvoke.build import build as run  # noqa: PLC0415
-    from trimtab.codeeval.selfinvoke.folder import Folder  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.build_folder import BuildFolder  # noqa: PLC0415
     from trimtab.codeeval.selfinvoke.funnel import funnel  # noqa: PLC0415
-    from trimtab.codeeval.selfinvoke.lab import Lab  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.program_lab import Lab  # noqa: PLC0415
 
     problems = _problems(base)[: options["limit"]]
     completer = _completer(model, options["endpoint"])
     sampling = Sampling(seed=options["seed"], temperature=options["temperature"], max_new_tokens=1500)
     path = output or Path("runs") / f"selfinvoke-{base}-{Path(model).name}"
     with Lab(allow_unsandboxed=allow_unsandboxed, workers=options["workers"]) as lab:
-        folder = Folder(path, _settings(base, model, sampling, lab.attestation))
+        folder = BuildFolder(path, _settings(base, model, sampling, lab.attestation))
         with concurrent.futures.ThreadPoolExecutor(lab.workers) as pool:
             observed = list(pool.map(bases.observe, itertools.count(), problems, itertools.repeat(lab)))
         usable = [one for one in observed if one.examples]
@@ -93,9 +93,9 @@ def review(
     folder: Path, *, accepted: tuple[str, ...], rejected: tuple[str, ...], note: str, reviewer: str, only_list: bool
 ) -> None:
     """Decide on the problems in FOLDER that came through the gates; what is rejected leaves problems.json."""
-    from trimtab.codeeval.selfinvoke.folder import Folder  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.build_folder import BuildFolder  # noqa: PLC0415
 
-    build = Folder(folder)
+    build = BuildFolder(folder)
     if only_list:
         for row in build.queue():
             click.echo(row["base"])
@@ -108,7 +108,7 @@ def review(
     click.echo(f"{build.publish()} problems kept; {len(build.queue())} await review", err=True)
 
 
-def _ask(build: Folder, reviewer: str) -> None:
+def _ask(build: BuildFolder, reviewer: str) -> None:
     """Show one problem after the other until the queue or the person's patience ends."""
     for row in build.queue():
         click.echo(f"\n=== {row['base']}\n")
@@ -138,9 +138,9 @@ def _completer(model: str, endpoint: str | None) -> Completer:
     from trimtab.codeeval.selfinvoke.completer import AsChat, TemplateCompleter  # noqa: PLC0415
 
     if endpoint:
-        from trimtab.codeeval.endpoint import Endpoint  # noqa: PLC0415
+        from trimtab.codeeval.model_endpoint import ModelEndpoint  # noqa: PLC0415
 
-        return AsChat(Endpoint(url=endpoint, model=model))
+        return AsChat(ModelEndpoint(url=endpoint, model=model))
     if model == "template":
         return TemplateCompleter()
     from trimtab.lm import pretrained  # noqa: PLC0415
@@ -175,7 +175,7 @@ def audit(source: str, workers: int, *, allow_unsandboxed: bool, as_json: bool) 
     """
     from trimtab.codeeval import problems, registry  # noqa: PLC0415
     from trimtab.codeeval.selfinvoke import audit as auditing  # noqa: PLC0415
-    from trimtab.codeeval.selfinvoke.lab import Lab  # noqa: PLC0415
+    from trimtab.codeeval.selfinvoke.program_lab import Lab  # noqa: PLC0415
 
     is_file = source not in registry.BENCHMARKS
     asked = auditing.read(Path(source)) if is_file else problems.load(source).problems

@@ -339,7 +339,7 @@ def _helpers(code: str, others: Sequence[Block], entry_point: str) -> str:
 _ASSIGNS: Final = re.compile(r"([A-Za-z_]\w*)[ \t]{0,20}(?::[^=\n]*)?=(?!=)")
 
 
-def _binds(statement: python_scan.Statement) -> set[str]:
+def _binds(statement: python_scan.TopStatement) -> set[str]:
     """Return the names that a definition, an import or a plain assignment at column 0 binds."""
     head = statement.head
     if python_scan.DEFINES.match(head):

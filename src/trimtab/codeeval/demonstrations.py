@@ -17,7 +17,7 @@ from trimtab.codeeval import code_blocks, python_scan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trimtab.codeeval.python_scan import Statement
+    from trimtab.codeeval.python_scan import TopStatement
 
 _SHOWS: Final = re.compile(
     r"(?<![\w.])(?:assert\b|raise\b|(?:print|pprint|display|input|exit|quit|breakpoint|main)[ \t]*\("
@@ -60,7 +60,7 @@ def without(program: str, entry_point: str) -> str:
 
 
 def _demonstrations(
-    every: Sequence[Statement], own: Sequence[int], needed: set[str], entry_point: str, *, by_text: bool
+    every: Sequence[TopStatement], own: Sequence[int], needed: set[str], entry_point: str, *, by_text: bool
 ) -> set[int]:
     """Return the numbers of statements that are neither definitions nor imports and that the function does not need."""
     functions = {
@@ -90,7 +90,7 @@ def _demonstrations(
     return dropped
 
 
-def _idle_imports(every: Sequence[Statement], needed: set[str], dropped: set[int]) -> set[int]:
+def _idle_imports(every: Sequence[TopStatement], needed: set[str], dropped: set[int]) -> set[int]:
     """Return the numbers of imports, of packages beside the standard library, that only a demonstration uses.
 
     With them go decorated definitions that the function does not need and that use such an import, as tests do.
@@ -116,7 +116,7 @@ def _idle_imports(every: Sequence[Statement], needed: set[str], dropped: set[int
     return tests | {at for at, bound_here in idle.items() if not bound_here & used}
 
 
-def _loose(statement: Statement) -> bool:
+def _loose(statement: TopStatement) -> bool:
     """Tell whether a statement is neither a definition nor an import, a guard that never runs, or nothing at all."""
     head = statement.head
     if python_scan.DEFINES.match(head) and head.startswith(("import", "from")) and ";" in head:
@@ -124,7 +124,7 @@ def _loose(statement: Statement) -> bool:
     return not (python_scan.DEFINES.match(head) or _GUARD.match(head) or _NOTHING.match(statement.code))
 
 
-def _needed(every: Sequence[Statement], own: Sequence[int], entry_point: str) -> tuple[set[str], bool]:
+def _needed(every: Sequence[TopStatement], own: Sequence[int], entry_point: str) -> tuple[set[str], bool]:
     """Return the names that a function uses, by way of others too, and its own; and whether it looks any up by text."""
     binding: dict[str, list[str]] = {}
     for statement in every:

@@ -44,7 +44,7 @@ _DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
 
 
-class Target(Protocol):
+class AskedFunction(Protocol):
     """What is asked for: a :class:`~trimtab.codeeval.problem.Problem`, or a :class:`Function`."""
 
     @property
@@ -84,12 +84,12 @@ def identity(tokens: tuple[str, ...] = ()) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
-def raw(problem: Target, text: str, *, continues: bool) -> str:
+def raw(problem: AskedFunction, text: str, *, continues: bool) -> str:
     """Return the program that the text is as it stands."""
     return problem.prompt + text if continues else text
 
 
-def clean(problem: Target, text: str, *, continues: bool = False, tokens: tuple[str, ...] = ()) -> Extracted:
+def clean(problem: AskedFunction, text: str, *, continues: bool = False, tokens: tuple[str, ...] = ()) -> Extracted:
     r"""Take the program out of a model's reply: the public entry for judges, rewards and plug-ins.
 
     >>> clean(Function("f"), "<think>easy</think>Here:\n```python\ndef f(x):\n    return x\n```<|im_end|>")
@@ -144,7 +144,7 @@ def _out_of_json(text: str, entry_point: str) -> str:
     return fields[0] if fields else text
 
 
-def _whole(problem: Target, text: str, steps: list[str], *, continues: bool) -> str:
+def _whole(problem: AskedFunction, text: str, steps: list[str], *, continues: bool) -> str:
     """Return the program that a text is: by itself, or as the body of the function whose header the prompt holds."""
     name = problem.entry_point
     here = re.compile(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", re.MULTILINE)
@@ -159,7 +159,7 @@ def _whole(problem: Target, text: str, steps: list[str], *, continues: bool) -> 
     return problem.prompt + _step(steps, "indent", text, _indented(text))
 
 
-def repair(problem: Target, cleaned: Extracted, *, cutting: bool = True) -> Extracted | None:
+def repair(problem: AskedFunction, cleaned: Extracted, *, cutting: bool = True) -> Extracted | None:
     """Guess the program in a text that is none, and cut off what follows it; None where there is nothing to guess."""
     steps, program = list(cleaned.steps), cleaned.program
     body = bool(problem.prompt) and program.startswith(problem.prompt)
@@ -181,7 +181,7 @@ def repair(problem: Target, cleaned: Extracted, *, cutting: bool = True) -> Extr
     return None if program == cleaned.program else Extracted(program, tuple(steps))
 
 
-def repairs(problem: Target, cleaned: Extracted) -> Iterator[Extracted]:
+def repairs(problem: AskedFunction, cleaned: Extracted) -> Iterator[Extracted]:
     """Yield guesses, the one that keeps most first: :func:`repair`, then programs that end with the function asked for.
 
     Where a text defines it several times, the last one is tried first, as Python would use it.

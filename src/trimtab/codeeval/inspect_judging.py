@@ -22,7 +22,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from trimtab.codeeval import given_tests
 from trimtab.codeeval.judge import Outcome
 from trimtab.codeeval.problem import Problem
-from trimtab.codeeval.ruling import Request
+from trimtab.codeeval.ruling import RulingRequest
 from trimtab.codeeval.workers import Workers
 from trimtab.errors import BenchmarkError
 
@@ -51,7 +51,7 @@ def judged(*, continues: bool = False, partial: bool = False) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         text = state.output.completion
         tests = _tests(state.metadata, list(target), str(state.sample_id))
-        request = Request(
+        request = RulingRequest(
             completion=text,
             tests=tests,
             prefix=str(state.metadata.get("prompt", "")) if continues else "",

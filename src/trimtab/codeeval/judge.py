@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.broker import Sandbox
     from trimtab.sandbox.verdict import Limits
 
-__all__ = ["Outcome", "Sample", "Verdict", "headline", "judge", "judge_sample", "run_program"]
+__all__ = ["Outcome", "Sample", "SampleVerdict", "headline", "judge", "judge_sample", "run_program"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class SampleVerdict:
     """What came of a sample.
 
     Attributes:
@@ -87,7 +87,7 @@ class Verdict:
     calls_base: bool | None = None
 
 
-def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandbox) -> Iterator[Verdict]:
+def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandbox) -> Iterator[SampleVerdict]:
     """Yield a verdict for each sample, in the samples' order; as many run at once as the sandbox has workers.
 
     Raises:
@@ -96,9 +96,9 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
     """
     known = {problem.task_id: problem for problem in problems}
     run = OneRunEach(lambda problem, program: _without_output(run_program(sandbox, problem, program)))
-    judged: dict[bytes, concurrent.futures.Future[Verdict]] = {}
+    judged: dict[bytes, concurrent.futures.Future[SampleVerdict]] = {}
     with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
-        pending: deque[tuple[Sample, concurrent.futures.Future[Verdict]]] = deque()
+        pending: deque[tuple[Sample, concurrent.futures.Future[SampleVerdict]]] = deque()
         for sample in samples:
             key = _digest(sample)
             if key not in judged:
@@ -115,7 +115,7 @@ def _digest(sample: Sample) -> bytes:
     return hashlib.sha256(repr((sample.task_id, sample.completion, sample.continues, sample.tokens)).encode()).digest()
 
 
-def _of(sample: Sample, verdict: concurrent.futures.Future[Verdict]) -> Verdict:
+def _of(sample: Sample, verdict: concurrent.futures.Future[SampleVerdict]) -> SampleVerdict:
     return dataclasses.replace(verdict.result(), sample_index=sample.sample_index)
 
 
@@ -124,14 +124,14 @@ def _without_output(found: RunVerdict) -> RunVerdict:
     return dataclasses.replace(found, output="")
 
 
-def _judge(sample: Sample, known: dict[str, Problem], run: Callable[[Problem, str], RunVerdict]) -> Verdict:
+def _judge(sample: Sample, known: dict[str, Problem], run: Callable[[Problem, str], RunVerdict]) -> SampleVerdict:
     problem = known.get(sample.task_id)
     if problem is None:
         raise BenchmarkError(f"a sample names the problem {sample.task_id!r}, which is not in this benchmark")
     return _judged(sample, problem, run)
 
 
-def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
+def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> SampleVerdict:
     """Return the verdict on one sample, in the calling thread.
 
     Raises:
@@ -140,13 +140,13 @@ def judge_sample(sample: Sample, problem: Problem, sandbox: Sandbox) -> Verdict:
     return _judged(sample, problem, lambda problem, program: run_program(sandbox, problem, program))
 
 
-def _judged(sample: Sample, problem: Problem, run: Callable[[Problem, str], RunVerdict]) -> Verdict:
+def _judged(sample: Sample, problem: Problem, run: Callable[[Problem, str], RunVerdict]) -> SampleVerdict:
     if not sample.completion.strip():
-        return Verdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
+        return SampleVerdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
     text = extract.raw(problem, sample.completion, continues=sample.continues)
     raw = run(problem, text)
     found, chosen = headline(sample, problem, lambda program: raw if program == text else run(problem, program))
-    return Verdict(
+    return SampleVerdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,
         outcome=found.outcome,
@@ -172,7 +172,7 @@ _NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.MISSING)
 
 
 def headline(
-    sample: Sample, problem: extract.Target, run: Callable[[str], RunVerdict]
+    sample: Sample, problem: extract.AskedFunction, run: Callable[[str], RunVerdict]
 ) -> tuple[RunVerdict, extract.Extracted]:
     """Extract the program of a sample and run it, and guesses at it where it is none.
 

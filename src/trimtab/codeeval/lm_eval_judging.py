@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import given_tests, problems, prompts
-from trimtab.codeeval.ruling import Request
+from trimtab.codeeval.ruling import RulingRequest
 from trimtab.codeeval.workers import Workers
 from trimtab.errors import BenchmarkError, SandboxError
 
@@ -68,7 +68,7 @@ def dataset(benchmark: str, **_: object) -> dict[str, Any]:
 
 def _request(problem: Problem) -> str:
     """Return what a chat is asked: the words of ``trimtab eval``."""
-    prompt = prompts.ask(problem, prompts.Form.REPLY).prompt
+    prompt = prompts.ask(problem, prompts.PromptForm.REPLY).prompt
     return prompt if isinstance(prompt, str) else prompt.user
 
 
@@ -98,7 +98,7 @@ def judge_replies(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) -> d
 def _scored(doc: Mapping[str, Any], results: Sequence[Sequence[str]], *, continues: bool) -> dict[str, float]:
     problem = _problems(doc["benchmark"])[doc["task_id"]]
     replies = [reply for group in results for reply in ([group] if isinstance(group, str) else group)]
-    passed = _passed([Request(completion=reply, tests=problem, continues=continues) for reply in replies])
+    passed = _passed([RulingRequest(completion=reply, tests=problem, continues=continues) for reply in replies])
     return {"pass@1": sum(passed) / len(passed)}
 
 
@@ -123,7 +123,7 @@ def pass_at_k(
     counts = []
     for reference, programs in zip(references, predictions, strict=True):
         tests = given_tests.read(reference)
-        passed = _passed([Request(completion=program, tests=tests) for program in programs])
+        passed = _passed([RulingRequest(completion=program, tests=tests) for program in programs])
         counts.append((len(passed), sum(passed)))
     for size in wanted:
         short = next((n for n, _ in counts if n < size), None)
@@ -148,7 +148,7 @@ def _estimate(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
-def _passed(requests: Sequence[Request]) -> list[bool]:
+def _passed(requests: Sequence[RulingRequest]) -> list[bool]:
     rulings = [future.result() for future in [_workers().submit(request) for request in requests]]
     for found in rulings:
         if found.reward is None:

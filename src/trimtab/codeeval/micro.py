@@ -6,9 +6,9 @@ shows such a function with its solution and asks for a second one that calls it 
 
 Decisions: (1) the split is by composition, closed under equal behavior and under parts: no training text computes what
 a test composition computes, nor contains a held-out pair of operations. (2) Tests refute stubs and near misses
-(:mod:`trimtab.codeeval.asserts`). (3) Every draw comes from ``random.Random.random``, whose stream Python guarantees,
-and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed. (4) Self-invoking
-problems are new twice: the base is held out, and so is what follows the call.
+(:mod:`trimtab.codeeval.discriminating_inputs`). (3) Every draw comes from ``random.Random.random``, whose stream Python
+guarantees, and every hash is SHA-256: the same seed gives the same text under any Python and any hash seed. (4)
+Self-invoking problems are new twice: the base is held out, and so is what follows the call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from trimtab.codeeval import asserts
+from trimtab.codeeval import discriminating_inputs
 from trimtab.codeeval.callers import CALLERS, Call, Caller, followers
 from trimtab.codeeval.grammar import (
     PRIMITIVES,
@@ -245,13 +245,13 @@ def _write(instance: Instance, call: Call | None, dice: _Dice, grammar: Grammar)
 
 def _problem(number: int, text: tuple[str, str], examples: _Examples) -> Problem:
     (prompt, solution), benchmark = text, examples.benchmark
-    chosen = asserts.choose(examples.right, [*examples.idle, *examples.wrong], examples.pool, _ASSERTS)
+    chosen = discriminating_inputs.choose(examples.right, [*examples.idle, *examples.wrong], examples.pool, _ASSERTS)
     return Problem(
         task_id=f"{benchmark}/{number}",
         prompt=prompt,
         entry_point=re.findall(r"^def (\w+)", prompt, re.MULTILINE)[-1],
         canonical_solution=solution,
-        test=asserts.check(examples.right, chosen),
+        test=discriminating_inputs.check(examples.right, chosen),
         benchmark=benchmark,
     )
 
@@ -264,12 +264,12 @@ class _Examples:
     right: Callable[..., Any]
     idle: tuple[Callable[..., Any], ...]
     wrong: tuple[Callable[..., Any], ...]
-    pool: tuple[asserts.Arguments, ...]
+    pool: tuple[discriminating_inputs.Arguments, ...]
 
     @property
     def can_tell(self) -> bool:
         """Whether no idle function will do: applying a filter twice, say, is the filter."""
-        return all(asserts.differ(self.right, one, self.pool) for one in self.idle)
+        return all(discriminating_inputs.differ(self.right, one, self.pool) for one in self.idle)
 
 
 def _examples(instance: Instance, call: Call | None, dice: _Dice) -> _Examples:
@@ -277,14 +277,14 @@ def _examples(instance: Instance, call: Call | None, dice: _Dice) -> _Examples:
     base = partial(evaluate, instance)
     near = near_misses(instance)
     if call is None:
-        pool: tuple[asserts.Arguments, ...] = tuple((one,) for one in lists)
-        return _Examples(benchmark="micro", right=base, idle=asserts.STUBS, wrong=tuple(near), pool=pool)
+        pool: tuple[discriminating_inputs.Arguments, ...] = tuple((one,) for one in lists)
+        return _Examples(benchmark="micro", right=base, idle=discriminating_inputs.STUBS, wrong=tuple(near), pool=pool)
     called = Call(caller=call.caller).bind(base)
     others = [one for one in CALLERS if one.arguments == call.caller.arguments and one.folds == call.caller.folds]
     wrong: list[Callable[..., Any]] = [call.bind(one) for one in near]
     wrong += [Call(caller=one, after=call.after).bind(base) for one in others if one.flat or not call.after]
     wrong += [partial(_then, called, one) for one in near_misses(call.after)]
-    idle = (*asserts.STUBS, lambda *given: base(given[0]))
+    idle = (*discriminating_inputs.STUBS, lambda *given: base(given[0]))
     pool = tuple(_pool(call.caller, lists, dice))
     return _Examples(benchmark="micro-pro", right=call.bind(base), idle=idle, wrong=tuple(wrong), pool=pool)
 
@@ -304,12 +304,12 @@ def _lists(dice: _Dice) -> list[list[int]]:
     return mixed + [list(probe) for probe in PROBES] + single + ramps + narrow + tiny
 
 
-def _pool(caller: Caller, lists: list[list[int]], dice: _Dice) -> list[asserts.Arguments]:
+def _pool(caller: Caller, lists: list[list[int]], dice: _Dice) -> list[discriminating_inputs.Arguments]:
     if caller.arguments == ("xs",):
         return [(one,) for one in lists]
     if caller.arguments == ("rows",):
         return [([dice.pick(lists) for _ in range(size % 4 + 1)],) for size in range(40)]
-    unequal: list[asserts.Arguments] = [(dice.pick(lists), dice.pick(lists)) for _ in range(60)]
+    unequal: list[discriminating_inputs.Arguments] = [(dice.pick(lists), dice.pick(lists)) for _ in range(60)]
     return [*unequal, *((one, one) for one in lists)]
 
 

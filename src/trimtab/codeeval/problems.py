@@ -14,9 +14,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval import hub, registry
+from trimtab.codeeval import benchmark_cache, registry
+from trimtab.codeeval.benchmark_readers import READERS
 from trimtab.codeeval.problem import Arguments, Benchmark, Differential, Oracle, Problem, SelfInvoking
-from trimtab.codeeval.readers import READERS
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _locate(benchmark: str, filename: str, path: Path | None, *, fetch: bool) ->
         if place.is_file():
             return place
     if fetch:
-        return hub.fetch(filename)
+        return benchmark_cache.fetch(filename)
     looked = ", ".join(map(str, places))
     raise BenchmarkError(
         f"{benchmark}: {filename} was not found (looked at: {looked})",
@@ -85,4 +85,4 @@ def _places(filename: str) -> Iterator[Path]:
     except importlib.metadata.PackageNotFoundError:
         files = []
     yield from (Path(str(file.locate())) for file in files if file.name == filename)
-    yield hub.cached(filename)
+    yield benchmark_cache.cached(filename)

@@ -34,7 +34,7 @@ _BOTH: Final = (
 )
 
 
-class Form(enum.StrEnum):
+class PromptForm(enum.StrEnum):
     """Who is asked, and how the reply can begin."""
 
     COMPLETION = "completion"  # plain text, continued
@@ -71,7 +71,7 @@ def default_shots(benchmark: str) -> int:
 _THREE_SHOT: Final = ("mbpp-test", "mbpp-validation", "mbpp-train", "mbpp-sanitized-test", "mbpp-sanitized-train")
 
 
-def ask(problem: Problem, form: Form, *, shots: int = 0, examples: Sequence[Problem] = ()) -> Asked:
+def ask(problem: Problem, form: PromptForm, *, shots: int = 0, examples: Sequence[Problem] = ()) -> Asked:
     """Put one problem.
 
     Args:
@@ -90,7 +90,7 @@ def ask(problem: Problem, form: Form, *, shots: int = 0, examples: Sequence[Prob
     shown = [one for one in examples if one.task_id != problem.task_id][:shots]
     if len(shown) < shots:
         raise BenchmarkError(f"{shots} examples are asked for, {len(shown)} are given")
-    if form is not Form.COMPLETION:
+    if form is not PromptForm.COMPLETION:
         return _chat(form, "".join(f"{_worked(one)}\n\n" for one in shown) + _fenced(_ONE, problem.prompt), "")
     if shown:
         text = "".join(f"{_task(one)}[BEGIN]\n{one.canonical_solution.strip()}\n[DONE]\n\n" for one in shown)
@@ -116,14 +116,14 @@ def _block(code: str) -> str:
     return f"```python\n{code.strip(chr(10))}\n```"
 
 
-def _chat(form: Form, user: str, begins: str) -> Asked:
-    if form is Form.REPLY:
+def _chat(form: PromptForm, user: str, begins: str) -> Asked:
+    if form is PromptForm.REPLY:
         return Asked(prompt=Chat(user=user, system=_SYSTEM), continues=False, stop=())
     prefix = f"Here is the program:\n\n```python\n{begins}"
     return Asked(prompt=Chat(user=user, system=_SYSTEM, prefix=prefix), continues=bool(begins), stop=(_FENCE,))
 
 
-def _self_invoking(problem: Problem, form: Form, shots: int) -> Asked:
+def _self_invoking(problem: Problem, form: PromptForm, shots: int) -> Asked:
     if shots > 1:
         raise BenchmarkError(f"{problem.task_id} can be put with 0 or 1 assertions shown, not {shots}")
     halves = problem.pro
@@ -131,7 +131,7 @@ def _self_invoking(problem: Problem, form: Form, shots: int) -> Asked:
     user = _fenced(_BOTH, f"{halves.raw_problem.rstrip()}\n\n\n{halves.new_problem.strip()}")
     if shots:
         user += f"\n\nIt has to pass this test:\n\n{_block(problem.assertions[0])}"
-    if form is not Form.COMPLETION:
+    if form is not PromptForm.COMPLETION:
         return _chat(form, user, halves.raw_problem)
     text = f"{_SYSTEM}\n\n### Instruction\n{user}\n\n### Response\n```python\n{halves.raw_problem}"
     return Asked(prompt=text, continues=True, stop=(_FENCE,))

@@ -103,7 +103,7 @@ def masked(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-class Statement(NamedTuple):
+class TopStatement(NamedTuple):
     """A statement at column 0, with its decorators and all that hangs below it.
 
     Attributes:
@@ -123,7 +123,7 @@ class Statement(NamedTuple):
         return self.code[0 if match is None else match.start() :].lstrip("\n").partition("\n")[0]
 
 
-def statements(text: str) -> list[Statement]:
+def statements(text: str) -> list[TopStatement]:
     """Return the statements at column 0; text that is none, such as prose, counts line by line.
 
     A line goes on with the statement before it where it is indented, within brackets, after a backslash, below a
@@ -144,7 +144,7 @@ def statements(text: str) -> list[Statement]:
                 depth = max(0, depth + (1 if _OPENING.match(bracket) else -1))
         joined = line.rstrip("\r\n").endswith("\\")
     ends = [*starts[1:], len(code)] if starts else []
-    return [Statement(first, after, "".join(code[first:after])) for first, after in zip(starts, ends, strict=True)]
+    return [TopStatement(first, after, "".join(code[first:after])) for first, after in zip(starts, ends, strict=True)]
 
 
 def used(code: str) -> set[str]:

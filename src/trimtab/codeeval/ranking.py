@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class RankedChoice:
     """Texts to score, given a context.
 
     Attributes:
@@ -32,13 +32,13 @@ class Choice:
     wrong: tuple[str, ...]
 
 
-def choice(problem: Problem, mutants: int) -> Choice:
+def choice(problem: Problem, mutants: int) -> RankedChoice:
     """Return what is ranked for a problem, with at most ``mutants`` mutants."""
     context, right = _halves(problem)
     wrong = mutate.mutants(context, right, limit=mutants)
     if problem.pro is not None and len(wrong) < mutants:
         wrong += mutate.misnamed(context, right, limit=mutants - len(wrong))
-    return Choice(context=context, right=right, wrong=tuple(wrong))
+    return RankedChoice(context=context, right=right, wrong=tuple(wrong))
 
 
 def _halves(problem: Problem) -> tuple[str, str]:

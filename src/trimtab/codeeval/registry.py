@@ -32,7 +32,7 @@ class PublishedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class RegisteredBenchmark:
     """A benchmark: a split of a file.
 
     Attributes:
@@ -102,11 +102,13 @@ FILES: Final[Mapping[str, PublishedFile]] = {
 }
 
 
-def _entry(family: str, split: str, count: int, filename: str, numbers: tuple[int, int] | None = None) -> Entry:
-    return Entry(family=family, split=split, count=count, filename=filename, numbers=numbers)
+def _entry(
+    family: str, split: str, count: int, filename: str, numbers: tuple[int, int] | None = None
+) -> RegisteredBenchmark:
+    return RegisteredBenchmark(family=family, split=split, count=count, filename=filename, numbers=numbers)
 
 
-BENCHMARKS: Final[Mapping[str, Entry]] = {
+BENCHMARKS: Final[Mapping[str, RegisteredBenchmark]] = {
     "humaneval": _entry("HumanEval", "test", 164, "HumanEval.jsonl.gz"),
     "humaneval-plus": _entry("HumanEval+", "test", 164, "HumanEvalPlus-v0.1.10.jsonl.gz"),
     "humaneval-pro": _entry("HumanEval Pro", "test", 164, "humaneval_pro.json"),
@@ -140,7 +142,7 @@ def counts() -> dict[tuple[str, str], int]:
     return {**{(entry.family, entry.split): entry.count for entry in BENCHMARKS.values()}, **ELSEWHERE}
 
 
-def entry(benchmark: str) -> Entry:
+def entry(benchmark: str) -> RegisteredBenchmark:
     """Return what is known of a benchmark.
 
     Raises:

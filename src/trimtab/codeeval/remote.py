@@ -19,7 +19,7 @@ from trimtab.errors import BenchmarkError, MissingExtraError, SandboxError
 if TYPE_CHECKING:
     import httpx
 
-    from trimtab.codeeval.ruling import Request, Ruling
+    from trimtab.codeeval.ruling import Ruling, RulingRequest
 
 TOKEN: Final = "TRIMTAB_SERVE_TOKEN"  # noqa: S105 - the name of a variable
 _BUSY: Final = (429, 502, 503, 504)
@@ -64,7 +64,7 @@ class RemoteJudge:
             headers=headers, limits=limits, timeout=httpx.Timeout(self._deadline_s, connect=10.0), trust_env=False
         )
 
-    def submit(self, request: Request) -> concurrent.futures.Future[Ruling]:
+    def submit(self, request: RulingRequest) -> concurrent.futures.Future[Ruling]:
         """Judge a request; the future raises BenchmarkError where the server refuses it as malformed."""
         if os.getpid() != self._process:
             self._connect()

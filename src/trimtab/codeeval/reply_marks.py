@@ -83,7 +83,7 @@ _PAIR_MARKS: Final = tuple(re.compile("|".join(map(re.escape, pair)), re.IGNOREC
 _ANY_PAIR: Final = re.compile("|".join(re.escape(mark) for pair in _PAIRS for mark in pair), re.IGNORECASE)
 
 
-class Answer(NamedTuple):
+class ReplyAnswer(NamedTuple):
     """What is left of a reply, and what was taken away.
 
     Attributes:
@@ -105,7 +105,7 @@ def _marks(tokens: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
-def answer(text: str, tokens: tuple[str, ...] = ()) -> Answer:
+def answer(text: str, tokens: tuple[str, ...] = ()) -> ReplyAnswer:
     """Return a reply without thoughts and without what a token ends.
 
     Args:
@@ -117,12 +117,12 @@ def answer(text: str, tokens: tuple[str, ...] = ()) -> Answer:
     text = before + text[last:]
     bare = _BARE_FINAL.match(text)
     if bare is None and (_FOLDED_OPEN.match(text) or _BARE_ANALYSIS.match(text)):
-        return Answer("", thought=True, ended=False)
+        return ReplyAnswer("", thought=True, ended=False)
     found = _without_marks(text if bare is None else text[bare.end() :], tokens)
     return found._replace(thought=found.thought or bool(folded) or bare is not None)
 
 
-def _without_marks(text: str, tokens: tuple[str, ...]) -> Answer:
+def _without_marks(text: str, tokens: tuple[str, ...]) -> ReplyAnswer:
     """Go from mark to mark: what a thought holds goes, what a token ends goes, the rest stays."""
     parts: list[str] = []
     at, closed, thinking, ended = 0, False, False, False
@@ -154,11 +154,11 @@ def _without_marks(text: str, tokens: tuple[str, ...]) -> Answer:
             parts.append(before)
             at, ended = match.end(), True
         elif any(part.strip() for part in (*parts, before)):
-            return Answer("".join([*parts, before]), thought=closed, ended=True)
+            return ReplyAnswer("".join([*parts, before]), thought=closed, ended=True)
         else:  # a token that begins the turn, and the word for who speaks
             role = _ROLE.match(text, match.end())
             parts, at, ended = [], match.end() if role is None else role.end(), True
-    return Answer("".join(parts) + ("" if thinking else text[at:]), thought=closed or thinking, ended=ended)
+    return ReplyAnswer("".join(parts) + ("" if thinking else text[at:]), thought=closed or thinking, ended=ended)
 
 
 def _around(text: str, match: re.Match[str]) -> tuple[str, str]:

@@ -25,7 +25,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from trimtab.codeeval import given_tests, problems, stdout
-from trimtab.codeeval.ruling import Request
+from trimtab.codeeval.ruling import RulingRequest
 from trimtab.codeeval.transfer import completion_text
 from trimtab.codeeval.workers import Workers, WorkerSettings
 from trimtab.errors import BenchmarkError, SandboxError
@@ -46,7 +46,7 @@ _LOG: Final = logging.getLogger(__name__)
 class Judging(Protocol):
     """Where requests are judged: a pool of this process, or a server."""
 
-    def submit(self, request: Request) -> concurrent.futures.Future[Ruling]:
+    def submit(self, request: RulingRequest) -> concurrent.futures.Future[Ruling]:
         """Judge one."""
         ...
 
@@ -87,18 +87,18 @@ class Scorer:
 
     def requests(
         self, completions: Sequence[object], prompts: Sequence[object] | None, columns: Mapping[str, Any]
-    ) -> list[Request]:
+    ) -> list[RulingRequest]:
         """Return what is to be judged for each completion.
 
         Raises:
             BenchmarkError: There is no column of tests or task ids, or a row of it cannot be read; the message has
                 the row.
         """
-        found: list[Request] = []
+        found: list[RulingRequest] = []
         for row, completion in enumerate(completions):
             try:
                 found.append(
-                    Request(
+                    RulingRequest(
                         completion=completion_text(completion),
                         tests=self._tests(row, columns),
                         prefix=completion_text(prompts[row]) if self.continues and prompts is not None else "",
@@ -127,7 +127,7 @@ class Scorer:
             )
         return self._problems[task_id]
 
-    def submit(self, requests: Sequence[Request]) -> list[concurrent.futures.Future[Ruling]]:
+    def submit(self, requests: Sequence[RulingRequest]) -> list[concurrent.futures.Future[Ruling]]:
         """Judge requests, equal ones once; the futures are in their order."""
         judged: dict[tuple[object, ...], concurrent.futures.Future[Ruling]] = {}
         for request in requests:
@@ -323,7 +323,7 @@ def _rewards(rulings: Sequence[Ruling], columns: Mapping[str, Any]) -> list[floa
     return [one.reward for one in rulings]
 
 
-def _key(request: Request) -> tuple[object, ...]:
+def _key(request: RulingRequest) -> tuple[object, ...]:
     """Return what equal requests share: tests are compared by value, a benchmark's problem by its identity."""
     tests: object = request.tests
     if isinstance(request.tests, given_tests.Calls):

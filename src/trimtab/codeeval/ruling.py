@@ -31,7 +31,7 @@ _NO_PROGRAM: Final = (Outcome.SYNTAX, Outcome.NO_CODE, Outcome.MISSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RulingRequest:
     """What is to be judged.
 
     Attributes:
@@ -82,7 +82,7 @@ def failed(reason: str) -> Ruling:
     return Ruling(outcome=None, passed=0, total=0, reward=None, reason=reason)
 
 
-def rule(request: Request, sandbox: Sandbox) -> Ruling:
+def rule(request: RulingRequest, sandbox: Sandbox) -> Ruling:
     """Judge one text, in the calling thread.
 
     Raises:
@@ -108,11 +108,11 @@ def _count(tests: GivenTests | Problem) -> int:
     return len(tests.single) if isinstance(tests, Assertions) else len(tests.pairs)
 
 
-def _sample(request: Request) -> Sample:
+def _sample(request: RulingRequest) -> Sample:
     return Sample(task_id="", sample_index=0, completion=request.completion, continues=request.continues)
 
 
-def _by_assertions(request: Request, tests: Assertions, sandbox: Sandbox) -> Ruling:
+def _by_assertions(request: RulingRequest, tests: Assertions, sandbox: Sandbox) -> Ruling:
     def run(program: str, test: str) -> RunVerdict:
         return sandbox.run(
             program=program,
@@ -144,7 +144,7 @@ def _patiently(run: Callable[[Any], RunVerdict], tests: Iterable[Any]) -> list[R
     return runs
 
 
-def _by_output(request: Request, tests: InputOutput, sandbox: Sandbox) -> Ruling:
+def _by_output(request: RulingRequest, tests: InputOutput, sandbox: Sandbox) -> Ruling:
     def run(program: str, pair: tuple[str, str]) -> RunVerdict:
         stdin, expected = pair
         most = 2 * len(expected.encode("utf-8", "replace")) + _KEPT_MORE
@@ -172,7 +172,7 @@ def _by_output(request: Request, tests: InputOutput, sandbox: Sandbox) -> Ruling
     return _ruling(request, runs, len(tests.pairs), number=True)
 
 
-def _by_calls(request: Request, tests: Calls, sandbox: Sandbox) -> Ruling:
+def _by_calls(request: RulingRequest, tests: Calls, sandbox: Sandbox) -> Ruling:
     """Compare what a function returns; each test is a process of its own.
 
     Some data sets put what is expected into a list of one item. A program is taken to return the items where every
@@ -247,7 +247,7 @@ def _within(tolerance: float) -> Callable[[object, object], bool]:
 
 
 def _ruling(
-    request: Request, runs: list[RunVerdict], total: int, *, passed: int | None = None, number: bool = False
+    request: RulingRequest, runs: list[RunVerdict], total: int, *, passed: int | None = None, number: bool = False
 ) -> Ruling:
     if passed is None:
         passed = sum(run.outcome is Outcome.PASSED for run in runs)

@@ -59,7 +59,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class BenchmarkTally:
     """What came of one benchmark, as counts.
 
     Attributes:
@@ -96,7 +96,7 @@ class Tally:
         return sum(n for n, _ in self.passed.values())
 
 
-def tally(benchmark: Benchmark, verdicts: Iterable[Mapping[str, Any]], unsound: Mapping[str, str]) -> Tally:
+def tally(benchmark: Benchmark, verdicts: Iterable[Mapping[str, Any]], unsound: Mapping[str, str]) -> BenchmarkTally:
     """Count the verdicts of one benchmark.
 
     Args:
@@ -119,7 +119,7 @@ def tally(benchmark: Benchmark, verdicts: Iterable[Mapping[str, Any]], unsound: 
     solved = [record for record in mine if record["outcome"] == Outcome.PASSED]
     failed = [record for record in mine if record["outcome"] != Outcome.PASSED]
     shy = [sum(record.get("calls_base") is False for record in group) for group in (solved, failed)]
-    return Tally(
+    return BenchmarkTally(
         benchmark=benchmark.name,
         passed=dict(passed),
         raw=dict(raw),
@@ -161,7 +161,9 @@ class Drop:
     pairs: int
 
 
-def drop(base: Tally, pro: Tally, pairs: Sequence[tuple[str, str]], *, sound: bool = False) -> Drop | None:
+def drop(
+    base: BenchmarkTally, pro: BenchmarkTally, pairs: Sequence[tuple[str, str]], *, sound: bool = False
+) -> Drop | None:
     """Return the drop over ``pairs`` of (base task, self-invoking task); None without a pair in both."""
     found = [
         _pass_at_1(base.passed[b]) - _pass_at_1(pro.passed[p])

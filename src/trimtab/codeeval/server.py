@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from trimtab.codeeval.problem import Problem
-    from trimtab.codeeval.ruling import Request, Ruling
+    from trimtab.codeeval.ruling import Ruling, RulingRequest
 
 _LARGE: Final = 1 << 14  # bytes of a request that is read in a thread of its own
 _MIB: Final = 1 << 20
@@ -180,7 +180,7 @@ class JudgeServer:
             raise RefusedError(408, f"a request arrives within {self._settings.body_s:g} s") from None
         return bytes(body)
 
-    def _read(self, body: bytes) -> Request:
+    def _read(self, body: bytes) -> RulingRequest:
         try:
             message = json.loads(body)
         except (ValueError, RecursionError) as error:

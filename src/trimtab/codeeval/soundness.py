@@ -1,10 +1,10 @@
 """Which problems of a benchmark measure something else than they say, found by running them, once.
 
-A self-invoking problem goes through the gates of :mod:`trimtab.codeeval.selfinvoke.gates` that a score needs. Any other
-problem must be one whose reference passes and that no stub passes. Decisions: only problems that have a sample are
-looked at; what was found for a problem is kept under the digest of its own text, of what is asked and of the Python
-version, in the user's cache; and for the published benchmarks it comes with the package (``soundness.json``: names of
-tasks and reasons, nothing of the data), so that nobody runs all references for one sample.
+A self-invoking problem goes through the gates of :mod:`trimtab.codeeval.selfinvoke.problem_gates` that a score needs.
+Any other problem must be one whose reference passes and that no stub passes. Decisions: only problems that have a
+sample are looked at; what was found for a problem is kept under the digest of its own text, of what is asked and of the
+Python version, in the user's cache; and for the published benchmarks it comes with the package (``soundness.json``:
+names of tasks and reasons, nothing of the data), so that nobody runs all references for one sample.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import json
 import platform
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import hub, mutate
+from trimtab.codeeval import benchmark_cache, mutate
 from trimtab.codeeval import judge as judging
 from trimtab.codeeval.judge import Sample
 from trimtab.codeeval.packages import packages
-from trimtab.codeeval.selfinvoke import audit, gates
-from trimtab.codeeval.selfinvoke.lab import Lab
+from trimtab.codeeval.selfinvoke import audit, problem_gates
+from trimtab.codeeval.selfinvoke.program_lab import Lab
 from trimtab.disk import read_json
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox.verdict import Outcome
@@ -64,7 +64,7 @@ def unsound(
     known = _shipped().get(_of_published(benchmark)) if shipped else None
     if known is not None:
         return {problem.task_id: known[problem.task_id] for problem in wanted if problem.task_id in known}
-    kept = hub.cached(f"unsound-{benchmark.name}.json")
+    kept = benchmark_cache.cached(f"unsound-{benchmark.name}.json")
     found: dict[str, str] = read_json(kept, error=BenchmarkError) if kept.is_file() else {}
     keys = {problem.task_id: _digest(problem) for problem in wanted}
     missing = [problem for problem in wanted if keys[problem.task_id] not in found]
@@ -73,7 +73,7 @@ def unsound(
         for number, (task_id, reason) in enumerate(look(missing, sandbox), start=1):
             found[keys[task_id]] = reason
             report(benchmark.name, number, len(missing))
-        hub.keep(kept, json.dumps(found, indent=1).encode())
+        benchmark_cache.keep(kept, json.dumps(found, indent=1).encode())
     return {task_id: reason for task_id, key in keys.items() if (reason := found[key])}
 
 
@@ -97,7 +97,7 @@ def _digest(problem: Problem) -> str:
 @functools.cache
 def _question() -> str:
     """Return what stands for what is asked, and for the Python that answers."""
-    asked = json.dumps([_VERSION, mutate.STUBS, sorted(gates.SOUND)])
+    asked = json.dumps([_VERSION, mutate.STUBS, sorted(problem_gates.SOUND)])
     return f"{hashlib.sha256(asked.encode()).hexdigest()[:8]} {'.'.join(platform.python_version_tuple()[:2])}"
 
 
@@ -109,7 +109,7 @@ def published(benchmarks: Iterable[Benchmark], sandbox: Sandbox, report: Report)
 def _pro(problems: list[Problem], sandbox: Sandbox) -> Iterator[tuple[str, str]]:
     unsandboxed, workers = sandbox.attestation["tier"] == "D", sandbox.workers
     with Lab(allow_unsandboxed=unsandboxed, workers=workers, packages=packages(problems)) as lab:
-        for one in audit.audit(problems, lab, only=gates.SOUND, workers=workers):
+        for one in audit.audit(problems, lab, only=problem_gates.SOUND, workers=workers):
             yield one.task_id, "" if one.sound else "; ".join(sorted(one.failed))
 
 

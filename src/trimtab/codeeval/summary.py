@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trimtab.codeeval.problem import Benchmark
-    from trimtab.codeeval.scores import Drop, Score, Tally
+    from trimtab.codeeval.scores import BenchmarkTally, Drop, Score
     from trimtab.codeeval.verdicts import Judged
 
 KS = (1, 10)
 
 
 def record(
-    tallies: Sequence[Tally], drops: Sequence[Drop], timing: Sequence[Mapping[str, Any]], judged: Judged
+    tallies: Sequence[BenchmarkTally], drops: Sequence[Drop], timing: Sequence[Mapping[str, Any]], judged: Judged
 ) -> dict[str, Any]:
     """Return everything that is printed, as JSON-able data; the headline is ``extracted``, ``all``."""
     return {
@@ -29,7 +29,7 @@ def record(
     }
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _tally(tally: BenchmarkTally) -> dict[str, Any]:
     found = {
         text: {subset: _scores(tally, raw=text == "raw", sound=subset == "sound") for subset in ("all", "sound")}
         for text in ("extracted", "raw")
@@ -44,7 +44,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _scores(tally: Tally, *, raw: bool, sound: bool) -> dict[str, Any]:
+def _scores(tally: BenchmarkTally, *, raw: bool, sound: bool) -> dict[str, Any]:
     found = [score for k in KS if (score := tally.score(k, raw=raw, sound=sound)) is not None]
     return {f"pass@{score.k}": _interval(score, problems=score.problems) for score in found}
 
@@ -60,7 +60,7 @@ def speed(timing: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def drops(benchmarks: Sequence[Benchmark], tallies: Sequence[Tally], *, sound: bool = False) -> list[Drop]:
+def drops(benchmarks: Sequence[Benchmark], tallies: Sequence[BenchmarkTally], *, sound: bool = False) -> list[Drop]:
     """Return the drop of each self-invoking benchmark from the one its problems are built on, where both are here."""
     found = []
     for pro, pro_tally in zip(benchmarks, tallies, strict=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.codeeval import given_tests, stdout
 from trimtab.codeeval.given_tests import Calls, InputOutput
 from trimtab.codeeval.problem import Problem
-from trimtab.codeeval.ruling import Request, Ruling
+from trimtab.codeeval.ruling import Ruling, RulingRequest
 from trimtab.errors import BenchmarkError, nearest
 from trimtab.sandbox.verdict import Limits, Outcome
 
@@ -35,7 +35,7 @@ _PREFIX: Final = 1 << 16  # characters; what extraction finds in one is remember
 _LIMITS: Final = tuple(entry.name for entry in dataclasses.fields(Limits))
 
 
-def to_json(request: Request) -> dict[str, Any]:
+def to_json(request: RulingRequest) -> dict[str, Any]:
     """Return a request as JSON has it."""
     message: dict[str, Any] = {"completion": request.completion, "partial": request.partial}
     tests = request.tests
@@ -57,7 +57,7 @@ def to_json(request: Request) -> dict[str, Any]:
     return message
 
 
-def read_request(message: object, known: Mapping[str, Problem], most: Limits) -> Request:
+def read_request(message: object, known: Mapping[str, Problem], most: Limits) -> RulingRequest:
     """Return the request of a message.
 
     Args:
@@ -84,7 +84,7 @@ def read_request(message: object, known: Mapping[str, Problem], most: Limits) ->
     tolerance = float(fields.get("tolerance", stdout.TOLERANCE))
     if not 0 <= tolerance < 1:
         raise BenchmarkError(f"'tolerance' is {tolerance!r}, not from 0 to 1")
-    return Request(
+    return RulingRequest(
         completion=completion_text(fields["completion"]),
         tests=tests,
         prefix=fields.get("prefix", ""),

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from trimtab.codeeval.judge import Verdict
+from trimtab.codeeval.judge import SampleVerdict
 from trimtab.disk import LineLog, read_lines
 from trimtab.errors import BenchmarkError
 
@@ -39,12 +39,12 @@ class VerdictLog:
         self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
         self._box = _digest(attestation)
-        self._fields = [field.name for field in dataclasses.fields(Verdict)]
+        self._fields = [field.name for field in dataclasses.fields(SampleVerdict)]
         self._where = {name: attestation.get(name) for name in ("tier", "profile")}
         if self._box not in known:
             self._log.append({"box": self._box, "attestation": dict(attestation)})
 
-    def append(self, benchmark: str, verdict: Verdict) -> None:
+    def append(self, benchmark: str, verdict: SampleVerdict) -> None:
         """Write one verdict."""
         fields = {name: getattr(verdict, name) for name in self._fields}
         self._log.append({"benchmark": benchmark, **fields, **self._where, "box": self._box})

@@ -29,7 +29,7 @@ from trimtab.sandbox.verdict import Limits, Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.codeeval.ruling import Request, Ruling
+    from trimtab.codeeval.ruling import Ruling, RulingRequest
 
 TOO_LATE: Final = "waited too long for a free worker"
 _TRIES: Final = 4
@@ -102,7 +102,7 @@ class Workers:
         assert self._sandbox is not None  # noqa: S101 - for the type checker
         return self._sandbox.attestation
 
-    def submit(self, request: Request, latest: float | None = None) -> concurrent.futures.Future[Ruling]:
+    def submit(self, request: RulingRequest, latest: float | None = None) -> concurrent.futures.Future[Ruling]:
         """Judge a request as soon as a worker is free.
 
         Args:
@@ -123,7 +123,7 @@ class Workers:
         assert self._threads is not None  # noqa: S101 - for the type checker
         return self._threads.submit(self._rule, request, latest)
 
-    def _rule(self, request: Request, latest: float | None) -> Ruling:
+    def _rule(self, request: RulingRequest, latest: float | None) -> Ruling:
         if latest is not None and time.monotonic() > latest:
             return ruling.failed(TOO_LATE)
         sandbox, reason = self._sandbox, ""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trimtab.codeeval import asserts, callers, grammar, micro
+from trimtab.codeeval import callers, discriminating_inputs, grammar, micro
 from trimtab.codeeval.grammar import Grammar
 from trimtab.errors import ConfigurationError
 from trimtab.lm import decontaminate, python_text, tokenizer
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # Changes in any of these change the text, so they are part of the name under which it is cached.
 _MAKERS: Final = (
     __file__,
-    *(m.__file__ for m in (asserts, callers, decontaminate, grammar, micro, python_text, tokenizer)),
+    *(m.__file__ for m in (discriminating_inputs, callers, decontaminate, grammar, micro, python_text, tokenizer)),
 )
 _TOKENIZER_TEXTS: Final = 300  # files, of about 12 kB; more do not change a thousand merges
 _ONLY_IN_BATCHES: Final = frozenset({"rows", "python_share", "python_weight", "prompt_weight", "solution_weight"})

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trimtab.codeeval import readers
-from trimtab.codeeval.selfinvoke.lab import Lab
+from trimtab.codeeval import benchmark_readers
+from trimtab.codeeval.selfinvoke.program_lab import Lab
 
 RECORD = {
     "raw_problem": "def double(x):\n    '''Twice x.'''\n",
@@ -25,6 +25,6 @@ def pro():
     """Make a self-invoking problem, sound but for the fields that are given."""
 
     def make(**fields):
-        return readers.self_invoking(RECORD | fields, "made/0", "base/0", "made")
+        return benchmark_readers.self_invoking(RECORD | fields, "made/0", "base/0", "made")
 
     return make

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from trimtab.cli.main import main
 from trimtab.codeeval import problems
 from trimtab.codeeval.selfinvoke import audit
-from trimtab.codeeval.selfinvoke.gates import SOUND, Gate
+from trimtab.codeeval.selfinvoke.problem_gates import SOUND, ProblemGate
 from trimtab.errors import BenchmarkError
 
 from .conftest import RECORD
@@ -25,8 +25,14 @@ def test_a_file_is_audited_record_by_record(tmp_path, lab):
     found = list(audit.audit(audit.read(path), lab))
     assert [one.task_id for one in found] == ["set/0", "set/b"]
     assert [one.sound for one in found] == [True, False]
-    assert {Gate.NAMED, Gate.MENTIONED, Gate.CALLED, Gate.PASSES, Gate.STABLE} <= found[1].failed
-    assert audit.failures(found)[Gate.NAMED] == ["set/b"]
+    assert {
+        ProblemGate.NAMED,
+        ProblemGate.MENTIONED,
+        ProblemGate.CALLED,
+        ProblemGate.PASSES,
+        ProblemGate.STABLE,
+    } <= found[1].failed
+    assert audit.failures(found)[ProblemGate.NAMED] == ["set/b"]
     lines = list(audit.summary(found))
     assert "named         1  b" in lines
     assert lines[-1].split() == ["sound", "1"]
@@ -82,11 +88,11 @@ def published(monkeypatch):
 
 # Tasks of HumanEval Pro that fail, with the gate they fail: a sample of what docs/guides/selfinvoke.md lists.
 KNOWN = {
-    14: {Gate.NAMED, Gate.CALLED},
-    16: {Gate.CALLED},
-    32: {Gate.STUBS},
-    24: {Gate.CALLED},
-    46: {Gate.NAMED},
+    14: {ProblemGate.NAMED, ProblemGate.CALLED},
+    16: {ProblemGate.CALLED},
+    32: {ProblemGate.STUBS},
+    24: {ProblemGate.CALLED},
+    46: {ProblemGate.NAMED},
     1: set(),
 }
 
@@ -98,5 +104,5 @@ def test_known_defects_of_humaneval_pro_are_found(published, lab):
 
 
 def test_a_float_sum_of_mbpp_pro_is_found(published, lab):
-    (found,) = audit.audit([published("mbpp-pro")[36]], lab, only={Gate.SUMS})
-    assert found.failed == {Gate.SUMS}
+    (found,) = audit.audit([published("mbpp-pro")[36]], lab, only={ProblemGate.SUMS})
+    assert found.failed == {ProblemGate.SUMS}

@@ -10,11 +10,11 @@ from trimtab.cli.main import main
 from trimtab.codeeval import micro, problems
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.judge import Sample, judge
-from trimtab.codeeval.selfinvoke import audit, base, build, prompt
+from trimtab.codeeval.selfinvoke import audit, base_problem, build, proposal_prompt
+from trimtab.codeeval.selfinvoke.build_folder import BuildFolder
 from trimtab.codeeval.selfinvoke.completer import AsChat, TemplateCompleter
-from trimtab.codeeval.selfinvoke.folder import Folder
 from trimtab.codeeval.selfinvoke.funnel import funnel
-from trimtab.codeeval.selfinvoke.gates import Gate
+from trimtab.codeeval.selfinvoke.problem_gates import ProblemGate
 from trimtab.errors import RunFolderError
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.verdict import Outcome
@@ -43,11 +43,11 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def truncate(lab):
-    return base.observe(2, problems.load("humaneval").problems[2], lab)
+    return base_problem.observe(2, problems.load("humaneval").problems[2], lab)
 
 
 def run(bases, completer, lab, path, attempts=3):
-    folder = Folder(path, {"for": "a test"})
+    folder = BuildFolder(path, {"for": "a test"})
     return folder, list(build.build(bases, completer, lab, folder, Sampling(), attempts))
 
 
@@ -99,13 +99,13 @@ def test_the_same_problem_is_not_built_twice(truncate, lab, tmp_path):
     renamed = json.loads(json.dumps(GOOD).replace("total_truncated", "sum_of_parts"))
     _, made = run([truncate, twin], Scripted(json.dumps(GOOD), json.dumps(renamed)), lab, tmp_path, attempts=2)
     assert [one.stage for one in made] == ["accepted", "gates", "gates"]
-    assert made[2].reason.startswith(f"{Gate.NEW}: as HumanEval/2")
+    assert made[2].reason.startswith(f"{ProblemGate.NEW}: as HumanEval/2")
 
 
 def test_a_killed_build_goes_on_and_gives_the_same(lab, tmp_path):
-    bases = [base.observe(n, p, lab) for n, p in enumerate(micro.problems(count=6))]
+    bases = [base_problem.observe(n, p, lab) for n, p in enumerate(micro.problems(count=6))]
     whole, _ = run(bases, TemplateCompleter(), lab, tmp_path / "whole")
-    folder = Folder(tmp_path / "cut", {"for": "a test"})
+    folder = BuildFolder(tmp_path / "cut", {"for": "a test"})
     going = build.build(bases, TemplateCompleter(), lab, folder, Sampling(), 3)
     for _ in range(3):
         next(going)
@@ -119,7 +119,7 @@ def test_a_killed_build_goes_on_and_gives_the_same(lab, tmp_path):
     kept = [[{**row, "found": sorted(row["found"])} for row in folder.attempts()] for folder in (whole, resumed)]
     assert kept[0] == kept[1]
     with pytest.raises(RunFolderError, match="other settings: for"):
-        Folder(tmp_path / "cut", {"for": "another"})
+        BuildFolder(tmp_path / "cut", {"for": "another"})
 
 
 def test_templates_on_the_micro_benchmark_and_its_review(tmp_path):
@@ -155,13 +155,13 @@ def test_an_mbpp_program_is_split_at_its_header():
         benchmark="mbpp-378",
         description="Double it.",
     )
-    assert base.split(problem) == ("# Double it.\nimport math\ndef f(x):\n", "  return 2 * x\n")
+    assert base_problem.split(problem) == ("# Double it.\nimport math\ndef f(x):\n", "  return 2 * x\n")
 
 
 def test_the_prompt_shows_what_was_observed(truncate):
-    text = prompt.write(truncate)
+    text = proposal_prompt.write(truncate)
     assert truncate.raw_problem in text
-    assert prompt.facts(text)["calls"][0] == ["3.5", "0.5"]
+    assert proposal_prompt.facts(text)["calls"][0] == ["3.5", "0.5"]
 
 
 def test_a_chat_model_is_asked_as_a_user_would():

@@ -6,10 +6,10 @@ import json
 import pytest
 
 from trimtab.codeeval.problem import Problem
-from trimtab.codeeval.selfinvoke.base import Base
+from trimtab.codeeval.selfinvoke.base_problem import Base
 from trimtab.codeeval.selfinvoke.completer import answer, fill
-from trimtab.codeeval.selfinvoke.lab import Example
-from trimtab.codeeval.selfinvoke.prompt import write
+from trimtab.codeeval.selfinvoke.program_lab import Example
+from trimtab.codeeval.selfinvoke.proposal_prompt import write
 from trimtab.codeeval.selfinvoke.templates import TEMPLATES, Facts
 
 BY_NAME = {template.name: template for template in TEMPLATES}

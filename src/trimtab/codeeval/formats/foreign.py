@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from trimtab.codeeval.problem import Problem
-    from trimtab.disk import Line
+    from trimtab.disk import JsonLine
 
 _NAMED: Final = re.compile(
     r"(?P<family>[A-Za-z][A-Za-z ]*?)[ /_:#-]{0,3}(?P<number>\d+)"
@@ -62,7 +62,7 @@ class Content:
 
     path: str
     data: bytes
-    rows: Sequence[Line] = ()
+    rows: Sequence[JsonLine] = ()
     value: Any = None
 
 

@@ -97,11 +97,13 @@ def content_of_file(path: Path) -> Content:
     except (ValueError, RecursionError):
         return Content(str(path), data, rows=_rows(path, data))
     if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
-        return Content(str(path), data, rows=[disk.Line(at, entry) for at, entry in enumerate(value, 1)], value=value)
-    return Content(str(path), data, rows=[disk.Line(1, value)] if isinstance(value, dict) else (), value=value)
+        return Content(
+            str(path), data, rows=[disk.JsonLine(at, entry) for at, entry in enumerate(value, 1)], value=value
+        )
+    return Content(str(path), data, rows=[disk.JsonLine(1, value)] if isinstance(value, dict) else (), value=value)
 
 
-def _rows(path: Path, data: bytes) -> list[disk.Line]:
+def _rows(path: Path, data: bytes) -> list[disk.JsonLine]:
     first = data.lstrip()[:1]
     if first and first not in b"{[":
         line = data.lstrip().split(b"\n", 1)[0][:60].decode("utf-8", "replace")

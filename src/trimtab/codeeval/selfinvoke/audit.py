@@ -11,9 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import readers
-from trimtab.codeeval.selfinvoke import gates
-from trimtab.codeeval.selfinvoke.gates import SOUND, Case, Finding, Gate
+from trimtab.codeeval import benchmark_readers
+from trimtab.codeeval.selfinvoke import problem_gates
+from trimtab.codeeval.selfinvoke.problem_gates import SOUND, GateCase, GateFinding, ProblemGate
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.codeeval.problem import Problem
-    from trimtab.codeeval.selfinvoke.lab import Lab
+    from trimtab.codeeval.selfinvoke.program_lab import Lab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +34,16 @@ class Audit:
     """
 
     task_id: str
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
 
     @property
-    def failed(self) -> frozenset[Gate]:
+    def failed(self) -> frozenset[ProblemGate]:
         """The gates it does not go through."""
         return frozenset(finding.gate for finding in self.findings if not finding.passed)
 
     @property
     def sound(self) -> bool:
-        """Whether a score on it says anything: see :data:`~trimtab.codeeval.selfinvoke.gates.SOUND`."""
+        """Whether a score on it says anything: see :data:`~trimtab.codeeval.selfinvoke.problem_gates.SOUND`."""
         return not self.failed & SOUND
 
     def record(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def audit(
     lab: Lab,
     *,
     bases: Mapping[str, Problem] | None = None,
-    only: Iterable[Gate] = Gate,
+    only: Iterable[ProblemGate] = ProblemGate,
     workers: int = 1,
 ) -> Iterator[Audit]:
     """Yield what the gates find, in the problems' order.
@@ -69,7 +69,7 @@ def audit(
         problems: Self-invoking ones.
         lab: Where programs run.
         bases: Base problems by task id: a mutant of a base counts only if the base's own tests refute it.
-        only: The gates to ask; :data:`~trimtab.codeeval.selfinvoke.gates.SOUND` is what a score needs.
+        only: The gates to ask; :data:`~trimtab.codeeval.selfinvoke.problem_gates.SOUND` is what a score needs.
         workers: How many problems at once; the lab should have as many.
 
     Raises:
@@ -79,12 +79,12 @@ def audit(
 
     def look(problem: Problem) -> Audit:
         base = known.get(problem.pro.base_task_id) if problem.pro else None
-        return Audit(task_id=problem.task_id, findings=tuple(gates.check(Case(problem, base), lab, wanted)))
+        return Audit(task_id=problem.task_id, findings=tuple(problem_gates.check(GateCase(problem, base), lab, wanted)))
 
-    asked, seen = tuple(problems), gates.Seen()
+    asked, seen = tuple(problems), problem_gates.Seen()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for problem, found in zip(asked, pool.map(look, asked), strict=True):
-            last = (seen.look(problem),) if Gate.NEW in wanted else ()
+            last = (seen.look(problem),) if ProblemGate.NEW in wanted else ()
             seen.add(problem)
             yield Audit(task_id=found.task_id, findings=found.findings + last)
 
@@ -112,7 +112,9 @@ def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 -
         raise BenchmarkError(f"{place}: expected an object, got {type(record).__name__}")
     name = str(record.get("id", number))
     try:
-        return readers.self_invoking(record, f"{path.stem}/{name}", str(record.get("base_task_id", "")), path.stem)
+        return benchmark_readers.self_invoking(
+            record, f"{path.stem}/{name}", str(record.get("base_task_id", "")), path.stem
+        )
     except KeyError as error:
         raise BenchmarkError(f"{place}: no field {error}", hint="see HumanEval Pro's schema") from None
     except (SyntaxError, ValueError, RecursionError, TypeError, AttributeError) as error:
@@ -121,9 +123,9 @@ def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 -
         raise BenchmarkError(f"{place}: its tests call no function that its program defines") from None
 
 
-def failures(audits: Iterable[Audit]) -> dict[Gate, list[str]]:
+def failures(audits: Iterable[Audit]) -> dict[ProblemGate, list[str]]:
     """Return for each gate the problems that do not go through it."""
-    found: dict[Gate, list[str]] = {gate: [] for gate in Gate}
+    found: dict[ProblemGate, list[str]] = {gate: [] for gate in ProblemGate}
     for one in audits:
         for gate in one.failed:
             found[gate].append(one.task_id)

@@ -1,10 +1,10 @@
 """The builder: a proposal, its ground truth by execution, assertions from the results, and the gates.
 
 The three steps of arXiv 2412.21199, section 3; what that recipe leaves to people is done by machine. Step one asks a
-completer (see :mod:`~trimtab.codeeval.selfinvoke.prompt`). Step two runs the proposed solution on the inputs, under
-two hash seeds, in both orders and with both kinds of float sums; an input on which the results differ, or which raises,
-is left out. Step three writes the assertions and puts the problem through every gate. What fails is kept with its
-reason, and the next attempt is told of it.
+completer (see :mod:`~trimtab.codeeval.selfinvoke.proposal_prompt`). Step two runs the proposed solution on the inputs,
+under two hash seeds, in both orders and with both kinds of float sums; an input on which the results differ, or which
+raises, is left out. Step three writes the assertions and puts the problem through every gate. What fails is kept with
+its reason, and the next attempt is told of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import readers
-from trimtab.codeeval.selfinvoke import gates, lab, prompt
-from trimtab.codeeval.selfinvoke import literal as texts
+from trimtab.codeeval import benchmark_readers
+from trimtab.codeeval.selfinvoke import plain_literals as texts
+from trimtab.codeeval.selfinvoke import problem_gates, program_lab, proposal_prompt
 from trimtab.codeeval.selfinvoke.attempt import Attempt
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.completion import Completer, Sampling
     from trimtab.codeeval.problem import Problem
-    from trimtab.codeeval.selfinvoke.base import Base
-    from trimtab.codeeval.selfinvoke.folder import Folder
-    from trimtab.codeeval.selfinvoke.lab import Evaluated, Lab
+    from trimtab.codeeval.selfinvoke.base_problem import Base
+    from trimtab.codeeval.selfinvoke.build_folder import BuildFolder
+    from trimtab.codeeval.selfinvoke.program_lab import Evaluated, Lab
 
 ASSERTS: Final = 10  # at most; different results first
 _LONGEST: Final = 2000  # characters of an assertion
 
 
 def build(
-    bases: Sequence[Base], completer: Completer, laboratory: Lab, folder: Folder, sampling: Sampling, attempts: int
+    bases: Sequence[Base], completer: Completer, laboratory: Lab, folder: BuildFolder, sampling: Sampling, attempts: int
 ) -> Iterator[Attempt]:
     """Make attempts until each base has an accepted problem or has had its share; yield each as it is recorded.
 
@@ -45,14 +45,14 @@ def build(
         sampling: How to sample; ``n`` is taken to be 1.
         attempts: For each base at most.
     """
-    seen = gates.Seen()
+    seen = problem_gates.Seen()
     for record in folder.accepted():
         seen.add(problem_of(record["base"], record["fields"]))
     for number in range(attempts):
         open_bases = [base for base in bases if folder.awaits(base.task_id, number)]
         if not open_bases:
             continue
-        prompts = [prompt.write(base, folder.reason(base.task_id)) for base in open_bases]
+        prompts = [proposal_prompt.write(base, folder.reason(base.task_id)) for base in open_bases]
         asked = replace(sampling, n=1, seed=sampling.seed + number)
         replies = completer.complete(prompts, asked)
         rows = ((open_bases[one.prompt_index], prompts[one.prompt_index], one.text) for one in replies)
@@ -74,7 +74,7 @@ def _examine(rows: Iterator[tuple[Base, str, str]], number: int, laboratory: Lab
             yield future.result()
 
 
-def _compare(made: Attempt, seen: gates.Seen) -> Attempt:
+def _compare(made: Attempt, seen: problem_gates.Seen) -> Attempt:
     """Let the last gate, which needs the other problems, look at what the others let through."""
     if made.stage != "accepted" or made.fields is None:
         return made
@@ -97,21 +97,21 @@ def examine(base: Base, reply: str, number: int, laboratory: Lab, asked: str = "
         reply=reply,
     )
     try:
-        proposal = prompt.read(reply, base)
-    except prompt.ReplyError as error:
+        proposal = proposal_prompt.read(reply, base)
+    except proposal_prompt.ReplyError as error:
         return replace(made, reason=str(error) if reply.strip() else "no answer")
-    program = "".join(map(gates.line_end, (base.raw_problem + base.raw_solution, _new(proposal))))
+    program = "".join(map(problem_gates.line_end, (base.raw_problem + base.raw_solution, _new(proposal))))
     stable, reason = _ground_truth(program, proposal, laboratory)
     kept = _choose(proposal.entry_point, stable)
     made = replace(made, inputs=(len(proposal.test_inputs), len(stable), len(kept)))
-    if len(kept) < gates.MIN_ASSERTS:
+    if len(kept) < problem_gates.MIN_ASSERTS:
         return replace(made, stage="run", reason=reason or f"only {len(kept)} inputs give a stable result")
     fields = _fields(base, proposal, texts.join(kept))
     try:
-        case = gates.Case(problem_of(base.task_id, fields), base.problem)
+        case = problem_gates.GateCase(problem_of(base.task_id, fields), base.problem)
     except (SyntaxError, ValueError, StopIteration) as error:
         return replace(made, stage="run", reason=f"the parts do not join to a program: {error!r}"[:300])
-    findings = list(gates.check(case, laboratory))
+    findings = list(problem_gates.check(case, laboratory))
     failed = [f"{one.gate}: {one.detail}" for one in findings if not one.passed]
     return replace(
         made,
@@ -124,14 +124,16 @@ def examine(base: Base, reply: str, number: int, laboratory: Lab, asked: str = "
 
 def problem_of(task_id: str, fields: dict[str, Any]) -> Problem:
     """Return what a record in HumanEval Pro's schema, built on a base, poses."""
-    return readers.self_invoking(fields, f"{task_id}/self-invoking", task_id, "built")
+    return benchmark_readers.self_invoking(fields, f"{task_id}/self-invoking", task_id, "built")
 
 
-def _new(proposal: prompt.Proposal) -> str:
-    return gates.line_end(proposal.new_problem) + gates.line_end(proposal.new_solution)
+def _new(proposal: proposal_prompt.ProblemProposal) -> str:
+    return problem_gates.line_end(proposal.new_problem) + problem_gates.line_end(proposal.new_solution)
 
 
-def _ground_truth(program: str, proposal: prompt.Proposal, laboratory: Lab) -> tuple[list[Evaluated], str]:
+def _ground_truth(
+    program: str, proposal: proposal_prompt.ProblemProposal, laboratory: Lab
+) -> tuple[list[Evaluated], str]:
     """Return the inputs whose result is the same however it is computed, and why the others are not among them."""
     asked = list(proposal.test_inputs)
     first = laboratory.evaluate(program, proposal.entry_point, asked)
@@ -140,7 +142,8 @@ def _ground_truth(program: str, proposal: prompt.Proposal, laboratory: Lab) -> t
     again = laboratory.evaluate(program, proposal.entry_point, asked[::-1], hash_seed=1).rows[::-1]
     stable, reason = [], ""
     sums = [
-        laboratory.evaluate(text + program, proposal.entry_point, asked).rows for text in (lab.PLAIN, lab.COMPENSATED)
+        laboratory.evaluate(text + program, proposal.entry_point, asked).rows
+        for text in (program_lab.PLAIN, program_lab.COMPENSATED)
     ]
     for number, row in enumerate(first.rows):
         others = [rows[number] if number < len(rows) else None for rows in (again, *sums)]
@@ -167,7 +170,7 @@ def _choose(function: str, rows: Sequence[Evaluated]) -> list[str]:
     return [assertion for _, _, assertion in sorted(chosen, key=lambda one: one[1])]
 
 
-def _fields(base: Base, proposal: prompt.Proposal, test_code: str) -> dict[str, Any]:
+def _fields(base: Base, proposal: proposal_prompt.ProblemProposal, test_code: str) -> dict[str, Any]:
     """Return a record in HumanEval Pro's schema."""
     return {
         "id": base.number,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval.completion import Chat, Completion
-from trimtab.codeeval.selfinvoke import prompt as prompts
-from trimtab.codeeval.selfinvoke.lab import Example
-from trimtab.codeeval.selfinvoke.literal import arguments
+from trimtab.codeeval.selfinvoke import proposal_prompt as prompts
+from trimtab.codeeval.selfinvoke.plain_literals import arguments
+from trimtab.codeeval.selfinvoke.program_lab import Example
 from trimtab.codeeval.selfinvoke.templates import TEMPLATES, Facts, Template
 
 if TYPE_CHECKING:

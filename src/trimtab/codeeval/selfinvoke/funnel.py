@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval.selfinvoke.gates import Gate
+from trimtab.codeeval.selfinvoke.problem_gates import ProblemGate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,10 +19,10 @@ def funnel(attempts: Iterable[dict[str, Any]]) -> list[Row]:
     problems = [row for row in proposals if row["fields"]]
     passing = [
         _row(gate.value, [row for row in problems if row["found"].get(gate.value, (False, ""))[0]])
-        for gate in Gate
-        if gate is not Gate.NEW
+        for gate in ProblemGate
+        if gate is not ProblemGate.NEW
     ]
-    earlier = [row for row in problems if all(ok for name, (ok, _) in row["found"].items() if name != Gate.NEW)]
+    earlier = [row for row in problems if all(ok for name, (ok, _) in row["found"].items() if name != ProblemGate.NEW)]
     return [
         _row("asked", rows),
         _row("1 proposed", proposals),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trimtab.codeeval.selfinvoke.lab import Example
+    from trimtab.codeeval.selfinvoke.program_lab import Example
 
 Inputs = list[tuple[Any, ...]]
 _SIZES: Final = (3, 5, 1, 4, 2, 6, 0, 3, 4)

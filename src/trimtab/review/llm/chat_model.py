@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trimtab.codeeval import busy
+from trimtab.codeeval import retry_policy
 from trimtab.codeeval.completion import Chat, Sampling
 from trimtab.errors import MissingExtraError, ModelError, TrimtabError
 from trimtab.literature.clock import SystemClock
@@ -115,10 +115,10 @@ class Server:
             if status == 400 and "response_format" in body:
                 del body["response_format"]  # an older server: the schema is in the words too
                 continue
-            if status not in busy.TRY_AGAIN:
+            if status not in retry_policy.TRY_AGAIN:
                 break
             if attempt + 1 < self.attempts:
-                self.clock.sleep(busy.pause_s(after, pause))
+                self.clock.sleep(retry_policy.pause_s(after, pause))
                 pause *= 2
         raise ModelError(f"{self.name} gave no reply: {self._struck(problem)}")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval import mutate, restructure
-from trimtab.codeeval.selfinvoke import lab as labs
+from trimtab.codeeval.selfinvoke import program_lab as labs
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Outcome
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
 
     from trimtab.codeeval.problem import Problem, SelfInvoking
-    from trimtab.codeeval.selfinvoke.lab import Lab
+    from trimtab.codeeval.selfinvoke.program_lab import Lab
 
 MIN_ASSERTS: Final = 3
 MAX_CPU_S: Final = 1.0
@@ -31,7 +31,7 @@ _MUTANTS: Final = 8  # of the solution, and as many of the base
 _LEAKING_LINE: Final = 20  # characters of a line of the solution that the problem may not show
 
 
-class Gate(enum.StrEnum):
+class ProblemGate(enum.StrEnum):
     """What a self-invoking problem must satisfy."""
 
     PASSES = "passes"  # the reference passes its own tests
@@ -51,11 +51,13 @@ class Gate(enum.StrEnum):
 
 
 # A score on problems that fail one of these measures something else than self-invoking code generation.
-SOUND: Final = frozenset({Gate.PASSES, Gate.STABLE, Gate.SUMS, Gate.NAMED, Gate.CALLED, Gate.STUBS})
+SOUND: Final = frozenset(
+    {ProblemGate.PASSES, ProblemGate.STABLE, ProblemGate.SUMS, ProblemGate.NAMED, ProblemGate.CALLED, ProblemGate.STUBS}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class GateFinding:
     """What one gate found.
 
     Attributes:
@@ -64,12 +66,12 @@ class Finding:
         detail: What was found, in words; a figure where there is one.
     """
 
-    gate: Gate
+    gate: ProblemGate
     passed: bool
     detail: str
 
 
-class Case:
+class GateCase:
     """A self-invoking problem taken apart.
 
     Args:
@@ -113,10 +115,12 @@ class Seen:
     def __init__(self) -> None:
         self._tests: dict[str, str] = {}
 
-    def look(self, problem: Problem) -> Finding:
+    def look(self, problem: Problem) -> GateFinding:
         """Compare a problem with those that were added."""
         earlier = self._tests.get(self._key(problem))
-        return Finding(gate=Gate.NEW, passed=earlier is None, detail=f"as {earlier}" if earlier else "no other")
+        return GateFinding(
+            gate=ProblemGate.NEW, passed=earlier is None, detail=f"as {earlier}" if earlier else "no other"
+        )
 
     def add(self, problem: Problem) -> None:
         """Remember a problem."""
@@ -127,30 +131,30 @@ class Seen:
         return re.sub(rf"\b{re.escape(problem.entry_point)}\b", "f", problem.test)
 
 
-def check(case: Case, lab: Lab, only: Container[Gate] = frozenset(Gate)) -> Iterator[Finding]:
+def check(case: GateCase, lab: Lab, only: Container[ProblemGate] = frozenset(ProblemGate)) -> Iterator[GateFinding]:
     """Put a problem through the gates in ``only``, the cheap ones first."""
     for gate, look in _GATES.items():
         if gate not in only:
             continue
         passed, detail = look(case, lab)
-        yield Finding(gate=gate, passed=passed, detail=detail)
+        yield GateFinding(gate=gate, passed=passed, detail=detail)
 
 
-def _named(case: Case, _: Lab) -> tuple[bool, str]:
+def _named(case: GateCase, _: Lab) -> tuple[bool, str]:
     shown = case.halves.raw_problem + "\n" + case.halves.new_problem
     name = case.problem.entry_point
     found = re.search(rf"\b{re.escape(name)}\b", shown) is not None
     return found, name if found else f"{name} stands nowhere in the problem"
 
 
-def _mentioned(case: Case, _: Lab) -> tuple[bool, str]:
+def _mentioned(case: GateCase, _: Lab) -> tuple[bool, str]:
     """Look for the base's names where the new half uses them; its own definitions of them do not count."""
     used = {n.id for n in ast.walk(source.parse(case.new_text)) if isinstance(n, ast.Name)}
     mentioned = sorted(used & set(case.functions))
     return bool(mentioned), ", ".join(mentioned) or "the solution names no function of the base"
 
 
-def _called(case: Case, lab: Lab) -> tuple[bool, str]:
+def _called(case: GateCase, lab: Lab) -> tuple[bool, str]:
     lines = case.base_text.count("\n")
     count, error = lab.calls(case.program, case.halves.test_code, lines, case.functions)
     again = sorted(set(defined(case.new_text)) & set(case.functions))
@@ -158,12 +162,12 @@ def _called(case: Case, lab: Lab) -> tuple[bool, str]:
     return count > 0, f"{count} calls of the base{why}" + (f"; {error}" if error else "")
 
 
-def _asserts(case: Case, _: Lab) -> tuple[bool, str]:
+def _asserts(case: GateCase, _: Lab) -> tuple[bool, str]:
     count = sum(isinstance(node, ast.Assert) for node in ast.walk(source.parse(case.halves.test_code)))
     return count >= MIN_ASSERTS, f"{count} assertions"
 
 
-def _tolerance(case: Case, _: Lab) -> tuple[bool, str]:
+def _tolerance(case: GateCase, _: Lab) -> tuple[bool, str]:
     exact = [
         ast.unparse(node)
         for node in ast.walk(source.parse(case.halves.test_code))
@@ -178,7 +182,7 @@ def _inexact(node: ast.Compare) -> bool:
     return any(isinstance(part.value, float) and not part.value.is_integer() for part in parts)
 
 
-def _leak(case: Case, _: Lab) -> tuple[bool, str]:
+def _leak(case: GateCase, _: Lab) -> tuple[bool, str]:
     shown = {line.strip(" #\t") for line in case.halves.new_problem.splitlines()}
     lines = [line.strip() for line in case.halves.new_solution.splitlines()]
     leaked = [line for line in lines if len(line) >= _LEAKING_LINE and not line.startswith("#") and line in shown]
@@ -189,17 +193,17 @@ def _leak(case: Case, _: Lab) -> tuple[bool, str]:
     return not leaked, f"the problem shows {leaked[0]}" if leaked else "nothing of the solution"
 
 
-def _passes(case: Case, lab: Lab) -> tuple[bool, str]:
+def _passes(case: GateCase, lab: Lab) -> tuple[bool, str]:
     verdict = lab.run(case.program, case.problem)
     return verdict.outcome is Outcome.PASSED, f"{verdict.outcome} {verdict.detail}".strip()
 
 
-def _stable(case: Case, lab: Lab) -> tuple[bool, str]:
+def _stable(case: GateCase, lab: Lab) -> tuple[bool, str]:
     verdict = lab.run(case.program, case.problem, hash_seed=1)
     return verdict.outcome is Outcome.PASSED, f"with another hash seed: {verdict.outcome} {verdict.detail}".strip()
 
 
-def _sums(case: Case, lab: Lab) -> tuple[bool, str]:
+def _sums(case: GateCase, lab: Lab) -> tuple[bool, str]:
     if not re.search(r"\bf?sum\b|\bmean\b", case.program):
         return True, "no sum"
     for name, text in (("compensated", labs.COMPENSATED), ("plain", labs.PLAIN)):
@@ -209,21 +213,21 @@ def _sums(case: Case, lab: Lab) -> tuple[bool, str]:
     return True, "with plain and compensated sums"
 
 
-def _fast(case: Case, lab: Lab) -> tuple[bool, str]:
+def _fast(case: GateCase, lab: Lab) -> tuple[bool, str]:
     taken = lab.run(case.program, case.problem).cpu_s
     if taken > MAX_CPU_S:  # a second look, in case something else disturbed it
         taken = min(taken, lab.run(case.program, case.problem).cpu_s)
     return taken <= MAX_CPU_S, f"{taken:.2g} s"
 
 
-def _stubs(case: Case, lab: Lab) -> tuple[bool, str]:
+def _stubs(case: GateCase, lab: Lab) -> tuple[bool, str]:
     name = case.problem.entry_point
     answers = [*mutate.STUBS, *(f"{function}(*arguments)" for function in case.functions if function != name)]
     passing = [answer for answer in answers if lab.passes(case.base_text + mutate.stub(name, answer), case.problem)]
     return not passing, f"passed by: return {passing[0]}" if passing else f"{len(answers)} stubs fail"
 
 
-def _base(case: Case, lab: Lab) -> tuple[bool, str]:
+def _base(case: GateCase, lab: Lab) -> tuple[bool, str]:
     """Replace the base by what ignores its arguments: whoever really calls it must then go wrong."""
     wrong = [mutate.stub(case.base_name, answer) for answer in mutate.STUBS]
     passing = [text for text in wrong if lab.passes(case.base_text + text + case.new_text, case.problem)]
@@ -232,7 +236,7 @@ def _base(case: Case, lab: Lab) -> tuple[bool, str]:
     return True, f"{len(wrong)} wrong bases fail"
 
 
-def _mutants(case: Case, lab: Lab) -> tuple[bool, str]:
+def _mutants(case: GateCase, lab: Lab) -> tuple[bool, str]:
     texts = [case.base_text + text for text in _changed(case.base_text, case.new_text)]
     texts += [text + case.new_text for text in _wrong_bases(case, lab)]
     killed = sum(not lab.passes(text, case.problem) for text in texts)
@@ -246,7 +250,7 @@ def _changed(prompt: str, solution: str) -> list[str]:
     return found + restructure.mutants(prompt, solution, limit=_MUTANTS - len(found))
 
 
-def _wrong_bases(case: Case, lab: Lab) -> list[str]:
+def _wrong_bases(case: GateCase, lab: Lab) -> list[str]:
     """Return mutants of the base that its own tests refute."""
     if case.base is None:
         return []
@@ -255,18 +259,18 @@ def _wrong_bases(case: Case, lab: Lab) -> list[str]:
     return [text for text in texts if not lab.passes(text, case.base)]
 
 
-_GATES: Final[Mapping[Gate, Callable[[Case, Lab], tuple[bool, str]]]] = {
-    Gate.NAMED: _named,
-    Gate.MENTIONED: _mentioned,
-    Gate.ASSERTS: _asserts,
-    Gate.TOLERANCE: _tolerance,
-    Gate.LEAK: _leak,
-    Gate.PASSES: _passes,
-    Gate.STABLE: _stable,
-    Gate.SUMS: _sums,
-    Gate.FAST: _fast,
-    Gate.CALLED: _called,
-    Gate.STUBS: _stubs,
-    Gate.BASE: _base,
-    Gate.MUTANTS: _mutants,
+_GATES: Final[Mapping[ProblemGate, Callable[[GateCase, Lab], tuple[bool, str]]]] = {
+    ProblemGate.NAMED: _named,
+    ProblemGate.MENTIONED: _mentioned,
+    ProblemGate.ASSERTS: _asserts,
+    ProblemGate.TOLERANCE: _tolerance,
+    ProblemGate.LEAK: _leak,
+    ProblemGate.PASSES: _passes,
+    ProblemGate.STABLE: _stable,
+    ProblemGate.SUMS: _sums,
+    ProblemGate.FAST: _fast,
+    ProblemGate.CALLED: _called,
+    ProblemGate.STUBS: _stubs,
+    ProblemGate.BASE: _base,
+    ProblemGate.MUTANTS: _mutants,
 }

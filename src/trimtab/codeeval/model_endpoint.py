@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import busy
+from trimtab.codeeval import retry_policy
 from trimtab.codeeval.completion import Chat, Completion
 from trimtab.codeeval.formats.foreign import content_of
 from trimtab.errors import BenchmarkError, MissingExtraError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class ModelEndpoint:
     """A model on a server.
 
     Args:
@@ -130,13 +130,13 @@ class Endpoint:
                     found: dict[str, Any] = response.json()
                     return found
                 problem = f"status {response.status_code}: {response.text[:200]}"
-                if response.status_code not in busy.TRY_AGAIN:
+                if response.status_code not in retry_policy.TRY_AGAIN:
                     raise BenchmarkError(f"{url} refuses: {problem}", hint=self._hint(response.status_code))
                 asked = response.headers.get("retry-after", "")
             except (httpx.HTTPError, ValueError) as error:
                 problem, asked = str(error) or type(error).__name__, ""
             if attempt < self.retries:
-                time.sleep(busy.pause_s(asked, pause * random.uniform(0.5, 1.5)))
+                time.sleep(retry_policy.pause_s(asked, pause * random.uniform(0.5, 1.5)))
                 pause *= 2
         raise BenchmarkError(
             f"{url} did not answer, tried {self.retries + 1} times: {problem}",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.selfinvoke.attempt import Attempt
 
 
-class Folder:
+class BuildFolder:
     """A build on disk.
 
     Args:

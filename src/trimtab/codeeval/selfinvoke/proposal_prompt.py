@@ -12,13 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval.selfinvoke.literal import arguments, literal
+from trimtab.codeeval.selfinvoke.plain_literals import arguments, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.codeeval.selfinvoke.base import Base
-    from trimtab.codeeval.selfinvoke.lab import Example
+    from trimtab.codeeval.selfinvoke.base_problem import Base
+    from trimtab.codeeval.selfinvoke.program_lab import Example
 
 MAX_INPUTS: Final = 24
 MAX_TEXT: Final = 20_000
@@ -51,7 +51,7 @@ Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class ProblemProposal:
     """A new problem as it was proposed: names as in the published sets, and the texts of calls to test it with."""
 
     entry_point: str
@@ -85,7 +85,7 @@ def facts(prompt: str) -> dict[str, Any]:
     return dict(json.loads(blocks[-1]))
 
 
-def read(reply: str, base: Base) -> Proposal:
+def read(reply: str, base: Base) -> ProblemProposal:
     """Read an answer.
 
     Raises:
@@ -99,7 +99,7 @@ def read(reply: str, base: Base) -> Proposal:
         raise ReplyError(f"not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ReplyError("not a JSON object")
-    wanted = set(Proposal.__slots__)
+    wanted = set(ProblemProposal.__slots__)
     if set(data) != wanted:
         raise ReplyError(f"the keys are {sorted(data)}, not {sorted(wanted)}")
     inputs = data.pop("test_inputs")
@@ -110,7 +110,7 @@ def read(reply: str, base: Base) -> Proposal:
     name = data["entry_point"]
     if not name.isidentifier() or name == base.entry_point:
         raise ReplyError(f"entry_point {name!r} is not a name of its own")
-    return Proposal(**data, test_inputs=tuple(dict.fromkeys(inputs))[:MAX_INPUTS])
+    return ProblemProposal(**data, test_inputs=tuple(dict.fromkeys(inputs))[:MAX_INPUTS])
 
 
 def _unfenced(reply: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.calls import Answers
     from trimtab.sandbox.verdict import RunVerdict
 
-_INSIDE: Final = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+_INSIDE: Final = Path(__file__).with_name("sandbox_side.py").read_text(encoding="utf-8")
 _LIMITS: Final = Limits(cpu_s=8.0, call_s=8.0)  # the slowest published references take 4.5 s
 _WRONG: Final = Limits(cpu_s=1.5)  # a reference has 1 s; mutants that never end are common
 _EXAMPLES: Final = 40
@@ -144,11 +144,11 @@ class Lab:
         answers = self._call(program, "trimtab_observe", (problem.entry_point, problem.test, _EXAMPLES))
         return tuple(Example(arguments=args, result=value) for args, value in _first(answers))
 
-    def evaluate(self, program: str, entry_point: str, inputs: Sequence[str], *, hash_seed: int = 0) -> Evaluation:
+    def evaluate(self, program: str, entry_point: str, inputs: Sequence[str], *, hash_seed: int = 0) -> LabEvaluation:
         """Call a function on each input, the text of its arguments."""
         answers = self._call(program, "trimtab_evaluate", (entry_point, list(inputs)), hash_seed=hash_seed)
         rows = tuple(Evaluated(how=how, arguments=args, result=result) for how, args, result in _first(answers))
-        return Evaluation(rows=rows, ended=answers.detail or str(answers.outcome), cpu_s=answers.cpu_s)
+        return LabEvaluation(rows=rows, ended=answers.detail or str(answers.outcome), cpu_s=answers.cpu_s)
 
     def calls(self, program: str, test: str, lines: int, functions: Sequence[str]) -> tuple[int, str]:
         """Count the calls of functions of the first ``lines`` lines while ``test`` runs; and say what failed."""
@@ -168,7 +168,7 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class LabEvaluation:
     """What came of all inputs; no rows when the program did not load, with ``ended`` saying how it ended."""
 
     rows: tuple[Evaluated, ...]

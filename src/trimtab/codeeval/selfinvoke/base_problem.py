@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trimtab.codeeval.selfinvoke.literal import arguments, literal
+from trimtab.codeeval.selfinvoke.plain_literals import arguments, literal
 from trimtab.sandbox import source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.codeeval.problem import Problem
-    from trimtab.codeeval.selfinvoke.lab import Example, Lab
+    from trimtab.codeeval.selfinvoke.program_lab import Example, Lab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.completion import Completer, Completion, Sampling
     from trimtab.codeeval.problem import Benchmark, Problem
-    from trimtab.codeeval.prompts import Asked, Form
+    from trimtab.codeeval.prompts import Asked, PromptForm
     from trimtab.codeeval.samples import SampleFile
     from trimtab.sandbox.broker import Sandbox
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class EvalSettings:
     """What a run asks of a model.
 
     Attributes:
@@ -50,7 +50,7 @@ class Settings:
     """
 
     model: str
-    form: Form
+    form: PromptForm
     shots: int | None
     sampling: Sampling
 
@@ -60,7 +60,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class EvalFolder:
     """Where a run keeps what it did."""
 
     path: Path
@@ -107,8 +107,8 @@ class Folder:
 def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs run, who hears of it
     completer: Completer,
     benchmarks: Sequence[Benchmark],
-    settings: Settings,
-    folder: Folder,
+    settings: EvalSettings,
+    folder: EvalFolder,
     sandbox: Sandbox,
     report: Report = lambda *_: None,
     *,
@@ -147,7 +147,7 @@ def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs ru
 def judge_file(
     file: SampleFile,
     benchmarks: Sequence[Benchmark],
-    folder: Folder,
+    folder: EvalFolder,
     sandbox: Sandbox,
     report: Report = lambda *_: None,
     *,
@@ -182,7 +182,7 @@ def judge_file(
                 report(benchmark.name, number, len(mine))
 
 
-def _record(benchmarks: Sequence[Benchmark], settings: Settings) -> dict[str, Any]:
+def _record(benchmarks: Sequence[Benchmark], settings: EvalSettings) -> dict[str, Any]:
     sampling = dataclasses.asdict(settings.sampling)
     del sampling["stop"]
     return {
@@ -205,7 +205,7 @@ class _Task:
 
     completer: Completer
     benchmark: Benchmark
-    settings: Settings
+    settings: EvalSettings
     log: LineLog
     timing: LineLog
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.codeeval.selfinvoke.literal import arguments, assertion, join, literal, same
+from trimtab.codeeval.selfinvoke.plain_literals import arguments, assertion, join, literal, same
 
 KEYS = st.one_of(st.integers(), st.text(max_size=4), st.booleans(), st.none())
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.codeeval import hub, problems, registry
+from trimtab.codeeval import benchmark_cache, problems, registry
 from trimtab.errors import BenchmarkError
 
 NAME = "HumanEval.jsonl.gz"
@@ -56,12 +56,12 @@ def test_other_bytes_are_refused_with_both_hashes_and_not_kept(server):
     server.body = b"something else"
     with pytest.raises(BenchmarkError, match=r"SHA-256 is [0-9a-f]{64}, expected b796127e"):
         problems.load("humaneval", fetch=True)
-    assert not hub.cached(NAME).exists()
+    assert not benchmark_cache.cached(NAME).exists()
 
 
 def test_a_server_that_is_not_there_is_named_with_a_way_out(no_data, monkeypatch):
     nowhere = dataclasses.replace(registry.FILES[NAME], url=f"http://127.0.0.1:9/{NAME}")
     monkeypatch.setattr(registry, "FILES", {NAME: nowhere})
     with pytest.raises(BenchmarkError, match="cannot be reached") as raised:
-        hub.fetch(NAME)
+        benchmark_cache.fetch(NAME)
     assert "TRIMTAB_DATA" in raised.value.hint

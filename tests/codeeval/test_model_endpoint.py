@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from trimtab.codeeval.completion import Chat, Sampling
-from trimtab.codeeval.endpoint import Endpoint
+from trimtab.codeeval.model_endpoint import ModelEndpoint
 from trimtab.errors import BenchmarkError
 
 
@@ -46,7 +46,7 @@ def server(monkeypatch):
     Handler.refusals, Handler.asked, Handler.contents = [], [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield Endpoint(url=f"http://127.0.0.1:{serving.server_port}/v1/", model="m", pause_s=0.001, retries=2)
+        yield ModelEndpoint(url=f"http://127.0.0.1:{serving.server_port}/v1/", model="m", pause_s=0.001, retries=2)
         serving.shutdown()
 
 
@@ -99,6 +99,6 @@ def test_a_reply_cannot_be_begun(server):
 
 
 def test_nobody_there_is_said():
-    nobody = Endpoint(url="http://127.0.0.1:9/v1", model="m", retries=0)
+    nobody = ModelEndpoint(url="http://127.0.0.1:9/v1", model="m", retries=0)
     with pytest.raises(BenchmarkError, match="did not answer"):
         list(nobody.complete(["a"], Sampling()))
