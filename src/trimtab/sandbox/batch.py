@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import codec
 from trimtab.sandbox.calls import MAX_ANSWER
-from trimtab.sandbox.endings import ending, over, unanswered
+from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from trimtab.sandbox.endings import Judged
     from trimtab.sandbox.lane import Job, Lane
+    from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.verdict import Limits
 
 _FIRST: Final = 8

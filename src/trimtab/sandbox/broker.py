@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from trimtab.errors import SandboxError
 from trimtab.sandbox import asserts, batch, calls, probe, script, trial
 from trimtab.sandbox.lane import LayerRefusedError, Settings
-from trimtab.sandbox.pair import Pair
 from trimtab.sandbox.profile import named
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
+from trimtab.sandbox.zygote_pair import ZygotePair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,8 +75,8 @@ class Sandbox:
         self._profile = profile
         paths = probe.package_paths(packages)
         self._settings = Settings(packages=paths, profile=named(profile, tier), hash_seed=hash_seed)
-        self._idle: queue.SimpleQueue[Pair] = queue.SimpleQueue()
-        self._pairs: list[Pair] = []
+        self._idle: queue.SimpleQueue[ZygotePair] = queue.SimpleQueue()
+        self._pairs: list[ZygotePair] = []
         self._attestation: dict[str, Any] | None = None
         self._reasons: dict[str, dict[str, Any]] = {}
 
@@ -94,7 +94,7 @@ class Sandbox:
         self._attestation = probe.attestation(found, self._requested, reasons, self._limits, self._settings)
         try:
             for _ in range(self._workers - 1):
-                self._pairs.append(Pair(tier, self._settings))
+                self._pairs.append(ZygotePair(tier, self._settings))
         except BaseException:
             self.close()
             raise
@@ -105,7 +105,7 @@ class Sandbox:
     def _try(self, tier: str) -> probe.Observed | dict[str, Any]:
         """Start a zygote at ``tier`` and observe it; return what is wrong when the tier does not hold."""
         try:
-            pair = Pair(tier, self._settings)
+            pair = ZygotePair(tier, self._settings)
         except LayerRefusedError as refused:
             return refused.facts
         except SandboxError as error:
@@ -191,7 +191,7 @@ class Sandbox:
         cases = None if support else asserts.parse(test, entry_point)
         message = {"test": test, "support": support, "entry_point": entry_point, "names": list(trusted_names)}
 
-        def judge(pair: Pair) -> RunVerdict:
+        def judge(pair: ZygotePair) -> RunVerdict:
             if cases is not None:
                 with contextlib.suppress(trial.NeedsDriverError):
                     return trial.by_data(pair, program, cases, bounds)
@@ -257,12 +257,12 @@ class Sandbox:
         """
         bounds = limits or self._limits
 
-        def judge(pair: Pair) -> RunVerdict:
+        def judge(pair: ZygotePair) -> RunVerdict:
             return batch.compare(pair.solution, program, expected, holds, bounds, named)
 
         return self._explained(self._twice(judge))
 
-    def _twice(self, act: Callable[[Pair], _Result]) -> _Result:
+    def _twice(self, act: Callable[[ZygotePair], _Result]) -> _Result:
         """Do something with a pair of zygotes, and again with new ones where these broke."""
         with self._pair() as pair:
             try:
@@ -283,7 +283,7 @@ class Sandbox:
         return dataclasses.replace(verdict, detail=f"{verdict.detail} ({why})") if why else verdict
 
     @contextlib.contextmanager
-    def _pair(self) -> Iterator[Pair]:
+    def _pair(self) -> Iterator[ZygotePair]:
         if not self._pairs:
             raise SandboxError("the sandbox is not running", hint="use it in a with statement")
         pair = self._idle.get()
@@ -292,7 +292,7 @@ class Sandbox:
         finally:
             self._idle.put(pair)
 
-    def _observe(self, pair: Pair, program: str) -> Any:
+    def _observe(self, pair: ZygotePair, program: str) -> Any:
         """Run a canary program and return what its ``probe()`` returned."""
         found = calls.answers(pair.solution, program, [("probe", ())], Limits(cpu_s=10.0))
         if not found.values:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import codec
-from trimtab.sandbox.endings import ending, over, unanswered
+from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Outcome
 
 if TYPE_CHECKING:

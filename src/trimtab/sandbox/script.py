@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.sandbox import codec
-from trimtab.sandbox.endings import ending, over, unanswered
 from trimtab.sandbox.lane import Script
+from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Outcome
 
 if TYPE_CHECKING:
-    from trimtab.sandbox.endings import Judged
     from trimtab.sandbox.lane import Job, Lane, Report
+    from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.verdict import Limits
 
 _ENTRY: Final = "trimtab_run_script"

@@ -10,14 +10,14 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import calls, codec
-from trimtab.sandbox.endings import ending, over, unanswered
+from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from trimtab.sandbox import asserts
-    from trimtab.sandbox.endings import Judged
     from trimtab.sandbox.lane import Job, Report
-    from trimtab.sandbox.pair import Pair
+    from trimtab.sandbox.program_end import Judged
+    from trimtab.sandbox.zygote_pair import ZygotePair
 
 _DYING_S: Final = 1.0
 _PLAIN_FRAME: Final = calls.MAX_ANSWER  # answers beyond this are read in a confined process
@@ -27,7 +27,7 @@ class NeedsDriverError(Exception):
     """A result is not plain data: the comparison belongs in a confined process."""
 
 
-def by_data(pair: Pair, program: str, cases: tuple[asserts.Case, ...], limits: Limits) -> RunVerdict:
+def by_data(pair: ZygotePair, program: str, cases: tuple[asserts.Case, ...], limits: Limits) -> RunVerdict:
     """Send all calls at once and compare each answer here, in order, as it comes."""
     job = pair.solution.start(limits)
     try:
@@ -79,7 +79,7 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
     return Outcome.WRONG, f"assert {number}: {case.source}: got {codec.show(value)}"[:500]
 
 
-def by_driver(pair: Pair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:
+def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:
     """Let the program and the test code run in two processes that talk to each other; hear the second."""
     link, theirs = socket.socketpair()
     jobs: list[Job] = []

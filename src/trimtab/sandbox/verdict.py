@@ -32,8 +32,8 @@ class Limits:
         call_s: CPU seconds of loading, and of each call; None is a third of ``cpu_s``, but five seconds where
             ``cpu_s`` has that many. What ends a program that loops, long before the whole is used up.
         wall_s: Seconds by the clock in which a program may do nothing, a backstop for those that sleep; None is three
-            times ``call_s``. One that computes whenever it gets a processor has more, so that a busy machine does not
-            change verdicts.
+            times ``call_s``, at least five. One that computes whenever it gets a processor has more, so that a busy
+            machine does not change verdicts.
         memory_mib: Memory that the process has touched, at its peak; what it only reserves does not count.
         output_mib: Text printed before the sample is ended. It is read and dropped, so it costs time, not memory.
     """
@@ -52,12 +52,12 @@ class Limits:
     @property
     def wall(self) -> float:
         """Seconds by the clock in which nothing is done."""
-        return 3 * self.call if self.wall_s is None else self.wall_s
+        return max(5.0, 3 * self.call) if self.wall_s is None else self.wall_s
 
     @property
     def latest(self) -> float:
         """Seconds by the clock after which any program is ended."""
-        return 4 * self.wall if self.wall_s is not None else max(4 * self.wall, 10 * self.cpu_s)
+        return 4 * self.wall if self.wall_s is not None else max(60.0, 10 * self.cpu_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

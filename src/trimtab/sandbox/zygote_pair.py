@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trimtab.sandbox.lane import Settings
 
 
-class Pair:
+class ZygotePair:
     """A solution zygote and, once a test needs it, a driver zygote."""
 
     def __init__(self, tier: str, settings: Settings) -> None:
