@@ -26,22 +26,27 @@ _ENTRY: Final = re.compile(r"\[(\d{1,3})\]\s+")
 _MOST: Final = 50
 
 
-def references(report: Document) -> dict[int, str]:
-    """Return the works of a report's numbered list: an address where the entry has one, else its words."""
+def entries(report: Document) -> dict[int, str]:
+    """Return the entries of a report's reference list by their numbers, as printed."""
     blocks: dict[str, list[str]] = {}
     for span in report.spans:
         if span.kind == "reference" or (span.kind != "heading" and _HEADING.search(span.section)):
             blocks.setdefault(str(span.position), []).append(span.text)
-    entries = [" ".join(parts) for parts in blocks.values()]
-    told = _ENTRY.split(" ".join(entries))
-    listed: Iterable[tuple[int, str]] = enumerate(entries, 1)
+    printed = [" ".join(parts) for parts in blocks.values()]
+    told = _ENTRY.split(" ".join(printed))
+    listed: Iterable[tuple[int, str]] = enumerate(printed, 1)
     if len(told) > 1:
         listed = zip(map(int, told[1::2]), told[2::2], strict=True)
     found: dict[int, str] = {}
     for number, text in listed:
-        works = mentions.addresses(text)
-        found.setdefault(number, works[0][0] if works else text.strip())
+        found.setdefault(number, text.strip())
     return found
+
+
+def references(report: Document) -> dict[int, str]:
+    """Return the works of a report's numbered list: an address where the entry has one, else its words."""
+    works = {number: mentions.addresses(text) for number, text in entries(report).items()}
+    return {number: works[number][0][0] if works[number] else text for number, text in entries(report).items()}
 
 
 def marks(text: str) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ import click
 from trimtab.cli import corpora, literature
 from trimtab.cli.model import asker, llm, told
 from trimtab.cli.options import JSON, Group
+from trimtab.cli.references import references
 from trimtab.cli.study import study_table
 from trimtab.errors import MissingExtraError
 
@@ -31,6 +32,7 @@ for verb in (
     literature.plant,
     literature.agreement,
     literature.doctor,
+    references,
     corpora.cells,
     corpora.index,
     corpora.calibrate,

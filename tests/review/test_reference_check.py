@@ -1,0 +1,64 @@
+"""References are held against records that are here; what is not here was not looked up, never invented."""
+
+import pytest
+
+from trimtab.claims.name_registry import Registry
+from trimtab.documents.reader import read_bytes
+from trimtab.documents.work import Author, Identifiers, Retraction, Work
+from trimtab.review import reference_check
+
+REGISTRY = Registry.load()
+KNOWN = Work(
+    id="arxiv:2401.00001",
+    title="Kestrels and the balancing of many experts",
+    authors=(Author(family="Ångström", given="A."),),
+    year=2024,
+    ids=Identifiers(arxiv="2401.00001"),
+)
+RETRACTED = Work(
+    id="doi:10.1234/gone",
+    title="A result that was taken back by its authors",
+    authors=(Author(family="Doe"),),
+    year=2020,
+    ids=Identifiers(doi="10.1234/gone"),
+    retraction=Retraction(kind="retraction", notice="10.1234/notice"),
+)
+ELSEWHERE = Work(
+    id="arxiv:2402.00002",
+    title="Estimating the flow of water in pipes",
+    authors=(Author(family="Roe"),),
+    year=2024,
+    ids=Identifiers(arxiv="2402.00002"),
+    abstract="We measure pipes.",
+)
+
+
+def words(*entries, works=(KNOWN, RETRACTED, ELSEWHERE), question=""):
+    listed = "\n".join(f"[{number}] {entry}\n" for number, entry in enumerate(entries, 1))
+    report = read_bytes(f"# A report\n\n{question}\n\n## References\n\n{listed}".encode(), "report.md")
+    return reference_check.check(report, works, REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("entry", "word", "reason"),
+    [
+        ("A. Angstrom. Kestrels and the balancing of many experts. arXiv:2401.00001, 2024.", "agrees", ""),
+        ("Ångström et al. Kestrels and the Balancing of Many Experts, 2024.", "agrees", ""),
+        ("https://arxiv.org/abs/2401.00001v2", "agrees", ""),
+        ("Ångström. Kestrels and the balancing of many experts. arXiv:2401.00001, 2021.", "differs", "year: 2021"),
+        ("Smith. Kestrels and the balancing of many experts. arXiv:2401.00001, 2024.", "differs", "first is Ångström"),
+        ("Ångström. On the flight of large birds. arXiv:2401.00001, 2024.", "differs", "title: the record says"),
+        ("Doe. A result that was taken back by its authors. doi:10.1234/gone, 2020.", "withdrawn", "10.1234/notice"),
+        ("Nobody. A work that no one here has heard of. arXiv:2405.12345, 2024.", "not looked up", "no database"),
+    ],
+)
+def test_an_entry_is_held_against_the_record(entry, word, reason):
+    (one,) = words(entry)
+    assert one.word == word
+    assert reason in "; ".join(one.reasons)
+
+
+def test_a_work_on_something_else_is_off_topic():
+    question = "How robust is ALF-LB to expert capacity on HumanEval?"
+    (one,) = words("Roe. Estimating the flow of water in pipes. arXiv:2402.00002, 2024.", question=question)
+    assert one.word == "off topic"
