@@ -48,3 +48,26 @@ def tiny_model(tmp_path_factory):
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]").save_pretrained(path)  # noqa: S106
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_dense(tmp_path_factory):
+    """A folder with a real Llama of three layers, random weights, and a tokenizer whose tokens are bytes."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415 - comes with transformers
+
+    folder = tmp_path_factory.mktemp("dense")
+    alphabet = ["<end>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    engine = Tokenizer(models.BPE({sign: number for number, sign in enumerate(alphabet)}, []))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=True, initializer_range=0.2, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    end = {"eos_token": "<end>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=engine, **end).save_pretrained(folder)
+    return folder

@@ -23,7 +23,7 @@ from trimtab.errors import RunFolderError, StudyError
 from trimtab.lm import checkpoint, dense, expert_health, place_score, trunk
 from trimtab.lm import train as training
 from trimtab.lm.text_pool import PoolText, TextPool
-from trimtab.lm.upcycled import UpcycledModel, Vocabulary
+from trimtab.lm.upcycled import UpcycledModel, Vocabulary, resolve_layers
 from trimtab.moe import stresses
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
@@ -40,8 +40,6 @@ from trimtab.study.measured import DROPLESS, CellMeasurements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from torch import Tensor
 
     from trimtab.codeeval.problems import Benchmark
     from trimtab.lm.text_pool import PoolDocument
@@ -94,8 +92,10 @@ def prepare(
     evaluation = read(PlaceEvaluation, settings["evaluation"], "cell.evaluation")
     cache = shared_cache(cache)
     model = dense.load(level.source, cache)
+    first = resolve_layers(level.layers, len(model.model.model.layers))[0]
     pool, absent = _pool(read(PoolSettings, settings["data"], "cell.data"), evaluation, model, cache)
-    states = _states(model, level, pool, cache, report)
+    kept = trunk.TrunkCache(identity=model.identity, layer=first, precision=level.precision, folder=cache)
+    states = kept.collect(pool.sequences(), lambda: model.model, lambda done, total: report("setup", done, total))
     tokens = torch.from_numpy(pool.tokens).long()
     upcycled = UpcycledModel(model.model, level, torch.Generator().manual_seed(seed))
     upcycled.read(states, tokens)
@@ -156,23 +156,6 @@ def _mutants(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Iterator[Pool
         choice = ranking.choice(problem, evaluation.mutants)
         for number, wrong in enumerate(choice.wrong):
             yield PoolText(unit_id=f"{problem.task_id}#{number}", context=choice.context, continuation=wrong)
-
-
-def _states(
-    model: dense.DenseModel,
-    level: UpcycledSettings,
-    pool: TextPool,
-    cache: Path,
-    report: Callable[[str, int, int], None],
-) -> Tensor:
-    count = len(model.model.model.layers)
-    kept = trunk.TrunkCache(
-        identity=model.identity,
-        layer=min(layer + count if layer < 0 else layer for layer in level.layers),
-        precision=level.precision,
-        folder=cache,
-    )
-    return kept.collect(pool.sequences(), lambda: model.model, lambda done, total: report("setup", done, total))
 
 
 def _initialize(model: UpcycledModel, table: Mapping[str, Any], pool: TextPool, seed: int) -> float | None:

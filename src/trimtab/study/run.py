@@ -6,6 +6,7 @@ Each stage reads the files of the stage before it and writes its own. When ``res
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -61,6 +62,8 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
     # Imported here: a cell needs torch, planning and reading a study do not.
     from trimtab.study import measured as measuring  # noqa: PLC0415
 
+    # Models, gates and hooks hold each other: what the cell before left is freed only by looking for it.
+    gc.collect()
     folder, run_folder, timing = store.CellFolder(path), store.RunFolder(path.parent.parent), Timing()
     record = disk.read_json(folder.cell)
     with timing.stage("setup"):
