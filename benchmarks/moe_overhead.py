@@ -1,13 +1,13 @@
 """What attaching costs, and what the fast experts save: CPU time of training steps, as ratios of interleaved runs.
 
-The model of studies/quick.toml in the training step of a study (the real loop, clipping and logging included), and,
+The model of studies/tiny.toml in the training step of a study (the real loop, clipping and logging included), and,
 larger, the default preset (GLM-4-MoE, 4 layers with the first dense, hidden 128, 8 experts, top-2). One thread. Every
 round times one step of each variant in turn, so that a busy machine touches all of them alike; the ratio printed is the
 median over rounds of a variant's step to the first one's, with its quartiles. That ratio is noisy at the level of a
 percent, so the time spent inside hooks and update is also clocked directly (least of all rounds; without the backward
 pass of what they add to the graph).
 
-    python benchmarks/moe_overhead.py [rounds] [quick|default]
+    python benchmarks/moe_overhead.py [rounds] [tiny|default]
 """
 
 import statistics
@@ -34,7 +34,7 @@ from trimtab.settings.rules import LossFree, NewtonBalancing, NoBalancer, Switch
 from trimtab.settings.runs import Schedule
 from trimtab.study import spec, stages
 
-QUICK = Path(__file__).parent.parent / "studies" / "quick.toml"
+TINY = Path(__file__).parent.parent / "studies" / "tiny.toml"
 ROWS, COLUMNS = 32, 96  # 3,072 tokens a step
 
 
@@ -79,10 +79,10 @@ class NoGates:
 
 
 class QuickStep:
-    """A step of studies/quick.toml, by the loop that trains a study."""
+    """A step of studies/tiny.toml, by the loop that trains a study."""
 
     def __init__(self, balancer=None, capacity=None):
-        study = spec.load(QUICK)
+        study = spec.load(TINY)
         (level,) = study.models.values()
         self.model = stages.build_model(level, study.data, 0).train()
         torch.set_num_threads(1)
@@ -203,8 +203,8 @@ def where(rounds, make):
         print(f"    {inner + name:<12} {1000 * min(one.get(name, 0.0) for one in found):6.2f} ms")
 
 
-def quick(rounds):
-    """The model of the quick study."""
+def tiny(rounds):
+    """The model of the tiny study."""
     rule, tight = LossFree(bias_update_rate=0.03), Capacity(factor=1.0)
     makers = {
         "LossFree": partial(QuickStep, rule),
@@ -213,7 +213,7 @@ def quick(rounds):
         "NewtonBalancing": partial(QuickStep, NewtonBalancing()),
     }
     variants = {"not attached": QuickStep(), **{name: make() for name, make in makers.items()}}
-    compare("The quick study's model and training step", variants, rounds)
+    compare("The tiny study's model and training step", variants, rounds)
     print("  inside hooks and update")
     for name, make in makers.items():
         inside(name, rounds, make)
@@ -224,7 +224,7 @@ def quick(rounds):
 def main():
     torch.set_num_threads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    parts = {"quick": quick, "default": default}
+    parts = {"tiny": tiny, "default": default}
     for name in sys.argv[2:] or parts:
         parts[name](rounds)
 

@@ -1,4 +1,4 @@
-"""NewtonBalancing through the real gate, beside LossFree and Quantile Balancing: the quick study's model and batches.
+"""NewtonBalancing through the real gate, beside LossFree and Quantile Balancing: the tiny study's model and batches.
 
     python benchmarks/newton_training.py [steps]
 
@@ -20,7 +20,7 @@ from trimtab.moe.routing import max_violation_floor
 from trimtab.settings.rules import LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 from trimtab.study import run, spec, stages
 
-STUDY = spec.load(Path(__file__).parent.parent / "studies" / "quick.toml")
+STUDY = spec.load(Path(__file__).parent.parent / "studies" / "tiny.toml")
 RULES = (
     NoBalancer(),
     LossFree(bias_update_rate=1e-3),

@@ -22,7 +22,7 @@ from trimtab.settings.runs import Schedule
 from trimtab.study import run, spec, stages, store
 
 STEPS = 50
-STUDY = spec.load(Path(__file__).parent.parent / "studies" / "quick.toml")
+STUDY = spec.load(Path(__file__).parent.parent / "studies" / "tiny.toml")
 
 
 def by_hand(batches):

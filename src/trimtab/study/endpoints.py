@@ -173,7 +173,7 @@ ENDPOINTS: Final = {
         ),
         Endpoint(
             name="late_loss",
-            title="the same, last half of the run",
+            title="Python loss before learning, last half",
             benchmark="prequential late",
             unit="nats/token",
             lower_is_better=True,
