@@ -27,7 +27,7 @@ from trimtab.moe import experts
 from trimtab.moe.attach import attach
 from trimtab.moe.gate import Gate
 from trimtab.moe.gates import Gates
-from trimtab.moe.passes import Passes
+from trimtab.moe.passes import Passes, PassHook
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.fresh_models import FreshModel
 from trimtab.settings.rules import LossFree, NewtonBalancing, NoBalancer, SwitchLoss
@@ -143,7 +143,7 @@ def clocked():
 
         return call
 
-    places = [(Gate, "before"), (Gate, "decide"), (Gates, "update"), (Gates, "metrics"), (Passes, "begin")]
+    places = [(Gate, "before"), (Gate, "decide"), (Gates, "update"), (Gates, "metrics"), (PassHook, "begin")]
     methods = [(owner, name, getattr(owner, name)) for owner, name in places]
     for owner, name, method in methods:
         setattr(owner, name, timed(method))
@@ -170,8 +170,9 @@ def inside(title, rounds, make):
 def where(rounds, make):
     """Print where the time inside goes: the least of all rounds of each part; parts of `decide` are indented."""
     spent, places = {}, {
-        Passes: ("begin", "find"),
-        Gate: ("before", "decide", "_context", "_select", "_limit", "_count"),
+        PassHook: ("begin",),
+        Passes: ("find",),
+        Gate: ("before", "decide", "_context", "_select", "_place", "_count"),
         Gates: ("update", "metrics"),
     }  # fmt: skip
 

@@ -48,8 +48,21 @@ def test_the_coefficient_told_is_the_one_that_the_loss_has(build, text):
         with torch.no_grad():
             plain = model(input_ids=text, labels=text).loss
             own = model(input_ids=text, labels=text, output_router_logits=True)
-        told = own_coefficient(model, {"labels": text, "output_router_logits": True})
+        told = own_coefficient(model, {"labels": text}, own)
         assert float(own.loss - plain) == pytest.approx(told * float(own.aux_loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "glm4_moe"])
+def test_a_family_without_such_a_loss_is_not_accused_of_one(build, text, family):
+    """What their configurations say about it changes nothing."""
+    model = build(family).train()
+    model.config.output_router_logits, model.config.router_aux_loss_coef = True, 0.5
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+    for _ in range(2):
+        model(input_ids=text, labels=text).loss.backward()
+        gates.update()
+    gates.assert_active()
+    assert all(line["own_loss"] == 0 for line in gates.metrics())
 
 
 @pytest.mark.parametrize(

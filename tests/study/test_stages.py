@@ -1,37 +1,22 @@
-"""A cell's settings become the model, the stress and the attached rule that they name."""
+"""An arm of a study has the balancer it names and no other."""
 
-import numpy as np
 import pytest
-import torch
+from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-from trimtab.lm.corpus import Batch
-from trimtab.moe.stresses import initialize
-from trimtab.settings.fresh_models import FreshModel
-from trimtab.settings.initializations import INITIALIZATIONS, Random
-from trimtab.settings.runs import CorpusSettings
+from trimtab.errors import ConfigurationError
+from trimtab.settings.capacities import Capacity
+from trimtab.settings.rules import LossFree, NoBalancer
 from trimtab.study import stages
 
-NEEDED = {"scaled_router": {"factor": 10.0}, "twin_rows": {"groups": 2}}
 
-
-class Text:
-    """A corpus of random tokens."""
-
-    def batch(self, seed, step):
-        drawn = np.random.default_rng([seed, step]).integers(3, 64, (2, 16))
-        return Batch(tokens=drawn, weights=np.ones((2, 16), dtype=np.float32))
-
-
-def build():
-    model = FreshModel(hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=2)
-    return stages.build_model(model, CorpusSettings(vocab_size=64), 0)
-
-
-@pytest.mark.parametrize("kind", INITIALIZATIONS, ids=lambda kind: kind.key)
-def test_a_kind_changes_the_model_as_its_value_does(kind):
-    model, fresh, init = build(), build(), kind(**NEEDED.get(kind.key, {}))
-    stages.initialize(model, init, Text(), 4)
-    states = model.state_dict(), fresh.state_dict()
-    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0]) == (kind is not Random)
-    initialize(fresh, init, torch.as_tensor(Text().batch(4, 0).tokens), torch.Generator().manual_seed(4))
-    assert all(torch.equal(states[0][name], tensor) for name, tensor in fresh.state_dict().items())
+@pytest.mark.parametrize("rule", [LossFree(bias_update_rate=0.01), NoBalancer()])
+def test_a_model_with_a_loss_of_its_own_is_refused(rule):
+    sizes = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 8}
+    config = Qwen3MoeConfig(
+        **sizes, num_key_value_heads=2, moe_intermediate_size=8, num_experts=4, num_experts_per_tok=2
+    )
+    config.output_router_logits = True
+    with pytest.raises(ConfigurationError, match="adds its own auxiliary loss"):
+        stages._attach(Qwen3MoeForCausalLM(config), rule, Capacity(), 1)
+    config.output_router_logits = False
+    assert stages._attach(Qwen3MoeForCausalLM(config), rule, Capacity(), 1).routers

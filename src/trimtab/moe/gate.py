@@ -229,21 +229,27 @@ class Gate:
 
     def _place(self, routing: Routing, current: ForwardPass, context: Context) -> Routing:
         """Find room for the calls, or drop them; count them where they are measured."""
-        limits, detached = self.attachment.capacity, routing.detached()
-        placed, rooms = place(
-            detached,
-            limits,
-            limits.factor if current.training else self.attachment.eval_factor,
-            context.sequence,
-            choice=lambda: self._preferences(detached.scores, context),
-            seed=(limits.seed, current.step, current.ordinal, self.router.layer),
-        )
+        limits = self.attachment.capacity
+        factor = limits.factor if current.training else self.attachment.eval_factor
+        rooms = None
+        if factor is None and routing.valid is None:
+            placed = routing  # everybody has room
+        else:
+            detached = routing.detached()
+            placed, rooms = place(
+                detached,
+                limits,
+                factor,
+                context.sequence,
+                choice=lambda: self._preferences(detached.scores, context),
+                seed=(limits.seed, current.step, current.ordinal, self.router.layer),
+            )
         tally = self.tally if current.counted else None if current.training else self.measured
         unread = self._unread(current, len(routing.experts))
         if tally is not None:
             tally.add(placed, rooms, reroute=limits.reroute, unread=bool(unread))
         if placed.demanded is None:
-            return routing.changed(kept=placed.kept)
+            return routing if placed.kept is None else routing.changed(kept=placed.kept)
         return routing.changed(
             experts=placed.experts,
             weights=self._weights(routing, placed.experts),

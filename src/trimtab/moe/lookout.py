@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from trimtab.errors import ConfigurationError
 from trimtab.moe.wrappers import adapted, reaches, resting
 
@@ -32,19 +34,20 @@ class Lookout:
         self.routers = routers
         self.attachment = attachment
 
-    def look(self, module: nn.Module, arguments: Mapping[str, Any]) -> None:
-        """Look at the pass that ``module`` has begun with ``arguments``.
-
-        Warns once where the model adds an auxiliary loss of its own to what is attached.
+    def look(self) -> None:
+        """Look at the pass that has begun.
 
         Raises:
             ConfigurationError: The model calls another router than the one attached to.
         """
         current = self.attachment.passes.current
-        counted = current is not None and current.counted
         for router in self.routers:
-            _check(router, counted=counted)
-        coefficient = own_coefficient(module, arguments) if counted else 0.0
+            _check(router, counted=current is not None and current.counted)
+
+    def look_back(self, module: nn.Module, arguments: Mapping[str, Any], output: Any) -> None:  # noqa: ANN401
+        """Look at what ``module`` returned; warn once of an auxiliary loss of its own beside what is attached."""
+        current = self.attachment.passes.current
+        coefficient = own_coefficient(module, arguments, output) if current is not None and current.counted else 0.0
         if coefficient:
             self.attachment.passes.own_loss = coefficient
             if self.attachment.balancer.has_bias or self.attachment.balancer.has_penalty:
@@ -79,16 +82,15 @@ def _words(outer: Any) -> str:  # noqa: ANN401 - a module; what PEFT adds to it 
     return f"PEFT's {kind} with {'no active adapter' if rests else f'the adapter {outer.active_adapters[0]!r}'}"
 
 
-def own_coefficient(model: Any, arguments: Mapping[str, Any]) -> float:  # noqa: ANN401 - a transformers model
-    """Return the coefficient of the auxiliary loss that ``model`` adds to the loss it returns, 0 for none.
+def own_coefficient(model: nn.Module, arguments: Mapping[str, Any], output: Any) -> float:  # noqa: ANN401
+    """Return the coefficient of the auxiliary loss that ``model`` added to the loss it returns, 0 for none.
 
-    transformers adds one where there are labels and ``output_router_logits`` is set, by a call or the configuration.
+    transformers adds one where there are labels and ``output_router_logits`` is set, by a call or the configuration,
+    and returns it beside: what is looked for is that loss, and not a setting that a family may ignore.
     """
-    config = getattr(model, "config", None)
-    if config is None or arguments.get("labels") is None or not hasattr(model, "lm_head"):
+    if arguments.get("labels") is None or not isinstance(getattr(output, "aux_loss", None), torch.Tensor):
         return 0.0
-    flag = arguments.get("output_router_logits")
-    return _coefficient(model, config) if (wants_own_loss(config) if flag is None else flag) else 0.0
+    return _coefficient(model, model.config)
 
 
 def wants_own_loss(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration

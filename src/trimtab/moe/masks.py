@@ -10,14 +10,15 @@ Axes: B rows, S tokens of a row, Q = S queries, KV keys, T = B · S.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -34,14 +35,14 @@ class Text:
         rows, columns: B and S.
         valid: [T] whether a token is text; None when all are, or when that is unknown.
         unread: Why it is unknown; empty when it is not.
-        starts: What says where sequences begin, each [B, S] or [T].
+        starts: What says where sequences begin, each giving [B, S] or [T] when it is asked.
     """
 
     rows: int
     columns: int
     valid: Tensor | None = None
     unread: str = ""
-    starts: list[Tensor] = field(default_factory=list)
+    starts: list[Callable[[], Tensor]] = field(default_factory=list)
 
     def of_the_same_tokens(self, other: Text) -> bool:
         """Tell whether ``other``, of a model called within, has as many rows and columns."""
@@ -59,11 +60,11 @@ class Text:
         """[T] number of the sequence of each token: rows, cut wherever a new sequence begins."""
         if not self.starts:
             return torch.arange(self.rows).repeat_interleave(self.columns)
-        device = self.starts[0].device
-        begins_BS = torch.zeros(self.rows, self.columns, dtype=torch.bool, device=device)
+        first, *others = (starts().reshape(self.rows, self.columns) for starts in self.starts)
+        begins_BS = first.clone()
+        for starts_BS in others:
+            begins_BS |= starts_BS.to(begins_BS.device)
         begins_BS[:, 0] = True
-        for starts in self.starts:
-            begins_BS |= starts.to(device).view(self.rows, self.columns)
         return begins_BS.flatten().cumsum(0) - 1
 
 
@@ -111,7 +112,7 @@ def _read_columns(text: Text, mask: Tensor, past: int | None) -> None:
     own_BS = mask[:, start : start + text.columns].expand(text.rows, -1)
     text.valid = own_BS.bool().flatten()
     if not own_BS.is_floating_point() and own_BS.dtype != torch.bool and int(own_BS.max()) > 1:
-        text.starts.append(_changes(own_BS))
+        text.starts.append(partial(_changes, own_BS))
 
 
 def _read_square(text: Text, mask: Tensor, past: int | None) -> None:
@@ -135,9 +136,7 @@ def _read_square(text: Text, mask: Tensor, past: int | None) -> None:
             text.unread = "an attention mask with a row whose tokens attend to themselves alone"
             return
         valid_BS &= ~alone_BS
-        begins_BS = torch.zeros_like(valid_BS)
-        begins_BS[:, 1:] = ~own_BQQ.diagonal(-1, 1, 2)
-        text.starts.append(begins_BS)
+        text.starts.append(partial(_cuts, own_BQQ))
     text.valid = valid_BS.flatten()
 
 
@@ -177,15 +176,13 @@ def _read_positions(text: Text, positions: Any) -> None:  # noqa: ANN401
     if positions.ndim == 3 and len(positions) == 4:
         positions = positions[0]
     if positions.ndim == 2 and positions.shape[1] == text.columns and positions.shape[0] in {1, text.rows}:
-        begins_BS = torch.zeros_like(positions, dtype=torch.bool)
-        begins_BS[:, 1:] = positions.diff(dim=1) != 1
-        text.starts.append(begins_BS.expand(text.rows, -1))
+        text.starts.append(partial(_jumps, positions.expand(text.rows, -1)))
 
 
 def _read_numbers(text: Text, numbers: Any) -> None:  # noqa: ANN401
     """[B, S] the number of each token's sequence."""
     if isinstance(numbers, torch.Tensor) and numbers.numel() == text.rows * text.columns:
-        text.starts.append(_changes(numbers.view(text.rows, text.columns)))
+        text.starts.append(partial(_changes, numbers.view(text.rows, text.columns)))
 
 
 def _read_lengths(text: Text, lengths: Any) -> None:  # noqa: ANN401
@@ -193,18 +190,32 @@ def _read_lengths(text: Text, lengths: Any) -> None:  # noqa: ANN401
     if not isinstance(lengths, torch.Tensor) or lengths.ndim != 1 or len(lengths) < 2:
         return
     total, bounds = text.rows * text.columns, lengths.long()
-    begins_T = torch.zeros(total + 1, dtype=torch.bool, device=lengths.device)
-    begins_T[bounds.clamp(max=total)] = True
-    text.starts.append(begins_T[:total])
+    text.starts.append(partial(_bounds, bounds, total))
     if int(bounds[-1]) < total:
         text_T = torch.arange(total, device=lengths.device) < bounds[-1]
         text.valid = text_T if text.valid is None else text.valid & text_T.to(text.valid.device)
 
 
 def _changes(numbers_BS: Tensor) -> Tensor:
-    begins_BS = torch.zeros_like(numbers_BS, dtype=torch.bool)
-    begins_BS[:, 1:] = numbers_BS.diff(dim=1) != 0
-    return begins_BS
+    """Return [B, S] where a number differs from the one before."""
+    return functional.pad(numbers_BS.diff(dim=1) != 0, (1, 0))
+
+
+def _jumps(positions_BS: Tensor) -> Tensor:
+    """Return [B, S] where a position is not the next of the one before."""
+    return functional.pad(positions_BS.diff(dim=1) != 1, (1, 0))
+
+
+def _cuts(own_BQQ: Tensor) -> Tensor:
+    """Return [B, S] the tokens that do not attend to the one before."""
+    return functional.pad(~own_BQQ.diagonal(-1, 1, 2), (1, 0))
+
+
+def _bounds(bounds: Tensor, total: int) -> Tensor:
+    """Return [T] the tokens with which a sequence begins."""
+    begins_T = torch.zeros(total + 1, dtype=torch.bool, device=bounds.device)
+    begins_T[bounds.clamp(max=total)] = True
+    return begins_T[:total]
 
 
 def _start(keys: int, columns: int, past: int | None) -> int:

@@ -162,26 +162,34 @@ class PassHook:
     Args:
         passes: The passes to note it in.
         model: The model.
-        look: Called with the model and the arguments once the pass has begun.
+        look: Called once the pass has begun.
+        look_back: Called with the model, its arguments and its output before the pass ends.
     """
 
-    def __init__(self, passes: Passes, model: nn.Module, look: Callable[[nn.Module, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        passes: Passes,
+        model: nn.Module,
+        look: Callable[[], None],
+        look_back: Callable[[nn.Module, Mapping[str, Any], Any], None],
+    ) -> None:
         self.passes = passes
         self.names = tuple(inspect.signature(model.forward).parameters)
         self.look = look
+        self.look_back = look_back
 
     @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
-    def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Forward pre-hook of the model."""
         if not in_backward():
-            arguments = {**dict(zip(self.names, args, strict=False)), **kwargs}
-            self.passes.begin(module, arguments)
-            self.look(module, arguments)
+            self.passes.begin(module, {**dict(zip(self.names, args, strict=False)), **kwargs})
+            self.look()
 
     @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
-    def after(self, module: nn.Module, _args: Any, _output: Any) -> None:  # noqa: ANN401
+    def end(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:  # noqa: ANN401
         """Forward hook of the model, called even when it failed."""
         if not in_backward():
+            self.look_back(module, {**dict(zip(self.names, args, strict=False)), **kwargs}, output)
             self.passes.end(module)
 
 

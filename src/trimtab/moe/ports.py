@@ -43,6 +43,11 @@ class Port(ABC):
         """Whether logits are computed again from the router's weight, because they are not returned."""
         return False
 
+    @property
+    def normalized(self) -> bool:
+        """Whether logits are logarithms of probabilities, which are returned in their place."""
+        return False
+
     @abstractmethod
     def read(self, arguments: tuple[Any, ...], output: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         """Return logits [T, E], weights [T, K] and experts [T, K] of one call."""
@@ -96,6 +101,11 @@ class TuplePort(Port):
     def recomputes(self) -> bool:
         """Whether there is no position of logits."""
         return self.logits is None
+
+    @property
+    def normalized(self) -> bool:
+        """Whether there are probabilities."""
+        return self.probabilities
 
     def read(self, arguments: tuple[Any, ...], output: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         """Pick them out of the tuple."""

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from scipy.special import bdtr, bdtrc
+from scipy.special import bdtr, bdtrc, xlogy
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 ScoreFunction = Literal["softmax", "sigmoid", "sqrtsoftplus"]
@@ -115,8 +116,9 @@ def load(experts: Tensor, num_experts: int, valid: Tensor | None = None) -> Tens
 
 def max_violation(calls: Tensor) -> float:
     """MaxVio of a load [E]: (max − mean) / mean (arXiv 2408.15664, Eq. 4); 0 when there were no calls."""
-    total = float(calls.sum())
-    return float(calls.max()) * calls.numel() / total - 1 if total else 0.0
+    numbers_E = _numbers(calls)
+    total = float(numbers_E.sum())
+    return float(numbers_E.max()) * numbers_E.size / total - 1 if total else 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -141,17 +143,18 @@ def max_violation_floor(tokens: int, num_experts: int, num_experts_per_tok: int)
 
 def entropy(calls: Tensor) -> float:
     """Entropy of a load [E] over its maximum log E: 1 at balance or without calls, 0 when one expert gets all."""
-    total = float(calls.sum())
-    if not total or calls.numel() == 1:
+    numbers_E = _numbers(calls)
+    total = float(numbers_E.sum())
+    if not total or numbers_E.size == 1:
         return 1.0
-    shares = calls.double() / total
-    return float(-torch.xlogy(shares, shares).sum()) / math.log(calls.numel())
+    shares = numbers_E.astype(np.float64) / total
+    return float(-xlogy(shares, shares).sum()) / math.log(numbers_E.size)
 
 
 def drop_rate(calls: Tensor, kept: Tensor) -> float:
     """Share of calls dropped, given the loads [E] before and after; 0 when there were no calls."""
-    total = float(calls.sum())
-    return 1 - float(kept.sum()) / total if total else 0.0
+    total = float(_numbers(calls).sum())
+    return 1 - float(_numbers(kept).sum()) / total if total else 0.0
 
 
 @lru_cache(maxsize=65536)
@@ -181,9 +184,16 @@ def drop_floor(tokens: int, num_experts: int, num_experts_per_tok: int, room: in
 
 def dead_experts(calls: Tensor) -> int:
     """Count experts with less than a tenth of the mean load [E]; 0 when there were no calls."""
-    return int((calls * calls.numel() < DEAD_SHARE * calls.sum()).sum())
+    numbers_E = _numbers(calls)
+    return int((numbers_E * numbers_E.size < DEAD_SHARE * numbers_E.sum()).sum())
 
 
 def bias_spread(bias: Tensor | None) -> float:
     """Return the largest minus the smallest bias [E], in units of score; 0 without a bias."""
-    return 0.0 if bias is None else float(bias.max() - bias.min())
+    return 0.0 if bias is None else float(np.ptp(_numbers(bias)))
+
+
+def _numbers(tensor: Tensor) -> NDArray[Any]:
+    """Return the few numbers [E] of a load as an array, on which statistics cost less than on tensors."""
+    numbers: NDArray[Any] = tensor.detach().cpu().numpy()
+    return numbers

@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save_file
 from transformers.utils.logging import disable_progress_bar
 
 from trimtab import disk
-from trimtab.errors import RunFolderError, StudyError
+from trimtab.errors import ConfigurationError, RunFolderError, StudyError
 from trimtab.lm import checkpoint, models
 from trimtab.lm import train as training
 from trimtab.lm.corpus import Corpus
 from trimtab.moe import experts, stresses
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
+from trimtab.moe.lookout import wants_own_loss
 from trimtab.settings import fresh_models, initializations, model_settings, model_tables
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.reading import read
@@ -103,7 +104,17 @@ def prepare(
 
 
 def _attach(model: PreTrainedModel, rule: Rule, capacity: Capacity, accumulation: int) -> Gates:
-    """Attach; a control without feed-forward blocks has nothing to balance."""
+    """Attach; a control without feed-forward blocks has nothing to balance.
+
+    Raises:
+        ConfigurationError: The model would add an auxiliary loss of its own, so that an arm has two balancers.
+    """
+    if wants_own_loss(model.config):
+        raise ConfigurationError(
+            f"{type(model).__name__} adds its own auxiliary loss (output_router_logits in its configuration): an arm of"
+            " a study has the balancer it names and no other",
+            hint="set output_router_logits to false in the model's config.json",
+        )
     if not find_routers(model):
         return attach(model, balancer=NoBalancer())
     return attach(model, balancer=rule, capacity=capacity, accumulation=accumulation)

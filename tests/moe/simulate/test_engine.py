@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trimtab.moe import capacity
-from trimtab.moe.balancers import Context, behavior, dither, margins, newton
+from trimtab.moe.balancers import Context, behavior, dither, margins
 from trimtab.moe.routing import Routing, drop_rate, max_violation
 from trimtab.moe.simulate.engine import Arm, run
 from trimtab.moe.simulate.streams import Fixed, Shape, Stationary
@@ -81,5 +81,5 @@ def test_what_comes_back_can_be_worked_with_and_rules_used_before_can_be_trained
     """The simulator works in inference mode; nothing of it may be left in traces or in what rules keep."""
     (trace,) = run(Stationary(), SHAPE, [Arm(name="", balancer=NewtonBalancing(dither=1e-3))], seeds=SEEDS, steps=2)
     assert not any(getattr(trace, name).is_inference() for name in trace.__slots__)
-    kept = (*margins._edges(), margins._bins(), newton._windows(), dither._directions(8))
+    kept = (*margins._edges(), margins._bins(), dither._directions(8))
     assert not any(tensor.is_inference() for tensor in kept)

@@ -8,10 +8,12 @@ them. Both can be counted. See docs/concepts/newton-balancing.md for the theory,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final, final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import dither as dithering
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from trimtab.moe.routing import Routing
     from trimtab.settings.rules import NewtonBalancing
+
+Numbers: TypeAlias = NDArray[Any]
 
 # Windows, in steps, over which a lasting error is looked for.
 _WINDOWS: Final = (2, 4, 8, 16, 32, 64)
@@ -58,7 +62,7 @@ class NewtonBalancer(BiasBalancer):
 
     def initial(self, num_experts: int) -> Tensor:
         """Return no bias, and a memory of nothing."""
-        return _Memory.empty(num_experts).pack(torch.zeros(num_experts))
+        return _Memory.initial(num_experts)
 
     def nothing(self, num_experts: int) -> Tensor:
         """Return the counts of no tokens: margins [E, bins], pairs [E, E] and calls [E, 1], side by side."""
@@ -91,27 +95,25 @@ class NewtonBalancer(BiasBalancer):
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
         """Move the bias; a step without tokens changes nothing."""
-        seen = _Seen(observed.to(state.device))
-        bias, memory = _Memory.unpack(state, observed.shape[-2])
-        shock, lasting = memory.judge(seen)
-        memory.note(seen, shock)
-        memory.learn(seen, shock)
-        memory.steps = torch.where(shock, torch.ones_like(lasting), lasting)
-        change = torch.where(shock[..., None], -seen.quantile, memory.newton(seen) / memory.steps[..., None])
-        after = bias + change
-        after = memory.pack(after - after.mean(-1, keepdim=True))
-        return torch.where(seen.tokens[..., None] > 0, after, state)
+        # On arrays: a step is some eighty operations on few numbers, and each costs a tenth of what it does on tensors.
+        before = state.detach().cpu().numpy()
+        with np.errstate(all="ignore"):  # where nothing was seen nothing is moved, whatever came out
+            seen = _Seen(observed.cpu())
+            bias, memory = _Memory.unpack(before, observed.shape[-2])
+            shock, lasting = memory.judge(seen)
+            memory.note(seen, shock)
+            memory.learn(seen, shock)
+            memory.steps = np.where(shock, 1, lasting).astype(before.dtype)
+            change = np.where(shock[..., None], -seen.quantile, memory.newton(seen) / memory.steps[..., None])
+            after = bias + change
+            after = memory.pack(after - after.mean(-1, keepdims=True))
+            moved = np.where(seen.tokens[..., None] > 0, after, before)
+        return torch.from_numpy(moved.astype(before.dtype, copy=False)).to(state.device)
 
 
-def _chance(degrees: int, level: Tensor) -> Tensor:
+def _chance(degrees: int, level: Numbers) -> Numbers:
     """Return what χ² exceeds with probability at most e^−level (Laurent and Massart 2000, Eq. 4.3)."""
-    return degrees + 2 * (degrees * level).sqrt() + 2 * level
-
-
-@lru_cache(maxsize=1)
-@torch.inference_mode(mode=False)
-def _windows() -> Tensor:
-    return torch.tensor(_WINDOWS, dtype=torch.float32)
+    return np.asarray(degrees + 2 * np.sqrt(degrees * level) + 2 * level)
 
 
 class _Seen:
@@ -119,29 +121,31 @@ class _Seen:
 
     def __init__(self, observed: Tensor) -> None:
         bins, experts = margins.BINS, observed.shape[-2]
-        self.histogram = observed[..., :bins]
-        pairs = observed[..., bins : bins + experts].float()
-        self.pairs = pairs + pairs.transpose(-1, -2)
-        self.calls = observed[..., -1].float()
-        self.tokens = self.histogram.sum((-2, -1)).div(experts)
+        counts = observed.numpy()
+        pairs = counts[..., bins : bins + experts].astype(np.float32)
+        self.pairs = pairs + pairs.swapaxes(-1, -2)
+        self.calls = counts[..., -1].astype(np.float32)
+        self.tokens = counts[..., :bins].sum((-2, -1)).astype(np.float32) / np.float32(experts)
         # Where nothing was seen nothing is moved; until then nothing is divided by it.
-        self.size = self.tokens.clamp(min=1)
-        self.target = self.calls.mean(-1, keepdim=True).clamp(min=1e-9)
+        self.size = np.maximum(self.tokens, 1)
+        self.target = np.maximum(self.calls.mean(-1, keepdims=True), np.float32(1e-9))
         # About three standard deviations of a load lie within this share of it.
-        share = (3 / self.target.sqrt()).clamp(max=0.5)
+        share = np.minimum(3 / np.sqrt(self.target), np.float32(0.5))
         # How far [..., E] below its threshold an expert has to reach for its share of calls, by its margins; and how
         # far it would for as many as chance may take.
-        ranks = [self.calls + (self.target - self.calls), (self.target * (1 - share)).expand_as(self.calls)]
-        self.quantile, wide = margins.all_from_top(self.histogram, torch.stack(ranks, -1) + 1).unbind(-1)
-        self.width = (wide - self.quantile).clamp(min=1e-6)
+        fewer = np.broadcast_to(self.target * (1 - share), self.calls.shape)
+        ranks = np.stack([self.calls + (self.target - self.calls), fewer], -1) + 1
+        reach = margins.all_from_top(observed[..., :bins], torch.from_numpy(ranks)).numpy()
+        self.quantile, wide = reach[..., 0], reach[..., 1]
+        self.width = np.maximum(wide - self.quantile, np.float32(1e-6))
 
     @cached_property
-    def residual(self) -> Tensor:
+    def residual(self) -> Numbers:
         """The load less its target [..., E], in units of binomial noise: its square sums to about E − 1."""
         experts = self.calls.shape[-1]
         chosen = self.target / self.size[..., None]
-        spread = (self.target * (1 - chosen).clamp(min=1e-9) * experts / (experts - 1)).sqrt()
-        return (self.calls - self.target) / spread
+        spread = np.sqrt(self.target * np.maximum(1 - chosen, np.float32(1e-9)) * experts / (experts - 1))
+        return np.asarray((self.calls - self.target) / spread)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -159,94 +163,89 @@ class _Memory:
         reach: [..., E, E] margin up to which they are counted.
     """
 
-    steps: Tensor
-    age: Tensor
-    noise: Tensor
-    learned: Tensor
-    previous: Tensor
-    lasting: Tensor
-    density: Tensor
-    reach: Tensor
+    steps: Numbers
+    age: Numbers
+    noise: Numbers
+    learned: Numbers
+    previous: Numbers
+    lasting: Numbers
+    density: Numbers
+    reach: Numbers
 
     @classmethod
-    def empty(cls, experts: int) -> _Memory:
-        nothing, square = torch.zeros(()), torch.zeros(experts, experts)
-        return cls(
-            steps=nothing,
-            age=nothing,
-            noise=torch.ones(()),
-            learned=nothing,
-            previous=torch.zeros(experts),
-            lasting=torch.zeros(len(_WINDOWS), experts),
-            density=square,
-            reach=square,
-        )
+    def initial(cls, experts: int) -> Tensor:
+        """Return the state without a bias and without a memory."""
+        state = torch.zeros(experts + _SCALARS + (1 + len(_WINDOWS)) * experts + 2 * experts**2)
+        state[experts + 2] = 1  # the noise is the binomial one until it is known better
+        return state
 
     @classmethod
-    def unpack(cls, state: Tensor, experts: int) -> tuple[Tensor, _Memory]:
+    def unpack(cls, state: Numbers, experts: int) -> tuple[Numbers, _Memory]:
         """Return the bias and the memory in a state."""
-        sizes = [experts, _SCALARS, experts, len(_WINDOWS) * experts, experts**2, experts**2]
-        bias, scalars, previous, lasting, density, reach = state.split(sizes, dim=-1)
-        steps, age, noise, learned = scalars.unbind(-1)
+        sizes = [experts, _SCALARS, experts, len(_WINDOWS) * experts, experts**2]
+        bias, scalars, previous, lasting, density, reach = np.split(state, np.cumsum(sizes), axis=-1)
+        cells = state.shape[:-1]
         memory = cls(
-            steps=steps,
-            age=age,
-            noise=noise,
-            learned=learned,
+            steps=scalars[..., 0],
+            age=scalars[..., 1],
+            noise=scalars[..., 2],
+            learned=scalars[..., 3],
             previous=previous,
-            lasting=lasting.unflatten(-1, (len(_WINDOWS), experts)),
-            density=density.unflatten(-1, (experts, experts)),
-            reach=reach.unflatten(-1, (experts, experts)),
+            lasting=lasting.reshape(*cells, len(_WINDOWS), experts),
+            density=density.reshape(*cells, experts, experts),
+            reach=reach.reshape(*cells, experts, experts),
         )
         return bias, memory
 
-    def pack(self, bias: Tensor) -> Tensor:
+    def pack(self, bias: Numbers) -> Numbers:
         """Return the state."""
-        scalars = torch.stack([self.steps, self.age, self.noise, self.learned], -1)
-        squares = [self.density.flatten(-2), self.reach.flatten(-2)]
-        return torch.cat([bias, scalars, self.previous, self.lasting.flatten(-2), *squares], -1)
+        cells = bias.shape[:-1]
+        scalars = np.stack([self.steps, self.age, self.noise, self.learned], -1)
+        parts = [bias, scalars, self.previous, self.lasting, self.density, self.reach]
+        return np.concatenate([part.reshape(*cells, -1) for part in parts], -1)
 
-    def judge(self, seen: _Seen) -> tuple[Tensor, Tensor]:
+    def judge(self, seen: _Seen) -> tuple[Numbers, Numbers]:
         """Return whether this one batch is more than chance, and N as any window of batches allows it.
 
         The longer the rule has been right, the more evidence it wants: a level of 1/eN.
         """
-        residual, level = seen.residual, 1 + (self.steps + 1).log()
+        residual, level = seen.residual, 1 + np.log(self.steps + 1)
         bound = self.noise * _chance(residual.shape[-1] - 1, level)
-        shock = (self.age == 0) | (residual.square().sum(-1) > 2 * bound)
-        windows = _windows().to(residual)
+        shock = np.asarray((self.age == 0) | (np.square(residual).sum(-1) > 2 * bound))
+        windows = np.array(_WINDOWS, dtype=residual.dtype)
         self.lasting = self.lasting + (residual[..., None, :] - self.lasting) / windows[:, None]
         # A mean with weights (1 − 1/w)^i / w has 1/(2w − 1) of the variance.
-        excess = self.lasting.square().sum(-1) * (2 * windows - 1)
-        allowed = torch.where(excess > bound[..., None], windows, torch.inf).amin(-1)
-        return shock, torch.minimum(self.steps + 1, allowed)
+        excess = np.square(self.lasting).sum(-1) * (2 * windows - 1)
+        allowed = np.where(excess > np.asarray(bound)[..., None], windows, np.float32(np.inf)).min(-1)
+        return shock, np.minimum(self.steps + 1, allowed)
 
-    def note(self, seen: _Seen, shock: Tensor) -> None:
+    def note(self, seen: _Seen, shock: Numbers) -> None:
         """Learn how noisy loads are, from successive differences: tokens of a sequence are not independent."""
         residual = seen.residual
-        found = (residual - self.previous).square().sum(-1) / (2 * (residual.shape[-1] - 1))
+        found = np.square(residual - self.previous).sum(-1) / (2 * (residual.shape[-1] - 1))
         # A recovery is not noise: no more than a tripling at a time, and less with age.
-        moved = (torch.minimum(found, 3 * self.noise) - self.noise) / (self.age + 1).clamp(max=2 * _MEMORY)
-        self.noise = torch.where(self.age > 0, self.noise + moved, self.noise)
+        moved = (np.minimum(found, 3 * self.noise) - self.noise) / np.minimum(self.age + 1, 2 * _MEMORY)
+        self.noise = np.where(self.age > 0, self.noise + moved, self.noise)
         self.age, self.previous = self.age + 1, residual
-        self.lasting = self.lasting.masked_fill(shock[..., None, None], 0)
+        self.lasting = np.where(shock[..., None, None], 0, self.lasting)
 
-    def learn(self, seen: _Seen, shock: Tensor) -> None:
+    def learn(self, seen: _Seen, shock: Numbers) -> None:
         """Average the densities, and let the reach of each pair find its share of the tokens; afresh after a shock."""
-        learned = (self.learned + 1).clamp(max=_MEMORY)
+        learned = np.asarray(np.minimum(self.learned + 1, _MEMORY))
         size = seen.size[..., None, None]
-        found = seen.pairs / (2 * self.reach.clamp(min=1e-7) * size)
+        found = seen.pairs / (2 * np.maximum(self.reach, np.float32(1e-7)) * size)
         density = self.density + (found - self.density) / learned[..., None, None]
         experts = seen.calls.shape[-1]
-        wanted = size * _CLOSE / (experts * (experts - 1) / 2)
-        pace = 1 / learned.clamp(max=4)[..., None, None]
-        factor = ((wanted + 1) / (seen.pairs + 1)).clamp(0.5, 2) ** pace
-        afresh, forget = (seen.width[..., :, None] * seen.width[..., None, :]).sqrt(), shock[..., None, None]
-        self.reach = torch.where(forget, afresh, (self.reach * factor).clamp(1e-7, 1))
-        self.density = density.masked_fill(forget, 0)
-        self.learned = learned.masked_fill(shock, 0)
+        wanted = size * np.float32(_CLOSE / (experts * (experts - 1) / 2))
+        pace = 1 / np.minimum(learned, 4)[..., None, None]
+        factor = ((wanted + 1) / (seen.pairs + 1)).clip(0.5, 2) ** pace
+        forget = shock[..., None, None]
+        afresh = np.sqrt(seen.width[..., :, None] * seen.width[..., None, :])
+        self.reach = np.where(forget, afresh, (self.reach * factor).clip(1e-7, 1))
+        self.density = np.where(forget, 0, density)
+        self.learned = np.where(shock, 0, learned)
 
-    def newton(self, seen: _Seen) -> Tensor:
+    def newton(self, seen: _Seen) -> Numbers:
         """Return −H⁺(A/T − K/E), shortened as a whole to where margins were looked at.
 
         As a whole, because experts that are nearly alike must move together: cutting one component alone tears them
@@ -254,9 +253,12 @@ class _Memory:
         """
         degree = self.density.sum(-1)
         experts = degree.shape[-1]
-        mean = degree.mean(-1).clamp(min=1e-6)[..., None, None]
-        doubt = (_RIDGE / self.learned.clamp(min=1))[..., None, None] * torch.eye(experts, device=degree.device)
-        system = torch.diag_embed(degree) - self.density + mean * (doubt + 1 / experts)
-        step: Tensor = -torch.linalg.solve(system, (seen.calls - seen.target) / seen.size[..., None])
-        limit = torch.maximum(seen.width, seen.quantile.abs()).amax(-1, keepdim=True)
-        return step * (limit / step.abs().amax(-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        identity = np.eye(experts, dtype=degree.dtype)
+        mean = np.maximum(np.asarray(degree.mean(-1)), np.float32(1e-6))[..., None, None]
+        doubt = np.asarray(_RIDGE / np.maximum(self.learned, 1))[..., None, None] * identity
+        system = degree[..., None] * identity - self.density + mean * (doubt + 1 / experts)
+        excess = (seen.calls - seen.target) / seen.size[..., None]
+        step = -torch.linalg.solve(torch.from_numpy(system), torch.from_numpy(excess)).numpy()
+        limit = np.maximum(seen.width, np.abs(seen.quantile)).max(-1, keepdims=True)
+        longest = np.maximum(np.abs(step).max(-1, keepdims=True), np.float32(1e-12))
+        return np.asarray(step * np.minimum(limit / longest, 1))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.moe import masks
 from trimtab.moe.discovery import find_routers
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def record(
 
     Args:
         model: With routers; attached or not. It is run as it is: call ``eval()`` first.
-        batches: Keyword arguments of its forward pass; tokens with 0 in ``attention_mask`` are left out.
+        batches: Keyword arguments of its forward pass; padding is left out, whatever the form of the mask.
         folder: Where to; made if need be.
         most: Tokens a layer to keep, the first ones.
 
@@ -37,7 +38,7 @@ def record(
         Of each layer the stream to simulate, as ``trimtab simulate --stream`` reads it.
 
     Raises:
-        ConfigurationError: The model has no router, or no token went through it.
+        ConfigurationError: The model has no router, no token went through it, or a mask cannot be read.
     """
     routers = find_routers(model)
     seen: dict[int, list[Tensor]] = {router.layer: [] for router in routers}
@@ -45,8 +46,10 @@ def record(
     stop = [router.port.listen(router.module, _listener(seen[router.layer], valid)) for router in routers]
     try:
         for batch in batches:
-            mask = batch.get("attention_mask")
-            valid[0] = None if mask is None else mask.bool().flatten()
+            text = masks.read(batch)
+            if text.unread:
+                raise ConfigurationError(f"{text.unread} does not say which tokens are text", hint="a mask [B, S] does")
+            valid[0] = text.valid
             model(**batch)
     finally:
         for end in stop:
