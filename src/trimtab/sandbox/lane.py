@@ -49,6 +49,20 @@ _KEPT_OUTPUT: Final = 64 << 10
 _CHUNK: Final = 1 << 16
 
 
+_BUSY: Final = 0.02  # the share of an idle processor below which a process is taken to sleep
+_UNFAIR: Final = 4  # times a fair share that others may take, by their priority
+_MOST_CROWDED: Final = 10.0  # times the limit by the clock
+
+
+def _crowd() -> float:
+    """Return how many processes want each processor, as far as they are of our priority; 1 where fewer do."""
+    try:
+        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+        return max(1.0, waiting * 1.25 ** max(0, os.getpriority(os.PRIO_PROCESS, 0)))
+    except OSError:
+        return 1.0
+
+
 class LayerRefusedError(SandboxError):
     """A zygote could not confine itself as asked; ``facts`` has layer, errno and text."""
 
@@ -228,7 +242,9 @@ class Job:
         self._kept = _KEPT_OUTPUT if script is None else script.kept_bytes
         self._open_socket = self._open_pipe = True
         self._allowed = int(limits.output_mib * (1 << 20))
-        self._backstop = time.monotonic() + limits.latest + _GRACE_S
+        crowd = _crowd()
+        latest = limits.latest * min(crowd, _MOST_CROWDED)
+        self._backstop = time.monotonic() + latest + _GRACE_S
         self.inbox = wire.Inbox()
         self.report: Report | None = None
         self.flooded = self.stalled = False
@@ -238,7 +254,8 @@ class Job:
         os.set_blocking(self._pipe, False)
         self._socket.setblocking(False)
         self._paired = extra is not None
-        times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": limits.latest}
+        times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": latest}
+        times["busy"] = _BUSY / (_UNFAIR * crowd) if crowd > 1 else _BUSY
         message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
         message["script"] = script is not None
         given = [writer, theirs.fileno(), *([] if extra is None else [extra.fileno()])]

@@ -32,8 +32,8 @@ class Limits:
         call_s: CPU seconds of loading, and of each call; None is a third of ``cpu_s``, but five seconds where
             ``cpu_s`` has that many. What ends a program that loops, long before the whole is used up.
         wall_s: Seconds by the clock in which a program may do nothing, a backstop for those that sleep; None is three
-            times ``call_s``, at least five. One that computes whenever it gets a processor has more, so that a busy
-            machine does not change verdicts.
+            times ``call_s``, at least five. One that computes whenever it gets a processor has more, and the more
+            the more others want one, so that a busy machine does not change verdicts.
         memory_mib: Memory that the process has touched, at its peak; what it only reserves does not count.
         output_mib: Text printed before the sample is ended. It is read and dropped, so it costs time, not memory.
     """

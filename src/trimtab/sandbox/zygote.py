@@ -6,7 +6,7 @@ polls, kills, reaps and reports, one sample at a time. Modules with fork hooks (
 hooks triple the cost of a child. ``python -s -S -P`` rather than ``-I``: the environment is ours and fixes the hash
 seed, which ``-I`` would ignore.
 
-Control messages, one JSON object a packet: in ``{"job", "cpu", "call", "wall", "latest", "memory", "paired",
+Control messages, one JSON object a packet: in ``{"job", "cpu", "call", "wall", "latest", "busy", "memory", "paired",
 "script"}``
 with the sample's descriptors (a script's standard input is the last), and ``{"kill": job}``; out ``{"job", "busy"}`` of
 a job that is paired, after each stretch of its time, and ``{"job", "status", "cpu", "rss", "ended", "progress"}``.
@@ -46,7 +46,6 @@ _TASKS: Final = 3
 # backstop; where a sample may be several processes, of which one is watched, it is the limit itself.
 _RESERVED: Final = 8
 _WEIGHED_S: Final = 0.05  # of CPU time between two looks at how much memory a process has touched
-_BUSY: Final = 0.02  # the share of a processor below which a process is taken to sleep
 _REHEARSALS: Final = 8  # until the interpreter has specialized what they run
 # Loaded before confinement: cheap for a child to inherit, and what generated programs use most.
 _PRELOAD: Final = (
@@ -300,6 +299,7 @@ class _Watch:
         self._cpu: float = job["cpu"]
         self._call: float = job["call"]
         self._memory: int = job["memory"]
+        self._busy: float = job["busy"]  # the share of a processor below which a process is taken to sleep
         self._latest: float = started + job["latest"]
         self._stretch: float = job["wall"] / wire.STRETCHES
         self._next: float = started + self._stretch
@@ -349,7 +349,7 @@ class _Watch:
             self._stopped = True
             os.kill(self.process, signal.SIGSTOP)
         if now >= self._next:
-            computed = self._used - self._used_before >= _BUSY * self._stretch
+            computed = self._used - self._used_before >= self._busy * self._stretch
             self._idle += not (computed or self._paired)
             self.busy = computed if self._paired else None
             self._used_before = self._used
