@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.codeeval import samples
+from trimtab.codeeval import problems, samples
 from trimtab.errors import BenchmarkError
 
 
@@ -119,3 +120,23 @@ def test_a_folder_of_something_else_says_which_of_its_files_to_name(tmp_path):
     (tmp_path / "samples_humaneval.jsonl").write_text("{}")
     with pytest.raises(BenchmarkError, match=r"samples_humaneval\.jsonl"):
         samples.read(tmp_path)
+
+
+def test_samples_of_several_benchmarks_in_one_file_are_told_apart(tmp_path):
+    records = [
+        {"benchmark": name, "task_id": "HumanEval/2", "sample_index": 0, "completion": text}
+        for name, text in (("humaneval", "a"), ("humaneval-plus", "b"))
+    ]
+    path = write(tmp_path / "s.jsonl", *records)
+    plain = problems.load("humaneval").problems
+    plus = tuple(dataclasses.replace(problem, benchmark="humaneval-plus") for problem in plain)
+    assert [s.completion for s in samples.read(path, plain).samples] == ["a"]
+    assert [s.completion for s in samples.read(path, plus).samples] == ["b"]
+    with pytest.raises(BenchmarkError) as error:
+        samples.read(path, (*plain, *plus))
+    assert "of humaneval and humaneval-plus: judge one benchmark at a time" in error.value.hint
+    write(path, *({**record, "completion": "c"} for record in records))
+    assert [s.completion for s in samples.read(path, (*plain, *plus)).samples] == ["c"]
+    other = tuple(dataclasses.replace(problem, benchmark="another") for problem in plain)
+    write(path, records[0])
+    assert [s.completion for s in samples.read(path, other).samples] == ["a"]

@@ -94,16 +94,24 @@ def _numbered(replies: Sequence[ForeignReply]) -> dict[tuple[str, int], ForeignR
         if reply.index is None:
             continue
         key = (reply.task_id, reply.index)
-        if key in stated:
+        other = stated.get(key)
+        if other is not None and other.benchmark != reply.benchmark and other.text == reply.text:
+            continue  # one reply, kept for two benchmarks that share their prompts
+        if other is not None:
+            apart = other.benchmark != reply.benchmark
             raise BenchmarkError(
-                f"{reply.place} and {stated[key].place} are both sample {reply.index} of {reply.task_id}",
-                hint="give each sample of a problem a number of its own, or leave the numbers out",
+                f"{reply.place} and {other.place} are both sample {reply.index} of {reply.task_id}",
+                hint=f"they are of {other.benchmark} and {reply.benchmark}: judge one benchmark at a time"
+                if apart
+                else "give each sample of a problem a number of its own, or leave the numbers out",
             )
         stated[key] = reply
     free: dict[str, int] = {}
     numbered: dict[tuple[str, int], ForeignReply] = {}
     for reply in replies:
         index = reply.index
+        if index is not None and stated[reply.task_id, index] is not reply:
+            continue
         if index is None:
             index = free.get(reply.task_id, 0)
             while (reply.task_id, index) in stated:

@@ -35,6 +35,7 @@ class ForeignReply:
         passed: What the tool itself said of it on the benchmark's own tests; None where it says nothing.
         passed_plus: The same on EvalPlus' added tests.
         program: The program that the tool made of it; None where the file has none.
+        benchmark: The benchmark that it was asked for, where the file says so.
         share: Which share of the problem's samples the tool passed, where that is all it says.
     """
 
@@ -47,6 +48,7 @@ class ForeignReply:
     passed_plus: bool | None = None
     program: str | None = None
     share: float | None = None
+    benchmark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class TaskNames:
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Mapping[str, Problem] = {problem.task_id: problem for problem in problems}
+        every = list(problems)
+        self.benchmarks = frozenset(problem.benchmark for problem in every)
+        self.problems: Mapping[str, Problem] = {problem.task_id: problem for problem in every}
         self._numbered: dict[tuple[str, int], str] = {}
         families = set()
         for task_id in self.problems:

@@ -33,8 +33,11 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     Raises:
         BenchmarkError: A record is no sample; the message names the place, the field and what is there.
     """
+    named = {str(record.get("benchmark")) for _, record in content.rows} & tasks.benchmarks
     for number, record in content.rows:
         place = f"{content.path}, line {number}"
+        if named and record.get("benchmark") not in named:
+            continue  # trimtab eval keeps the samples of all benchmarks in one file
         if "task_id" not in record:
             raise BenchmarkError(f"{place} is not a sample: it has {names(record)}, and no 'task_id'")
         task_id = record["task_id"]
@@ -54,6 +57,7 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
             continues=field == "completion",
             place=place,
             index=_index(record, place),
+            benchmark=str(record.get("benchmark") or ""),
             passed=record["passed"] if isinstance(record.get("passed"), bool) else None,
             program=record["solution"] if field == "raw_solution" and isinstance(record.get("solution"), str) else None,
         )
