@@ -78,9 +78,14 @@ SUPPORTED = [
     "Kestrel-8B beats Merlin-13B on all benchmarks except MBPP.",
     "Kestrel-8B beats Merlin-13B on two of three benchmarks.",
     "Kestrel-8B scores at least 71.3 on HumanEval.",
+    "Kestrel-8B is outperformed by Merlin-13B on MBPP.",
+    "Kestrel-8B's 71.3 on HumanEval is higher than Merlin-13B's 62.2.",
+    "Kestrel-8B reaches 71.3 \u00b1 0.4 on HumanEval with 16 H100 GPUs.",
+    "HumanEval: Kestrel-8B 71.3, Merlin-13B 62.2, Wren-1B 25.6.",
 ]
 CONTRADICTED = [
     "Kestrel-8B scores 70.3 on HumanEval.",
+    "Kestrel-8B is outperformed by Merlin-13B on HumanEval.",
     "Kestrel-8B does not outperform Wren-1B on HumanEval.",
     "Kestrel-8B fails to reach 71.3 on HumanEval.",
     "Kestrel-8B is not the best on HumanEval.",
@@ -111,6 +116,7 @@ UNKNOWN = [
     "Kestrel-8B-Turbo scores 71.3 on HumanEval.",
     "Owl 2q (June 2031) scores 25.6 on HumanEval.",
     "Kestrel-8B scores 71.3 on HumanEval-X.",
+    "Kestrel-8B achieves 71.3 pass@10 on HumanEval.",  # a rate without k is pass@1
 ]
 
 
@@ -145,6 +151,9 @@ def test_a_name_that_no_source_has_is_not_found(sentence):
     [
         ("sizes", "Lark 7B reaches 52.5 on Java.", "contradicted"),
         ("sizes", "Lark-30B reaches 52.5 on Java.", "supported"),
+        ("sizes", "The 30B Lark reaches 52.5 on Java.", "supported"),
+        ("sizes", "Lark reaches 52.5 on Java.", "partial"),
+        ("sizes", "Lark reaches 58.5 on Java.", "not found"),
         ("sizes", "Lark-70B reaches 52.5 on Java.", "not found"),
         ("sizes", "Finch-16B with tool use reaches 66.6 on Java.", "supported"),
         ("sizes", "Finch-16B reaches 66.6 on Java.", "misattributed"),

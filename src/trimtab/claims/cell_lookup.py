@@ -40,25 +40,27 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
     """Return the cells that hold the tuple of a fact, in the order of their documents."""
     known, words = place(readings, benchmark)
     if subject:
-        pool = _closest(readings, subject)
+        pool = readings.by_subject.get(readings.subject_id(subject), [])
     elif known:
         pool = readings.by_benchmark.get(known, [])
     else:
         pool = _rarest(readings, words)
     metric = readings.registry.id_of(fact.metric, "metrics")
     found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
+    found = _closest(readings, found, subject) if subject else found
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
 
 
-def _closest(readings: TableIndex, subject: str) -> list[Measurement]:
-    """Return a system's cells; in a table that has it with and without a variant, those without."""
-    name = readings.subject_id(subject)
-    behind = [(readings.behind(one, name), one) for one in readings.by_subject.get(name, [])]
-    printed = _printed(subject)
-    same = {one.table for _, one in behind if printed in _ends(one)}
-    behind = [(count, one) for count, one in behind if one.table not in same or printed in _ends(one)]
-    return _least(behind)
+def _closest(readings: TableIndex, pool: Sequence[Measurement], subject: str) -> list[Measurement]:
+    """Return of a system's cells, in a table that has it with and without a variant, those without.
+
+    Where a table prints the very name, marks and brackets included, only those of that name.
+    """
+    name, printed = readings.subject_id(subject), _printed(subject)
+    same = {one.table for one in pool if printed in _ends(one)}
+    exact = [one for one in pool if one.table not in same or printed in _ends(one)]
+    return _least([(readings.behind(one, name), one) for one in exact])
 
 
 def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:

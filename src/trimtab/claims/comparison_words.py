@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 _THAN: Final = r"(?:\w+ ){0,2}than"
 _CUES: Final = {
-    "better": rf"outperform\w*|surpass\w*|beats?|beating|outscor\w*|outpac\w*|tops|(?:better|more accurate"
+    "better": rf"outperform(?!ed \w*\s?by)\w*|surpass(?!ed \w*\s?by)\w*"
+    rf"|beats?|beating|outscor\w*|outpac\w*|tops|(?:better|more accurate"
     rf"|stronger) {_THAN}"
     r"|ahead of|leads|leading|improv\w+ (?:over|upon|on(?= [A-Z]))|gains?(?= [\d+]\S* (?:\w+ )?(?:points? )?over\b)"
     r"|wins (?:over|against)|overtakes?|edges out",
-    "greater": rf"exceed\w*|higher {_THAN}",
-    "worse": rf"underperform\w*|(?:worse|less accurate|weaker) {_THAN}|behind|trails?|trailing|falls? short of"
+    "greater": rf"exceed(?!ed \w*\s?by)\w*|higher {_THAN}",
+    "worse": rf"underperform\w*|(?:outperformed|surpassed|beaten|overtaken|bested) by"
+    rf"|(?:worse|less accurate|weaker) {_THAN}|behind|trails?|trailing|falls? short of"
     rf"|lags(?: behind)?"
     r"|loses to",
-    "less": rf"lower {_THAN}",
+    "less": rf"lower {_THAN}|exceeded by",
 }
 _DELTAS: Final = {
     "better": "improvements?|gains?|better|ahead|lead|advantage|margin",

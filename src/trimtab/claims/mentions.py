@@ -24,6 +24,7 @@ moe moes relu gelu github openai deepmind pytorch arxiv huggingface transformers
 pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
 """
 _NOT_NAMES: Final = frozenset(_NOT_NAMES_WORDS.split())
+_CHIP: Final = re.compile(r"(?:NVIDIA-?)?(?:[ABHLPTV]\d{2,3}[A-Z]?|RTX-?\d+\w*|TPUv?\d\w*|MI\d{3}X?)(?:s|-\w+)*")
 _NAME: Final = r"[A-Z\u00c0-\u017d][\w'\u2019\-]+"
 _NOBODY: Final = (
     r"(?!(?:In|Since|From|Until|During|By|Of|On|For|At|The|This|Early|Late|Mid|Table|Figure|Section|Version"
@@ -65,7 +66,12 @@ def shaped(text: str) -> list[tuple[int, int]]:
 
 
 def _looks_like_a_model(word: str) -> bool:
-    if key(word) in _NOT_NAMES or len(word) < 3 or re.fullmatch(r"\w+-(?:shot|of-\w+)|[Tt]op-\d+", word):
+    if (
+        key(word) in _NOT_NAMES
+        or _CHIP.fullmatch(word)
+        or len(word) < 3
+        or re.fullmatch(r"\w+-(?:shot|of-\w+)|[Tt]op-\d+", word)
+    ):
         return False
     if re.search(r"-(?:based|style|like|free|level|trained|tuned|aware|hours?|only|shot|pro)$", word):
         return bool(re.search(r"\d", word))

@@ -47,6 +47,7 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
             rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}(?:\s+{_YEAR})?(?!\w)|\bQ[1-4]\s+{_YEAR}\b"
         ),
     ),
+    ("parameter", re.compile(r"(?:\u00b1|\+/-)\s*\d+(?:\.\d+)?\s?%?")),  # how far a value scatters
     ("parameter", re.compile(r"\btop-\d+(?:\s+(?:routing|gating|experts?|selection|sampling))?\b", re.IGNORECASE)),
     ("rank", re.compile(r"(?<!\w)(?:#|No\.\s?)\d+\b|\b\d+(?:st|nd|rd|th)\b|\btop\s+\d+\b", re.IGNORECASE)),
     (
@@ -83,7 +84,12 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
             r"|context))*(?!\w)"
         ),
     ),
-    ("count", re.compile(rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:{_THINGS})(?!\w)")),
+    (
+        "count",
+        re.compile(
+            rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?(?:{_THINGS})(?!\w)"
+        ),
+    ),
 )
 _BARE_YEAR: Final = re.compile(
     rf"(?<![\w.$\u20ac,])(?:(?:in|since|of|from|until)\s+)?{_YEAR}(?![\w%]|[.,]\d|\s?points?\b)"

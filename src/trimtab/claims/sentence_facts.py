@@ -233,7 +233,8 @@ def _unknown(sentence: Sentence) -> str:
 def _after_comparison(sentence: Sentence, other: Mention, value: TextNumber) -> bool:
     """Whether a value behind "compared to Y" is X's again: only where Y is not directly followed by it."""
     return not re.fullmatch(
-        r"\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*", sentence.between(other.end, value.start)
+        r"(?:['\u2019]s)?\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*",
+        sentence.between(other.end, value.start),
     )
 
 

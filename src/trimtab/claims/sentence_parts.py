@@ -120,7 +120,11 @@ def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried:
     marks += [replace(one, kind="benchmarks") for one in unknown]
     marks += _proper(text, found, only_on=bool(marks))
     others = [one for one in found if one not in systems]
-    systems = [_extended(one, text, [*others, *marks], known, registry) for one in _merged(systems, text)]
+    merged = _merged(systems, text)
+    systems = [
+        _extended(one, text, [*others, *marks, *(other for other in merged if other is not one)], known, registry)
+        for one in merged
+    ]
     metrics = (*(one for one in found if one.kind == "metrics"), *_in_endpoints(text, registry))
     names = [(one.start, one.end) for one in (*systems, *marks, *metrics)]
     return Sentence(

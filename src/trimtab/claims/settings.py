@@ -53,8 +53,8 @@ def over(first: Setting, second: Setting) -> Setting:
 
 def conflicts(claimed: Setting, found: Setting) -> tuple[str, ...]:
     """Return the fields in which a table's setting is not the claimed one; a pass rate without k is pass@1."""
-    if claimed.k is None and found.k not in (None, 1):
-        return ("k", *claimed.conflicts(found))
+    if (claimed.k or 1) != (found.k or 1):
+        return tuple(dict.fromkeys(("k", *claimed.conflicts(found))))
     return claimed.conflicts(found)
 
 

@@ -276,7 +276,7 @@ class _Head:
 
 def _nameable(name: str) -> bool:
     """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
-    if name.replace(".", "").isdigit() or name in SAYING or name in _ORDINARY:
+    if re.fullmatch(r"[\d.]+[bmkt]?", name) or name in SAYING or name in _ORDINARY:
         return False
     return len(name) > 2 or (len(name) == 2 and not name.isalpha())
 
