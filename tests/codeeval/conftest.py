@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from trimtab.codeeval import problems, registry
+from trimtab.codeeval.workers import Workers, WorkerSettings
+from trimtab.sandbox.verdict import Limits
 
 SHARED = [parent / "shared" / "data" for parent in Path(__file__).parents]
 
@@ -38,3 +40,10 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("TRIMTAB_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """A pool of two workers, whose programs have a CPU second."""
+    with Workers(WorkerSettings(workers=2, limits=Limits(cpu_s=1.0, wall_s=30.0))) as workers:
+        yield workers

@@ -68,7 +68,11 @@ def test_a_ruling_has_what_a_reward_needs(url):
     }
     body = {"completion": "    return number - int(number)\n", "task_id": "HumanEval/2", "continues": True}
     assert ask(url, body).json()["reward"] == 1
-    loop = {"completion": "while True: pass", "tests": {"inputs": ["1"], "outputs": ["1"]}, "limits": {"cpu_s": 0.2}}
+    loop = {
+        "completion": "while True: pass",
+        "tests": {"inputs": ["1"], "outputs": ["1"]},
+        "limits": {"cpu_s": 0.2, "wall_s": 10},
+    }
     assert ask(url, loop).json()["detail"] == "test 1: 0.2 s of CPU time"
 
 

@@ -50,7 +50,7 @@ ENDS = {
 
 @pytest.mark.parametrize("text", ENDS)
 def test_how_a_script_ended_is_told_apart(best, text):
-    found = best.script(text, ADD, Limits(cpu_s=0.5))
+    found = best.script(text, ADD, Limits(cpu_s=0.5, wall_s=30.0))
     assert (found.outcome, found.detail) == ENDS[text]
 
 
