@@ -130,7 +130,8 @@ def main():
             mean = abs(sum(losses[name]) - sum(losses["plain"])) / STEPS
             print(
                 f"{name}: {speeds[name]:.0f} tokens a CPU second, plain {speeds['plain']:.0f}:"
-                f" {speeds[name] / speeds['plain']:.2f} times; mean loss {mean:.1e} nats apart, a step {max(apart):.1e}"
+                f" {speeds[name] / speeds['plain']:.2f} times; mean loss {mean:.1e} nats apart; by step"
+                f" {' '.join(f'{value:.0e}' for value in apart)}"
             )
     model, vocabulary, _ = built
     scored = [document for document in pool.documents if document.domain == "humaneval"]

@@ -8,7 +8,14 @@ from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.stresses import initialize
-from trimtab.settings.initializations import DropUpcycled, VirtualGroups
+from trimtab.settings.initializations import (
+    DoubledExperts,
+    DropUpcycled,
+    DyingExpert,
+    NoisyCopies,
+    PromptRouter,
+    VirtualGroups,
+)
 from trimtab.settings.rules import LossFree
 
 
@@ -109,3 +116,41 @@ def test_experts_of_another_layout_are_refused(build, text):
     experts.gate_up_proj = torch.nn.Parameter(experts.gate_up_proj.data.transpose(1, 2).contiguous()[:, :, :30])
     with pytest.raises(ConfigurationError, match="gate_up_proj"):
         apply(DropUpcycled(), model, text)
+
+
+def stacks(model):
+    """Return the first router, and copies of the weights of the experts beside it."""
+    router = find_routers(model)[0]
+    return router, router.experts.gate_up_proj.detach().clone(), router.experts.down_proj.detach().clone()
+
+
+def test_noise_is_as_large_as_asked_for(build, text, family):
+    model = build(family)
+    _, before, _ = stacks(model)
+    _, after, _ = stacks(apply(NoisyCopies(std=0.1), model, text))
+    share = (after - before).std(dim=(1, 2)) / before.std(dim=(1, 2))
+    assert share.tolist() == pytest.approx([0.1] * len(share), rel=0.15)
+
+
+def test_one_expert_withers_and_the_others_stay(build, text, family):
+    model = build(family)
+    before = stacks(model)[1].norm(dim=(1, 2))
+    ratio = (stacks(apply(DyingExpert(factor=0.1), model, text))[1].norm(dim=(1, 2)) / before).sort().values
+    assert ratio.tolist() == pytest.approx([0.1, *[1.0] * (len(ratio) - 1)])
+
+
+def test_doubled_experts_are_copies_of_the_largest_with_their_rows(build, text, family):
+    router, gate_up, down = stacks(apply(DoubledExperts(drop_ratio=0.5), build(family), text))
+    half = router.num_experts // 2
+    ranked = gate_up[:half].norm(dim=(1, 2)).argsort(descending=True).tolist()
+    order = [expert for expert in ranked for _ in range(3)][:half]
+    for slot, source in enumerate(order):
+        for stack in (gate_up, down, router.weight.detach()):
+            assert torch.equal(stack[half + slot], stack[source])
+
+
+def test_a_router_of_prompts_has_rows_of_one_length_that_point_to_texts(build, text, family):
+    router, _, _ = stacks(apply(PromptRouter(norm=2.0), build(family), text))
+    rows = router.weight.detach()
+    assert rows.norm(dim=1).tolist() == pytest.approx([2.0] * len(rows), rel=1e-5)
+    assert len({tuple(row) for row in rows.tolist()}) == len(rows)

@@ -39,6 +39,17 @@ def test_the_paper_s_matrix_and_the_readme_s_are_rebuilt_from_the_cells():
             assert told in readme
 
 
+def test_rows_of_the_robustness_study_that_are_whole_are_printed_as_they_are():
+    table = published("robustness")
+    whole = [row for row in table.answers if row.role != "exploratory" and row.seeds and not row.waiting]
+    assert whole
+    for row in whole:
+        endpoint = ENDPOINTS[row.endpoint]
+        value = numbers.signed(endpoint, row.difference.value, row.margin)
+        told = f"{value} {numbers.span(endpoint, row.difference.interval, row.margin)} | {row.words}"
+        assert f"| {row.stressor.short} | {endpoint.title}, {numbers.unit(endpoint)} | {told} |" in PAPER
+
+
 def test_every_control_of_the_paper_passed():
     for name in ("quick", "robustness"):
         controls = published(name).controls

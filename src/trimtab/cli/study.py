@@ -52,6 +52,7 @@ def run(
     if not runner.unfinished(study, folder):
         click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
     else:
+        _check_weights(study)
         environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
         with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
             summary = runner.run(study, folder, workers=workers, on_event=display)
@@ -124,6 +125,18 @@ def study_table(path: Path) -> StudyTable:
 
     study = spec.load(path / "study.toml" if path.is_dir() else path)
     return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
+
+
+def _check_weights(study: Study) -> None:
+    """Refuse pretrained models that are not there or cannot work, before any cell is run."""
+    from trimtab.settings.upcycled_models import UpcycledSettings  # noqa: PLC0415
+
+    models = {str(name): study.models[str(name)] for name in study.factors["model"]}
+    for model in models.values():
+        if isinstance(model, UpcycledSettings):
+            from trimtab.lm import weights  # noqa: PLC0415 - only studies on pretrained models need it
+
+            weights.check(model.source, model.layers)
 
 
 def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:

