@@ -27,3 +27,14 @@ def test_a_compiled_model_counts_moves_and_learns_as_it_does_uncompiled(build, t
     close(found[0][1], found[1][1])
     equal(found[0][2], found[1][2])
     assert any(bias.any() for bias in found[0][2].values())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_that_may_not_be_broken_is_refused_with_the_reason(build, text):
+    model = build("qwen3_moe")
+    model.set_experts_implementation("batched_mm")
+    attach(model, balancer=LossFree(bias_update_rate=1e-2))
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="compile without fullgraph=True"):
+        compiled(input_ids=text, use_cache=False)

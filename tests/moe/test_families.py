@@ -4,6 +4,7 @@ Each is built tiny from its configuration (docs/make_families.py, which writes t
 models).
 """
 
+import copy
 import importlib.util
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ import transformers
 from trimtab.errors import UnsupportedModelError
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
+from trimtab.moe.gates import Gates
 from trimtab.moe.routing import scores_of
 from trimtab.settings.capacities import Capacity
-from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
+from trimtab.settings.rules import LossFree, NoBalancer, RouterZLoss, Stack, SwitchLoss
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "make_families.py"
 
@@ -128,3 +130,119 @@ def test_an_added_bias_weighs_as_the_router_would_have_weighed_that_choice(famil
     scores = scores_of(logits, router.score_function)
     assert torch.equal(router.choose(scores).sort(1).values, experts.sort(1).values)
     assert torch.allclose(router.weights_of(scores, experts), weights.float(), atol=1e-5)
+
+
+def losses_of(model, gates, steps=2):
+    """Counts of a few steps, and the output after them."""
+    model.train()
+    for _ in range(steps):
+        out(model).double().square().mean().backward()
+        model.zero_grad()
+        gates.update()
+    model.eval()
+    with torch.no_grad():
+        return [line["max_violation"] for line in gates.metrics()], out(model)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["deepseek_v2", "gpt_oss", "jamba", "gemma4", "minimax_m2"])
+def test_a_model_in_double_precision_counts_and_learns_as_in_single(family):
+    found = []
+    for wide in (False, True):
+        model = page.build(family)
+        model.set_experts_implementation("eager")  # grouped_mm refuses float64, on its own and in its own words
+        if wide:
+            model.double()
+        gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
+        found.append((*losses_of(model, gates), gates.biases()))
+        assert all(bias.dtype == torch.float32 for bias in gates.biases().values())
+    assert found[0][0] == found[1][0]
+    assert torch.allclose(found[0][1], found[1][1].float(), atol=1e-3)
+    for layer, bias in found[0][2].items():
+        assert torch.equal(bias, found[1][2][layer])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["gemma4", "diffusion_gemma"])
+def test_probabilities_in_place_of_logits_refuse_a_loss_about_their_size(family):
+    """Their logarithms are the logits up to a number a token, which softmax, and so every other rule, does not see."""
+    model = page.build(family)
+    with pytest.raises(UnsupportedModelError, match="probabilities in place of logits"):
+        attach(model, balancer=RouterZLoss(coef=0.1))
+    with pytest.raises(UnsupportedModelError, match="probabilities in place of logits"):
+        attach(model, balancer=Stack(LossFree(bias_update_rate=1e-2), RouterZLoss(coef=0.1)))
+    gates = attach(model, balancer=SwitchLoss(coef=0.1))
+    losses_of(model, gates)
+    assert float(gates.penalty()) > 0
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("noise", [0.0, 0.01, 100.0])
+def test_sparse_mixer_is_counted_by_what_it_drew(noise):
+    """PhiMoE draws its experts in training, above a threshold of its own: no top-k of logits would count them."""
+    model = page.build("phimoe")
+    gates = attach(model, balancer=SwitchLoss(coef=0.1))
+    drawn = {}
+    for router in gates.routers:
+        router.module.router_jitter_noise = noise
+        router.module.register_forward_hook(
+            lambda _module, _args, output, layer=router.layer: drawn.update({layer: output[2]})
+        )
+    model.train()
+    out(model).square().mean().backward()
+    for layer, calls in gates.loads().items():
+        assert torch.equal(calls, torch.bincount(drawn[layer].flatten(), minlength=8))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "family", ["mixtral", "gpt_oss", "jamba", "ernie4_5_moe", "ernie4_5_vl_moe", "diffusion_gemma"]
+)
+def test_what_a_model_records_of_its_routers_is_the_same_attached(family):
+    """One table a router that was called, of logits or of probabilities, as the family has it: trimtab changes none."""
+    model = page.build(family).eval()
+    with torch.no_grad():
+        before = model(input_ids=TEXT, use_cache=False, output_router_logits=True).router_logits
+        gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
+        for gate in gates._gates:
+            gate.bias.copy_(torch.linspace(-0.5, 0.5, len(gate.bias)))
+        after = model(input_ids=TEXT, use_cache=False, output_router_logits=True).router_logits
+    assert len(before) == len(after)
+    assert torch.equal(before[0], after[0])  # later ones see what other experts made
+    assert all(left.shape == right.shape for left, right in zip(before, after, strict=True))
+
+
+SAMPLE = ["dbrx", "deepseek_v2", "ernie4_5_moe", "gpt_oss", "inkling", "jamba", "lfm2_moe", "llama4", "longcat_flash"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", SAMPLE)
+def test_a_copy_of_any_family_stands_by_itself(family):
+    model = page.build(family)
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.05))
+    losses_of(model, gates, steps=1)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        before = out(model)
+        assert torch.equal(out(other), before)
+    losses_of(model, gates)
+    with torch.no_grad():
+        assert torch.equal(out(other), before)
+    losses_of(other, Gates.of(other))
+    Gates.of(other).assert_active()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["deepseek_v2", "gpt_oss", "jamba", "ernie4_5_moe", "qwen3_next"])
+def test_forms_of_a_mask_agree_in_other_families(family):
+    mask = torch.ones(2, 8, dtype=torch.long)
+    mask[0, :3] = 0
+    causal = torch.ones(8, 8).tril().bool()[None, None] & mask.bool()[:, None, None]
+    added = torch.zeros(causal.shape).masked_fill(~causal, torch.finfo(torch.float32).min)
+    forms = [mask] if family == "qwen3_next" else [mask, causal, added]  # its linear layers read columns alone
+    for form in forms:
+        model = page.build(family).train()
+        gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
+        model(input_ids=TEXT, attention_mask=form, use_cache=False)
+        calls = gates.routers[0].num_experts_per_tok * 13
+        assert all(int(load.sum()) == calls for load in gates.loads().values())
