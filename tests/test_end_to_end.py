@@ -278,12 +278,21 @@ def test_a_corrupt_result_is_named_and_only_that_cell_redone(finished, tmp_path)
     assert before == {path: path.stat().st_mtime_ns for cell in others for path in cell.rglob("*")}
 
 
+def test_each_cell_says_what_its_initialization_changed(finished):
+    folder, _, _ = finished
+    for cell in folder.glob("cells/*"):
+        record = json.loads((cell / "initialization.json").read_text())
+        stressed = "skewed" in cell.name
+        assert bool(record["written"]) == stressed
+        assert all(entry["changed"] == entry["size"] // 4 for entry in record["written"])  # one row of four
+
+
 def test_a_failed_cell_keeps_its_traceback_and_the_exit_code_says_so(finished, tmp_path):
     folder, _, _ = finished
     # A stress no model can carry, which is found out only when it is applied.
     study = tmp_path / "failing.toml"
     study.write_text(
-        STUDY.replace('kind = "skewed_router"', 'kind = "twin_rows"\ngroups = 2\nnoise = -1.0').replace(
+        STUDY.replace('kind = "skewed_router"', 'kind = "skewed_router"\nshift = 1e300').replace(
             "steps = 40", "steps = 5"
         )
     )
@@ -295,4 +304,4 @@ def test_a_failed_cell_keeps_its_traceback_and_the_exit_code_says_so(finished, t
     assert sorted(states.values()) == ["done", "done", "failed", "failed"]
     errors = list(Path(tmp_path / "run").glob("cells/*/error.txt"))
     assert len(errors) == 2
-    assert "TwinRows" in errors[0].read_text()
+    assert "SkewedRouter" in errors[0].read_text()

@@ -195,7 +195,8 @@ BUILD_ELSEWHERE = """
 import sys
 from pathlib import Path
 from trimtab.lm import python_text
-from trimtab.lm.corpus import Corpus, CorpusSettings
+from trimtab.lm.corpus import Corpus
+from trimtab.settings.runs import CorpusSettings
 every = [file for file in python_text.files() if file.source == "stdlib"]
 python_text.files = lambda: every
 sizes = {"python_bytes": 90_000, "heldout_bytes": 9_000, "micro_samples": 90}
@@ -252,9 +253,9 @@ def test_building_twice_gives_the_same_bytes(small, tmp_path, small_sources):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"python_share": 1.5}, "python_share 1.5"),
-        ({"rows": 0}, "rows must be at least 2, got 0"),
-        ({"vocab_size": 70000}, "two bytes"),
+        ({"python_share": 1.5}, r"python_share=...\): must be in \[0, 1\], got 1.5"),
+        ({"rows": 0}, r"rows=...\): must be at least 2, got 0"),
+        ({"vocab_size": 70000}, "got 70000"),
     ],
 )
 def test_impossible_settings_are_refused(settings, said):

@@ -35,3 +35,4 @@ def test_impossible_dimensions_are_refused(table, message):
 def test_it_says_what_its_routers_are_like():
     router = FreshModel(num_experts=16, num_experts_per_tok=4, hidden_size=64).router
     assert (router.num_experts, router.num_experts_per_tok, router.hidden_size, router.renormalize) == (16, 4, 64, True)
+    assert FreshModel(feed_forward="none").router is None

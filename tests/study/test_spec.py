@@ -69,6 +69,16 @@ def test_what_select_leaves_out_need_not_fit():
     assert len(list(spec.parse(bad.replace("[margins]", f"{chosen}[margins]")).cells())) == 12
 
 
+def test_a_stress_of_routers_on_a_model_without_them_is_refused():
+    dense = GOOD.replace("[margins]", '[models.dense]\nfeed_forward = "none"\n[margins]')
+    with pytest.raises(
+        StudyError, match="demo.expert_inits.skewed: .* would change nothing, because the model 'dense'"
+    ):
+        spec.parse(dense, where="demo")
+    collapsed = dense.replace('kind = "skewed_router"', 'kind = "collapsed_inputs"')
+    assert len(list(spec.parse(collapsed).cells())) == 16
+
+
 def test_a_cell_is_known_by_what_it_does_not_by_the_file():
     commented = "# a remark\n" + GOOD.replace('name = "demo"', 'name = "other"')
     assert [c.id for c in spec.parse(GOOD).cells()] == [c.id for c in spec.parse(commented).cells()]

@@ -126,8 +126,8 @@ def _mismatches(claim: Claim, table: StudyTable, benchmark: str, endpoint: str) 
             yield f"scale: the claim is about {_big(told)} {name}, the study has {_big(ours)}"
     router = next(iter(study.models.values())).router
     for name, wanted, ours in (
-        ("experts", asked.num_experts, router.num_experts),
-        ("experts a token", asked.top_k, router.num_experts_per_tok),
+        ("experts", asked.num_experts, router.num_experts if router else 0),
+        ("experts a token", asked.top_k, router.num_experts_per_tok if router else 0),
     ):
         if wanted is not None and wanted != ours:
             yield f"granularity: the claim is about {wanted} {name}, the study has {ours}"

@@ -117,6 +117,12 @@ def _forget_lost(router: Router) -> None:
                 del hooks[number]
 
 
+def is_attached(router: Router) -> bool:
+    """Tell whether a balancer is attached to ``router``."""
+    listeners = [getattr(decide, "__self__", None) for decide in router.port.listeners(router.module)]
+    return any(isinstance(gate, Gate) and not gate.lost for gate in listeners)
+
+
 def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
     """Refuse what cannot be attached to these routers, before anything is.
 
@@ -133,8 +139,7 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
     for router in routers:
         balancer.check(router, limits)
         _forget_lost(router)
-        listeners = [getattr(decide, "__self__", None) for decide in router.port.listeners(router.module)]
-        if any(isinstance(gate, Gate) and not gate.lost for gate in listeners):
+        if is_attached(router):
             raise ConfigurationError(
                 f"{router.name} is attached already",
                 hint="call detach() on its gates first; those of a copied or unpickled model are Gates.of(model)",

@@ -66,8 +66,10 @@ class FreshModel(ModelSettings):
             )
 
     @property
-    def router(self) -> RouterShape:
-        """Its routers: top-k over all experts, weights that sum to 1."""
+    def router(self) -> RouterShape | None:
+        """Its routers: top-k over all experts, weights that sum to 1; None without feed-forward blocks."""
+        if self.feed_forward == "none":
+            return None
         return RouterShape(
             name="the model",
             num_experts=self.num_experts,

@@ -33,8 +33,9 @@ class Initialization(Setting):
     """Something that changes a fresh model, in place and reproducibly."""
 
     __slots__ = ()
-    # What a study file calls it.
+    # What a study file calls it, and whether it is about routers and experts, which a dense model has none of.
     key: ClassVar[str] = ""
+    of_experts: ClassVar[bool] = True
 
     def apply(self, model: Any, sample_batch: Any, generator: Any) -> Any:  # noqa: ANN401 - torch is not loaded here
         """Change ``model`` in place: :func:`trimtab.moe.stresses.initialize`, loaded here as settings need no torch."""
@@ -53,6 +54,7 @@ class Random(Initialization):
     """The model as its own initialization left it: the reference."""
 
     key: ClassVar[str] = "random"
+    of_experts: ClassVar[bool] = False
 
 
 @setting
@@ -211,6 +213,7 @@ class DepthScaled(Initialization):
     """
 
     key: ClassVar[str] = "depth_scaled"
+    of_experts: ClassVar[bool] = False
 
 
 @setting
@@ -228,6 +231,7 @@ class CollapsedInputs(Initialization):
     similarity: InnerShare = 0.9
 
     key: ClassVar[str] = "collapsed_inputs"
+    of_experts: ClassVar[bool] = False
 
 
 @setting

@@ -24,6 +24,6 @@ class ModelSettings(Setting):
     evaluation: ClassVar[type[Setting]] = Setting
 
     @property
-    def router(self) -> RouterShape:
-        """What its routers are like, for the checks of rules and initializations."""
+    def router(self) -> RouterShape | None:
+        """What its routers are like, for the checks of rules and initializations; None where there are none."""
         raise AttributeError(f"{type(self).__name__} does not say what its routers are like")

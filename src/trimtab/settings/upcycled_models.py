@@ -63,8 +63,10 @@ class UpcycledSettings(ModelSettings):
             raise self.refused(f"{list(self.layers)} names a layer twice", "layers")
 
     @property
-    def router(self) -> RouterShape:
-        """Its routers: top-k over all experts, weights that sum to 1."""
+    def router(self) -> RouterShape | None:
+        """Its routers: top-k over all experts, weights that sum to 1; None without the blocks."""
+        if self.feed_forward == "none":
+            return None
         return RouterShape(
             name="the model",
             num_experts=self.num_experts,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problems import Benchmark
     from trimtab.lm.text_pool import PoolDocument
     from trimtab.moe.gates import Gates
+    from trimtab.moe.stressed import Changes
 
 _RANKED: Final = "mutants of "
 
@@ -61,6 +62,7 @@ class PretrainedBench:
     training: Schedule
     evaluation: PlaceEvaluation
     departure: float | None
+    changes: Changes
     start_norms: Mapping[int, list[float]]
 
     @property
@@ -101,7 +103,7 @@ def prepare(
     upcycled.read(states, tokens)
     trained = tokens[: pool.rows * pool.settings.row_length]
     vocabulary = Vocabulary(upcycled.head, trained, tokens)
-    departure = _initialize(upcycled, settings["expert_init"], pool, seed)
+    departure, changes = _initialize(upcycled, settings["expert_init"], pool, seed)
     capacity = read(Capacity, without_none(settings["capacity"]), "cell.capacity")
     return PretrainedBench(
         seed=seed,
@@ -113,6 +115,7 @@ def prepare(
         training=schedule,
         evaluation=evaluation,
         departure=departure,
+        changes=changes,
         start_norms=expert_health.norms(upcycled),
     )
 
@@ -158,16 +161,16 @@ def _mutants(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Iterator[Pool
             yield PoolText(unit_id=f"{problem.task_id}#{number}", context=choice.context, continuation=wrong)
 
 
-def _initialize(model: UpcycledModel, table: Mapping[str, Any], pool: TextPool, seed: int) -> float | None:
-    """Apply the stress; return how far it took the first mixture from the dense block, on the seed's first batch."""
+def _initialize(
+    model: UpcycledModel, table: Mapping[str, Any], pool: TextPool, seed: int
+) -> tuple[float | None, Changes]:
+    """Apply the stress; return how far it took the first mixture from the dense block, and what it changed."""
     init = initializations.read_initialization(table, "cell.expert_init")
     if isinstance(init, initializations.VirtualGroups):
         raise StudyError("cell.expert_init: the experts of a pretrained model are cut by [models.NAME] granularity")
-    if not find_routers(model):
-        return None
     sample = torch.as_tensor(pool.batch(seed, 1).tokens)
-    stresses.initialize(model, init, sample, torch.Generator().manual_seed(seed))
-    return model.departure(sample)
+    changes = stresses.initialize(model, init, sample, torch.Generator().manual_seed(seed))
+    return model.departure(sample) if find_routers(model) else None, changes
 
 
 def _attach(

@@ -71,6 +71,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
         prepare, train, measure = _chain(record, allow_unsandboxed=_unsandboxed_is_allowed(run_folder))
         bench = prepare(record, run_folder.path / "cache", report)
         disk.write_json(run_folder.text, bench.provenance)
+        disk.write_json(folder.initialization, bench.changes.record())
     with timing.stage("train"):
         outcome = train(bench, folder, report)
     with timing.stage("evaluate"):

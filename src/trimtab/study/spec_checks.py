@@ -56,6 +56,9 @@ def check(study: Any, where: str) -> None:  # noqa: ANN401 - a Study, whose modu
     for chosen in study.combinations():
         model, balancer, init, capacity = (str(chosen[name]) for name in FACTORS[:-1])
         router, limits = study.models[model].router, study.capacities[capacity]
+        if router is None:
+            _refuse_idle(study.expert_inits[init], model, f"{where}.expert_inits.{init}")
+            continue
         fits(partial(study.balancers[balancer].balancer.check_fit, router, limits), f"{where}.balancers.{balancer}")
         if isinstance(study.expert_inits[init], initializations.VirtualGroups) and isinstance(
             study.models[model], UpcycledSettings
@@ -65,6 +68,15 @@ def check(study: Any, where: str) -> None:  # noqa: ANN401 - a Study, whose modu
                 hint=f"[models.{model}] granularity = 2, for two experts to a group",
             )
         fits(partial(study.expert_inits[init].check_fit, router), f"{where}.expert_inits.{init}")
+
+
+def _refuse_idle(init: initializations.Initialization, model: str, where: str) -> None:
+    """Refuse a stress of routers or experts on a model that has none."""
+    if init.of_experts:
+        raise StudyError(
+            f"{where}: {init!r} would change nothing, because the model {model!r} has no router",
+            hint="leave that combination out with [[select]]",
+        )
 
 
 def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above

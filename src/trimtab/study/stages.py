@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problems import Benchmark
     from trimtab.moe.gates import Gates
+    from trimtab.moe.stressed import Changes
     from trimtab.settings.families import Rule
 
 
@@ -57,6 +58,7 @@ class Bench:
     absent: Mapping[str, str]
     training: Schedule
     evaluation: Evaluation
+    changes: Changes
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -89,7 +91,8 @@ def prepare(
     data = read(CorpusSettings, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
     model = build_model(model_tables.read_model(settings["model"], "cell.model"), data, seed)
-    initialize(model, initializations.read_initialization(settings["expert_init"], "cell.expert_init"), corpus, seed)
+    init = initializations.read_initialization(settings["expert_init"], "cell.expert_init")
+    changes = initialize(model, init, corpus, seed)
     capacity = read(Capacity, without_none(settings["capacity"]), "cell.capacity")
     return Bench(
         seed=seed,
@@ -100,6 +103,7 @@ def prepare(
         absent=absent,
         training=schedule,
         evaluation=evaluation,
+        changes=changes,
     )
 
 
@@ -139,10 +143,10 @@ def build_model(settings: model_settings.ModelSettings, data: CorpusSettings, se
     return model
 
 
-def initialize(model: PreTrainedModel, init: initializations.Initialization, corpus: Corpus, seed: int) -> None:
+def initialize(model: PreTrainedModel, init: initializations.Initialization, corpus: Corpus, seed: int) -> Changes:
     """Apply the stress of an initialization; the same seed stresses the same experts in every arm."""
     sample = torch.as_tensor(corpus.batch(seed, 0).tokens)
-    stresses.initialize(model, init, sample, torch.Generator().manual_seed(seed))
+    return stresses.initialize(model, init, sample, torch.Generator().manual_seed(seed))
 
 
 def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> dict[str, Any]:

@@ -105,6 +105,11 @@ class CellFolder:
         return self.path / "result.json"
 
     @property
+    def initialization(self) -> Path:
+        """What the initialization of the cell changed."""
+        return self.path / "initialization.json"
+
+    @property
     def train_log(self) -> Path:
         """One line a training step."""
         return self.path / "train.jsonl"
