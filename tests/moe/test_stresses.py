@@ -17,7 +17,9 @@ from trimtab.moe.expert_layout import expert_layout
 from trimtab.moe.stresses import initialize
 from trimtab.moe.upcycled_init import matrices_by_column
 from trimtab.settings.initializations import (
+    CollapsedInputs,
     DeadExpert,
+    DepthScaled,
     DropUpcycled,
     IdenticalExperts,
     Random,
@@ -167,6 +169,47 @@ def test_a_record_names_what_changed_and_nothing_else_did(family):
                 assert 0 < int(drawn[0].sum()) <= len(drawn[0])
 
 
+NOT_SCALED_BY_DEPTH = {
+    **dict.fromkeys(("afmoe", "diffusion_gemma", "flex_olmo", "gemma4", "minimax"), "a norm behind its projections"),
+    **dict.fromkeys(
+        ("deepseek_v4", "glm5_next", "hy_v4", "inkling", "qwen4_exp"), "no output projection of a known name"
+    ),
+    "longcat_flash": "no list of 6 layers",
+}
+
+
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_depth_scales_what_the_first_layer_adds_or_is_refused(family):
+    model = page.build(family)
+    before = copy.deepcopy(model.state_dict())
+    refusal, record = attempt(DepthScaled(), model)
+    if family in NOT_SCALED_BY_DEPTH:
+        assert NOT_SCALED_BY_DEPTH[family] in refusal
+        assert not changed(model, before)
+        return
+    assert not refusal
+    name = record.written[0].part
+    scaled = added(model, name)
+    model.load_state_dict(before)
+    depth = len({entry.part for entry in record.written})
+    assert scaled / added(model, name) == pytest.approx(depth**-0.5, rel=0.15)
+
+
+@torch.no_grad()
+def added(model, name):
+    """The norm of what a layer adds to its input."""
+    found = []
+
+    def note(_module, args, kwargs, output):
+        before = args[0] if args else kwargs["hidden_states"]
+        found.append(float(((output[0] if isinstance(output, tuple) else output) - before).norm()))
+
+    handle = model.get_submodule(name).register_forward_hook(note, with_kwargs=True)
+    model.eval()(input_ids=TEXT, use_cache=False)
+    handle.remove()
+    return found[0]
+
+
 @pytest.mark.parametrize("family", sorted(ZERO_ROUTERS))
 def test_a_fresh_router_of_zeros_is_said_and_not_scaled(family):
     model = page.build(family)
@@ -261,3 +304,27 @@ def test_packed_numbers_are_refused_by_name():
     with pytest.raises(ConfigurationError, match=r"experts.down_proj\[\d\] is stored as torch.uint8") as caught:
         apply(DeadExpert(), model)
     assert "quantized" in caught.value.hint
+
+
+def test_adapters_in_front_of_what_would_be_written_are_refused_and_others_are_not():
+    peft = pytest.importorskip("peft")
+    attention = peft.get_peft_model(page.build("qwen3_moe"), peft.LoraConfig(target_modules=["q_proj", "v_proj"]))
+    for init in (ScaledRouter(factor=2.0), SkewedRouter(), DeadExpert(), IdenticalExperts(), CollapsedInputs()):
+        before = copy.deepcopy(attention.state_dict())
+        record = apply(init, attention)
+        assert all(name in attention.state_dict() for name in changed(attention, before))
+        assert record.changed == sum(int((attention.state_dict()[n] != before[n]).sum()) for n in before)
+        assert not any("lora" in name for name in changed(attention, before))
+    output = peft.get_peft_model(page.build("qwen3_moe"), peft.LoraConfig(target_modules=["o_proj"]))
+    before = copy.deepcopy(output.state_dict())
+    with pytest.raises(ConfigurationError, match="is wrapped by Linear") as caught:
+        apply(DepthScaled(), output)
+    assert "first" in caught.value.hint
+    experts = peft.get_peft_model(
+        page.build("qwen3_moe"), peft.LoraConfig(target_modules=[], target_parameters=["experts.down_proj"])
+    )
+    for model, init in ((output, DepthScaled()), (experts, IdenticalExperts()), (experts, DeadExpert())):
+        before = copy.deepcopy(model.state_dict())
+        refusal, _ = attempt(init, model)
+        assert refusal
+        assert not changed(model, before)

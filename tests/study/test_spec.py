@@ -71,9 +71,7 @@ def test_what_select_leaves_out_need_not_fit():
 
 def test_a_stress_of_routers_on_a_model_without_them_is_refused():
     dense = GOOD.replace("[margins]", '[models.dense]\nfeed_forward = "none"\n[margins]')
-    with pytest.raises(
-        StudyError, match="demo.expert_inits.skewed: .* would change nothing, because the model 'dense'"
-    ):
+    with pytest.raises(StudyError, match=r"demo.expert_inits.skewed: .* because the model 'dense' has no router"):
         spec.parse(dense, where="demo")
     collapsed = dense.replace('kind = "skewed_router"', 'kind = "collapsed_inputs"')
     assert len(list(spec.parse(collapsed).cells())) == 16

@@ -59,7 +59,7 @@ class Random(Initialization):
 
 @setting
 class ScaledRouter(Initialization):
-    """Router rows times ``factor``: large ones saturate the scores, small ones flatten them.
+    """Router rows times ``factor``, with the bias of its logits: large ones saturate scores, small ones flatten them.
 
     Args:
         factor: What rows are multiplied with.
@@ -92,7 +92,8 @@ class SkewedRouter(Initialization):
 class TwinRows(Initialization):
     """Experts in ``groups`` groups whose members have equal router rows, up to ``noise`` (in row standard deviations).
 
-    A bias cannot tell twins apart: where a group is larger than k, any difference moves all its tokens together.
+    What else treats experts apart (biases of logits and of selection, factors of weights) is made equal too. A bias
+    cannot tell twins apart: where a group is larger than k, any difference moves all its tokens together.
 
     Args:
         groups: How many groups, fewer than experts.
@@ -126,8 +127,8 @@ class IdenticalExperts(Initialization):
 class DeadExpert(Initialization):
     """One expert of each layer that says nothing and is hardly ever asked.
 
-    Its output projection is zero, and its router row is lowered by ``shift`` logits on average along the mean input.
-    Gradients can still revive it.
+    Its output projection is zero, bias included, and its router row is lowered by ``shift`` logits on average along the
+    mean input. Gradients can still revive it.
 
     Args:
         shift: By how many logits its row is moved.
@@ -209,7 +210,8 @@ class DepthScaled(Initialization):
     """The output projections of attention, feed-forward blocks and experts times 1/√L, with L layers.
 
     The L contributions to the residual stream then add up to the variance of one, so that what a token started as is
-    not drowned in later layers. Assumes pre-norm blocks: a norm behind the projection would take the factor out again.
+    not drowned in later layers. Refuses a model with a branch whose projection is not known, and one whose norms take
+    the factor out again, which is measured on the sample before anything is written.
     """
 
     key: ClassVar[str] = "depth_scaled"
