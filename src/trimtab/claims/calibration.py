@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab import stats
 from trimtab.claims import claim_verdict
 from trimtab.claims.claim_verdict import Confidence
+from trimtab.disk import write_atomic
 from trimtab.errors import ClaimError
-from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ def extend(path: Path, items: Sequence[tuple[str, bool]]) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ClaimError(f"{path} cannot be read: {error}") from error
 
@@ -190,7 +190,7 @@ def load(path: Path) -> Calibration:
     """
     try:
         raw = path.read_bytes()
-        records = [json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip()]
+        records = [json.loads(line) for line in raw.decode("utf-8").split("\n") if line.strip()]
     except (OSError, ValueError) as error:
         raise ClaimError(f"the calibration set {path} cannot be read: {error}") from error
     return fit(

@@ -314,7 +314,7 @@ def load(path: Path) -> tuple[Claim, ...]:
     """
     found: dict[str, Claim] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # U+2028 ends no line of JSON
     except (OSError, UnicodeDecodeError) as error:
         raise ClaimError(f"{path} cannot be read: {error}") from error
     for index, line in enumerate(lines, 1):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from trimtab.disk import write_atomic_bytes
 from trimtab.errors import SearchError
 from trimtab.literature.request import Answer
-from trimtab.study.store import write_atomic_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

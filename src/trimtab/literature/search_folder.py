@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.name_registry import Registry
+from trimtab.disk import write_json
 from trimtab.errors import SearchError
 from trimtab.literature import catalogue, facets, local_records, published_figures, search_session, title_vectors
 from trimtab.literature.bodies import Bodies
@@ -18,7 +19,6 @@ from trimtab.literature.local_records import Held
 from trimtab.literature.search_plan import Plan
 from trimtab.literature.search_session import Local
 from trimtab.literature.transport import Rules, Transport
-from trimtab.study.store import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trimtab.disk import write_atomic
 from trimtab.errors import SearchError
-from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from trimtab.disk import write_atomic, write_json
 from trimtab.documents import store_rows
 from trimtab.literature import dedup, prisma, record_order, retrieve, screening
 from trimtab.literature.fulltext import Sought, seek
-from trimtab.study.store import write_atomic, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

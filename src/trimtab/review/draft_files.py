@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trimtab.claims import claim_model, claim_verdict
+from trimtab.disk import write_atomic, write_json
 from trimtab.documents import store_rows
 from trimtab.review.llm import passage_proposals
 from trimtab.review.raters import ratings
-from trimtab.study.store import write_atomic, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,12 +19,12 @@ from trimtab.claims import (
 from trimtab.claims import question as asking
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
+from trimtab.disk import write_atomic
 from trimtab.documents import reader, source_folder
 from trimtab.documents.document_store import Corpus
 from trimtab.documents.parts import Document, Span
 from trimtab.errors import EvidenceError
 from trimtab.review import answer_matrix, report_lint
-from trimtab.study.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,24 +12,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.disk import read_json, read_lines, write_atomic, write_atomic_bytes, write_json, write_lines
+from trimtab.disk import read_json, write_atomic, write_json
 from trimtab.errors import RunFolderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-__all__ = [
-    "CellFolder",
-    "CellResult",
-    "RunFolder",
-    "read_json",
-    "read_lines",
-    "write_atomic",
-    "write_atomic_bytes",
-    "write_json",
-    "write_lines",
-]
 
 SCHEMA: Final = 1
 

@@ -179,3 +179,10 @@ def test_ratings_come_back_from_a_file_and_wrong_ones_are_named(tmp_path):
         path.write_text(json.dumps(wrong))
         with pytest.raises(EvidenceError, match=f"line 1.*{why}"):
             ratings.load(path)
+
+
+def test_a_separator_of_lines_within_a_reason_ends_no_line_of_the_file(tmp_path):
+    given = ratings.Rating(reviewer="A", item=ITEMS[0].id, score=3, why="one\u2028two\x85three")
+    path = tmp_path / "ratings.jsonl"
+    path.write_text(ratings.dump([given]), encoding="utf-8")
+    assert ratings.load(path) == (given,)

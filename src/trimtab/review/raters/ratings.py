@@ -69,7 +69,7 @@ def load(*paths: Path) -> tuple[Rating, ...]:
     found = []
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").split("\n")  # U+2028 ends no line of JSON
         except (OSError, UnicodeDecodeError) as error:
             raise EvidenceError(f"the ratings in {path} cannot be read: {error}") from error
         found += [_rating(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
