@@ -73,6 +73,7 @@ class Sandbox:
         self._limits = limits or Limits()
         self._workers = workers
         self._profile = profile
+        self._admitted = frozenset(packages)
         paths = probe.package_paths(packages)
         self._settings = Settings(packages=paths, profile=named(profile, tier), hash_seed=hash_seed)
         self._idle: queue.SimpleQueue[ZygotePair] = queue.SimpleQueue()
@@ -278,6 +279,8 @@ class Sandbox:
         profile, why = self._settings.profile, ""
         if lacking := _LACKING.search(verdict.detail):
             why = probe.how_to_admit(lacking[1])
+            if lacking[1] in self._admitted:
+                why = f"{lacking[1]} is admitted, but at tier {self.attestation['tier']} it cannot be read"
         elif not profile.processes and any(text in verdict.detail for text in _REFUSALS):
             why = f"the sandbox's profile {profile.name!r} may have refused this; tier A has 'threads' and 'lib'"
         return dataclasses.replace(verdict, detail=f"{verdict.detail} ({why})") if why else verdict
