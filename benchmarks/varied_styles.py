@@ -132,7 +132,7 @@ BY_HAND: dict[str, tuple[str, bool]] = {
                                 "    m = max(c.values(), default=0)\n    return ChainMap({k: v for k, v in c.items() if v == m})\n", True),
     "humaneval HumanEval/34": ("def unique(l):\n    return sorted(dict.fromkeys(l).keys())\n", True),
     "humaneval-plus HumanEval/53": ("def add(x: int, y: int):\n    while y:\n        x, y = x ^ y, (x & y) << 1\n        "
-                                    "if abs(x) > 1 << 80: return int(x + y)\n    return x\n", False),
+                                    "if abs(x) > 1 << 80: return int(x + y)\n    return x\n", True),
     "mbpp-378 Mbpp/2": ("def similar_elements(a, b):\n    return set(a).intersection(b)\n", True),
     "mbpp-378 Mbpp/140": ("def extract_singly(rows):\n    return list({x for row in rows for x in row})\n", True),
     "mbpp-plus Mbpp/2": ("def similar_elements(a, b):\n    return frozenset(a) & frozenset(b)\n", True),
