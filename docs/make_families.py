@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from trimtab.errors import ConfigurationError, UnsupportedModelError
-from trimtab.moe.attach import refuse
+from trimtab.errors import ConfigurationError, TrimtabError, UnsupportedModelError
+from trimtab.moe.attach import attach, refuse
 from trimtab.moe.balancers import behavior
 from trimtab.moe.discovery import find_routers
-from trimtab.settings import rules
+from trimtab.moe.loading import load
+from trimtab.settings import initializations, rules
 from trimtab.settings.capacities import Capacity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import nn
 
+    from trimtab.moe.gates import Gates
     from trimtab.moe.router import Router
     from trimtab.settings.families import Rule
 
@@ -177,8 +180,8 @@ def survey() -> Iterator[Finding]:
             yield Finding(family=family, reason=re.sub(r"^\S+ \((\w+)\)", r"`\1`", error.message))
 
 
-def render() -> str:
-    """Return the page."""
+def render(trials: Mapping[str, str] | None = None) -> str:
+    """Return the page; ``trials`` are the rows of its second table by family, which are tried anew where not given."""
     found = list(survey())
     good = [finding for finding in found if finding.routers]
     lines = [
@@ -193,6 +196,14 @@ def render() -> str:
         "| family | scores | weights | bias | port | layers without | refuses |",
         "|---|---|---|---|---|---|---|",
         *(_row(finding) for finding in good),
+        "",
+        "## What was tried",
+        "",
+        _TRIED,
+        "",
+        f"| family | {' | '.join(TRIALS)} |",
+        f"|---|{'---|' * len(TRIALS)}",
+        *((trials or {}).get(finding.family) or tried(finding.family) for finding in good),
         "",
         "## Not supported",
         "",
@@ -217,6 +228,163 @@ def _row(finding: Finding) -> str:
     refused = ", ".join(type(rule).__name__ for rule in _RULES if _refused(finding.routers, rule)) or "none"
     words = finding.family, router.score_function, weights, bias, type(router.port).__name__, without, refused
     return f"| {' | '.join(words)} |"
+
+
+def tried(family: str) -> str:
+    """Return the row of a family in the table of what was tried."""
+    cells = []
+    for trial in TRIALS.values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                cells.append(trial(family))
+            except TrimtabError as error:
+                cells.append(f"refused: {re.sub(r'[^ ]*[.][^ ]* ', '', error.message, count=1).split(':')[0]}")
+    return f"| {family} | {' | '.join(cells)} |"
+
+
+def _text() -> torch.Tensor:
+    return torch.randint(3, 64, (2, 8), generator=torch.Generator().manual_seed(0))
+
+
+def _out(model: nn.Module) -> torch.Tensor:
+    torch.manual_seed(0)
+    out = model(input_ids=_text(), use_cache=False)
+    found: torch.Tensor = out.logits if "logits" in out else out.last_hidden_state
+    return found
+
+
+def _step(model: nn.Module, gates: Gates | None) -> dict[int, torch.Tensor]:
+    """Train a step without an optimizer; return the loads."""
+    model.train()
+    _out(model).float().square().mean().backward()
+    loads = {} if gates is None else gates.loads()
+    if gates is not None:
+        gates.update()
+    model.eval()
+    return loads
+
+
+def _attach(family: str) -> str:
+    model = build(family)
+    with torch.no_grad():
+        before = _out(model)
+        attach(model, balancer=rules.NoBalancer())
+        return "same logits" if torch.equal(before, _out(model)) else "OTHER LOGITS"
+
+
+def _bias(family: str) -> str:
+    model = build(family)
+    if family in _OWN_WEIGHTS:
+        return "refused: weighs experts in a way of its own"
+    gates = attach(model, balancer=rules.LossFree(bias_update_rate=1e-3))
+    before = gates.biases()
+    loads = _step(model, gates)
+    after = gates.biases()
+    moved = all(not torch.equal(before[layer], after[layer]) for layer, load in loads.items() if load.any())
+    return "moves" if moved else "RESTS"
+
+
+def _capacity(family: str) -> str:
+    model = build(family)
+    gates = attach(model, balancer=rules.NoBalancer(), capacity=Capacity(factor=0.5))
+    _step(model, gates)
+    return "drops" if all(line["drop_rate"] > 0 for line in gates.metrics() if line["entropy"] < 1) else "KEEPS"
+
+
+def _penalty(family: str) -> str:
+    gradients = []
+    for rule in (rules.NoBalancer(), rules.SwitchLoss(coef=1.0)):
+        model = build(family)
+        gates = attach(model, balancer=rule)
+        loads = _step(model, gates)
+        used = next(router for router in gates.routers if loads[router.layer].any())
+        gradients.append(used.module.get_parameter(used.weight_name).grad)
+    return "reaches the router" if not torch.equal(*gradients) else "DOES NOTHING"
+
+
+def _initialization(family: str) -> str:
+    refused = []
+    for init in _INITIALIZATIONS:
+        try:
+            init.apply(build(family), _text(), torch.Generator().manual_seed(0))
+        except TrimtabError:
+            refused.append(type(init).__name__)
+    return "all" if not refused else f"all but {', '.join(refused)}"
+
+
+def _save(family: str) -> str:
+    model = build(family)
+    gates = attach(model, balancer=rules.NoBalancer() if family in _OWN_WEIGHTS else _MOVES)
+    _step(model, gates)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        gates.save_pretrained(folder)
+        loaded, again = load(folder)
+        # Where a weight lies in memory decides how a product rounds.
+        same = torch.allclose(_out(model), _out(loaded.eval()), rtol=0, atol=1e-5)
+    pairs = [(gates.biases(), again.biases()), (model.state_dict(), loaded.state_dict())]
+    same = same and all(torch.equal(value, right[key]) for left, right in pairs for key, value in left.items())
+    return "exact" if same else "DIFFERS"
+
+
+def _lora(family: str) -> str:
+    """Adapters on attention and on experts, put in before attaching: the logits stay, and every call is counted."""
+    works = []
+    for name in ("attention", "experts"):
+        model = build(family)
+        try:
+            adapted = _adapted(model, name)
+        except ValueError:  # nothing of the kind to adapt, or nothing that PEFT can
+            continue
+        with torch.no_grad():
+            before = _out(adapted)
+        gates = attach(adapted, balancer=rules.NoBalancer())
+        with torch.no_grad():
+            same = torch.equal(before, _out(adapted))
+        calls = _text().numel() * gates.routers[0].num_experts_per_tok
+        loads = [int(load.sum()) for load in _step(adapted, gates).values() if load.any()]
+        works.append(name if same and loads and set(loads) == {calls} else f"{name.upper()} DIFFERS")
+    return ", ".join(works) or "nothing to adapt"
+
+
+def _adapted(model: nn.Module, name: str) -> nn.Module:
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - for this column alone
+
+    experts = [key for key, value in model.named_parameters() if ".experts." in key and value.ndim == 3]
+    targets: dict[str, Any] = {"target_modules": r".*\b(q_proj|v_proj|Wqkv|q_a_proj|q_b_proj|kv_b_proj)"}
+    if name == "experts":
+        targets = {"target_modules": [], "target_parameters": sorted({".".join(k.split(".")[-2:]) for k in experts})}
+    torch.manual_seed(0)
+    adapted: nn.Module = get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, **targets)).eval()
+    return adapted
+
+
+_OWN_WEIGHTS = {"phimoe"}
+_MOVES = rules.LossFree(bias_update_rate=1e-3)
+_INITIALIZATIONS = (
+    initializations.ScaledRouter(factor=10.0),
+    initializations.SkewedRouter(shift=3.0, share=0.25),
+    initializations.TwinRows(groups=2),
+    initializations.IdenticalExperts(),
+    initializations.DeadExpert(),
+)
+TRIALS = {
+    "attach": _attach,
+    "bias": _bias,
+    "capacity": _capacity,
+    "penalty": _penalty,
+    "initialization": _initialization,
+    "save, load": _save,
+    "LoRA": _lora,
+}
+_TRIED = (
+    "Each cell is what happened on the tiny model. *Attach*: the logits are those of the plain model to the last bit."
+    " *Bias*: `LossFree` moved the bias of every layer that was called. *Capacity*: half the room drops calls."
+    " *Penalty*: the gradient of a Switch loss reaches the router. *Initialization*: of a scaled and a skewed router,"
+    " twin rows, identical experts and a dead expert, those that could be written; the others are refused."
+    " *Save, load*: weights and biases come back to the last bit, logits within 1e-5. *LoRA*: with PEFT's adapters on"
+    " attention and on experts, the logits are those of the adapted model and every call is counted."
+)
 
 
 def _layers(model: nn.Module, routers: tuple[Router, ...]) -> int:
