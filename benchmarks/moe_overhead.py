@@ -88,13 +88,20 @@ class QuickStep:
         torch.set_num_threads(1)
         gates = NoGates() if balancer is None else attach(self.model, balancer=balancer, capacity=capacity)
         settings = study.training
-        schedule = Schedule(steps=settings.steps, learning_rate=settings.learning_rate)
-        groups = train._parameter_groups(self.model, settings.weight_decay)  # noqa: SLF001 - the very loop
+        schedule = Schedule(
+            steps=settings.steps, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        groups = train._parameter_groups(self.model, gates, schedule)  # noqa: SLF001 - the very loop
         optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
         accelerator = Accelerator(cpu=True)
         model, prepared = accelerator.prepare(self.model, optimizer)
         self.loop = train._Loop(  # noqa: SLF001 - the very loop
-            accelerator=accelerator, model=model, optimizer=prepared, gates=gates, schedule=schedule
+            accelerator=accelerator,
+            model=model,
+            optimizer=prepared,
+            gates=gates,
+            schedule=schedule,
+            loss_of=train.language_model_loss,
         )
         shape = (study.data.rows, study.data.row_length)
         drawn = np.random.default_rng(0).integers(3, study.data.vocab_size, shape)
