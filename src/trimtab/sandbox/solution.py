@@ -77,7 +77,7 @@ class Solution:
         self._descriptor = descriptor
         self._progress = memoryview(progress)[: PROGRESS.size].cast("d")
         self._begun = 0
-        self._longest = 0.0
+        self._started = self._longest = 0.0
         self._names: dict[str, Any] = {}
         self._kept: list[object] = []
         self._decoder = codec.Decoder(handle=lambda number, *_: self._kept[number])
@@ -115,6 +115,7 @@ class Solution:
         while True:
             message = codec.loads(wire.read(self._descriptor))
             for position in message.get("tell", ()):
+                self._progress[1] = _process_time()
                 text = results[position].text()
                 self._send_text(_TOO_LARGE if text is None else f'{{"value":{text}}}'.encode())
             if "inputs" in message:
@@ -136,6 +137,7 @@ class Solution:
             results.append(answer["value"])
             digests.append(results[-1].digest if len(self._kept) == kept else "-")
             size += len(results[-1].data)
+            self._note_time()  # freezing a large result can take longer than the call
             if size > _KEPT_BYTES:
                 break
         return results, {"digests": digests, "more": True}
@@ -201,17 +203,13 @@ class Solution:
         return self._call(function, request)
 
     def _call(self, function: Any, request: dict[str, Any]) -> dict[str, Any]:
-        started = _process_time()
+        self._started = self._progress[1] = _process_time()
         self._begun += 1
-        self._progress[1] = started
         self._progress[0] = self._begun
         args = [self._decoder.decode(arg) for arg in request["args"]]
         kwargs = {name: self._decoder.decode(value) for name, value in request["kwargs"].items()}
         value = function(*args, **kwargs)
-        took = _process_time() - started
-        if took > self._longest:
-            self._longest = self._progress[3] = took
-            self._progress[2] = self._begun
+        self._note_time()
         if request.get("frozen"):
             return {"value": snapshot.freeze(value, self._keep)}
         answer: dict[str, Any] = {"value": codec.encode(value, self._keep)}
@@ -223,6 +221,13 @@ class Solution:
             if any(new is not None and new != old for new, old in zip(after, before, strict=True)):
                 answer["args"] = after
         return answer
+
+    def _note_time(self) -> None:
+        """Note how long the call under way has taken so far, what was made of its result included."""
+        took = _process_time() - self._started
+        if took > self._longest:
+            self._longest = self._progress[3] = took
+            self._progress[2] = self._begun
 
     def _keep(self, value: object) -> Any:
         self._kept.append(value)
