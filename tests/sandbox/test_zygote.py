@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.sandbox import lane, zygote
+from trimtab.sandbox import zygote
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.solution import PROGRESS
 from trimtab.sandbox.verdict import Limits, Outcome
@@ -156,17 +156,6 @@ def test_on_a_crowded_machine_a_small_share_is_not_sleep(monkeypatch):
     assert (found, round(after)) == ("cpu", 40)
     clock = Clock(monkeypatch, 0.0)
     assert clock.end(clock.watch(Limits(cpu_s=0.2, wall_s=15.0), paired=False, crowd=20))[0] == "wall"
-
-
-@pytest.mark.parametrize(
-    ("load", "nice", "crowd"),
-    [(0.1, 0, 1.0), (8.0, 0, 4.0), (8.0, 3, 7.8125), (0.2, 19, pytest.approx(6.94, rel=0.01))],
-)
-def test_how_crowded_a_machine_is_follows_load_and_priority(monkeypatch, load, nice, crowd):
-    monkeypatch.setattr(lane.os, "getloadavg", lambda: (load, 0.0, 0.0))
-    monkeypatch.setattr(lane.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(lane.os, "getpriority", lambda *_: nice)
-    assert lane._crowd() == crowd
 
 
 @pytest.mark.parametrize(("begun", "at"), [(0.0, 2.0), (1.5, 3.5), (float("nan"), 2.0), (1e9, 2.0), (-1.0, 2.0)])

@@ -25,29 +25,31 @@ import reprlib
 import types
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.sandbox import wire_values
 from trimtab.sandbox.iterators import ITERATORS
+from trimtab.sandbox.wire_values import (
+    BIG,
+    TYPES,
+    byte_string,
+    named_type,
+    short_decimal,
+    short_fraction,
+    special_float,
+    strict,
+    typed_array,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CodecError = wire_values.CodecError
 MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
 PLAIN_ALIKE: Final = 8  # keys read in plain mode whose hash another has: each costs as much as those before it are long
-_BIG: Final = 1 << 63
 _ROW: Final = 16  # items from which on it pays to look at all their types first
 _THEMSELVES: Final = frozenset({type(None), bool, str})
-_SHORT: Final = 40  # characters of a decimal number that is cheap to compare
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
-# The builtin types a value may name; a class of the program crosses as a handle.
-_TYPES: Final = {
-    t.__name__: t
-    for t in (bool, bytes, bytearray, complex, dict, float, frozenset, int, list, object, range, set, str, tuple, type)
-} | {"NoneType": type(None)}
-
-
-class CodecError(ValueError):
-    """Bytes that are not a message, or a value that cannot become one."""
 
 
 class Handle:
@@ -116,7 +118,7 @@ def encode(value: Any, keep: Callable[[object], Any] = _refuse_object) -> Any:  
     if value is None or kind is bool or kind is str:
         return value
     if kind is int:
-        return value if -_BIG < value < _BIG else {"int": hex(value)}
+        return value if -BIG < value < BIG else {"int": hex(value)}
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if kind is list:
@@ -135,7 +137,7 @@ def _list(value: Any, keep: Callable[[object], Any]) -> list[Any]:
     """Encode items; those of a long row that all stand for themselves, by their types and extremes, at once."""
     if len(value) > _ROW:
         kinds = set(map(type, value))
-        if kinds <= _THEMSELVES or (kinds == {int} and min(value) > -_BIG and max(value) < _BIG):
+        if kinds <= _THEMSELVES or (kinds == {int} and min(value) > -BIG and max(value) < BIG):
             return list(value)
     return [encode(item, keep) for item in value]
 
@@ -170,7 +172,7 @@ def _iterator(value: Any, keep: Callable[[object], Any]) -> Any:
 
 
 def _type(value: type, keep: Callable[[object], Any]) -> Any:
-    return {"type": value.__name__} if _TYPES.get(value.__name__) is value else keep(value)
+    return {"type": value.__name__} if TYPES.get(value.__name__) is value else keep(value)
 
 
 # The base classes' own methods read the data, so that a subclass has no say in what crosses. First match wins.
@@ -293,70 +295,28 @@ def alike(keys: list[Any]) -> int:
     return len(keys) - len(set(map(hash, keys)))
 
 
-def _strict(kind: type, content: Any) -> Any:
-    if type(content) is not kind:
-        raise CodecError(f"not a {kind.__name__}")
-    return content
-
-
-def _bytes(content: Any) -> bytes:
-    return base64.b64decode(_strict(str, content), validate=True)
-
-
 def _split(items: list[Any]) -> tuple[Any, list[Any]]:
     return items[0], items[1:]
 
 
-def _array(typecode: Any, items: list[Any]) -> array.array[Any]:
-    if type(typecode) is not str or typecode not in array.typecodes:
-        raise CodecError("not an array")
-    return array.array(typecode, "".join(items) if typecode in "uw" else items)
-
-
-def _special(content: Any) -> float:
-    if content not in ("nan", "inf", "-inf"):
-        raise CodecError("not a special float")
-    return float(content)
-
-
 def _range(reader: Decoder, content: Any) -> range:
-    start, stop, step = (_strict(int, part) for part in reader.items(content))
+    start, stop, step = (strict(int, part) for part in reader.items(content))
     return range(start, stop, step)
 
 
 def _complex(reader: Decoder, content: Any) -> complex:
-    real, imaginary = (_strict(float, part) for part in reader.items(content))
+    real, imaginary = (strict(float, part) for part in reader.items(content))
     return complex(real, imaginary)
 
 
-def _short_decimal(text: str) -> decimal.Decimal:
-    value = decimal.Decimal(text) if len(text) <= _SHORT else decimal.Decimal("NaN")
-    if not value.is_finite() or abs(value.adjusted()) > _SHORT:
-        raise CodecError("a decimal number that may be expensive to compare")
-    return value
-
-
-def _short_fraction(numerator: int, denominator: int) -> fractions.Fraction:
-    if abs(numerator) >= _BIG or abs(denominator) >= _BIG:
-        raise CodecError("a fraction that may be expensive to compare")
-    return fractions.Fraction(numerator, denominator)
-
-
-def _named_type(content: Any) -> type:
-    found = _TYPES.get(_strict(str, content))
-    if found is None:
-        raise CodecError("not a builtin type")
-    return found
-
-
 _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
-    "int": lambda _, content: int(_strict(str, content), 16),
-    "float": lambda _, content: _special(content),
+    "int": lambda _, content: int(strict(str, content), 16),
+    "float": lambda _, content: special_float(content),
     "tuple": lambda reader, content: tuple(reader.items(content)),
     "set": lambda reader, content: set(reader.keys(content)),
     "frozenset": lambda reader, content: frozenset(reader.keys(content)),
     "dict": lambda reader, content: dict(reader.pairs(content)),
-    "bytes": lambda _, content: _bytes(content),
+    "bytes": lambda _, content: byte_string(content),
     "complex": _complex,
     "Counter": lambda reader, content: collections.Counter(dict(reader.pairs(content))),
     "OrderedDict": lambda reader, content: collections.OrderedDict(reader.pairs(content)),
@@ -369,23 +329,23 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "ChainMap": lambda reader, content: collections.ChainMap(dict(reader.pairs(content))),
     "mappingproxy": lambda reader, content: types.MappingProxyType(dict(reader.pairs(content))),
     "UserList": lambda reader, content: collections.UserList(reader.items(content)),
-    "UserString": lambda _, content: collections.UserString(_strict(str, content)),
-    "array": lambda reader, content: _array(*_split(reader.items(content))),
-    "memoryview": lambda _, content: memoryview(_bytes(content)),
-    "datetime": lambda _, content: dt.datetime.fromisoformat(_strict(str, content)),
-    "date": lambda _, content: dt.date.fromisoformat(_strict(str, content)),
-    "time": lambda _, content: dt.time.fromisoformat(_strict(str, content)),
-    "timedelta": lambda reader, content: dt.timedelta(*(_strict(int, part) for part in reader.items(content))),
-    "Decimal": lambda _, content: _short_decimal(_strict(str, content)),
-    "Fraction": lambda reader, content: _short_fraction(*(_strict(int, part) for part in reader.items(content))),
+    "UserString": lambda _, content: collections.UserString(strict(str, content)),
+    "array": lambda reader, content: typed_array(*_split(reader.items(content))),
+    "memoryview": lambda _, content: memoryview(byte_string(content)),
+    "datetime": lambda _, content: dt.datetime.fromisoformat(strict(str, content)),
+    "date": lambda _, content: dt.date.fromisoformat(strict(str, content)),
+    "time": lambda _, content: dt.time.fromisoformat(strict(str, content)),
+    "timedelta": lambda reader, content: dt.timedelta(*(strict(int, part) for part in reader.items(content))),
+    "Decimal": lambda _, content: short_decimal(strict(str, content)),
+    "Fraction": lambda reader, content: short_fraction(*(strict(int, part) for part in reader.items(content))),
 }
 _RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "iter": lambda reader, content: iter(reader.items(content)),
-    "bytearray": lambda _, content: bytearray(_bytes(content)),
+    "bytearray": lambda _, content: bytearray(byte_string(content)),
     "range": _range,
-    "Decimal": lambda _, content: decimal.Decimal(_strict(str, content)),
-    "Fraction": lambda reader, content: fractions.Fraction(*(_strict(int, part) for part in reader.items(content))),
-    "type": lambda _, content: _named_type(content),
+    "Decimal": lambda _, content: decimal.Decimal(strict(str, content)),
+    "Fraction": lambda reader, content: fractions.Fraction(*(strict(int, part) for part in reader.items(content))),
+    "type": lambda _, content: named_type(content),
 }
 
 

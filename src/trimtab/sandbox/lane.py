@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import SandboxError
-from trimtab.sandbox import wire
+from trimtab.sandbox import crowding, wire
 from trimtab.sandbox.profile import PURE, Profile
 
 if TYPE_CHECKING:
@@ -47,20 +47,6 @@ _GRACE_S: Final = 10.0  # beyond the wall limit, for a zygote on a busy machine 
 _LINGER_S: Final = 0.02  # for a sample whose verdict is settled to end by itself
 _KEPT_OUTPUT: Final = 64 << 10
 _CHUNK: Final = 1 << 16
-
-
-_BUSY: Final = 0.02  # the share of an idle processor below which a process is taken to sleep
-_UNFAIR: Final = 4  # times a fair share that others may take, by their priority
-_MOST_CROWDED: Final = 10.0  # times the limit by the clock
-
-
-def _crowd() -> float:
-    """Return how many processes want each processor, as far as they are of our priority; 1 where fewer do."""
-    try:
-        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
-        return max(1.0, waiting * 1.25 ** max(0, os.getpriority(os.PRIO_PROCESS, 0)))
-    except OSError:
-        return 1.0
 
 
 class LayerRefusedError(SandboxError):
@@ -242,8 +228,8 @@ class Job:
         self._kept = _KEPT_OUTPUT if script is None else script.kept_bytes
         self._open_socket = self._open_pipe = True
         self._allowed = int(limits.output_mib * (1 << 20))
-        crowd = _crowd()
-        latest = limits.latest * min(crowd, _MOST_CROWDED)
+        crowd = crowding.processes_per_processor()
+        latest = limits.latest * min(crowd, crowding.MOST)
         self._backstop = time.monotonic() + latest + _GRACE_S
         self.inbox = wire.Inbox()
         self.report: Report | None = None
@@ -255,7 +241,7 @@ class Job:
         self._socket.setblocking(False)
         self._paired = extra is not None
         times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": latest}
-        times["busy"] = _BUSY / (_UNFAIR * crowd) if crowd > 1 else _BUSY
+        times["busy"] = crowding.busy_share(crowd)
         message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
         message["script"] = script is not None
         given = [writer, theirs.fileno(), *([] if extra is None else [extra.fileno()])]
