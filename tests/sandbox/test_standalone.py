@@ -59,7 +59,8 @@ def alone(**user):
 def _check(found, user):
     uid, loaded, tier, outcomes = found
     assert uid == user
-    assert [name for name in loaded if not name.startswith("trimtab.sandbox")] == ["trimtab", "trimtab.errors"]
+    others = [name for name in loaded if not name.startswith("trimtab.sandbox")]
+    assert others == ["trimtab", "trimtab.errors", "trimtab.isolation"]
     assert tier in "ABC"
     assert outcomes == ["passed", "wrong", "exit", "error"]
 

@@ -241,9 +241,8 @@ class Job:
         self._socket.setblocking(False)
         self._paired = extra is not None
         times = {"cpu": limits.cpu_s, "call": limits.call, "wall": limits.wall, "latest": latest}
-        times["busy"] = crowding.busy_share(crowd)
         message = {"job": number, "memory": limits.memory_mib << 20, "paired": self._paired, **times}
-        message["script"] = script is not None
+        message |= {"script": script is not None, "busy": crowding.busy_share(crowd)}
         given = [writer, theirs.fileno(), *([] if extra is None else [extra.fileno()])]
         given += [] if script is None else [script.stdin]
         try:
