@@ -2,7 +2,7 @@
 
     python benchmarks/extraction.py generate MODEL --out replies.jsonl [--forms reply completion] [--problems 32]
     python benchmarks/extraction.py compare replies.jsonl ... [--made 20] [--show]
-    python benchmarks/extraction.py growth
+    python benchmarks/extraction.py growth | marks
 
 ``generate`` asks a local model for some of HumanEval, without stop words, so that all it says is kept. ``compare`` also
 reads samples of ``trimtab eval``, and adds ``--made`` problems' own solutions in the forms that replies have. For each
@@ -21,12 +21,13 @@ import multiprocessing
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox_agreement import shut_in
 from trimtab import disk
-from trimtab.codeeval import extract, judge, problems, prompts, samples
+from trimtab.codeeval import extract, judge, problems, prompts, reply_marks, samples
 from trimtab.codeeval.completion import Sampling
 from trimtab.sandbox.broker import Sandbox
 
@@ -255,6 +256,21 @@ def growth() -> None:
         print(f"{text.count(chr(10)):6} lines: ours {best:8.4f} CPU s, theirs {theirs}", flush=True)
 
 
+def _delimited(text: str) -> str:
+    return reply_marks.delimited(reply_marks.answer(text).text, "f")
+
+
+def growth_of_marks() -> None:
+    """Time the search for marks on replies of 2,000 and 16,000 of them: linear is 8 times."""
+    for piece in ("<think>", "</think>", "x<think>", "a</s>'b' ", "[DONE]x", "<|", "'</s>' ", "`</s>`"):
+        seconds = []
+        for count in (2_000, 16_000):
+            text = f"x {piece * count}"
+            seconds.append(min(_time(partial(_delimited, text)) for _ in range(3)))
+        short, long = seconds
+        print(f"{piece!r:>12}: {short:8.4f} and {long:8.4f} CPU s, {long / short:5.1f} times", flush=True)
+
+
 def _time(act: Callable[[], object]) -> float:
     start = time.process_time()
     act()
@@ -275,11 +291,14 @@ def main() -> None:
     both.add_argument("--made", type=int, default=20)
     both.add_argument("--show", action="store_true", help="print replies whose outcomes differ")
     doing.add_parser("growth")
+    doing.add_parser("marks")
     options = parser.parse_args()
     if options.do == "generate":
         generate(options.model, options.out, options.forms, options.problems, options.tokens)
     elif options.do == "growth":
         growth()
+    elif options.do == "marks":
+        growth_of_marks()
     else:
         report(compare([*recorded(options.files), *made(options.made)], show=options.show))
 

@@ -39,7 +39,7 @@ def test_a_canary_that_did_not_report_counts_as_a_leak():
 
 def test_layers_that_return_success_and_contain_nothing_do_not_count(monkeypatch):
     """A zygote that skips confinement but claims a tier is found out by the canaries."""
-    monkeypatch.setattr("trimtab.sandbox.broker.Pair", _lying_pair(probe))
+    monkeypatch.setattr("trimtab.sandbox.broker.ZygotePair", _lying_pair(probe))
     with pytest.raises(SandboxUnavailable, match="not contained: tcp"), Sandbox():
         pass
 
@@ -47,7 +47,7 @@ def test_layers_that_return_success_and_contain_nothing_do_not_count(monkeypatch
 def _lying_pair(_):
     from trimtab.sandbox import broker  # noqa: PLC0415 - the class before it is replaced
 
-    honest = broker.Pair
+    honest = broker.ZygotePair
     return lambda _tier, *rest: honest("D", *rest)
 
 

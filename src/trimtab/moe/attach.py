@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
-from trimtab.moe import wrappers
 from trimtab.moe.attachment import Attachment
 from trimtab.moe.balancers import Balancer, behavior
 from trimtab.moe.discovery import find_routers
@@ -31,7 +30,7 @@ from trimtab.moe.lookout import Lookout
 from trimtab.moe.passes import PassHook
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.families import Rule
-from trimtab.settings.rules import NoBalancer, RouterZLoss, SimBal, Stack
+from trimtab.settings.rules import NoBalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,7 +143,6 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
                 f"{router.name} is attached already",
                 hint="call detach() on its gates first; those of a copied or unpickled model are Gates.of(model)",
             )
-        _refuse_blind(router, balancer.settings)
         if not _can_choose(router, balancer, limits):
             raise UnsupportedModelError(
                 f"{router.name} ({type(router.module).__name__}) weighs its experts in a way of its own,"
@@ -157,25 +155,6 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
                 " nothing",
                 hint="num_experts_per_tok of 2 or more, or norm_topk_prob=False",
             )
-
-
-def _refuse_blind(router: Router, rule: Rule) -> None:
-    """Refuse losses that would see something else than they are about.
-
-    Raises:
-        UnsupportedModelError: The router returns probabilities, or an adapter changes its rows out of sight.
-    """
-    parts = rule.losses if isinstance(rule, Stack) else (rule,)
-    if any(isinstance(part, RouterZLoss) for part in parts) and router.port.normalized:
-        raise UnsupportedModelError(
-            f"{router.name} ({type(router.module).__name__}) returns probabilities in place of logits: the logsumexp of"
-            " their logarithms is 0 whatever its logits are, so that RouterZLoss would do nothing",
-        )
-    if any(isinstance(part, SimBal) for part in parts) and wrappers.adapted(router.module):
-        raise UnsupportedModelError(
-            f"{router.name} has an adapter beside its weight, whose rows SimBal would not see",
-            hint="merge_and_unload(), or leave routers out of target_modules",
-        )
 
 
 def _can_choose(router: Router, balancer: Balancer, limits: Capacity) -> bool:

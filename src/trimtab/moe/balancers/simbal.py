@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, final
 
 import torch
 
-from trimtab.errors import ConfigurationError
+from trimtab.errors import ConfigurationError, UnsupportedModelError
+from trimtab.moe import wrappers
 from trimtab.moe.balancers.interface import Context, LossBalancer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trimtab.moe.router import Router
     from trimtab.moe.routing import Routing
+    from trimtab.settings.capacities import Capacity
     from trimtab.settings.rules import SimBal
 
 
@@ -25,6 +28,19 @@ class SimBalBalancer(LossBalancer):
 
     def __init__(self, settings: SimBal) -> None:
         self.settings = settings
+
+    def check(self, router: Router, capacity: Capacity) -> None:
+        """Refuse a router whose rows an adapter changes out of sight.
+
+        Raises:
+            UnsupportedModelError: The penalty would be about other rows than those that route.
+        """
+        super().check(router, capacity)
+        if wrappers.adapted(router.module):
+            raise UnsupportedModelError(
+                f"{router.name} has an adapter beside its weight, whose rows SimBal would not see",
+                hint="merge_and_unload(), or leave routers out of target_modules",
+            )
 
     def penalty(self, routing: Routing, context: Context) -> Tensor:
         """Return coef · Σ |RᵀR − I|; 0 for a batch of padding.
