@@ -383,7 +383,7 @@ class Trial:
             block = plain.block_of(router.name)
             if block not in heard.inputs or block not in heard.chosen or router.groups is not None:
                 continue
-            weight = router.module.get_parameter(router.weight_name).detach().double().numpy()
+            weight = plain.adapted_rows(router.outer, router.module.get_parameter(router.weight_name))
             rows, chosen = heard.inputs[block][-1], np.sort(heard.chosen[block][-1], axis=1)
             if rows.shape[-1] != weight.shape[-1] or type(router.module).__name__ in OTHER_LOGITS:
                 continue

@@ -84,6 +84,16 @@ def canonical(name: str) -> str:
     return WRAPPED.sub("", name)
 
 
+def adapted_rows(outer: nn.Module, weight: Tensor) -> NDArray[np.float64]:
+    """Return the rows [E, H] that route: a router's weight, and what adapters of PEFT around it have learned to add."""
+    rows = weight.detach().double().numpy()
+    for module in outer.modules():
+        for adapter in getattr(module, "lora_A", {}):
+            delta = module.get_delta_weight(adapter).detach().double().numpy()
+            rows = rows + (delta if delta.shape == rows.shape else delta.T)
+    return rows
+
+
 def block_of(name: str) -> str:
     """Return the block of a router, its experts or its bias: the path above them."""
     parts = canonical(name).split(".")
