@@ -245,3 +245,20 @@ def test_a_false_difference_or_equivalence_is_as_rare_as_alpha():
             words[truth] += bool(wrong)
     assert all(count / 800 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 800) for count in words.values())
     assert words[1.0] > 0
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_nan_is_refused_by_name_wherever_it_stands(place):
+    values = [0.01, 0.5, 0.2]
+    values[place] = float("nan")
+    with pytest.raises(ConfigurationError, match=rf"mean_interval\(values\)\[{place}\] is NaN"):
+        stats.mean_interval(values)
+    with pytest.raises(ConfigurationError, match=rf"holm\(p_values\)\[{place}\] is NaN"):
+        stats.holm(values)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 5, 164, 500, 974])
+def test_the_interval_of_all_and_of_none_reaches_the_end(trials):
+    assert stats.wilson(trials, trials).high == 1.0
+    assert stats.wilson(0, trials).low == 0.0
+    assert stats.mean_interval([1.0] * trials).high == 1.0

@@ -163,7 +163,10 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Interva
     share, shrink = successes / trials, 1 + z * z / trials
     center = (share + z * z / (2 * trials)) / shrink
     half = z / shrink * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return Interval(low=max(0.0, center - half), high=min(1.0, center + half), confidence=confidence)
+    # At the ends the formula gives exactly 0 and 1, and rounding would leave them just outside.
+    low = 0.0 if successes == 0 else max(0.0, center - half)
+    high = 1.0 if successes == trials else min(1.0, center + half)
+    return Interval(low=low, high=high, confidence=confidence)
 
 
 def mean_interval(values: Sequence[float], *, low: float = 0.0, confidence: float = 0.95) -> Interval:
@@ -173,9 +176,10 @@ def mean_interval(values: Sequence[float], *, low: float = 0.0, confidence: floa
     of the same mean where all values agree, because resampling equal values says nothing.
 
     Raises:
-        ConfigurationError: There is no value, or one is outside.
+        ConfigurationError: There is no value, or one is outside or no number; the message names the first of those.
     """
     data = np.asarray(values, dtype=np.float64)
+    refuse_nan(data, "mean_interval(values)")
     if not data.size or data.min() < low or data.max() > 1:
         raise ConfigurationError(f"an interval of a mean needs values within [{low:g}, 1], got {list(values)[:5]}")
     scaled = (data - low) / (1 - low)
@@ -184,6 +188,17 @@ def mean_interval(values: Sequence[float], *, low: float = 0.0, confidence: floa
         return Interval(low=low + found.low * (1 - low), high=low + found.high * (1 - low), confidence=confidence)
     draws = np.sort(_weights(data.size, RESAMPLES, 1) @ data / data.size)
     return percentile_interval(draws, confidence)
+
+
+def refuse_nan(values: FloatArray, name: str) -> None:
+    """Refuse values that are no numbers: a NaN passes every comparison, and is sorted anywhere.
+
+    Raises:
+        ConfigurationError: Names the first.
+    """
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        raise ConfigurationError(f"{name}[{bad[0]}] is NaN, which is no number", hint="a value was not measured")
 
 
 def contrast(
@@ -315,9 +330,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     Comparing one with alpha is comparing the raw one with alpha / (m - rank + 1), rank by rank until the first failure:
     the interval behind the i-th smallest p has confidence 1 - alpha / (m - i + 1).
 
+    Raises:
+        ConfigurationError: A value is no probability; the message names the first.
+
     >>> holm([0.01, 0.04, 0.03])
     (0.03, 0.06, 0.06)
     """
+    refuse_nan(np.asarray(p_values, dtype=np.float64), "holm(p_values)")
+    for index, p in enumerate(p_values):
+        if not 0 <= p <= 1:
+            raise ConfigurationError(f"holm(p_values)[{index}] is {p}, which is no probability")
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

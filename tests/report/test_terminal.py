@@ -33,7 +33,8 @@ def test_what_is_missing_or_unsandboxed_is_said(synthetic, tmp_path):
     study = source.write(tmp_path)
     synthetic.rewrite(tmp_path / "environment.json", lambda record: record["sandbox"].update({"enforced": False}))
     text = printed(StudyTable.load(tmp_path, study), width=160)
-    assert f"missing: {source.cell_id('loss_free', 'skewed', 'tight', 1)}: not finished" in text
+    assert "not yet run: 1 of 24 cells" in text
+    assert "not yet run (2 of 3 seeds)" in text
     assert "NO SANDBOX" in text
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from trimtab.errors import StudyError
-from trimtab.settings.fresh_models import BY_PRESET, MODELS, FreshModel, read_model
+from trimtab.settings.fresh_models import FreshModel
+from trimtab.settings.model_tables import BY_PRESET, MODELS, read_model
 
 
 def test_a_preset_chooses_the_class():

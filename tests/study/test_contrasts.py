@@ -1,9 +1,11 @@
 """Verdicts where the truth is known, because the run folder was written with it."""
 
+import dataclasses
+
 import pytest
 
 from trimtab import stats
-from trimtab.study import contrasts
+from trimtab.study import contrasts, spec
 from trimtab.study.table import StudyTable
 
 
@@ -110,11 +112,50 @@ def test_a_missing_seed_leaves_the_pairs_that_are_whole(table_of):
     assert len(row.difference.per_seed) == 4
 
 
-def test_a_row_without_any_whole_pair_is_not_measured(table_of):
+def test_a_row_whose_seeds_are_not_all_run_has_numbers_and_no_word(table_of):
+    gone = tuple(("aux_global", "skewed", "dropless", seed) for seed in range(2))
+    table = table_of(unwritten=gone, extra={"python_loss": {"loss_free": (0.5, 0.5)}})
+    row = answer(table, "python_loss", SKEWED)
+    assert (row.words, row.verdict, row.waiting) == ("not yet run (3 of 5 seeds)", None, (0, 1))
+    assert row.difference.value == pytest.approx(0.5, abs=0.02)
+    assert answer(table, "python_loss", TIGHT).words == "worse"
+
+
+def test_a_word_that_was_printed_is_not_taken_back_when_other_rows_arrive(table_of):
+    gone = tuple(("aux_global", init, "tight", seed) for seed in range(5) for init in ("random", "skewed"))
+    extra = {"python_loss": {"loss_free": (0.03, 0.03)}}
+    before = answer(table_of(unwritten=gone, extra=extra), "python_loss", SKEWED)
+    after = answer(table_of(extra=extra), "python_loss", SKEWED)
+    assert before.tests == after.tests == 3
+    assert after.p_difference <= before.p_difference
+    assert before.words == after.words != "undecided"
+
+
+def test_a_cell_that_failed_whenever_it_was_tried_ranks_worst(table_of, tmp_path):
+    lost = tuple(("loss_free", "skewed", "dropless", seed) for seed in range(5))
+    table = table_of(unwritten=lost)
+    for name in table.missing:
+        (tmp_path / "run" / "cells" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / "cells" / name / "error.txt").write_text("RuntimeError: too large\n")
+    row = answer(StudyTable.load(tmp_path / "run", table.study), "python_loss", SKEWED)
+    assert (row.difference, row.ranks, len(row.diverged)) == (None, (5, 0), 5)
+    assert row.seeds == tuple(range(5))
+
+
+def test_other_arms_that_the_contrast_names_are_tested_in_the_same_family(table_of):
+    table = table_of(balancers=("loss_free", "aux_global", "none"), extra={"python_loss": {"none": (0.5, 0.0)}})
+    also = dataclasses.replace(table.study, contrast=spec.Contrast(
+        treatment="loss_free", control="aux_global", also=("none",)
+    ))  # fmt: skip
+    row = answer(StudyTable.load(table.folder, also), "python_loss", SKEWED, method="none")
+    assert (row.role, row.words, row.tests) == ("primary", "worse", 6)
+
+
+def test_a_row_without_any_whole_pair_is_not_yet_run(table_of):
     gone = tuple(("aux_global", "skewed", "dropless", seed) for seed in range(5))
     row = answer(table_of(unwritten=gone), "python_loss", SKEWED)
-    assert row.words == "not measured"
-    assert "not finished" in row.reason
+    assert row.words == "not yet run (0 of 5 seeds)"
+    assert "not finished" in row.missing[0]
 
 
 def test_divergence_ranks_worst_and_is_never_dropped(table_of):

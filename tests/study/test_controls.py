@@ -1,5 +1,6 @@
 """Controls: what was declared is measured from counts, and passed only when felt."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -112,16 +113,17 @@ def test_cells_that_are_not_done_are_asked_for(tmp_path):
         controls.measure(StudyTable.load(tmp_path, spec.parse(TEXT)))
 
 
-def test_the_quick_study_and_its_controls_train_the_same_models():
-
+@pytest.mark.parametrize(("name", "model"), [("tiny", "tiny"), ("quick", "smollm2")])
+def test_a_study_its_controls_and_its_tuning_train_the_same_models(name, model):
     folder = Path(__file__).parents[2] / "studies"
-    quick, own = (spec.load(folder / name) for name in ("quick.toml", "quick-controls.toml"))
-    tuning = spec.load(folder / "quick-tuning.toml")
-    assert own.data == quick.data == tuning.data
-    assert own.training == quick.training == tuning.training
-    assert own.models["tiny"] == quick.models["tiny"] == tuning.models["tiny"]
-    assert own.capacities["dropless"] == quick.capacities["dropless"] == tuning.capacities["dropless"]
-    assert own.balancers["loss_free"] == quick.balancers["loss_free"]
+    study, own, tuning = (spec.load(folder / f"{name}{part}.toml") for part in ("", "-controls", "-tuning"))
+    assert own.data == study.data
+    assert own.models[model] == study.models[model] == tuning.models[model]
+    assert own.capacities["dropless"] == study.capacities["dropless"] == tuning.capacities["dropless"]
+    assert own.balancers["loss_free"] == study.balancers["loss_free"]
+    every = dataclasses.replace(tuning.training, checkpoint_every=study.training.checkpoint_every)
+    assert own.training == study.training == every
+    assert not {*study.factors["seed"]} & {*tuning.factors["seed"]}
 
 
 def test_an_answer_over_cells_that_the_study_leaves_out_says_so(tmp_path):

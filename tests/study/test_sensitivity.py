@@ -37,3 +37,26 @@ def test_a_file_of_another_form_is_refused(controls_file, text):
     controls_file.write_text(text, encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"controls\.json"):
         sensitivity.load(controls_file)
+
+
+def test_a_failed_control_says_what_was_needed_and_found(synthetic, controls_file):
+    synthetic.rewrite(
+        controls_file,
+        lambda record: record["controls"][1].update(measured=0.155, threshold=0.01, interval=[-0.02, 0.33]),
+    )
+    control = sensitivity.load(controls_file)[1]
+    assert control.sentence().endswith("needed at least +0.01 and an interval above 0, found +0.155 [-0.02, +0.33]")
+
+
+def test_a_failed_negative_control_fails_its_endpoint_everywhere(synthetic, controls_file):
+    synthetic.rewrite(controls_file, lambda record: record["controls"][0].update(kind="negative", passed=False))
+    controls = sensitivity.load(controls_file)
+    (failed,) = sensitivity.failed(controls, controls[0].endpoint, ("capacity",))
+    assert "needed less than" in failed.sentence()
+
+
+@pytest.mark.parametrize("interval", ["wide", [1.0], ["a", 2.0]])
+def test_an_interval_that_is_none_is_named(synthetic, controls_file, interval):
+    synthetic.rewrite(controls_file, lambda record: record["controls"][0].update(interval=interval))
+    with pytest.raises(RunFolderError, match="interval is two numbers"):
+        sensitivity.load(controls_file)

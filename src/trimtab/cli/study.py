@@ -129,6 +129,9 @@ def study_table(path: Path) -> StudyTable:
 def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
     from trimtab.study import spec, store  # noqa: PLC0415
 
+    if study_file.is_dir():  # a run folder, which holds the study it belongs to
+        found = store.RunFolder(study_file.resolve())
+        return spec.load(found.study), store.RunFolder((output or found.path).resolve())
     study = spec.load(study_file)
     return study, store.RunFolder((output or Path("runs") / study.name).resolve())
 

@@ -106,5 +106,6 @@ def _moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
 
 
 def _unique(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, tied ones once (state_dict lists both names)."""
-    return dict(model.named_parameters()) | dict(model.named_buffers())
+    """Parameters that learn and buffers by name, tied ones once (state_dict lists both names)."""
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return learning | dict(model.named_buffers())

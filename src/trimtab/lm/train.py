@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor
-    from transformers import PreTrainedModel
+    from torch import Tensor, nn
 
     from trimtab.settings.runs import Schedule
 
 
 class Gates(Protocol):
     """What the loop asks of an attached balancer (:func:`trimtab.moe.attach.attach`)."""
+
+    @property
+    def routers(self) -> tuple[Any, ...]:
+        """The routers, each with its ``weight``."""
 
     def update(self) -> None:
         """Move the biases once; called after each optimizer step."""
@@ -92,35 +95,44 @@ def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
     return torch.dot(nats, shifted.flatten())
 
 
-def train(
-    model: PreTrainedModel,
+def language_model_loss(model: Any, tokens: Tensor, positions: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN401 - a wrapped model
+    """Return :func:`weighted_loss` of a causal language model's logits."""
+    return weighted_loss(model(input_ids=tokens, position_ids=positions, use_cache=False).logits, tokens, weights)
+
+
+def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two callbacks
+    model: nn.Module,
     gates: Gates,
     batch_at: Callable[[int], Batch],
     schedule: Schedule,
     folder: Path,
     *,
+    loss_of: Callable[[Any, Tensor, Tensor, Tensor], Tensor] = language_model_loss,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
 
     Args:
-        model: A transformers causal language model.
+        model: A transformers causal language model, or what ``loss_of`` understands. Parameters without gradient rest.
         gates: The attached balancer.
         batch_at: The batch of step i, from 1; the same i always gives the same batch.
         schedule: Optimization settings.
         folder: Gets ``train.jsonl`` and ``checkpoint/``.
+        loss_of: Sum of weight × negative log-likelihood in nats, of the model, tokens, positions and weights [B, S].
         on_step: Called with the number of each finished step.
 
     Raises:
         RunFolderError: A checkpoint is there but cannot be read.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    groups = _parameter_groups(model, schedule.weight_decay)
+    groups = _parameter_groups(model, gates, schedule)
     optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(schedule.beta1, schedule.beta2), fused=True)
     step, tokens = _resume(folder, model, optimizer, gates)
     wrapped, prepared = accelerator.prepare(model, optimizer)
     wrapped.train()
-    loop = _Loop(accelerator=accelerator, model=wrapped, optimizer=prepared, gates=gates, schedule=schedule)
+    loop = _Loop(
+        accelerator=accelerator, model=wrapped, optimizer=prepared, gates=gates, schedule=schedule, loss_of=loss_of
+    )
     with (folder / "train.jsonl").open("a", encoding="utf-8", buffering=1) as log:
         while step < schedule.steps:
             step += 1
@@ -143,11 +155,12 @@ class _Loop:
     optimizer: Any
     gates: Gates
     schedule: Schedule
+    loss_of: Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 
     def step(self, step: int, batch: Batch) -> dict[str, Any]:
         rate = self.schedule.learning_rate_at(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         tokens = torch.as_tensor(batch.tokens)
         loss = self._backward(tokens, torch.as_tensor(batch.weights), torch.as_tensor(batch.positions))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.max_grad_norm)
@@ -166,22 +179,26 @@ class _Loop:
         for index in range(self.schedule.accumulation):
             rows = slice(index * world + rank, None, self.schedule.accumulation * world)
             part, place, weight = (x[rows].to(self.accelerator.device) for x in (tokens, positions, weights))
-            logits = self.model(input_ids=part, position_ids=place, use_cache=False).logits
-            loss = weighted_loss(logits, part, weight)
+            loss = self.loss_of(self.model, part, place, weight)
             # DistributedDataParallel averages over processes what must be summed here.
             self.accelerator.backward(loss * (world / total))
             summed += loss.detach()
         return float(self.accelerator.reduce(summed, reduction="sum") / total)
 
 
-def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices, not norms."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _parameter_groups(model: nn.Module, gates: Gates, schedule: Schedule) -> list[dict[str, Any]]:
+    """Decay matrices, not norms; routers learn at a rate of their own."""
+    routers = {id(router.weight) for router in gates.routers} if schedule.router_scale != 1 else set()
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        ([p for p in learning if p.ndim > 1 and id(p) not in routers], schedule.weight_decay, 1.0),
+        ([p for p in learning if p.ndim <= 1], 0.0, 1.0),
+        ([p for p in learning if id(p) in routers], schedule.weight_decay, schedule.router_scale),
+    ]
+    return [{"params": ps, "weight_decay": decay, "scale": scale} for ps, decay, scale in groups if ps or scale == 1]
 
 
-def _resume(folder: Path, model: PreTrainedModel, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
+def _resume(folder: Path, model: nn.Module, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
     """Go back to the newest checkpoint: state restored, log cut to its step. (0, 0) when there is none."""
     found = checkpoint.latest(folder / "checkpoint")
     log = folder / "train.jsonl"

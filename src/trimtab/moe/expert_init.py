@@ -51,6 +51,19 @@ def bias(init: initializations.BiasedRouter, on: Stressed) -> None:
         _shift_along_mean(on.model, router, torch.arange(router.num_experts), on.sample_batch, shifts)
 
 
+def prompt(init: initializations.PromptRouter, on: Stressed) -> None:
+    """Give each router rows that point to the mean inputs of the sample's texts."""
+    for router in find_routers(on.model):
+        inputs = _inputs(on.model, router, on.sample_batch)
+        texts = inputs.view(len(on.sample_batch), -1, inputs.shape[-1])
+        for expert in range(router.num_experts):
+            # Further experts than texts get a later piece of a text.
+            text, piece = expert % len(texts), expert // len(texts)
+            pieces = -(-router.num_experts // len(texts))
+            mean = texts[text].chunk(pieces)[piece].mean(0)
+            router.weight[expert] = (init.norm * mean / mean.norm()).to(router.weight)
+
+
 def twin(init: initializations.TwinRows, on: Stressed) -> None:
     """Give each group the row of its first member; which experts form a group is drawn."""
     for router in find_routers(on.model):
@@ -102,6 +115,11 @@ def _shift_along_mean(
 
 def _mean_input(model: nn.Module, router: Router, sample_batch: Tensor) -> Tensor:
     """Mean [H] over the tokens of the sample of what the router sees."""
+    return _inputs(model, router, sample_batch).mean(0)
+
+
+def _inputs(model: nn.Module, router: Router, sample_batch: Tensor) -> Tensor:
+    """What the router sees of the sample, [T, H]."""
     seen: list[Tensor] = []
     handle = router.module.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     training = model.training
@@ -111,4 +129,4 @@ def _mean_input(model: nn.Module, router: Router, sample_batch: Tensor) -> Tenso
     finally:
         handle.remove()
         model.train(training)
-    return seen[0].flatten(0, -2).float().mean(0)
+    return seen[0].flatten(0, -2).float()

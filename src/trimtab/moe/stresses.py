@@ -28,6 +28,10 @@ STRESSES: Final[Mapping[type[initializations.Initialization], Callable[[Any, Str
     initializations.VirtualGroups: upcycled_init.lay_out_groups,
     initializations.DepthScaled: depth_init.scale_by_depth,
     initializations.CollapsedInputs: depth_init.collapse,
+    initializations.NoisyCopies: upcycled_init.add_noise,
+    initializations.DyingExpert: upcycled_init.wither,
+    initializations.PromptRouter: expert_init.prompt,
+    initializations.DoubledExperts: upcycled_init.double,
 }
 
 

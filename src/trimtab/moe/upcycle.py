@@ -30,6 +30,8 @@ from trimtab.moe.preservation import PreservationReceipt, errors, tolerance
 from trimtab.moe.upcycle_targets import carry_over, target_config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -163,29 +165,39 @@ def _fill(model: Any, mixture: Any, recipe: Recipe) -> None:  # noqa: ANN401 - l
     generator = torch.Generator().manual_seed(recipe.seed)
     # Routers first: one seed gives all methods the same, and so the same routing.
     for sparse in mixture.model.layers:
-        _fill_router(sparse.mlp.gate.weight, recipe.granularity, mixture.config.initializer_range, generator)
+        fill_router(sparse.mlp.gate.weight, recipe.granularity, mixture.config.initializer_range, generator)
     for dense, sparse in zip(model.model.layers, mixture.model.layers, strict=True):
-        _fill_experts(dense.mlp, sparse.mlp.experts, recipe, generator)
+        fill_experts(dense.mlp, sparse.mlp.experts, recipe.granularity, lambda parts: _change(parts, recipe, generator))
         if hasattr(sparse.mlp, "shared_expert"):
             sparse.mlp.shared_expert.down_proj.weight.zero_()
 
 
-def _fill_router(weight: Tensor, shards: int, std: float, generator: torch.Generator) -> None:
-    """Give the experts of each virtual group one row: weight [E, H]."""
+def fill_router(weight: Tensor, shards: int, std: float, generator: torch.Generator) -> None:
+    """Draw router rows [E, H] from N(0, ``std``²), one for all the experts of a virtual group of ``shards``."""
     groups = torch.randn(weight.shape[0] // shards, weight.shape[1], generator=generator) * std
     weight.copy_(groups.repeat_interleave(shards, dim=0))
 
 
-def _fill_experts(dense: Any, experts: Any, recipe: Recipe, generator: torch.Generator) -> None:  # noqa: ANN401 - as above
-    """Write gate_up_proj [E, 2I, H] and down_proj [E, H, I] of one layer."""
-    shards = recipe.granularity
+def fill_experts(
+    dense: Any,  # noqa: ANN401 - layers by their names
+    experts: Any,  # noqa: ANN401 - as above
+    shards: int,
+    change: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] = lambda parts: parts,
+) -> None:
+    """Write gate_up_proj [E, 2I, H] and down_proj [E, H, I] of one layer: expert e holds shard e mod G of ``dense``.
+
+    Args:
+        dense: A gated feed-forward block.
+        experts: What is written to.
+        shards: G.
+        change: Applied to the matrices gate, up and down, each [I, H], of every expert.
+    """
     # Half precision is widened, so that noise is not rounded before it is added.
     matrices = [layer.weight.float() for layer in (dense.gate_proj, dense.up_proj, dense.down_proj)]
     gate, up, down = matrices[0].chunk(shards), matrices[1].chunk(shards), (matrices[2].T * shards).chunk(shards)
-    for expert in range(recipe.num_experts):
+    for expert in range(len(experts.gate_up_proj)):
         shard = expert % shards
-        parts = gate[shard], up[shard], down[shard]
-        changed = _change(parts, recipe, generator)
+        changed = change((gate[shard], up[shard], down[shard]))
         experts.gate_up_proj[expert].copy_(torch.cat(changed[:2]))
         experts.down_proj[expert].copy_(changed[2].T)
 

@@ -106,9 +106,8 @@ def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_t
     """
     from transformers import AutoConfig  # noqa: PLC0415 - heavy, and needed only here
 
-    target = _target(model)
-    _check(model)
-    dense = model.config
+    require_plain(model)
+    target, dense = _target(model), model.config
     values = {name: getattr(dense, name, None) for name in (*_CARRIED, *target.carried)}
     values = {name: copy.deepcopy(value) for name, value in values.items() if value is not None}
     if "sliding_window" in target.carried:
@@ -118,6 +117,16 @@ def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_t
     values |= copy.deepcopy(target.fixed)
     values |= {target.experts: num_experts, target.width: width, "num_experts_per_tok": num_experts_per_tok}
     return AutoConfig.for_model(target.model_type, **values)
+
+
+def require_plain(model: PreTrainedModel) -> None:
+    """Refuse a dense model whose feed-forward blocks cannot become experts.
+
+    Raises:
+        UnsupportedModelError: Its family, its class, a window of attention or an addition to a block stands against it.
+    """
+    _target(model)
+    _check(model)
 
 
 def carry_over(dense: nn.Module, mixture: nn.Module) -> None:

@@ -47,6 +47,45 @@ def lay_out_groups(init: initializations.VirtualGroups, on: Stressed) -> None:
         router.weight.copy_(router.weight[torch.arange(router.num_experts) // init.granularity * init.granularity])
 
 
+def add_noise(init: initializations.NoisyCopies, on: Stressed) -> None:
+    """Add noise to the experts of every layer."""
+    for router in find_routers(on.model):
+        for stack in _projections(router, init):
+            for matrix in stack:
+                matrix.add_(init.std * matrix.std() * torch.randn(matrix.shape, generator=on.generator).to(matrix))
+
+
+def wither(init: initializations.DyingExpert, on: Stressed) -> None:
+    """Shrink one drawn expert of each layer."""
+    for router in find_routers(on.model):
+        chosen = int(torch.randint(router.num_experts, (1,), generator=on.generator))
+        for stack in _projections(router, init):
+            stack[chosen] *= init.factor
+
+
+def double(init: initializations.DoubledExperts, on: Stressed) -> None:
+    """Redraw the first half of the experts, and copy them over the second."""
+    for router in find_routers(on.model):
+        init.check_fit(shape_of(router))
+        gate_up, down = _projections(router, init)
+        half = router.num_experts // 2
+        for expert in range(half):
+            gate, up, turned = redraw(
+                (*gate_up[expert].clone().chunk(2), down[expert].T.clone()), init.drop_ratio, on.generator
+            )
+            gate_up[expert].copy_(torch.cat([gate, up]))
+            down[expert].copy_(turned.T)
+        order = _doubling_order(gate_up[:half].norm(dim=(1, 2)))
+        for stack in (gate_up, down, router.weight):
+            stack[half:] = stack[order]
+
+
+def _doubling_order(norms: Tensor) -> Tensor:
+    """Return which of E/2 experts each new slot copies: by norm, the first of them up to three times."""
+    ranked = norms.argsort(descending=True, stable=True).tolist()
+    return torch.tensor([expert for expert in ranked for _ in range(3)][: len(ranked)])
+
+
 def _projections(router: Router, init: object) -> tuple[Tensor, Tensor]:
     """Return gate_up_proj [E, 2I, H] and down_proj [E, H, I] of the experts beside a router."""
     hidden = router.weight.shape[1]

@@ -24,6 +24,7 @@ _GLYPHS: Final = {
     "undecided": "?",
     "exploratory": "\u25cb",
     "not measured": "\u2013",
+    "not yet run": "\u2026",
 }
 _NONE: Final = "\u2013"
 

@@ -83,7 +83,9 @@ def _signed(row: Answer, estimate: Estimate | None) -> str:
 
 def _notes(table: StudyTable) -> list[str]:
     notes = [f"not measured: {name}: {why}" for name, why in sorted(table.absent().items())]
-    notes += [f"missing: {name}: {why}" for name, why in table.missing.items()]
+    notes += [f"missing: {name}: {why}" for name, why in table.missing.items() if name not in table.waiting]
+    if table.waiting:
+        notes.append(f"not yet run: {len(table.waiting)} of {len(table.cells)} cells; `trimtab run` goes on from here")
     if table.sandbox == UNSANDBOXED:
         notes.append("generated code ran without a sandbox")
     return notes

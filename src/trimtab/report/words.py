@@ -27,7 +27,7 @@ def lead(table: StudyTable) -> str:
     if not rows:
         return f"{subject} Not answerable here: the primary endpoint, {endpoint.title}, has no row that may be tested."
     told = Counter(row.words for row in rows)
-    if set(told) == {"not measured"}:
+    if not any(row.seeds for row in rows):
         return f"{subject} Not known yet: no stress has all its cells."
     parts = ", ".join(f"{count} {word}" for word, count in told.most_common())
     stresses = "1 stress" if len(rows) == 1 else f"{len(rows)} stresses"
@@ -103,8 +103,14 @@ def _marks(table: StudyTable) -> list[str]:
             " by programs that could have reached anything on the machine."
         )
     told += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
-    if table.missing:
-        told.append(f"Missing: {len(table.missing)} of {len(table.cells)} cells, listed below with the reason.")
+    if table.waiting:
+        told.append(
+            f"Not yet run: {len(table.waiting)} of {len(table.cells)} cells. A row that waits for one has no verdict,"
+            " whatever its interval."
+        )
+    if len(table.missing) > len(table.waiting):
+        gone = len(table.missing) - len(table.waiting)
+        told.append(f"Missing: {gone} of {len(table.cells)} cells, listed below with the reason.")
     diverged = [name for name, result in table.results.items() if result.outcome == "diverged"]
     if diverged:
         told.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")

@@ -1,28 +1,13 @@
-"""The models of a study, chosen by the key ``preset`` of ``[models.NAME]``; :mod:`trimtab.lm.models` builds them."""
+"""The tiny models of a study that start from random weights; :mod:`trimtab.lm.models` builds them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - annotations of settings are resolved
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
-from trimtab.settings.reading import Count, Positive, Setting, chosen, later, read, setting
+from trimtab.settings.model_settings import ModelSettings
+from trimtab.settings.reading import Count, Positive, later, setting
+from trimtab.settings.runs import CorpusSettings, Evaluation
 from trimtab.settings.shapes import RouterShape
-
-
-class ModelSettings(Setting):
-    """What a study knows of a model before it is built.
-
-    A class of models names its presets in ``presets`` and has a field ``preset``; the first preset of ``MODELS`` is
-    what a table without the key means.
-    """
-
-    __slots__ = ()
-    presets: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def router(self) -> RouterShape:
-        """What its routers are like, for the checks of rules and initializations."""
-        raise AttributeError(f"{type(self).__name__} does not say what its routers are like")
 
 
 @setting
@@ -57,6 +42,8 @@ class FreshModel(ModelSettings):
     max_position_embeddings: Count = later(1024)
 
     presets: ClassVar[tuple[str, ...]] = ("sigmoid", "softmax")
+    data: ClassVar[type[CorpusSettings]] = CorpusSettings
+    evaluation: ClassVar[type[Evaluation]] = Evaluation
 
     def check_together(self) -> None:
         """Refuse impossible dimensions."""
@@ -88,18 +75,3 @@ class FreshModel(ModelSettings):
             hidden_size=self.hidden_size,
             renormalize=True,
         )
-
-
-MODELS: Final[tuple[type[ModelSettings], ...]] = (FreshModel,)
-BY_PRESET: Final[Mapping[str, type[ModelSettings]]] = {name: model for model in MODELS for name in model.presets}
-
-
-def read_model(table: Mapping[str, Any], where: str) -> ModelSettings:
-    """Read ``[models.NAME]``: its key ``preset`` says which other keys there are.
-
-    Raises:
-        StudyError: The preset is unknown, or a value cannot be.
-    """
-    preset = table.get("preset", MODELS[0].presets[0])
-    beside = {f"preset = {name!r}": model for name, model in BY_PRESET.items()}
-    return read(chosen(BY_PRESET, preset, f"{where}.preset", "preset"), table, where, beside=beside)

@@ -225,6 +225,71 @@ class CollapsedInputs(Initialization):
     key: ClassVar[str] = "collapsed_inputs"
 
 
+@setting
+class NoisyCopies(Initialization):
+    """Noise on every expert weight, ``std`` standard deviations of the matrix it is added to.
+
+    Args:
+        std: Size of the noise.
+    """
+
+    std: Positive = 0.01
+
+    key: ClassVar[str] = "noisy_copies"
+
+
+@setting
+class DyingExpert(Initialization):
+    """One drawn expert of each layer with all its weights times ``factor``: it is asked, and says next to nothing.
+
+    So look the experts that die silently (Jin et al. 2026): norms a tenth of the others', loads as usual.
+
+    Args:
+        factor: What its weights are multiplied with.
+    """
+
+    factor: InnerShare = 0.1
+
+    key: ClassVar[str] = "dying_expert"
+
+
+@setting
+class PromptRouter(Initialization):
+    """Router rows from hidden states, as mergekit makes them: a text's mean router input, of length ``norm``.
+
+    The texts are the rows of the sample, dealt to the experts in turn; all draws rest.
+
+    Args:
+        norm: Length of each row.
+    """
+
+    norm: Positive = 1.0
+
+    key: ClassVar[str] = "prompt_router"
+
+
+@setting
+class DoubledExperts(Initialization):
+    """Half of the experts, and the other half copies of them in the order of their norms (arXiv 2604.19835).
+
+    Experts 0 to E/2 − 1 stay as they are, after ``drop_ratio`` of their columns were drawn anew; slot E/2 + i copies
+    the expert whose ``gate_up_proj`` is largest, then the next, each three times over. Router rows are copied with
+    them, so that top-k takes twins together, until training tells them apart.
+
+    Args:
+        drop_ratio: Share of the columns that is drawn anew before doubling.
+    """
+
+    drop_ratio: Share = 0.5
+
+    key: ClassVar[str] = "doubled_experts"
+
+    def check_fit(self, router: RouterShape) -> None:
+        """Refuse an odd number of experts."""
+        if router.num_experts % 2:
+            raise self.refused(f"{router.name} has {router.num_experts} experts, which no doubling makes")
+
+
 INITIALIZATIONS: Final[tuple[type[Initialization], ...]] = (
     Random,
     ScaledRouter,
@@ -237,6 +302,10 @@ INITIALIZATIONS: Final[tuple[type[Initialization], ...]] = (
     VirtualGroups,
     DepthScaled,
     CollapsedInputs,
+    NoisyCopies,
+    DyingExpert,
+    PromptRouter,
+    DoubledExperts,
 )
 BY_KIND: Final[Mapping[str, type[Initialization]]] = {kind.key: kind for kind in INITIALIZATIONS}
 

@@ -66,6 +66,7 @@ class Schedule(Setting):
         checkpoint_every: Steps between checkpoints.
         threads: Of torch, in the process of a cell.
         beta1, beta2: Of AdamW.
+        router_scale: What the learning rate of routers is multiplied with.
     """
 
     steps: Count = 300
@@ -79,6 +80,7 @@ class Schedule(Setting):
     threads: Count = 1
     beta1: _Beta = later(0.9)
     beta2: _Beta = later(0.95)
+    router_scale: Positive = later(1.0)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of ``step`` (from 1)."""

@@ -4,9 +4,12 @@ Degradation D is harm done by a stress: metric(stress) - metric(reference) of on
 where higher is better, so that positive always means worse. The answer is the difference in differences
 D_method - D_control over seeds in which all four cells are there.
 
-- A verdict is printed only for the study's named contrast. The rows of the primary endpoint are one Holm family, the
+- A verdict is printed only for the study's named contrasts. The rows of the primary endpoint are one Holm family, the
   rows of all secondary endpoints another; within each, differences and equivalences are adjusted apart.
-- A cell that diverged is worse than any number. Rows with one are ranked by seed (exact sign test), without interval.
+- A cell that diverged, or failed whenever it was tried, is worse than any number. Rows with one are ranked by seed
+  (exact sign test), without interval.
+- A row whose cells are not all run yet has an interval and no word: its family is what the study asks for, so that a
+  word that was printed is not taken back when other rows arrive.
 - An endpoint whose positive control failed for a factor is exploratory under that factor: interval, but no verdict.
 - D of both arms is taken over the same seeds and units as their difference, so the printed numbers add up.
 """
@@ -117,6 +120,7 @@ class Answer:
         ranks: Where a cell diverged, the seeds in which the method lost more, and less, than the control.
         diverged: Cells that diverged.
         missing: What is not there, cell by cell, and why.
+        waiting: Seeds of the study of which a cell is still to be run: the row has no word before it has them all.
         cells: Every cell behind the row.
     """
 
@@ -139,11 +143,14 @@ class Answer:
     ranks: tuple[int, int] | None = None
     diverged: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    waiting: tuple[int, ...] = ()
     cells: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """Return the verdict as it is printed."""
+        if self.waiting:
+            return f"not yet run ({len(self.seeds)} of {len(self.seeds) + len(self.waiting)} seeds)"
         if not self.seeds:
             return "not measured"
         if self.verdict is None:
@@ -165,6 +172,7 @@ class _Cells:
     metrics: list[list[dict[str, tuple[float, float]] | None]]
     diverged: tuple[str, ...]
     missing: tuple[str, ...]
+    waiting: tuple[int, ...]
     cells: tuple[str, ...]
 
 
@@ -259,6 +267,7 @@ def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoin
         ranks=ranks,
         diverged=found.diverged,
         missing=found.missing,
+        waiting=found.waiting,
         cells=found.cells,
     )
 
@@ -266,12 +275,11 @@ def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoin
 def _role(
     table: Measured, method: str, stressor: Stressor, endpoint: Endpoint
 ) -> tuple[Literal["primary", "secondary", "exploratory"], str]:
-    if method != table.study.contrast.treatment:
+    if method not in (table.study.contrast.treatment, *table.study.contrast.also):
         return "exploratory", "not the study's contrast"
-    deaf = sensitivity.failed(table.controls, endpoint.name, stressor.factors)
-    if deaf:
-        told = "; ".join(f"{one.name}: {one.measured:+.3g}, needed {one.threshold:+.3g}" for one in deaf)
-        return "exploratory", f"positive control failed ({told})"
+    failed = sensitivity.failed(table.controls, endpoint.name, stressor.factors)
+    if failed:
+        return "exploratory", f"control failed ({'; '.join(control.sentence() for control in failed)})"
     return ("primary" if endpoint.name == table.study.endpoints.primary else "secondary"), ""
 
 
@@ -285,18 +293,20 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
     """Collect the cells of every seed in which all conditions are there."""
     seeds, metrics, missing = [], [], []
     diverged: list[str] = []
+    waiting: list[int] = []
     cells: list[str] = []
     for seed in (int(level) for level in table.study.factors["seed"]):
         found = {condition: table.cell_id(*condition, seed) for condition in conditions}
         names = [name for name in found.values() if name is not None]
         gaps = [f"{', '.join(one)}: the study leaves it out" for one, name in found.items() if name is None]
-        gaps += [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint))]
+        gaps += [f"{name}: {why}" for name in names if (why := table.gap(name, endpoint)) and name not in table.failed]
         cells.extend(names)
         if gaps:
             missing.extend(gaps)
+            waiting += [seed] if any(name in table.waiting for name in names) else []
             continue
         seeds.append(seed)
-        lost = [name for name in names if table.results[name].outcome == "diverged"]
+        lost = [name for name in names if name in table.failed or table.results[name].outcome == "diverged"]
         diverged.extend(lost)
         metrics.append([None if name in lost else endpoint.counts(table.results[name]) for name in names])
     return _Cells(
@@ -304,6 +314,7 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
         metrics=[list(column) for column in zip(*metrics, strict=True)],
         diverged=tuple(diverged),
         missing=tuple(missing),
+        waiting=tuple(waiting),
         cells=tuple(cells),
     )
 
@@ -349,9 +360,9 @@ def _minus(one: float, other: float) -> float:
 
 
 def _judged(rows: list[Answer], alpha: float) -> Iterator[Answer]:
-    """Adjust one family and give each row its word; a row without a p-value counts as one that was not rejected."""
-    p_difference = stats.holm([1.0 if row.p_difference is None else row.p_difference for row in rows])
-    p_equivalence = stats.holm([1.0 if row.p_equivalence is None else row.p_equivalence for row in rows])
+    """Adjust one family and give each row its word; a row without a p-value, or not wholly run, was not rejected."""
+    p_difference = stats.holm([_p(row, row.p_difference) for row in rows])
+    p_equivalence = stats.holm([_p(row, row.p_equivalence) for row in rows])
     for row, different, same in zip(rows, p_difference, p_equivalence, strict=True):
         judged = dataclasses.replace(
             row,
@@ -359,7 +370,12 @@ def _judged(rows: list[Answer], alpha: float) -> Iterator[Answer]:
             p_difference=None if row.p_difference is None else different,
             p_equivalence=None if row.p_equivalence is None else same,
         )
-        yield dataclasses.replace(judged, verdict=_word(judged, alpha), reason=_remark(row, judged, alpha))
+        word = None if row.waiting else _word(judged, alpha)
+        yield dataclasses.replace(judged, verdict=word, reason=_remark(row, judged, alpha))
+
+
+def _p(row: Answer, value: float | None) -> float:
+    return 1.0 if value is None or row.waiting else value
 
 
 def _word(row: Answer, alpha: float) -> stats.Verdict:
@@ -373,13 +389,20 @@ def _word(row: Answer, alpha: float) -> stats.Verdict:
     )
 
 
+def _absence(row: Answer) -> str:
+    """Return why nothing is said."""
+    if row.waiting:
+        return "its seeds are not all run, so nothing is said"
+    return f"no seed has all its cells ({row.missing[0]})" if row.missing else "no cells"
+
+
 def _remark(raw: Answer, row: Answer, alpha: float) -> str:
     """Return what a reader of the word should know; ``raw`` has the p-values before adjustment."""
-    if not row.seeds:
-        return f"no seed has all its cells ({row.missing[0]})" if row.missing else "no cells"
+    if row.waiting or not row.seeds:
+        return _absence(row)
     if row.ranks:
         return (
-            f"{len(row.diverged)} diverged, ranking worst: {row.method} loses more in {row.ranks[0]},"
+            f"{len(row.diverged)} diverged or failed, ranking worst: {row.method} loses more in {row.ranks[0]},"
             f" less in {row.ranks[1]} of {len(row.seeds)} seeds"
         )
     if row.difference is None:

@@ -53,6 +53,7 @@ def _measure(table: StudyTable, control: Control) -> dict[str, Any]:
         "endpoint": control.endpoint,
         "threshold": control.threshold,
         "measured": round(measured, 4),
+        "interval": None if spread is None else [round(end, 4) for end in spread],
         "passed": felt if control.kind == "positive" else abs(measured) < control.threshold,
         "cells": sorted({result.cell_id for side in sides for result in side.values()}),
         "note": f"{len(seeds)} seeds, {table.study.confidence:.0%} interval {interval} {endpoint.unit}, + is worse",

@@ -96,9 +96,9 @@ def _part(result: CellResult, source: str) -> Mapping[str, Any]:
     return part
 
 
-def _looseness(capacity: str) -> float:
-    """Sort dropless first, then from wide to tight."""
-    return -math.inf if capacity == HEADLINE else -float(capacity)
+def _looseness(capacity: str) -> tuple[float, str]:
+    """Sort dropless first, then from wide to tight; behind the factor may stand how batches were made."""
+    return (-math.inf if capacity == HEADLINE else -float(capacity.split(maxsplit=1)[0])), capacity
 
 
 def _per_token(record: list[float]) -> tuple[float, float]:
@@ -164,6 +164,38 @@ ENDPOINTS: Final = {
             source="losses",
         ),
         Endpoint(
+            name="prequential_loss",
+            title="Python loss before learning",
+            benchmark="prequential",
+            unit="nats/token",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="late_loss",
+            title="the same, last half of the run",
+            benchmark="prequential late",
+            unit="nats/token",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="humaneval_pro_nll",
+            title="HumanEval Pro second solutions, NLL",
+            benchmark="humaneval-pro",
+            unit="bits/byte",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
+            name="mbpp_pro_nll",
+            title="MBPP Pro second solutions, NLL",
+            benchmark="mbpp-pro",
+            unit="bits/byte",
+            lower_is_better=True,
+            source="losses",
+        ),
+        Endpoint(
             name="micro_pass1",
             title="micro-benchmark pass@1",
             benchmark="micro",
@@ -189,21 +221,15 @@ _RANKED: Final = (
     ("humaneval_pro", "HumanEval Pro", "humaneval-pro"),
     ("mbpp_pro", "MBPP Pro", "mbpp-pro"),
 )
-_DESCRIBED: Final[tuple[tuple[str, str, str, bool, Literal["losses", "ranking"], int], ...]] = (
-    ("ranking", "solution over mutants", "share", False, "ranking", 0),
-    ("nll", "second solutions, NLL", "bits/byte", True, "losses", 2),
-)
-"""Suffix of the name, end of the title, unit, direction, source, and the first of the ranked sets it is of."""
 DESCRIPTIVE: Final = tuple(
     Endpoint(
-        name=f"{name}_{suffix}",
-        title=f"{title} {told}",
+        name=f"{name}_ranking",
+        title=f"{title} solution over mutants",
         benchmark=benchmark,
-        unit=unit,
-        lower_is_better=lower,
-        source=source,
+        unit="share",
+        lower_is_better=False,
+        source="ranking",
     )
-    for suffix, told, unit, lower, source, first in _DESCRIBED
-    for name, title, benchmark in _RANKED[first:]
+    for name, title, benchmark in _RANKED
 )
 """Measured and tabulated, never concluded from."""

@@ -7,7 +7,6 @@ kept as counts and sums per problem.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
@@ -16,9 +15,8 @@ from trimtab.codeeval.completion import Sampling
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.lm import score
 from trimtab.lm.generate import LocalCompleter
-from trimtab.moe.capacity import room
-from trimtab.moe.routing import drop_floor, max_violation_floor
 from trimtab.sandbox.broker import Sandbox
+from trimtab.study.measured import DROPLESS, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,26 +25,9 @@ if TYPE_CHECKING:
     from trimtab.study import store
     from trimtab.study.stages import Bench
 
-DROPLESS: Final = "dropless"
 # Each mutant is scored behind its whole prompt, so three a problem already cost more than everything else here.
 _MUTANTS: Final = 3
 _MICRO_STOP: Final = ("\ndef ", "\nclass ", "\nif ", "\nprint", "\n#", "\n@")
-
-
-@dataclass(slots=True)
-class Measured:
-    """The measurements of :class:`~trimtab.study.store.CellResult`, being filled in."""
-
-    passes: dict[str, dict[str, dict[str, list[int]]]] = field(default_factory=dict)
-    losses: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
-    unigram: dict[str, dict[str, float]] = field(default_factory=dict)
-    ranking: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    routing: list[dict[str, Any]] = field(default_factory=list)
-    absent: dict[str, str] = field(default_factory=dict)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the measurements by name."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
 
 def measure(
@@ -76,37 +57,6 @@ def measure(
     _count(found, samples, verdicts)
     disk.write_lines(folder.verdicts, verdicts)
     return found
-
-
-def train_tail(bench: Bench, folder: store.CellFolder) -> list[dict[str, Any]]:
-    """Return the routing of the last fifth of training, averaged over steps, one record a layer, with its floors."""
-    lines = disk.read_lines(folder.train_log)
-    tail = lines[-max(1, len(lines) // 5) :]
-    return [_tail_of_layer(bench, tail, index) for index in range(len(tail[0]["layers"]))] if tail else []
-
-
-def _tail_of_layer(bench: Bench, tail: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
-    records = [line["layers"][index] for line in tail]
-    router = bench.gates.routers[index]
-    # Calls compete within a micro-batch, and are counted over the whole step.
-    tokens = bench.corpus.settings.rows * bench.corpus.settings.row_length
-    micro_batch = tokens // bench.training.accumulation
-    slots = room(
-        bench.gates.capacity.factor,
-        tokens=micro_batch,
-        num_experts=router.num_experts,
-        num_experts_per_tok=router.num_experts_per_tok,
-    )
-    means = {key: sum(r[key] for r in records) / len(records) for key in records[0] if key != "layer"}
-    return {
-        **means,
-        "layer": records[0]["layer"],
-        "phase": "train_tail",
-        "eval_capacity": None,
-        "tokens": tokens,
-        "max_violation_floor": max_violation_floor(tokens, router.num_experts, router.num_experts_per_tok),
-        "drop_floor": drop_floor(micro_batch, router.num_experts, router.num_experts_per_tok, slots),
-    }
 
 
 def _label(capacity: float | None) -> str:

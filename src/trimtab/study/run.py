@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from trimtab.study import store
 from trimtab.study.pool import Event, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from trimtab.study.spec import Cell, Study
 
@@ -58,22 +59,22 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
         TrimtabError: A stage cannot do what the cell asks, or the sandbox does not hold here.
     """
     # Imported here: a cell needs torch, planning and reading a study do not.
-    from trimtab.study import evaluate, stages  # noqa: PLC0415
+    from trimtab.study import measured as measuring  # noqa: PLC0415
 
     folder, run_folder, timing = store.CellFolder(path), store.RunFolder(path.parent.parent), Timing()
     record = disk.read_json(folder.cell)
     with timing.stage("setup"):
         report("setup", 0, 1)
-        bench = stages.prepare(record, cache=run_folder.path / "cache")
-        allowed = _unsandboxed_is_allowed(run_folder)
-        disk.write_json(run_folder.text, bench.corpus.provenance)
+        prepare, train, measure = _chain(record, allow_unsandboxed=_unsandboxed_is_allowed(run_folder))
+        bench = prepare(record, run_folder.path / "cache", report)
+        disk.write_json(run_folder.text, bench.provenance)
     with timing.stage("train"):
-        outcome = stages.train(bench, folder, report)
+        outcome = train(bench, folder, report)
     with timing.stage("evaluate"):
-        measured = evaluate.Measured()
+        measured = measuring.Measured()
         if not outcome["diverged"]:
-            measured = evaluate.measure(bench, folder, report, allow_unsandboxed=allowed)
-        measured.routing[:0] = evaluate.train_tail(bench, folder)
+            measured = measure(bench, folder, report)
+        measured.routing[:0] = measuring.train_tail(bench.gates, folder, bench.tokens_of_step)
     disk.write_json(folder.timing, timing.record())
     store.CellResult(
         cell_id=path.name,
@@ -83,7 +84,25 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
         **measured.fields(),
     ).write(folder.result)
     shutil.rmtree(folder.checkpoint, ignore_errors=True)
+    if not _is_kept(record):
+        shutil.rmtree(folder.model, ignore_errors=True)
     folder.error.unlink(missing_ok=True)
+
+
+def _chain(record: Mapping[str, Any], *, allow_unsandboxed: bool) -> tuple[Any, Any, Any]:
+    """Return how a cell of this kind is prepared, trained and measured."""
+    if record["settings"]["model"]["preset"] == "upcycled":
+        from trimtab.study import pretrained_cells  # noqa: PLC0415
+
+        return pretrained_cells.prepare, pretrained_cells.train, pretrained_cells.measure
+    from trimtab.study import evaluate, stages  # noqa: PLC0415
+
+    return stages.prepare, stages.train, partial(evaluate.measure, allow_unsandboxed=allow_unsandboxed)
+
+
+def _is_kept(record: Mapping[str, Any]) -> bool:
+    """Tell whether the trained model stays: experts of a pretrained one fill a disk, and can be trained again."""
+    return bool(record["settings"]["model"]["preset"] != "upcycled")
 
 
 def _unsandboxed_is_allowed(folder: store.RunFolder) -> bool:

@@ -18,9 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.errors import StudyError, nearest
-from trimtab.settings import fresh_models, initializations
+from trimtab.settings import initializations, model_settings, model_tables
+from trimtab.settings.pools import PlaceEvaluation, PoolSettings
 from trimtab.settings.reading import Setting, encode, fits, read, setting, table_of
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
+from trimtab.settings.upcycled_models import UpcycledSettings
 from trimtab.study import arms
 
 if TYPE_CHECKING:
@@ -30,17 +32,33 @@ if TYPE_CHECKING:
     from trimtab.settings.capacities import Capacity
 
 FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
-ENDPOINTS: Final = ("python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1")
+ENDPOINTS: Final = (
+    "python_loss", "humaneval_nll", "mbpp_nll", "micro_pass1", "micro_pro_pass1",
+    "prequential_loss", "late_loss", "humaneval_pro_nll", "mbpp_pro_nll",
+)  # fmt: skip
+_BENCHMARK_OF: Final = {
+    "humaneval_nll": "humaneval",
+    "mbpp_nll": "mbpp-sanitized",
+    "humaneval_pro_nll": "humaneval-pro",
+    "mbpp_pro_nll": "mbpp-pro",
+}
+# What is measured only while tiny models generate, and only while a pretrained one learns.
+_OF_FRESH_MODELS: Final = ("micro_pass1", "micro_pro_pass1")
+_OF_PRETRAINED_MODELS: Final = ("prequential_loss", "late_loss")
 Kind = TypeVar("Kind")
 _LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
 @setting
 class Contrast(Setting):
-    """The two arms whose degradation is compared: the answer is D_treatment − D_control."""
+    """The two arms whose degradation is compared: the answer is D_treatment − D_control.
+
+    ``also`` names further arms that are compared with the same control, in the same families of tests.
+    """
 
     treatment: str
     control: str
+    also: tuple[str, ...] = ()
 
 
 @setting
@@ -109,33 +127,39 @@ class Study:
     endpoints: Endpoints
     margins: Mapping[str, float]
     confidence: float
-    models: Mapping[str, fresh_models.ModelSettings]
+    models: Mapping[str, model_settings.ModelSettings]
     balancers: Mapping[str, arms.Arm]
     expert_inits: Mapping[str, initializations.Initialization]
     capacities: Mapping[str, Capacity]
-    data: CorpusSettings
+    data: CorpusSettings | PoolSettings
     training: Schedule
-    evaluation: Evaluation
+    evaluation: Evaluation | PlaceEvaluation
     select: tuple[Mapping[str, tuple[str | int, ...]], ...]
     control: tuple[Control, ...]
     controls: str | None
     text: str
 
     def cells(self) -> Iterator[Cell]:
-        """Yield the cells, seeds outermost so that an interrupted study holds whole replicates.
+        """Yield the cells in the order in which they are run.
 
-        Every combination of levels, or with ``[[select]]`` those that one of its tables admits.
+        Every combination of levels, seeds outermost so that an interrupted study holds whole replicates. With
+        ``[[select]]`` those that one of its tables admits, table after table, so that the first is decided first.
         """
         names = ("seed", *FACTORS[:-1])
-        for values in itertools.product(*(self.factors[name] for name in names)):
-            chosen = dict(zip(names, values, strict=True))
-            if self._selected(chosen):
+        every = [
+            dict(zip(names, values, strict=True))
+            for values in itertools.product(*(self.factors[name] for name in names))
+        ]
+        for chosen in sorted(every, key=self._place):  # stable
+            if self._place(chosen) < max(1, len(self.select)):
                 yield Cell(factors={name: chosen[name] for name in FACTORS}, settings=self._settings(chosen))
 
-    def _selected(self, chosen: Mapping[str, str | int]) -> bool:
-        if not self.select:
-            return True
-        return any(all(chosen[name] in admitted for name, admitted in table.items()) for table in self.select)
+    def _place(self, chosen: Mapping[str, str | int]) -> int:
+        """Return the number of the first ``[[select]]`` table that admits a cell, or how many there are."""
+        for index, table in enumerate(self.select):
+            if all(chosen[name] in admitted for name, admitted in table.items()):
+                return index
+        return len(self.select)
 
     def _settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -190,8 +214,9 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
     for key in ("name", "factors", "reference", "contrast", "endpoints", "balancers"):
         if key not in table:
             raise StudyError(f"{where}: missing key {key!r}")
-    models = _named(table, "models", fresh_models.read_model, where, default={"tiny": {}})
+    models = _named(table, "models", model_tables.read_model, where, default={"tiny": {}})
     factors = _factors(table_of(table["factors"], f"{where}.factors"), models, f"{where}.factors")
+    kind = _kind_of_model(factors, models, where)
     return Study(
         name=_string(table["name"], f"{where}.name"),
         description=_string(table.get("description", ""), f"{where}.description"),
@@ -205,14 +230,27 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         balancers=_named(table, "balancers", arms.from_table, where),
         expert_inits=_named(table, "expert_inits", initializations.read_initialization, where, default={"random": {}}),
         capacities=_named(table, "capacities", arms.capacity_from_table, where, default={"dropless": {}}),
-        data=_table(table, "data", CorpusSettings, where),
+        data=_table(table, "data", kind.data, where),
         training=_table(table, "training", Schedule, where),
-        evaluation=_table(table, "evaluation", Evaluation, where),
+        evaluation=_table(table, "evaluation", kind.evaluation, where),
         select=tuple(_select(entry, factors, at) for entry, at in _array(table, "select", where)),
         control=tuple(_control(entry, factors, at) for entry, at in _array(table, "control", where)),
         controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),
         text=text,
     )
+
+
+def _kind_of_model(
+    factors: Mapping[str, tuple[str | int, ...]], models: Mapping[str, model_settings.ModelSettings], where: str
+) -> Any:  # noqa: ANN401 - a class whose [data] and [evaluation] are classes too
+    """Return the class of the study's models, which says what its texts and measurements are like."""
+    used = {type(models[str(name)]): str(name) for name in factors["model"] if str(name) in models}
+    if len(used) > 1:
+        raise StudyError(
+            f"{where}.factors.model: {' and '.join(map(repr, used.values()))} learn from different texts",
+            hint="one study for tiny models and one for pretrained ones",
+        )
+    return next(iter(used), model_tables.MODELS[0])
 
 
 def _table(table: dict[str, Any], key: str, kind: type[Kind], where: str) -> Kind:
@@ -327,13 +365,34 @@ def _check(study: Study, where: str) -> None:
             f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
             hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
         )
+    _check_measured(study, where)
     for model, balancer, capacity in itertools.product(*(study.factors[n] for n in ("model", "balancer", "capacity"))):
         router, limits = study.models[str(model)].router, study.capacities[str(capacity)]
         rule = study.balancers[str(balancer)].balancer
         fits(partial(rule.check_fit, router, limits), f"{where}.balancers.{balancer}")
     for model, name in itertools.product(study.factors["model"], study.factors["expert_init"]):
         init = study.expert_inits[str(name)]
+        if isinstance(init, initializations.VirtualGroups) and isinstance(study.models[str(model)], UpcycledSettings):
+            raise StudyError(
+                f"{where}.expert_inits.{name}: virtual groups of a pretrained model are made when its block is cut",
+                hint=f"[models.{model}] granularity = {init.granularity}",
+            )
         fits(partial(init.check_fit, study.models[str(model)].router), f"{where}.expert_inits.{name}")
+
+
+def _check_measured(study: Study, where: str) -> None:
+    """Refuse an endpoint that these models do not measure, or without its benchmark."""
+    pretrained = isinstance(study.data, PoolSettings)
+    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
+        benchmark = _BENCHMARK_OF.get(endpoint)
+        if benchmark is not None and benchmark not in study.evaluation.benchmarks:
+            raise StudyError(
+                f"{where}.endpoints: {endpoint!r} is measured on {benchmark!r}, which is not among"
+                f" {where}.evaluation.benchmarks = {list(study.evaluation.benchmarks)}"
+            )
+        if endpoint in (_OF_FRESH_MODELS if pretrained else _OF_PRETRAINED_MODELS):
+            kind = "pretrained" if pretrained else "tiny"
+            raise StudyError(f"{where}.endpoints: {endpoint!r} is not measured on {kind} models")
 
 
 def _check_names(study: Study, where: str) -> None:
@@ -358,8 +417,14 @@ def _check_names(study: Study, where: str) -> None:
         "reference.capacity": (study.reference.capacity, study.factors["capacity"]),
         "contrast.treatment": (study.contrast.treatment, study.factors["balancer"]),
         "contrast.control": (study.contrast.control, study.factors["balancer"]),
+        **{
+            f"contrast.also[{index}]": (arm, study.factors["balancer"]) for index, arm in enumerate(study.contrast.also)
+        },
     }
     for key, (level, valid) in chosen.items():
         _check_level(level, valid, f"{where}.{key}")
     if study.contrast.treatment == study.contrast.control:
         raise StudyError(f"{where}.contrast: treatment and control are both {study.contrast.control!r}")
+    arms_named = (study.contrast.treatment, study.contrast.control, *study.contrast.also)
+    if len(set(arms_named)) < len(arms_named):
+        raise StudyError(f"{where}.contrast: {list(arms_named)} names an arm twice")

@@ -11,27 +11,27 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils.logging import disable_progress_bar
 
 from trimtab import disk
-from trimtab.codeeval import problems
-from trimtab.errors import BenchmarkError, RunFolderError, StudyError
+from trimtab.errors import RunFolderError, StudyError
 from trimtab.lm import checkpoint, models
 from trimtab.lm import train as training
 from trimtab.lm.corpus import Corpus
 from trimtab.moe import experts, stresses
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
-from trimtab.settings import fresh_models, initializations
+from trimtab.settings import fresh_models, initializations, model_settings, model_tables
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.reading import read
 from trimtab.settings.rules import NoBalancer
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
 from trimtab.study import arms, store
+from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problems import Benchmark
     from trimtab.moe.gates import Gates
     from trimtab.settings.families import Rule
-
-_DEDUPLICATED_AGAINST: Final = ("humaneval", "mbpp-sanitized")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +57,20 @@ class Bench:
     training: Schedule
     evaluation: Evaluation
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the training text comes from."""
+        return self.corpus.provenance
 
-def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
+    @property
+    def tokens_of_step(self) -> int:
+        """Routed tokens of an optimizer step."""
+        return self.corpus.settings.rows * self.corpus.settings.row_length
+
+
+def prepare(
+    record: Mapping[str, Any], cache: Path, _report: Callable[[str, int, int], None] = lambda *_: None
+) -> Bench:
     """Build what ``cell.json`` describes; texts are tokenized once and kept in ``cache``.
 
     Raises:
@@ -68,18 +78,18 @@ def prepare(record: Mapping[str, Any], *, cache: Path) -> Bench:
         ConfigurationError: The balancer cannot work on this model.
     """
     settings = record["settings"]
-    arm = arms.from_table(_without_none(settings["balancer"]), "cell.balancer")
+    arm = arms.from_table(without_none(settings["balancer"]), "cell.balancer")
     seed = int(record["factors"]["seed"]) + arm.seed_offset
     schedule = read(Schedule, settings["training"], "cell.training")
     torch.set_num_threads(schedule.threads)
     disable_progress_bar()  # type: ignore[no-untyped-call]  # saving a model of eight megabytes needs none
     evaluation = read(Evaluation, settings["evaluation"], "cell.evaluation")
-    benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*_DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
+    benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
     data = read(CorpusSettings, settings["data"], "cell.data")
     corpus = build_corpus(data, cache, benchmarks)
-    model = build_model(fresh_models.read_model(settings["model"], "cell.model"), data, seed)
+    model = build_model(model_tables.read_model(settings["model"], "cell.model"), data, seed)
     initialize(model, initializations.read_initialization(settings["expert_init"], "cell.expert_init"), corpus, seed)
-    capacity = read(Capacity, _without_none(settings["capacity"]), "cell.capacity")
+    capacity = read(Capacity, without_none(settings["capacity"]), "cell.capacity")
     return Bench(
         seed=seed,
         model=model,
@@ -99,24 +109,13 @@ def _attach(model: PreTrainedModel, rule: Rule, capacity: Capacity, accumulation
     return attach(model, balancer=rule, capacity=capacity, accumulation=accumulation)
 
 
-def load_benchmarks(names: tuple[str, ...]) -> tuple[dict[str, Benchmark], dict[str, str]]:
-    """Return the benchmarks that are here, and for the others why not."""
-    found, absent = {}, {}
-    for name in names:
-        try:
-            found[name] = problems.load(name)
-        except BenchmarkError as error:
-            absent[name] = error.message
-    return found, absent
-
-
 def build_corpus(data: CorpusSettings, cache: Path, benchmarks: Mapping[str, Benchmark]) -> Corpus:
     """Return the training text, without what it shares with the benchmarks."""
     exclude = [p.prompt + p.canonical_solution for benchmark in benchmarks.values() for p in benchmark.problems]
     return Corpus.build(cache, data, exclude)
 
 
-def build_model(settings: fresh_models.ModelSettings, data: CorpusSettings, seed: int) -> PreTrainedModel:
+def build_model(settings: model_settings.ModelSettings, data: CorpusSettings, seed: int) -> PreTrainedModel:
     """Return the fresh model of this seed, with the fast expert computation.
 
     Raises:
@@ -162,7 +161,7 @@ def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, in
     return outcome
 
 
-def seconds_per_step(settings: fresh_models.ModelSettings, data: CorpusSettings) -> float:
+def seconds_per_step(settings: model_settings.ModelSettings, data: CorpusSettings) -> float:
     """Time a training step of this model on random tokens; the second of two, because the first allocates."""
     model = build_model(settings, data, seed=0)
     tokens = torch.randint(3, data.vocab_size, (data.rows, data.row_length))
@@ -204,12 +203,3 @@ def _load(bench: Bench, folder: Path) -> None:
         raise RunFolderError(f"{folder} lacks {min(missing)}", hint=f"delete {folder} to train this cell again")
     bench.model.load_state_dict({name: saved[name] for name in own}, strict=False)
     bench.gates.load_state_dict(load_file(folder / "gates.safetensors"))
-
-
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop nulls: in a cell's JSON they stand for a key that the study file leaves out."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }

@@ -49,6 +49,8 @@ class CellResult:
         ranking: Text → unit → [mutants that score worse than the reference solution, mutants].
         routing: One record a layer and phase, with its sampling floors.
         absent: Benchmark → why it was not measured.
+        mixtures: Of a pretrained model, one record a layer: how far the initialization took it from the dense block,
+            and the norm, gradient share and output share of each expert. Older results lack it.
     """
 
     schema: int = SCHEMA
@@ -62,6 +64,7 @@ class CellResult:
     ranking: Mapping[str, Mapping[str, list[int]]] = field(default_factory=dict)
     routing: list[Mapping[str, Any]] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
+    mixtures: list[Mapping[str, Any]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write ``result.json``; do it last."""
@@ -76,7 +79,7 @@ class CellResult:
         """
         record = read_json(path)
         names = {entry.name for entry in fields(cls)}
-        if not isinstance(record, dict) or record.keys() != names:
+        if not isinstance(record, dict) or not names - {"mixtures"} <= record.keys() <= names:
             raise RunFolderError(
                 f"{path} is not a cell result", hint="delete it and run the study again: one cell is redone"
             )

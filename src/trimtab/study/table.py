@@ -61,6 +61,7 @@ class StudyTable:
         cells: Every cell the study asks for, by id.
         results: Those that are finished and sound.
         missing: Every other cell, and why.
+        failed: Those of the missing that were run and ended in an error.
         controls: What is known about the sensitivity of the endpoints.
         environment: Machine, versions and sandbox attestation; empty if it was not recorded.
     """
@@ -70,6 +71,7 @@ class StudyTable:
     cells: Mapping[str, Cell]
     results: Mapping[str, store.CellResult]
     missing: Mapping[str, str]
+    failed: frozenset[str] = frozenset()
     controls: tuple[sensitivity.Control, ...] = ()
     environment: Mapping[str, Any]
 
@@ -96,9 +98,17 @@ class StudyTable:
             cells=cells,
             results=results,
             missing=missing,
+            failed=frozenset(name for name in missing if folder.cell(name).error.exists()),
             controls=sensitivity.load(folder.controls),
             environment=_environment(folder),
         )
+
+    @cached_property
+    def waiting(self) -> frozenset[str]:
+        """The cells that are still to be run."""
+        return frozenset(
+            name for name in self.missing if not store.RunFolder(self.folder).cell(name).result.exists()
+        ) - (self.failed)
 
     @cached_property
     def answers(self) -> tuple[contrasts.Answer, ...]:

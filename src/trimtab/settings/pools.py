@@ -1,0 +1,64 @@
+"""What a study on a pretrained model learns from and is measured on (:mod:`trimtab.lm.pool`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from trimtab.settings.reading import Count, NotNegative, Positive, Setting, setting
+
+
+@setting
+class PoolSettings(Setting):
+    """``[data]`` of a study on a pretrained model: how much text, and how it is cut.
+
+    Args:
+        train_tokens: Real Python to train on, in whole rows.
+        heldout_tokens: Real Python to score, in whole rows.
+        row_length: Tokens in a row; all but the first are predicted.
+        rows: Rows in a batch.
+    """
+
+    train_tokens: Count = 40_960
+    heldout_tokens: Count = 8_192
+    row_length: Annotated[int, Field(ge=2)] = 256
+    rows: Count = 4
+
+    def check_together(self) -> None:
+        """Refuse sizes that make no batch."""
+        if self.train_tokens < self.row_length * self.rows:
+            raise self.refused(
+                f"{self.train_tokens} is less than a batch of {self.rows} rows of {self.row_length}", "train_tokens"
+            )
+        if self.heldout_tokens < self.row_length:
+            raise self.refused(f"{self.heldout_tokens} is less than a row of {self.row_length}", "heldout_tokens")
+
+
+@setting
+class PlaceEvaluation(Setting):
+    """``[evaluation]`` of a study on a pretrained model.
+
+    Args:
+        capacities: Evaluation capacity factors beside the dropless headline.
+        orders: How documents are put into batches under those capacities: ``"shuffled"`` over all domains, or each
+            batch ``"by_domain"``.
+        capacity_problems: Problems of each benchmark that are scored under those capacities, the same ones every time;
+            0 for all.
+        batch_tokens: Tokens scored side by side, whole documents; part of the result, because calls compete.
+        mutants: One-token mutants of each reference solution of ``ranked`` that it is ranked among; 0 for none.
+        ranked: Benchmarks whose solutions are ranked.
+        problems: Problems of each benchmark, the same ones every time; 0 for all.
+        benchmarks: Whose reference solutions are scored.
+    """
+
+    capacities: tuple[Positive, ...] = ()
+    orders: tuple[Literal["shuffled", "by_domain"], ...] = ("shuffled",)
+    capacity_problems: NotNegative = 0
+    batch_tokens: Count = 1024
+    mutants: NotNegative = 0
+    ranked: tuple[Literal["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"], ...] = ("humaneval",)
+    problems: NotNegative = 0
+    benchmarks: tuple[Literal["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"], ...] = ("humaneval",)
+
+    hints: ClassVar[dict[str, str]] = {"capacities": "dropless is always measured; leave it out"}
