@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,3 +190,28 @@ def test_any_text_goes_through_and_nothing_is_made_up(text):
     at = 0
     for sign in found:
         at = text.index(sign, at) + 1
+
+
+@pytest.mark.parametrize(
+    "piece", ["<think>", "</think>", "x<think>", "a</s>'b' ", "[DONE]x", "<|", "'</s>' ", "`</s>`"]
+)
+def test_calls_grow_with_the_length(piece):
+    """Calls are counted, not seconds: a crowded machine changes none. Time is in benchmarks/extraction.py marks."""
+
+    def calls(times):
+        counted = 0
+
+        def count(_frame, event, _argument):
+            nonlocal counted
+            counted += event in {"call", "c_call"}
+
+        text = f"x {piece * times}"
+        sys.setprofile(count)
+        try:
+            reply_marks.delimited(reply_marks.answer(text).text, "f")
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    calls(500)  # the first fills caches
+    assert calls(4_000) <= 10 * calls(500)
