@@ -17,6 +17,7 @@
     │   ├── ClaimError              a claim, a registry of names or a calibration set that cannot be read
     │   ├── SearchError             a database that refuses, an address not allowed, an answer that cannot be read
     │   └── ModelError              a language model that gives no usable answer
+    ├── HttpError             a server that cannot be reached, refuses, or answers what cannot be read
     └── MissingExtraError     an optional dependency is not installed (also an ImportError)
 
     BalancerWarning           (a UserWarning) a balancer that has no effect, or too much
@@ -122,6 +123,19 @@ class SearchError(EvidenceError):
 
 class ModelError(EvidenceError):
     """A language model that gives no usable answer within its budget."""
+
+
+class HttpError(TrimtabError):
+    """A server that cannot be reached, refuses, or answers what cannot be read.
+
+    Args:
+        message: What it did, as a predicate: whoever asked says which server.
+        status: Of a refusal for good; 0 otherwise.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class MissingExtraError(TrimtabError, ImportError):

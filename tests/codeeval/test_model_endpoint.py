@@ -100,5 +100,5 @@ def test_a_reply_cannot_be_begun(server):
 
 def test_nobody_there_is_said():
     nobody = ModelEndpoint(url="http://127.0.0.1:9/v1", model="m", retries=0)
-    with pytest.raises(BenchmarkError, match="did not answer"):
+    with pytest.raises(BenchmarkError, match="gave no usable answer, tried 1 times: ConnectError"):
         list(nobody.complete(["a"], Sampling()))

@@ -73,7 +73,7 @@ def test_a_date_to_come_back_at_is_understood(serve, transport, reply, script):
 
 def test_pauses_grow_and_end(serve, transport, reply, script, clock):
     server = serve(script(reply(503, b"busy")))
-    with pytest.raises(SearchError, match="asked 5 times; the last: status 503: busy"):
+    with pytest.raises(SearchError, match="tried 5 times: status 503: busy"):
         transport(server).fetch(Request(url=server.url), body_of)
     assert clock.slept == [2.0, 4.0, 8.0, 16.0]
     assert len(server.asked) == 5
@@ -134,7 +134,7 @@ def test_cut_and_wrong_bodies_are_asked_for_again_and_never_kept(serve, transpor
 
 def test_what_stays_wrong_is_an_error_and_leaves_nothing_behind(serve, transport, reply, script, tmp_path):
     server = serve(script(reply(body=b"oops")))
-    with pytest.raises(SearchError, match="the last: not JSON"):
+    with pytest.raises(SearchError, match="tried 5 times: not JSON"):
         transport(server, bodies=Bodies(tmp_path)).fetch(Request(url=server.url), as_json)
     assert list(tmp_path.rglob("*")) == []
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from trimtab.codeeval import registry
 from trimtab.disk import write_atomic_bytes
-from trimtab.errors import BenchmarkError
+from trimtab.errors import BenchmarkError, HttpError
+from trimtab.http_client import TRY_AGAIN, RetryPolicy, TryAgain, asked_pause_s
 
 _TIMEOUT_S: Final = 30.0
 _LARGEST: Final = 64 << 20
@@ -31,20 +32,33 @@ def fetch(filename: str) -> Path:
     """
     published = registry.FILES[filename]
     try:
-        with urllib.request.urlopen(published.url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - https, from a table
-            data: bytes = answer.read(_LARGEST)
-    except (OSError, urllib.error.URLError) as error:
+        data = RetryPolicy(attempts=3, patience_s=_TIMEOUT_S).persist(lambda: _download(published.url))
+    except HttpError as error:
         raise BenchmarkError(
-            f"{filename} is not here and {published.url} cannot be reached: {error}",
+            f"{filename} is not here and {published.url} {error.message}",
             hint=f"put the file into a folder and name the folder in TRIMTAB_DATA ({published.license})",
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != published.sha256:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != published.sha256:
         raise BenchmarkError(
-            f"{published.url} no longer holds what was published: its SHA-256 is {found}, expected {published.sha256}",
+            f"{published.url} no longer holds what was published: its SHA-256 is {sha256}, expected {published.sha256}",
             hint=f"find the original {filename} and name its folder in TRIMTAB_DATA",
         )
     return keep(cached(filename), data)
+
+
+def _download(url: str) -> bytes:
+    """Read a file by the standard library, since no extra is needed to judge."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - https, from a table
+            data: bytes = answer.read(_LARGEST)
+            return data
+    except urllib.error.HTTPError as error:
+        if error.code in TRY_AGAIN:
+            raise TryAgain(f"status {error.code}", asked_pause_s(error.headers)) from error
+        raise HttpError(f"refuses, status {error.code}", status=error.code) from error
+    except OSError as error:
+        raise HttpError(f"cannot be reached: {error}") from error
 
 
 def keep(target: Path, data: bytes) -> Path:

@@ -9,21 +9,13 @@ stop strings are applied here too, because some servers ignore them or keep them
 from __future__ import annotations
 
 import concurrent.futures
-import os
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import retry_policy
 from trimtab.codeeval.completion import Chat, Completion
 from trimtab.codeeval.formats.foreign import content_of
-from trimtab.errors import BenchmarkError, MissingExtraError
-
-try:
-    import httpx
-except ImportError:  # pragma: no cover - the extra is there in development
-    httpx = None  # type: ignore[assignment]
+from trimtab.errors import BenchmarkError, HttpError
+from trimtab.http_client import OpenAIServer, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -62,17 +54,18 @@ class ModelEndpoint:
             BenchmarkError: The server cannot be reached, goes on refusing, or answers something else.
             MissingExtraError: The package httpx is not installed.
         """
-        if httpx is None:
-            raise MissingExtraError("httpx", extra="endpoint")
         there = set(done)
         wanted = [(p, n) for p in range(len(prompts)) for n in range(sampling.n) if (p, n) not in there]
-        key = os.environ.get(self.key_variable)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with (
-            httpx.Client(headers=headers, timeout=self.timeout_s) as client,
-            concurrent.futures.ThreadPoolExecutor(self.concurrency) as pool,
-        ):
-            pending = [pool.submit(self._one, client, prompts[p], sampling, (p, n)) for p, n in wanted]
+        server = OpenAIServer(
+            url=self.url,
+            extra="endpoint",
+            key_variable=self.key_variable,
+            policy=RetryPolicy(attempts=self.retries + 1, pause_s=self.pause_s),
+            timeout_s=self.timeout_s,
+            connections=self.concurrency,
+        )
+        with server, concurrent.futures.ThreadPoolExecutor(self.concurrency) as pool:
+            pending = [pool.submit(self._complete, server, prompts[p], sampling, (p, n)) for p, n in wanted]
             try:
                 for future in concurrent.futures.as_completed(pending):
                     yield future.result()
@@ -80,9 +73,15 @@ class ModelEndpoint:
                 for future in pending:
                     future.cancel()
 
-    def _one(self, client: httpx.Client, prompt: Prompt, sampling: Sampling, key: tuple[int, int]) -> Completion:
+    def _complete(self, server: OpenAIServer, prompt: Prompt, sampling: Sampling, key: tuple[int, int]) -> Completion:
         path, body = self._request(prompt, sampling, key)
-        answer = self._post(client, f"{self.url.rstrip('/')}/{path}", body)
+        try:
+            answer = server.post(path, body)
+        except HttpError as error:
+            raise BenchmarkError(
+                f"{self.url} {error.message}",
+                hint=server.hint(error.status) or "see that the server runs; the same command goes on from here",
+            ) from error
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
             given = choice["message"]["content"] if isinstance(prompt, Chat) else choice["text"]
@@ -119,29 +118,3 @@ class ModelEndpoint:
             )
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
         return "chat/completions", {**body, "messages": [*system, {"role": "user", "content": prompt.user}]}
-
-    def _post(self, client: httpx.Client, url: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send a request until it is answered or given up."""
-        pause, problem = self.pause_s, ""
-        for attempt in range(self.retries + 1):
-            try:
-                response = client.post(url, json=body)
-                if response.status_code == httpx.codes.OK:
-                    found: dict[str, Any] = response.json()
-                    return found
-                problem = f"status {response.status_code}: {response.text[:200]}"
-                if response.status_code not in retry_policy.TRY_AGAIN:
-                    raise BenchmarkError(f"{url} refuses: {problem}", hint=self._hint(response.status_code))
-                asked = response.headers.get("retry-after", "")
-            except (httpx.HTTPError, ValueError) as error:
-                problem, asked = str(error) or type(error).__name__, ""
-            if attempt < self.retries:
-                time.sleep(retry_policy.pause_s(asked, pause * random.uniform(0.5, 1.5)))
-                pause *= 2
-        raise BenchmarkError(
-            f"{url} did not answer, tried {self.retries + 1} times: {problem}",
-            hint="see that the server runs; the same command goes on from here",
-        )
-
-    def _hint(self, status: int) -> str | None:
-        return f"put the key into {self.key_variable}" if status in {401, 403} else None

@@ -8,23 +8,22 @@ request that is under way, kept open; in a forked process a client starts anew.
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
-import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from trimtab.codeeval import ruling, transfer
-from trimtab.errors import BenchmarkError, MissingExtraError, SandboxError
+from trimtab.errors import BenchmarkError, HttpError, SandboxError
+from trimtab.http_client import TRY_AGAIN, Bounds, RetryPolicy, TryAgain, asked_pause_s, connect, exchange
 
 if TYPE_CHECKING:
-    import httpx
-
     from trimtab.codeeval.ruling import Ruling, RulingRequest
+    from trimtab.http_client import Response
 
 TOKEN: Final = "TRIMTAB_SERVE_TOKEN"  # noqa: S105 - the name of a variable
-_BUSY: Final = (429, 502, 503, 504)
-_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
+_CONNECT_S: Final = 10.0
+_BUSY: Final = TRY_AGAIN - {500}  # a fault of our own server, which the same request meets again
 
 
 class RemoteJudge:
@@ -52,17 +51,16 @@ class RemoteJudge:
         self._connect()
 
     def _connect(self) -> None:
-        try:
-            import httpx  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise MissingExtraError("httpx", extra="endpoint") from error
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        self._client = connect(
+            extra="endpoint",
+            connections=self._concurrency,
+            headers=headers,
+            timeout=(_CONNECT_S, self._deadline_s, self._deadline_s, self._deadline_s),
+            trust_env=False,
+        )
         self._process = os.getpid()
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "trimtab-remote")
-        limits = httpx.Limits(max_connections=self._concurrency, max_keepalive_connections=self._concurrency)
-        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
-        self._client = httpx.Client(
-            headers=headers, limits=limits, timeout=httpx.Timeout(self._deadline_s, connect=10.0), trust_env=False
-        )
 
     def submit(self, request: RulingRequest) -> concurrent.futures.Future[Ruling]:
         """Judge a request; the future raises BenchmarkError where the server refuses it as malformed."""
@@ -71,38 +69,35 @@ class RemoteJudge:
         return self._threads.submit(self._ask, transfer.to_json(request))
 
     def _ask(self, message: dict[str, Any]) -> Ruling:
-        import httpx  # noqa: PLC0415 - an extra
+        def send() -> Response:
+            response = exchange(self._client, "POST", f"{self._url}/v1/judge", bounds=Bounds(), json=message)
+            if response.status in _BUSY:
+                raise TryAgain(f"answers {response.status}: {response.shown}", asked_pause_s(response.headers))
+            return response
 
-        until, pause, reason = time.monotonic() + self._deadline_s, _PAUSE_S, ""
-        while time.monotonic() < until:
-            try:
-                answer = self._client.post(f"{self._url}/v1/judge", json=message)
-            except httpx.TransportError as error:
-                reason = f"{self._url}: {type(error).__name__}: {error}"
-            else:
-                if answer.status_code not in _BUSY:
-                    return self._read(answer)
-                reason = f"{self._url} answers {answer.status_code}: {answer.text[:200]}"
-                pause = max(pause, _seconds(answer.headers.get("retry-after", "")))
-            time.sleep(min(pause, _LONGEST_PAUSE_S, max(0.0, until - time.monotonic())))
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
-        return ruling.failed(f"no answer within {self._deadline_s:g} s: {reason}")
+        policy = RetryPolicy(
+            attempts=None, deadline_s=self._deadline_s, pause_s=0.2, longest_pause_s=5.0, patience_s=self._deadline_s
+        )
+        try:
+            return self._read(policy.persist(send))
+        except HttpError as error:
+            return ruling.failed(f"{self._url} {error.message}")
 
-    def _read(self, answer: httpx.Response) -> Ruling:
-        if answer.status_code == 200:
+    def _read(self, response: Response) -> Ruling:
+        if response.status == 200:
             try:
-                return transfer.read_ruling(answer.json())
+                return transfer.read_ruling(json.loads(response.body))
             except (ValueError, KeyError, TypeError) as error:
                 return ruling.failed(f"{self._url} answers what is no ruling: {error}")
         try:
-            told = answer.json()["error"]
+            refusal = json.loads(response.body)["error"]
         except (ValueError, KeyError, TypeError):
-            told = answer.text[:200]
-        if answer.status_code in (400, 413, 415, 422):
-            raise BenchmarkError(f"{self._url} refuses a request: {told}")
-        if answer.status_code in (401, 403):
-            raise SandboxError(f"{self._url} refuses this client: {told}", hint=f"set {TOKEN}")
-        return ruling.failed(f"{self._url} answers {answer.status_code}: {told}")
+            refusal = response.shown
+        if response.status in (400, 413, 415, 422):
+            raise BenchmarkError(f"{self._url} refuses a request: {refusal}")
+        if response.status in (401, 403):
+            raise SandboxError(f"{self._url} refuses this client: {refusal}", hint=f"set {TOKEN}")
+        return ruling.failed(f"{self._url} answers {response.status}: {refusal}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,7 +110,3 @@ class RemoteJudge:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._connect()
-
-
-def _seconds(text: str) -> float:
-    return float(text) if text.isdecimal() else 0.0

@@ -12,8 +12,8 @@ from trimtab.literature.database import Query
 from trimtab.literature.transport import Rules, Transport, Unreadable
 
 if TYPE_CHECKING:
+    from trimtab.http_client import Clock
     from trimtab.literature.catalogue import Place
-    from trimtab.literature.clock import Clock
     from trimtab.literature.database import Page
 
 _QUERY = Query(name="doctor", groups=(("mixture of experts",), ("load balancing",)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trimtab.literature.clock import Clock
+    from trimtab.http_client import Clock
 
 LONGEST_PAUSE_S: Final = 300.0
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
@@ -59,17 +57,3 @@ class Pace:
 def _seconds(text: str) -> float | None:
     match = _SPAN.fullmatch(text.strip())
     return float(match[1]) * _UNITS[match[2] or ""] if match else None
-
-
-def asked_to_wait(headers: Mapping[str, str], today: dt.datetime) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, which may be a number or a date; None if there is none."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        until = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=dt.UTC)
-    return max(0.0, (until - today).total_seconds())

@@ -9,36 +9,29 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
-import functools
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from trimtab.errors import MissingExtraError, SearchError
-from trimtab.literature.clock import SystemClock
-from trimtab.literature.pace import LONGEST_PAUSE_S, Pace, asked_to_wait
+from trimtab.errors import HttpError, SearchError
+from trimtab.http_client import Bounds, RetryPolicy, SystemClock, TryAgain, connect, exchange, refuse_or_return
+from trimtab.literature.pace import Pace
 from trimtab.literature.request import Answer
 
-try:
-    import httpx
-except ImportError:  # pragma: no cover - the extra is there in development
-    httpx = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    import httpx
+
+    from trimtab.http_client import Clock, Response
     from trimtab.literature.bodies import Bodies
-    from trimtab.literature.clock import Clock
     from trimtab.literature.request import Request
 
 Read = TypeVar("Read")
 Mode = Literal["live", "offline", "replay"]
 
-_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_OK: Final = 200
 _REDIRECTS: Final = 3
 _FIRST_PAUSE_S: Final = 2.0
 
@@ -83,16 +76,11 @@ class Transport:
         bodies: Cache; None keeps nothing.
         mode: "live"; "offline" and "replay" answer from the cache alone.
         clock: What pauses are measured by.
-
-    Raises:
-        MissingExtraError: The package httpx is not installed.
     """
 
     def __init__(
         self, rules: Rules, bodies: Bodies | None = None, mode: Mode = "live", clock: Clock | None = None
     ) -> None:  # fmt: skip
-        if httpx is None:
-            raise MissingExtraError("httpx", extra="evidence")
         self.rules, self.mode = rules, mode
         self.requests = 0
         self._bodies, self._clock = bodies, clock or SystemClock()
@@ -118,6 +106,7 @@ class Transport:
         Raises:
             SearchError: The host is not allowed, refuses, cannot be reached, goes on giving unreadable answers, sends
                 too much, redirects elsewhere, or the answer is not in the cache and may not be fetched.
+            MissingExtraError: The package httpx is not installed.
         """
         kept = self._bodies.get(request) if self._bodies else None
         if kept is not None:
@@ -147,56 +136,53 @@ class Transport:
             )
         with self._guard:
             if host not in self._lanes:
-                client = httpx.Client(
+                client = connect(
+                    extra="evidence",
+                    connections=1,
                     headers={"User-Agent": self.rules.agent, "Accept-Encoding": "gzip, deflate"},
                     timeout=self.rules.timeout_s,
-                    limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-                    follow_redirects=False,
-                    verify=_trust(),
                 )
                 self._lanes[host] = _Lane(Pace(interval_s=self.rules.hosts[host]), client)
             return self._lanes[host]
 
     def _patiently(self, request: Request, read: Callable[[Answer], Read]) -> tuple[Answer, Read]:
-        lane, pause, problem = self._lane(request), _FIRST_PAUSE_S, ""
-        for _ in range(self.rules.attempts):
-            asked: float | None = None
-            try:
-                answer, headers = self._once(request, lane)
-                if answer.status == _OK:
-                    return answer, read(answer)
-                words = request.strike(answer.body[:200].decode("utf-8", "replace"))
-                problem = f"status {answer.status}: {words}"
-                if answer.status not in _AGAIN:
-                    raise SearchError(f"{request.shown} refuses, {problem}", hint=_hint(answer.status))
-                asked = asked_to_wait(headers, dt.datetime.now(dt.UTC))
-            except Unreadable as error:
-                problem = str(error)
-            except httpx.HTTPError as error:
-                problem = request.strike(f"{type(error).__name__} {error}".strip())
-            if asked is not None and asked > LONGEST_PAUSE_S:
-                raise SearchError(
-                    f"{request.host} asks for a pause of {asked:.0f} seconds", hint="the same command goes on from here"
-                )
-            lane.pace.hold(self._clock, asked if asked is not None else pause)
-            pause *= 2
-        raise SearchError(
-            f"{request.shown} gave no usable answer, asked {self.rules.attempts} times; the last: {problem}",
-            hint="the same command goes on from here",
-        )
+        """Ask until there is a readable answer; pauses hold up whoever else asks this host."""
+        lane = self._lane(request)
+        policy = RetryPolicy(attempts=self.rules.attempts, pause_s=_FIRST_PAUSE_S, jitter=0.0)
 
-    def _once(self, request: Request, lane: _Lane) -> tuple[Answer, Mapping[str, str]]:
-        """Send a request, following redirects on its host; return the answer and its headers."""
+        def attempt() -> tuple[Answer, Read]:
+            response = self._once(request, lane)
+            refuse_or_return(response)
+            answer = _answer(request, response)
+            try:
+                return answer, read(answer)
+            except Unreadable as error:
+                raise TryAgain(str(error)) from error
+
+        def pause(seconds: float) -> None:
+            lane.pace.hold(self._clock, seconds)
+
+        try:
+            return policy.persist(attempt, clock=self._clock, pause=pause)
+        except HttpError as error:
+            hint: str | None = "the same command goes on from here"
+            if error.status:
+                hint = "see that the key is right" if error.status in {401, 403} else None
+            raise SearchError(f"{request.shown} {request.strike(error.message)}", hint=hint) from error
+
+    def _once(self, request: Request, lane: _Lane) -> Response:
+        """Send a request, following redirects on its host."""
         address, first = request.sent, request.host
         for _ in range(_REDIRECTS + 1):
             lane.pace.wait(self._clock)
             self.requests += 1
-            with lane.client.stream("GET", address, headers=dict(request.headers)) as response:
-                lane.pace.learn(response.headers, self._clock)
-                if not response.has_redirect_location:
-                    body = self._body(request, response)
-                    return _answer(request, response, body), response.headers
-                target = urljoin(address, response.headers["location"])
+            response = exchange(
+                lane.client, "GET", address, bounds=Bounds(body_bytes=self.rules.body_bytes),
+                heard=lambda headers: lane.pace.learn(headers, self._clock), headers=dict(request.headers),
+            )  # fmt: skip
+            if response.redirect is None:
+                return response
+            target = urljoin(address, response.redirect)
             parts = urlsplit(target)
             if parts.netloc.lower() != first or parts.scheme != urlsplit(address).scheme:
                 raise SearchError(
@@ -205,17 +191,8 @@ class Transport:
             address = target
         raise SearchError(f"{request.shown} redirects more than {_REDIRECTS} times")
 
-    def _body(self, request: Request, response: httpx.Response) -> bytes:
-        parts, size = [], 0
-        for part in response.iter_bytes():
-            size += len(part)
-            if size > self.rules.body_bytes:
-                raise SearchError(f"{request.shown} sends more than {self.rules.body_bytes:,} bytes")
-            parts.append(part)
-        return request.strike_bytes(b"".join(parts))
 
-
-def _answer(request: Request, response: httpx.Response, body: bytes) -> Answer:
+def _answer(request: Request, response: Response) -> Answer:
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
@@ -223,18 +200,8 @@ def _answer(request: Request, response: httpx.Response, body: bytes) -> Answer:
     return Answer(
         key=request.key,
         url=request.shown,
-        status=response.status_code,
-        body=body,
+        status=response.status,
+        body=request.strike_bytes(response.body),
         date=date.astimezone(dt.UTC).isoformat(timespec="seconds"),
         kind=response.headers.get("content-type", ""),
     )
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Return whom to trust; the list is read once."""
-    return httpx.create_ssl_context()
-
-
-def _hint(status: int) -> str | None:
-    return "see that the key is right" if status in {401, 403} else None

@@ -6,27 +6,19 @@ which is how a local transformers model comes here without this room knowing tor
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from trimtab.codeeval import retry_policy
 from trimtab.codeeval.completion import Chat, Sampling
-from trimtab.errors import MissingExtraError, ModelError, TrimtabError
-from trimtab.literature.clock import SystemClock
-
-try:
-    import httpx
-except ImportError:  # pragma: no cover - the extra is there in development
-    httpx = None  # type: ignore[assignment]
+from trimtab.errors import HttpError, ModelError, TrimtabError
+from trimtab.http_client import Bounds, OpenAIServer, RetryPolicy, SystemClock
 
 if TYPE_CHECKING:
-    import ssl
-
     from trimtab.codeeval.completion import Completer
-    from trimtab.literature.clock import Clock
+    from trimtab.http_client import Clock
+
+
+_OLDER: Final = 400  # what a server answers that does not know ``response_format``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,74 +89,45 @@ class Server:
         return f"{self.model} at {self.url.rstrip('/')}"
 
     def ask(self, system: str, user: str, schema: dict[str, Any]) -> Reply:
-        """Return a reply, trying again while the server is busy."""
-        if httpx is None:
-            raise MissingExtraError("httpx", extra="evidence")
+        """Return a reply, trying again while the server is busy; one that cannot be reached is not asked again."""
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         form = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
         body = {
             "model": self.model, "messages": messages, "temperature": 0, "seed": 0, "max_tokens": self.tokens,
-            "response_format": form,
         }  # fmt: skip
-        pause, problem = 1.0, ""
-        for attempt in range(self.attempts):
-            status, raw, after = self._post(body)
-            if status == 200:
-                return _reply(raw)
-            problem = f"status {status}: {raw[:200].decode('utf-8', 'replace')}"
-            if status == 400 and "response_format" in body:
-                del body["response_format"]  # an older server: the schema is in the words too
-                continue
-            if status not in retry_policy.TRY_AGAIN:
-                break
-            if attempt + 1 < self.attempts:
-                self.clock.sleep(retry_policy.pause_s(after, pause))
-                pause *= 2
-        raise ModelError(f"{self.name} gave no reply: {self._struck(problem)}")
+        server = OpenAIServer(
+            url=self.url,
+            extra="evidence",
+            key_variable=self.key_variable,
+            policy=RetryPolicy(attempts=self.attempts, jitter=0.0),  # one question at a time: nobody to keep apart from
+            bounds=Bounds(body_bytes=self.reply_bytes, deadline_s=self.deadline_s, when_unreachable=False),
+            timeout_s=self.timeout_s,
+            clock=self.clock,
+        )
+        with server:
+            try:
+                answer = server.post("chat/completions", {**body, "response_format": form})
+            except HttpError as error:
+                if error.status != _OLDER:
+                    raise ModelError(f"{self.name} {error.message}") from error
+                answer = self._without_schema(server, body)
+        return _reply(answer)
 
-    def _post(self, body: dict[str, Any]) -> tuple[int, bytes, str]:
-        """Send a question; return status, body and what ``Retry-After`` says."""
-        key = os.environ.get(self.key_variable)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        started = self.clock.now()
-        parts, size = [], 0
+    def _without_schema(self, server: OpenAIServer, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask an older server, whose only schema is the one in the words."""
         try:
-            with (
-                httpx.Client(timeout=self.timeout_s, verify=_trust()) as client,
-                client.stream("POST", f"{self.url.rstrip('/')}/chat/completions", json=body, headers=headers) as got,
-            ):
-                for part in got.iter_bytes():
-                    size += len(part)
-                    if size > self.reply_bytes:
-                        raise ModelError(f"{self.name} sends more than {self.reply_bytes:,} bytes")
-                    if self.clock.now() - started > self.deadline_s:
-                        raise ModelError(f"{self.name} did not end its reply in {self.deadline_s:g} seconds")
-                    parts.append(part)
-                return got.status_code, b"".join(parts), got.headers.get("retry-after", "")
-        except httpx.TimeoutException as error:
-            raise ModelError(f"{self.name} did not answer in {self.timeout_s:g} seconds") from error
-        except httpx.HTTPError as error:
-            raise ModelError(self._struck(f"{self.name} cannot be asked: {error}")) from error
-
-    def _struck(self, text: str) -> str:
-        key = os.environ.get(self.key_variable)
-        return text.replace(key, "[private]") if key else text
+            return server.post("chat/completions", body)
+        except HttpError as error:
+            raise ModelError(f"{self.name} {error.message}") from error
 
 
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Return whom to trust; reading the list takes longer than a question to a server on this machine."""
-    return httpx.create_ssl_context()
-
-
-def _reply(raw: bytes) -> Reply:
+def _reply(whole: dict[str, Any]) -> Reply:
     try:
-        whole = json.loads(raw)
         usage = whole.get("usage") or {}
         text = whole["choices"][0]["message"]["content"]
         read, written = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ModelError(f"the answer is no completion: {raw[:200].decode('utf-8', 'replace')}") from error
+        raise ModelError(f"the answer is no completion: {str(whole)[:200]}") from error
     if not isinstance(text, str):
         raise ModelError("the completion holds no text")
     return Reply(text=text, read=read, written=written)
