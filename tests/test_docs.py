@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-DOCTESTED = ("trimtab.errors", "trimtab.stats", "trimtab.codeeval.extract", "trimtab.codeeval.retry_policy")
+DOCTESTED = ("trimtab.errors", "trimtab.stats", "trimtab.codeeval.extract", "trimtab.http_client")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
