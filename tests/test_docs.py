@@ -4,6 +4,10 @@ import doctest
 import importlib
 import importlib.util
 import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,38 @@ def test_the_readme_names_only_files_that_exist():
     text = (ROOT / "README.md").read_text()
     for name in re.findall(r"`((?:studies|docs|benchmarks|src)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_the_picture_of_the_rooms_is_the_import_contract():
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert "\n".join(contract["layers"]) in page
+    rooms = {room.strip() for layer in contract["layers"] for room in layer.split("|")}
+    described = set(re.findall(r"`(\w+)`", page))
+    assert rooms <= described, rooms - described
+
+
+def test_the_site_builds_strictly(tmp_path):
+    build = subprocess.run(
+        [sys.executable, "-P", "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stderr
+    front = (tmp_path / "site" / "index.html").read_text()
+    assert not re.findall(r'(?:src|href)="https?://(?!squidfunk)[^"]*\.(?:js|css|woff2?)"', front)
+
+
+def test_the_site_refuses_a_link_to_an_anchor_that_is_not_there(tmp_path):
+    for name in ("mkdocs.yml", "README.md", "CHANGELOG.md", "LOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("cells", "report"))
+    page = tmp_path / "docs" / "architecture.md"
+    page.write_text(page.read_text() + "\n[nowhere](concepts/sandbox.md#no-such-heading)\n")
+    build = subprocess.run(
+        [sys.executable, "-P", "-m", "mkdocs", "build"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert build.returncode != 0
+    assert "no-such-heading" in build.stderr
