@@ -1,8 +1,8 @@
 """Hooks of the site: the pages at the top of the repository join it, and links to files outside it become plain names.
 
 MkDocs reads one folder. README, LOG and the like stay where people look for them in a repository, so they are handed
-to it under names of their own here, and links between them and the pages of ``docs`` are rewritten. A link to source code has
-nowhere to lead in a site that may be built anywhere, so its text is shown as code.
+to it under names of their own here, and links between them and the pages of ``docs`` are rewritten. A link to source
+code has nowhere to lead in a site that may be built anywhere, so its text is shown as code.
 """
 
 from __future__ import annotations
