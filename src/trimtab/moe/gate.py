@@ -329,6 +329,9 @@ class Gate:
 
     def _penalize(self, routing: Routing, weights_TK: Tensor, context: Context) -> Tensor:
         """Return the weights [T, K] through which the gradient of the penalty enters."""
+        if self.attachment.balancer.has_bias:
+            chosen = routing.experts if routing.demanded is None else routing.demanded
+            context = replace(context, selection=chosen)
         value = self.attachment.balancer.penalty(self._unbiased(routing), context)
         share = 1.0 / self.attachment.accumulation
         if not in_backward():

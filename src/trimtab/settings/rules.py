@@ -18,6 +18,8 @@ from pydantic import Field
 from trimtab.errors import ConfigurationError
 from trimtab.settings.families import BatchRule, BiasRule, LossRule, Rule, refuse_other_choices, refuse_unsolvable
 from trimtab.settings.reading import Count, InnerShare, Positive, later, setting
+from trimtab.settings.soft_rules import SMEBU as SMEBU
+from trimtab.settings.soft_rules import SoftClippedBias as SoftClippedBias
 
 if TYPE_CHECKING:
     from trimtab.settings.capacities import Capacity
@@ -203,18 +205,32 @@ class SwitchLoss(LossRule):
 
     coef · E · Σ_e f_e·P_e, with f_e the share of calls that went to e (counted, before drops) and P_e the mean score.
     Sigmoid scores are first divided by their sum over experts (arXiv 2412.19437, Eq. 19). Where a bias moves the
-    selection, f is counted from the top-k of the scores without it (same paper, Eq. 18).
+    selection (in a :class:`Stack`), ``count`` says what f counts.
 
     Args:
         coef: Coefficient α.
         scope: Whose calls f counts: each ``"sequence"`` for itself (then the mean over sequences), the ``"micro"``
             batch, or ``"global"``, the optimizer step so far over all micro-batches and processes (arXiv 2501.11873).
+        count: Beside a bias, f is counted from the top-k of the ``"scores"`` without it (DeepSeek-V3, arXiv 2412.19437,
+            Eq. 18) or from the ``"selection"`` with it, before drops and rerouting (Trinity, arXiv 2602.17004, Eq. 30).
+
+    Raises:
+        ConfigurationError: ``coef`` is not positive and finite, or the selection is to be counted over a whole step.
     """
 
     coef: Positive
     scope: Literal["sequence", "micro", "global"] = "global"
+    count: Literal["scores", "selection"] = later("scores")
 
     key: ClassVar[str] = "switch"
+
+    def check_together(self) -> None:
+        """Refuse a count of the selection over a step, which no source defines."""
+        if self.count == "selection" and self.scope == "global":
+            raise self.refused(
+                "count='selection' is defined for a sequence or a micro-batch, got scope='global'",
+                hint="SwitchLoss(coef=1e-4, scope='sequence', count='selection')",
+            )
 
 
 @setting
@@ -289,6 +305,8 @@ class Stack(Rule):
     """One bias rule and any losses together, as DeepSeek-V3 does (arXiv 2412.19437, section 2.1.2).
 
     ``Stack(LossFree(...), SwitchLoss(...), ...)``; in a study file ``bias`` is a table and ``losses`` a list of tables.
+    DeepSeek-V3 is ``Stack(LossFree(bias_update_rate=1e-3), SwitchLoss(coef=1e-4, scope="sequence"))``, Trinity Large
+    ``Stack(SMEBU(), SwitchLoss(coef=1e-4, scope="sequence", count="selection"))``.
 
     Args:
         bias: The bias rule.
@@ -335,6 +353,8 @@ class Stack(Rule):
 RULES: Final[tuple[type[Rule], ...]] = (
     NoBalancer,
     LossFree,
+    SMEBU,
+    SoftClippedBias,
     QuantileBalancing,
     NewtonBalancing,
     BIP,

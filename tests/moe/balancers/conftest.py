@@ -7,6 +7,7 @@ from trimtab.moe.balancers import Context, behavior
 from trimtab.moe.routing import Routing
 from trimtab.settings.rules import (
     BIP,
+    SMEBU,
     LossFree,
     NewtonBalancing,
     NoBalancer,
@@ -15,6 +16,7 @@ from trimtab.settings.rules import (
     RouterZLoss,
     SimBal,
     Sinkhorn,
+    SoftClippedBias,
     Stack,
     SwitchLoss,
 )
@@ -24,6 +26,9 @@ EVERY = [
     LossFree(bias_update_rate=1e-2),
     LossFree(bias_update_rate=1e-2, update="proportional", schedule="inv_sqrt", centered=True),
     LossFree(bias_update_rate=1e-2, update="rms", clip=0.5, freeze_at=0.9, total_steps=100),
+    SMEBU(),
+    SoftClippedBias(bias_update_rate=1e-2),
+    SoftClippedBias(bias_update_rate=1e-2, momentum=0.5),
     QuantileBalancing(),
     QuantileBalancing(ema=0.5, centered=False),
     NewtonBalancing(),
@@ -37,6 +42,7 @@ EVERY = [
     SimBal(coef=0.1),
     Stack(LossFree(bias_update_rate=1e-2), SwitchLoss(coef=1e-4, scope="sequence"), RouterZLoss(coef=1e-3)),
     Stack(QuantileBalancing(), SimBal(coef=0.1)),
+    Stack(SMEBU(), SwitchLoss(coef=1e-4, scope="sequence", count="selection")),
 ]
 
 

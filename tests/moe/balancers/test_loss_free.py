@@ -1,14 +1,9 @@
 """ALF-LB's steps, against the update rules that other code bases have, typed in here."""
 
-import warnings
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from trimtab.errors import BalancerWarning
 from trimtab.moe.balancers import behavior
-from trimtab.settings.capacities import Capacity
 from trimtab.settings.rules import LossFree
 
 COUNTS = torch.tensor([10, 3, 7, 0, 7, 15, 7, 8])
@@ -106,14 +101,21 @@ def test_leading_axes_are_cells_of_their_own():
     assert torch.allclose(rule.update(bias, counts, 3), torch.stack(alone))
 
 
-def router(score_function, num_experts=8):
-    return SimpleNamespace(name="model.layers.1.mlp.gate", score_function=score_function, num_experts=num_experts)
+# After each load, the plain bias and the one that is centred once a step, as Trinity Nano and Mini are trained.
+STEPS = [
+    ([10, 3, 2, 1], [-1, 1, 1, 1], [-1.5, 0.5, 0.5, 0.5]),
+    ([8, 4, 3, 1], [-2, 1, 2, 2], [-2.75, 0.25, 1.25, 1.25]),
+    ([4, 4, 4, 4], [-2, 1, 2, 2], [-2.75, 0.25, 1.25, 1.25]),
+]
 
 
-def test_a_step_larger_than_a_mean_softmax_score_is_pointed_out():
-    with pytest.warns(BalancerWarning, match="1/64"):
-        behavior(LossFree(bias_update_rate=0.02)).check(router("softmax", 64), Capacity())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        behavior(LossFree(bias_update_rate=0.02)).check(router("softmax", 8), Capacity())
-        behavior(LossFree(bias_update_rate=0.02)).check(router("sigmoid", 64), Capacity())
+def test_centring_the_step_keeps_a_bias_centred_as_centring_the_bias_does():
+    """arXiv 2602.17004, Eq. 19 to 23: b less its mean after each step; from no bias that is the same."""
+    plain, centred = (behavior(LossFree(bias_update_rate=1e-3, centered=centered)) for centered in (False, True))
+    state = [torch.zeros(4), torch.zeros(4)]
+    for step, (load, *expected) in enumerate(STEPS, 1):
+        state = [
+            rule.update(bias, torch.tensor(load), step) for rule, bias in zip((plain, centred), state, strict=True)
+        ]
+        for bias, thousandths in zip(state, expected, strict=True):
+            assert bias.tolist() == pytest.approx([value / 1000 for value in thousandths], abs=1e-9)

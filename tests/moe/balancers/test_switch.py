@@ -1,5 +1,7 @@
 """The auxiliary loss, against Megatron's and transformers' formulas."""
 
+import dataclasses
+
 import pytest
 import torch
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
@@ -100,3 +102,38 @@ def test_sequence_loss_is_deepseek_v3s(route, context_of, draw):
             expected += 1e-4 * float(f * p) / 2
     value = behavior(SwitchLoss(coef=1e-4, scope="sequence")).penalty(routing, context_of(routing, sequence))
     assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+# Trinity's sequence loss (arXiv 2602.17004, Eq. 29 to 32) for one sequence of eight tokens, worked out in float64.
+LOGITS = torch.tensor(
+    [
+        [2.14, -0.04, -0.54, -0.69],
+        [1.23, 0.82, 1.32, -1.12],
+        [0.49, 2.9, 0.15, 0.68],
+        [0.08, 1.38, -0.59, -1.46],
+        [1.94, 0.13, -0.69, -0.72],
+        [0.76, 1.47, -0.86, 0.34],
+        [0.22, 2.18, 0.02, -1.13],
+        [2.01, 0.92, -0.96, -0.0],
+    ]
+)
+
+
+@pytest.mark.parametrize(("count", "expected"), [("selection", 9.895828361e-05), ("scores", 1.2185349126e-04)])
+@pytest.mark.parametrize("scope", ["sequence", "micro"])
+def test_beside_a_bias_trinity_counts_the_selection_and_deepseek_the_scores(count, expected, scope, route, context_of):
+    routing = route(LOGITS)
+    biased = (routing.scores + torch.tensor([-0.3, -0.1, 0.1, 0.3])).topk(2).indices
+    context = dataclasses.replace(context_of(routing, torch.zeros(8, dtype=torch.int64)), selection=biased)
+    value = behavior(SwitchLoss(coef=1e-4, scope=scope, count=count)).penalty(routing, context)
+    assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_a_bias_both_counts_are_one(route, context_of, draw):
+    routing = route(draw())
+    context = context_of(routing, torch.arange(64) // 16)
+    values = [
+        behavior(SwitchLoss(coef=1.0, scope="sequence", count=count)).penalty(routing, context)
+        for count in ("scores", "selection")
+    ]
+    assert torch.equal(*values)

@@ -14,6 +14,8 @@ from trimtab.moe.balancers.pooled import PooledSwitchBalancer
 from trimtab.moe.balancers.quantile import QuantileBalancer
 from trimtab.moe.balancers.simbal import SimBalBalancer
 from trimtab.moe.balancers.sinkhorn import SinkhornBalancer
+from trimtab.moe.balancers.smebu import SMEBUBalancer
+from trimtab.moe.balancers.soft_clipped import SoftClippedBalancer
 from trimtab.moe.balancers.stack import StackBalancer
 from trimtab.moe.balancers.switch import SwitchBalancer
 from trimtab.moe.balancers.z_loss import ZLossBalancer
@@ -32,6 +34,8 @@ def _stacked(settings: rules.Stack) -> StackBalancer:
 BEHAVIORS: Final[Mapping[type[Rule], Callable[[Any], Balancer]]] = {
     rules.NoBalancer: IdleBalancer,
     rules.LossFree: LossFreeBalancer,
+    rules.SMEBU: SMEBUBalancer,
+    rules.SoftClippedBias: SoftClippedBalancer,
     rules.QuantileBalancing: QuantileBalancer,
     rules.NewtonBalancing: NewtonBalancer,
     rules.BIP: BIPBalancer,

@@ -55,6 +55,7 @@ class Context:
         load_so_far: [E] calls of this optimizer step up to and with this micro-batch, over all processes, by the top-k
             of scores without a bias; None when they are those of this micro-batch.
         sequence: [T] number of the sequence of each token, from 0; None when there is one sequence.
+        selection: [T, K] experts that a bias chose, before rerouting, for penalties; None when the routing has them.
         load_signal: Which calls count as load.
         router_weight: [E, H] the rows of the router.
         accumulation: Micro-batches of an optimizer step.
@@ -69,6 +70,7 @@ class Context:
     valid: Tensor | None = None
     load_so_far: Tensor | None = None
     sequence: Tensor | None = None
+    selection: Tensor | None = None
     load_signal: LoadSignal = "routed"
     router_weight: Tensor | None = None
     accumulation: int = 1

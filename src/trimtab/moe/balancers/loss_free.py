@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, final
 
-from trimtab.errors import BalancerWarning, ConfigurationError
+from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers.interface import BiasBalancer
+from trimtab.moe.balancers.step_size import warn_of_large_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class LossFreeBalancer(BiasBalancer):
         self.settings = settings
 
     def check(self, router: Router, capacity: Capacity) -> None:  # noqa: ARG002 - either load signal is a load
-        """Warn where one step outweighs the scores (Megatron refuses a bias on softmax scores altogether).
+        """Warn where one step outweighs the scores.
 
         Raises:
             ConfigurationError: The bias is to rest after a share of a run whose length is not known.
@@ -38,13 +38,7 @@ class LossFreeBalancer(BiasBalancer):
                 f"{self.settings!r}: freeze_at is a share of total_steps, which are not given",
                 hint="LossFree(freeze_at=..., total_steps=...); a study and the simulator know their steps",
             )
-        if router.score_function == "softmax" and self.settings.bias_update_rate * router.num_experts > 1:
-            warnings.warn(
-                f"{router.name}: a step of {self.settings.bias_update_rate:g} is larger than the mean softmax score"
-                f" 1/{router.num_experts}, so one step may send every token elsewhere",
-                BalancerWarning,
-                stacklevel=2,
-            )
+        warn_of_large_steps(router, self.settings.bias_update_rate)
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:
         """Move the bias [E] of overloaded experts down and of underloaded ones up; a step without calls moves none."""

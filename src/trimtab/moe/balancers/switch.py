@@ -39,6 +39,8 @@ class SwitchBalancer(LossBalancer):
             return routing.logits.new_zeros(())
         if routing.score_function == "sigmoid":
             scores = scores / scores.sum(-1, keepdim=True)
+        if self.settings.count == "selection" and context.selection is not None:
+            routing = routing.changed(experts=context.selection)
         if self.settings.scope == "sequence" and context.sequence is not None:
             value = _sequence_wise(scores, routing.select(routing.experts), routing.select(context.sequence))
         else:
