@@ -6,7 +6,7 @@ The decoys stand where a program's input stands. What imports one of them has se
 NAMES = """
     abc argparse ast base64 click codecs collections concurrent contextlib copy ctypes dataclasses datetime encodings
     enum fractions functools gguf gzip hashlib heapq html httpx importlib inspect io json linecache logging lxml math
-    multiprocessing numbers numpy opcode operator os pathlib pdfplumber pickle platform posixpath pydantic queue random
+    multiprocessing numbers numpy opcode operator os pathlib pypdfium2 pickle platform posixpath pydantic queue random
     re regex resource rich safetensors scipy secrets select selectors shutil signal site sitecustomize socket stat
     statistics string struct subprocess tempfile threading token tokenize tokenizers tomllib torch tqdm traceback
     transformers trimtab types typing unicodedata usercustomize uuid warnings weakref xml zlib

@@ -138,3 +138,59 @@ def test_pages_past_the_limit_are_left_out_and_said():
     document = read_bytes(out.getvalue(), "a.pdf", limits=Limits(pages=2))
     assert document.warnings == ("pages after number 2 of 3 were left out",)
     assert len(document.spans) == 2
+
+
+def drawn(draw):
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=A4)
+    page.setFont("Helvetica", 9)
+    draw(page)
+    page.save()
+    return read_bytes(out.getvalue(), "a.pdf")
+
+
+def test_a_chart_and_a_list_of_references_are_no_tables():
+    def draw(page):
+        for y in range(500, 701, 40):  # a chart's grid, its bars' values inside
+            page.line(100, y, 400, y)
+        for at, (name, value) in enumerate([("Foo", "71.2"), ("Bar", "60.5"), ("Baz", "44.0")]):
+            page.drawString(130 + 90 * at, 660 - 50 * at, value)
+            page.drawString(130 + 90 * at, 505, name)
+        for at in range(3):  # references whose addresses are underlined
+            page.drawString(72, 400 - 24 * at, f"A. Author{at} and B. Writer. A title of 202{at}, with pages 1-9.")
+            page.drawString(72, 390 - 24 * at, "URL https://example.org/paper")
+            page.line(100, 388 - 24 * at, 220, 388 - 24 * at)
+
+    document = drawn(draw)
+    assert document.cells == ()
+    assert "71.2" in document.text
+    assert "A. Author1 and B. Writer. A title of 2021" in document.text
+
+
+def test_borders_drawn_cell_by_cell_bound_one_table():
+    texts = [["Model", "MMLU", "GSM8K"], ["Foo-7B", "61.2", "50.5"], ["Bar-9B", "70.1", "64.0"]]
+
+    def draw(page):
+        for row, line in enumerate(texts):
+            for column, text in enumerate(line):
+                x, y = 100 + 80 * column, 700 - 20 * row
+                page.rect(x, y - 6, 80, 20)
+                page.drawString(x + 4, y, text)
+                for height in (y - 6, y + 14):
+                    page.line(x, height, x + 80, height)
+
+    found = {(cell.row_path, cell.column_path): cell.text for cell in drawn(draw).cells}
+    assert found[("Bar-9B",), ("GSM8K",)] == "64.0"
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_turned_page_reads_as_it_is_shown(turn):
+    def draw(page):
+        page.setPageRotation(turn)
+        width, height = A4
+        page.translate(*{0: (0, 0), 90: (height, 0), 180: (width, height), 270: (0, width)}[turn])  # sides swap
+        page.rotate(turn)
+        page.drawString(72, 500, "A turned page still says this in one line.")
+
+    assert drawn(draw).text == "A turned page still says this in one line."

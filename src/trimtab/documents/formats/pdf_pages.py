@@ -3,32 +3,75 @@
 A PDF can expand to any size and loop for any time, so limits of memory and CPU are set first, by the system:
 a bomb ends this process and not the caller. Out comes JSON; words that a reader cannot see are apart, with the reason.
 A file that cannot be read is an answer too, ``{"refused": why}``: another exit code than 0 says that the reader failed.
+
+PDFium reads the file. A page's coordinates are points from its top left, as it is shown: its rotation is undone.
 """
 
 from __future__ import annotations
 
-import io
+import ctypes
 import json
 import resource
 import sys
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# pdfplumber hands out dictionaries and objects without declared attributes.
-Plumbed = Any
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+# PDFium hands out pointers without declared types.
+Handle = Any
 
 TINY_PT = 2.0
-WHITE = {(1,), (1, 1, 1), (0, 0, 0, 0)}
+WHITE = 250  # of 255, each of red, green and blue
 BOLD = ("bold", "cmbx", "-bd", "black", "heavy", "medi")
 INVISIBLE_MODE = 3
 SCAN_SHARE = 0.8
+GAP = 0.15  # of the type size, between two characters of one word
+DESCENT = 0.22  # of the type size, below the line that letters stand on
+DRAWING = 400  # segments of one path; a chart has more, a rule has one
+NESTED = 8  # forms inside forms
+
+
+@dataclass(frozen=True, slots=True)
+class _Font:
+    """What the characters of one text object have in common."""
+
+    name: str
+    size: float
+    upright: bool
+    invisible: bool
+    white: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Char:
+    """A character with its box in points from the top left."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    font: _Font
+
+
+@dataclass(frozen=True, slots=True)
+class _Rectangle:
+    """A drawn line or rectangle."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    filled: bool
 
 
 def main(pages: int, cpu_seconds: int, memory_bytes: int) -> None:
     """Read a PDF from standard input and write its pages to standard output."""
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _note_render_modes()
     try:
         answer = _document(pages)
     except Exception as error:  # noqa: BLE001 - a damaged file ends in whatever its reader stumbled over
@@ -37,92 +80,209 @@ def main(pages: int, cpu_seconds: int, memory_bytes: int) -> None:
 
 
 def _document(pages: int) -> dict[str, Any]:
-    import pdfplumber  # noqa: PLC0415 - below the limits
+    import pypdfium2  # noqa: PLC0415 - below the limits
 
-    with pdfplumber.open(io.BytesIO(sys.stdin.buffer.read())) as document:
-        found = [_page(page) for page in document.pages[:pages]]
-        return {"pages": found, "count": len(document.pages)}
-
-
-def _note_render_modes() -> None:
-    """Make pdfplumber's characters say in which render mode they are drawn; it does not keep that itself."""
-    from pdfplumber import page  # noqa: PLC0415
-
-    class Noting(page.PDFPageAggregatorWithMarkedContent):
-        def render_string(self, textstate: Plumbed, *rest: Plumbed) -> None:
-            self.mode = textstate.render
-            super().render_string(textstate, *rest)
-
-        def render_char(self, *arguments: Plumbed, **named: Plumbed) -> float:
-            advance: float = super().render_char(*arguments, **named)
-            vars(self.cur_item._objs[-1])["render_mode"] = self.mode  # noqa: SLF001 - pdfplumber keeps its marks so
-            return advance
-
-    page.ALL_ATTRS.add("render_mode")
-    vars(page)["PDFPageAggregatorWithMarkedContent"] = Noting
+    document = pypdfium2.PdfDocument(sys.stdin.buffer.read())
+    count = len(document)
+    return {"pages": [_Page(document[number]).read() for number in range(min(pages, count))], "count": count}
 
 
-def _page(page: Plumbed) -> dict[str, Any]:
-    from pdfplumber.utils.text import extract_words  # noqa: PLC0415
+class _Page:
+    """One page.
 
-    filled = [each for each in page.rects if each.get("fill") and not _white(each.get("non_stroking_color"))]
-    modes = [char.get("render_mode") == INVISIBLE_MODE for char in page.chars]
-    scan = bool(modes) and sum(modes) > SCAN_SHARE * len(modes)
-    seen, unseen = [], []
-    for char in page.chars:
-        reason = _hidden(char, page, filled, scan=scan)
-        if reason:
-            unseen.append((reason, char))
-        else:
-            seen.append(char)
-    words = extract_words(seen, use_text_flow=True, extra_attrs=["fontname"], x_tolerance_ratio=0.15)
-    return {
-        "scan": scan,
-        "words": [
-            [word["text"], *(round(word[side], 2) for side in ("x0", "top", "x1", "bottom")), _bold(word["fontname"])]
-            for word in words
-        ],
-        "rules": sorted(_rules(page)),
-        "hidden": [
-            [reason, "".join(char["text"] for _, char in run)]
-            for reason, run in groupby(unseen, key=lambda each: each[0])
-        ],
-    }
+    Args:
+        page: As pypdfium2 hands it out.
+    """
+
+    def __init__(self, page: Handle) -> None:
+        from pypdfium2 import raw  # noqa: PLC0415
+
+        self._raw: Handle = raw
+        self._page = page
+        self.width, self.height = page.get_size()
+        left, bottom, right, top = page.get_cropbox()
+        self._turned: Callable[[float, float], tuple[float, float]] = {
+            0: lambda x, y: (x - left, top - y),
+            90: lambda x, y: (y - bottom, x - left),
+            180: lambda x, y: (right - x, y - bottom),
+            270: lambda x, y: (top - y, right - x),
+        }[page.get_rotation() % 360]
+        self._rotated = page.get_rotation() % 180 != 0
+
+    def read(self) -> dict[str, Any]:
+        """Return its words, rules and hidden texts."""
+        drawn = list(self._rectangles())
+        filled = [each for each in drawn if each.filled]
+        chars = list(self._chars())
+        invisible = sum(char.font.invisible for char in chars)
+        scan = bool(chars) and invisible > SCAN_SHARE * len(chars)
+        seen, unseen = [], []
+        for char in chars:
+            reason = self._hidden(char, filled, scan=scan)
+            if reason:
+                unseen.append((reason, char.text))
+            else:
+                seen.append(char)
+        return {
+            "scan": scan,
+            "words": list(_words(seen)),
+            "rules": sorted(
+                (round(each.top, 1), round(each.left, 1), round(each.right, 1))
+                for each in drawn
+                if each.bottom - each.top < 2 and each.right - each.left > 8
+            ),
+            "hidden": [
+                [reason, "".join(text for _, text in run).strip()]
+                for reason, run in groupby(unseen, key=lambda each: each[0])
+            ],
+        }
+
+    def _chars(self) -> Iterator[_Char]:
+        """Yield the characters in the order in which the file draws them."""
+        raw = self._raw
+        text = raw.FPDFText_LoadPage(self._page.raw)
+        x, y = ctypes.c_double(), ctypes.c_double()
+        box = raw.FS_RECTF()
+        fonts: dict[int, _Font] = {}
+        for index in range(raw.FPDFText_CountChars(text)):
+            code = raw.FPDFText_GetUnicode(text, index)
+            if raw.FPDFText_IsGenerated(text, index) == 1 or not code:
+                continue
+            owner = ctypes.cast(raw.FPDFText_GetTextObject(text, index), ctypes.c_void_p).value or 0
+            font = fonts.get(owner)
+            if font is None:
+                font = fonts[owner] = self._font(text, index)
+            raw.FPDFText_GetCharOrigin(text, index, x, y)
+            raw.FPDFText_GetLooseCharBox(text, index, box)
+            letter = "-" if code in (0x2, 0xFFFE) or raw.FPDFText_IsHyphen(text, index) == 1 else chr(code)
+            one, other = self._turned(box.left, box.bottom), self._turned(box.right, box.top)
+            left, right = min(one[0], other[0]), max(one[0], other[0])
+            top, bottom = min(one[1], other[1]), max(one[1], other[1])
+            if font.upright:  # boxes of two fonts in one line differ, the line they stand on does not
+                bottom = self._turned(x.value, y.value)[1] + DESCENT * font.size
+                top = bottom - font.size
+            yield _Char(letter, left, top, right, bottom, font)
+        raw.FPDFText_ClosePage(text)
+
+    def _font(self, text: Handle, index: int) -> _Font:
+        raw = self._raw
+        name, flags = ctypes.create_string_buffer(256), ctypes.c_int()
+        raw.FPDFText_GetFontInfo(text, index, name, len(name), flags)
+        matrix = raw.FS_MATRIX()
+        raw.FPDFText_GetMatrix(text, index, matrix)
+        along, across = (matrix.b, matrix.a) if self._rotated else (matrix.a, matrix.b)
+        scale = (matrix.c**2 + matrix.d**2) ** 0.5
+        mode = raw.FPDFTextObj_GetTextRenderMode(raw.FPDFText_GetTextObject(text, index))
+        color = [ctypes.c_uint() for _ in range(4)]
+        known = raw.FPDFText_GetFillColor(text, index, *color)
+        return _Font(
+            name=name.value.decode(errors="replace").casefold(),
+            size=raw.FPDFText_GetFontSize(text, index) * (scale or 1.0),
+            upright=abs(along) > abs(across),
+            invisible=mode == INVISIBLE_MODE,
+            white=bool(known) and all(part.value >= WHITE for part in color[:3]),
+        )
+
+    def _hidden(self, char: _Char, filled: Iterable[_Rectangle], *, scan: bool) -> str | None:
+        if char.font.invisible and not scan:
+            return "invisible"
+        if char.right < 0 or char.left > self.width or char.bottom < 0 or char.top > self.height:
+            return "off-page"
+        if char.font.size < TINY_PT and char.text.strip():
+            return "tiny"
+        if not char.font.white:
+            return None
+        x, y = (char.left + char.right) / 2, (char.top + char.bottom) / 2
+        behind = any(each.left <= x <= each.right and each.top <= y <= each.bottom for each in filled)
+        return None if behind else "white"
+
+    def _rectangles(self) -> Iterator[_Rectangle]:
+        """Yield the lines and rectangles of the page and of the forms drawn on it."""
+        raw = self._raw
+        count = raw.FPDFPage_CountObjects(self._page.raw)
+        for index in range(count):
+            yield from self._drawn(raw.FPDFPage_GetObject(self._page.raw, index), (), 0)
+
+    def _drawn(self, each: Handle, outer: tuple[Handle, ...], depth: int) -> Iterator[_Rectangle]:
+        raw = self._raw
+        kind = raw.FPDFPageObj_GetType(each)
+        if kind not in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM):
+            return
+        matrix = raw.FS_MATRIX()
+        raw.FPDFPageObj_GetMatrix(each, matrix)
+        matrices = (matrix, *outer)
+        if kind == raw.FPDF_PAGEOBJ_FORM:
+            for index in range(raw.FPDFFormObj_CountObjects(each) if depth < NESTED else 0):
+                yield from self._drawn(raw.FPDFFormObj_GetObject(each, index), matrices, depth + 1)
+            return
+        if not 1 < raw.FPDFPath_CountSegments(each) < DRAWING:
+            return
+        fill, stroke = ctypes.c_int(), ctypes.c_int()
+        raw.FPDFPath_GetDrawMode(each, fill, stroke)
+        color = [ctypes.c_uint() for _ in range(4)]
+        known = fill.value and raw.FPDFPageObj_GetFillColor(each, *color)
+        filled = bool(known) and not all(part.value >= WHITE for part in color[:3])
+        for points in self._outlines(each, matrices):
+            across, down = {round(x, 1) for x, _ in points}, {round(y, 1) for _, y in points}
+            if len(across) <= 2 and len(down) <= 2:  # a line or a rectangle
+                (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*points, strict=True))
+                yield _Rectangle(left, top, right, bottom, filled)
+
+    def _outlines(self, path: Handle, matrices: tuple[Handle, ...]) -> Iterator[list[tuple[float, float]]]:
+        """Yield the points of each part of a path that is drawn in one go."""
+        raw = self._raw
+        x, y = ctypes.c_float(), ctypes.c_float()
+        points: list[tuple[float, float]] = []
+        for index in range(raw.FPDFPath_CountSegments(path)):
+            segment = raw.FPDFPath_GetPathSegment(path, index)
+            if raw.FPDFPathSegment_GetType(segment) == raw.FPDF_SEGMENT_MOVETO:
+                if len(points) > 1:
+                    yield points
+                points = []
+            raw.FPDFPathSegment_GetPoint(segment, x, y)
+            point = x.value, y.value
+            for matrix in matrices:
+                point = (
+                    matrix.a * point[0] + matrix.c * point[1] + matrix.e,
+                    matrix.b * point[0] + matrix.d * point[1] + matrix.f,
+                )
+            points.append(self._turned(*point))
+        if len(points) > 1:
+            yield points
 
 
-def _hidden(char: Plumbed, page: Plumbed, filled: list[Any], *, scan: bool) -> str | None:
-    if char.get("render_mode") == INVISIBLE_MODE and not scan:
-        return "invisible"
-    if char["x1"] < 0 or char["x0"] > page.width or char["bottom"] < 0 or char["top"] > page.height:
-        return "off-page"
-    if char["size"] < TINY_PT and char["text"].strip():
-        return "tiny"
-    if not _white(char.get("non_stroking_color")):
-        return None
-    x, y = (char["x0"] + char["x1"]) / 2, (char["top"] + char["bottom"]) / 2
-    return (
-        None
-        if any(each["x0"] <= x <= each["x1"] and each["top"] <= y <= each["bottom"] for each in filled)
-        else "white"
-    )
+def _words(chars: Iterable[_Char]) -> Iterator[list[Any]]:
+    """Yield words as [text, left, top, right, bottom, bold]."""
+    word: list[_Char] = []
+    for char in chars:
+        if not char.text.isspace() and word and not _begins(word[-1], char):
+            word.append(char)
+            continue
+        if word:
+            yield _word(word)
+        word = [] if char.text.isspace() else [char]
+    if word:
+        yield _word(word)
 
 
-def _white(color: Plumbed) -> bool:
-    values = color if isinstance(color, (tuple, list)) else (color,)
-    return tuple(values) in WHITE
+def _begins(last: _Char, char: _Char) -> bool:
+    """Whether a character begins a new word: another font, a gap, another line."""
+    if last.font.name != char.font.name or last.font.upright != char.font.upright:
+        return True
+    if not char.font.upright:
+        return abs(char.left - last.left) > char.font.size / 2
+    apart = char.left < last.left or char.left > last.right + GAP * last.font.size
+    return apart or abs(char.top - last.top) > 3 or abs(char.bottom - last.bottom) > 3
 
 
-def _bold(font: str) -> bool:
-    return any(mark in font.lower() for mark in BOLD)
-
-
-def _rules(page: Plumbed) -> list[tuple[float, float, float]]:
-    """Return horizontal rules: top, left, right."""
-    thin = [each for each in [*page.lines, *page.rects] if abs(each["bottom"] - each["top"]) < 2]
+def _word(chars: list[_Char]) -> list[Any]:
     return [
-        (round(each["top"], 1), round(each["x0"], 1), round(each["x1"], 1))
-        for each in thin
-        if each["x1"] - each["x0"] > 8
+        "".join(char.text for char in chars),
+        round(min(char.left for char in chars), 2),
+        round(min(char.top for char in chars), 2),
+        round(max(char.right for char in chars), 2),
+        round(max(char.bottom for char in chars), 2),
+        any(mark in chars[0].font.name for mark in BOLD),
     ]
 
 

@@ -29,10 +29,10 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
     Raises:
         DocumentError: It is damaged, encrypted, or needs more CPU or memory than allowed.
         EvidenceError: The reader itself failed, which says nothing of the file.
-        MissingExtraError: pdfplumber is not installed.
+        MissingExtraError: pypdfium2 is not installed.
     """
-    if find_spec("pdfplumber") is None:
-        raise MissingExtraError("pdfplumber", extra="evidence")
+    if find_spec("pypdfium2") is None:
+        raise MissingExtraError("pypdfium2", extra="evidence")
     told = _pages(raw, name, builder)
     if told["count"] > len(told["pages"]):
         builder.warn(f"pages after number {len(told['pages'])} of {told['count']} were left out")
@@ -66,7 +66,7 @@ def _pages(raw: bytes, name: str, builder: Builder) -> dict[str, Any]:
     if not answer:
         raise EvidenceError(
             f"the reader of PDF files failed on {name}: {last or 'it gave no answer'}",
-            hint="the file may be sound: `python -m pip check` looks at what is installed; pdfplumber reads PDF files",
+            hint="the file may be sound: `python -m pip check` looks at what is installed; pypdfium2 reads PDF files",
         )
     return answer
 
@@ -91,22 +91,21 @@ def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
         for text, left, top, right, bottom, bold in page["words"]
     ]
     rules = [Rule(top=top, left=left, right=right) for top, left, right in page["rules"]]
-    tables = pdf_table.regions(words, rules)
-    taken = {word for table in tables for word in table.words}
+    tables: list[tuple[Region, list[Word]]] = []
+    for region in pdf_table.regions(words, rules):
+        outside = _blocks([word for word in words if word not in set(region.words)])
+        caption = _caption(region, outside)
+        if caption or pdf_table.looks_tabular(pdf_table.read(region, rules, number)[0]):
+            tables.append((region, caption))
+    taken = {word for region, caption in tables for word in (*region.words, *caption)}
     blocks = _blocks([word for word in words if word not in taken])
-    captions: dict[int, list[Word]] = {}
-    for index, table in enumerate(tables):
-        caption = _caption(table, blocks)
-        if caption is not None:
-            captions[index] = caption
-            blocks.remove(caption)
     for block in blocks:
         _paragraph(block, number, builder)
-    for index, table in enumerate(tables):
+    for table, caption in tables:
         rows, heads = pdf_table.read(table, rules, number)
         first, last = table.rules[0], table.rules[-1]
         box = (first.left, first.top, first.right, last.top)
-        caption_text = _joined(captions.get(index, []))
+        caption_text = _joined(caption)
         builder.table(
             RawTable(rows=rows, caption=caption_text, head_rows=heads, position=Position(page=number, box=box))
         )
@@ -131,7 +130,7 @@ def _follows(last: Word, word: Word) -> bool:
     return (same_line or next_line) and abs((word.bottom - word.top) - height) < 0.25 * height
 
 
-def _caption(table: Region, blocks: list[list[Word]]) -> list[Word] | None:
+def _caption(table: Region, blocks: list[list[Word]]) -> list[Word]:
     """Return the nearest block above or below that begins "Table N"."""
     near = []
     for block in blocks:
@@ -140,7 +139,7 @@ def _caption(table: Region, blocks: list[list[Word]]) -> list[Word] | None:
         distance = max(above, below)
         if TABLE_LABEL.match(_joined(block)) and -3 < distance < 60:
             near.append((distance, block))
-    return min(near, key=lambda each: each[0])[1] if near else None
+    return min(near, key=lambda each: each[0], default=(0.0, []))[1]
 
 
 def _paragraph(block: list[Word], number: int, builder: Builder) -> None:

@@ -14,6 +14,8 @@ from trimtab.documents.parts import Position
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TOUCHING = 1.5
+_NAME = re.compile(r"[^\W\d_]{2}")
 CAPTION = re.compile(r"^(?:Table|TABLE|Tab\.)$")
 
 
@@ -55,7 +57,7 @@ def regions(words: Sequence[Word], rules: Sequence[Rule]) -> list[Region]:
     """Return the tables of a page: two or more rules of the same width with words between, no caption among them."""
     found = []
     groups: dict[tuple[int, int], list[Rule]] = {}
-    for rule in sorted(rules, key=lambda each: each.top):
+    for rule in sorted(_whole(rules), key=lambda each: each.top):
         key = next(
             (edge for edge in groups if abs(edge[0] - rule.left) < 4 and abs(edge[1] - rule.right) < 4),
             (round(rule.left), round(rule.right)),
@@ -68,6 +70,37 @@ def regions(words: Sequence[Word], rules: Sequence[Rule]) -> list[Region]:
                 found.append(Region(rules=tuple(run), words=inside))
     outer = [each for each in found if not any(other is not each and _within(each, other) for other in found)]
     return sorted(outer, key=lambda each: each.rules[0].top)
+
+
+def _whole(rules: Sequence[Rule]) -> list[Rule]:
+    """Join the rules of one height that touch: a border drawn cell by cell is one line."""
+    whole: list[Rule] = []
+    for rule in sorted(rules, key=lambda each: (round(each.top), each.left)):
+        last = whole[-1] if whole else None
+        if last and abs(last.top - rule.top) < 1.5 and rule.left < last.right + TOUCHING:
+            whole[-1] = Rule(top=last.top, left=last.left, right=max(last.right, rule.right))
+        else:
+            whole.append(rule)
+    return whole
+
+
+def looks_tabular(rows: Sequence[Sequence[RawCell]]) -> bool:
+    """Whether rows between two lines are a table although no caption says so: named columns, named rows, numbers.
+
+    A chart, a list of references, a formula or a framed text has lines around it, too, and is none.
+    """
+    filled = [[cell.text for cell in row] for row in rows]
+    measured = [index for index, row in enumerate(filled) if any(map(numeric, row[1:]))]
+    if len(measured) < 2 or measured[0] == 0:
+        return False
+    heads = [text for row in filled[: measured[0]] for text in row[1:] if text]
+    named = [filled[index][0] for index in measured if _NAME.search(filled[index][0])]
+    numbers = [sum(map(numeric, filled[index][1:])) for index in measured]
+    same = max(numbers.count(count) for count in numbers)
+    told = sum(bool(text) for index in measured for text in filled[index][1:])
+    return (
+        bool(heads) and 2 * sum(numbers) >= told and len(named) * 4 >= len(measured) * 3 and same * 2 >= len(measured)
+    )
 
 
 def _runs(group: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
