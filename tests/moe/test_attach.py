@@ -295,6 +295,31 @@ def test_a_block_called_by_itself_is_routed_but_not_counted(build, family):
     assert all(not load.any() for load in gates.loads().values())
 
 
+def test_routers_beside_a_model_and_under_two_names_are_each_counted_once(build, text, family):
+    """A mixture in front of a transformers model, which a second name reaches: every call counts, and only once."""
+
+    class Behind(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = build(family)
+            self.block = build(family).model.layers[1].mlp
+            self.again = self.model.model.layers[1].mlp
+
+        def forward(self, input_ids):
+            hidden = self.block(self.model.get_input_embeddings()(input_ids))
+            return self.model(inputs_embeds=hidden).logits
+
+    model = Behind().train()
+    gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
+    inner = len(find_routers(model.model))
+    assert len(gates.routers) == inner + 1
+    assert len({id(router.module) for router in gates.routers}) == inner + 1
+    model(text).sum().backward()
+    assert [int(load.sum()) for load in gates.loads().values()] == [text.numel() * 2] * (inner + 1)
+    gates.update()
+    assert all(float(bias.abs().max()) == pytest.approx(0.01) for bias in gates.biases().values())
+
+
 def test_a_failed_forward_pass_leaves_no_trace(build, text, family):
     model = build(family)
     gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import torch
 
 from trimtab import disk
 from trimtab.errors import ConfigurationError, StudyError
@@ -156,6 +157,109 @@ def test_arms_of_a_seed_start_alike(prepared):
     assert len({str(value) for value in first.values()}) == 1
 
 
+def log_of(prepared, table, factors=("loss_free", "copies", "tight")):
+    """Run a cell of the study with other settings, given by section; return its training log."""
+    folder = prepared[2][factors]
+    record = json.loads(folder.cell.read_text())
+    for name, settings in table.items():
+        record["settings"][name] = {**record["settings"][name], **settings} if name != "balancer" else settings
+    folder.cell.write_text(json.dumps(record))
+    folder.train_log.unlink(missing_ok=True)
+    run_cell(folder.path)
+    assert store.CellResult.read(folder.result).outcome == "completed"
+    return disk.read_lines(folder.train_log)
+
+
+SIGN = {"rule": "loss_free", "bias_update_rate": 0.1}
+
+
+@pytest.mark.parametrize("rate", ["constant", "inv_sqrt", "inv"])
+def test_the_sign_rule_steps_as_its_schedule_says(prepared, rate):
+    log = log_of(prepared, {"balancer": {**SIGN, "schedule": rate}})
+    power = {"constant": 0, "inv_sqrt": 0.5, "inv": 1}[rate]
+    reached = {0.0}  # all that a bias can be after each step
+    for step, line in enumerate(log, start=1):
+        reached = {bias + sign * 0.1 / step**power for bias in reached for sign in (-1, 0, 1)}
+        spreads = {high - low for high in reached for low in reached}
+        assert min(abs(line["layers"][0]["bias_spread"] - spread) for spread in spreads) < 1e-6
+        if step == 3:
+            break
+    assert log[0]["layers"][0]["bias_spread"] == pytest.approx(0.2)  # one expert up, one down
+    assert log[1]["layers"][0]["bias_spread"] != log[0]["layers"][0]["bias_spread"]
+
+
+@pytest.mark.parametrize("scope", ["sequence", "micro", "global"])
+def test_each_scope_of_the_auxiliary_loss_is_that_of_the_batch(prepared, scope):
+    table = {"balancer": {"rule": "switch", "scope": scope, "coef": 1.0}, "training": {"accumulation": 2}}
+    folder = prepared[2]["loss_free", "copies", "dropless"]
+    (first, *_) = log_of(prepared, table, ("loss_free", "copies", "dropless"))
+    bench = pretrained_cells.prepare(json.loads(folder.cell.read_text()), folder.path.parent.parent / "cache")
+    places = torch.as_tensor(bench.pool.batch(bench.seed, 1).tokens)[:, :-1]
+    mixture = bench.model.mixtures["2"]
+    with torch.no_grad():
+        logits = bench.model.norm_before(bench.model.states[places].float()) @ mixture.gate.weight.t()
+    scores = logits.sigmoid() / logits.sigmoid().sum(-1, keepdim=True)
+    chosen = torch.nn.functional.one_hot(logits.topk(2).indices, 4).sum(2).double()  # [rows, tokens, experts]
+    # Two micro-batches of one row each: a row is both its sequence and its micro-batch.
+    shares = [row.mean(0) / 2 for row in chosen]
+    if scope == "global":  # what has been counted of the step so far
+        shares[1] = (shares[0] + shares[1]) / 2
+    expected = sum(4 * float(share @ row.mean(0).double()) for share, row in zip(shares, scores, strict=True)) / 2
+    assert first["penalty"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sequence_is_a_row_of_the_batch(prepared):
+    logs = [
+        log_of(prepared, {"balancer": {"rule": "switch", "scope": scope, "coef": 1.0}})[0]["penalty"]
+        for scope in ("sequence", "micro")
+    ]
+    assert logs[0] > logs[1] > 1  # each row is less balanced than all of them together
+
+
+def test_the_hybrid_moves_its_bias_and_adds_its_loss(prepared):
+    hybrid = {"rule": "stack", "bias": SIGN, "losses": [{"rule": "switch", "scope": "sequence", "coef": 1.0}]}
+    both, alone = log_of(prepared, {"balancer": hybrid}), log_of(prepared, {"balancer": SIGN})
+    assert both[0]["layers"][0]["bias_spread"] == alone[0]["layers"][0]["bias_spread"] == pytest.approx(0.2)
+    assert both[0]["loss"] == alone[0]["loss"]
+    assert both[0]["penalty"] > alone[0]["penalty"] == 0
+    assert both[2]["loss"] != alone[2]["loss"]  # the loss has moved the router
+
+
+def test_what_finds_no_room_depends_on_the_policy(prepared):
+    capacity = {"factor": 0.5}
+    policies = [{"drop_policy": name} for name in ("probs", "position", "random", "batch_priority")]
+    logs = [log_of(prepared, {"capacity": {**capacity, **policy}}) for policy in (*policies, {"reroute": True})]
+    assert [log[0]["layers"][0]["drop_rate"] for log in logs[:4]] == pytest.approx([0.5] * 4, abs=0.05)
+    assert len({log[0]["loss"] for log in logs}) == 5
+    rerouted = log_of(prepared, {"capacity": {"factor": 1.0, "reroute": True}})
+    assert rerouted[0]["layers"][0]["drop_rate"] < 0.05
+
+
+def test_every_mixture_of_several_layers_is_balanced(prepared):
+    table = {"model": {"layers": [-3, -2, -1]}, "balancer": SIGN}
+    log = log_of(prepared, table)
+    assert [layer["layer"] for layer in log[0]["layers"]] == [0, 1, 2]
+    assert [layer["bias_spread"] for layer in log[0]["layers"]] == pytest.approx([0.2] * 3)
+    assert all(layer["max_violation"] > 0 for layer in log[0]["layers"])
+    result = store.CellResult.read(prepared[2]["loss_free", "copies", "tight"].result)
+    assert [record["layer"] for record in result.mixtures] == [0, 1, 2]
+    evaluated = [line for line in result.routing if line["phase"] == "eval:shuffled"]
+    assert {line["layer"] for line in evaluated} == {0, 1, 2}
+    assert len({line["tokens"] for line in evaluated if line["eval_capacity"] == "dropless"}) == 1
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"score_function": "softmax"}, {"num_experts": 32, "num_experts_per_tok": 4}, {"granularity": 2}],
+    ids=str,
+)
+def test_other_routers_and_more_experts_are_balanced_too(prepared, shape):
+    log = log_of(prepared, {"model": shape, "balancer": SIGN})
+    assert log[0]["layers"][0]["bias_spread"] == pytest.approx(0.2)
+    (mixture,) = store.CellResult.read(prepared[2]["loss_free", "copies", "tight"].result).mixtures
+    assert len(mixture["norm"]) == shape.get("num_experts", 4)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -179,6 +283,13 @@ def test_what_the_checkpoint_cannot_be_is_named(tiny_dense, monkeypatch, tmp_pat
         ("num_experts = 4", "num_experts = 4\nlayers = [2, 2]", "names a layer twice"),
         ("num_experts = 4", "num_experts = 4\ngranularity = 3", "3 does not divide num_experts = 4"),
         ('kind = "skewed_router"\nshare = 0.25', 'kind = "virtual_groups"', "virtual groups of a pretrained model"),
+        (
+            'kind = "skewed_router"\nshare = 0.25',
+            'kind = "depth_scaled"',
+            "'depth_scaled' changes layers that",
+        ),
+        ('kind = "skewed_router"\nshare = 0.25', 'kind = "collapsed_inputs"', "changes layers that are frozen"),
+        ('kind = "skewed_router"\nshare = 0.25', 'kind = "identical_experts"', "identical as they are made"),
         ("train_tokens = 640", "train_tokens = 32", "less than a batch"),
     ],
 )

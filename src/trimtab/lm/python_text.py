@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 import sysconfig
@@ -88,12 +89,16 @@ def files() -> list[File]:
 
 
 def _files_under(source: str, folder: Path) -> Iterator[File]:
-    for path in folder.rglob("*.py"):
-        inside = path.relative_to(folder)
-        if not _SKIPPED.intersection(inside.parts) and not path.name.startswith("test_"):
+    for parent, folders, names in os.walk(folder):
+        folders[:] = set(folders) - _SKIPPED
+        inside = Path(parent).relative_to(folder)
+        for name in names:
+            if not name.endswith(".py") or name.startswith("test_"):
+                continue
+            path = Path(parent, name)
             size = path.stat().st_size
             if 0 < size <= _LARGEST_FILE:
-                yield File(unit_id=f"{source}/{inside.as_posix()}", source=source, path=path, size=size)
+                yield File(unit_id=f"{source}/{(inside / name).as_posix()}", source=source, path=path, size=size)
 
 
 def take(candidates: Iterable[File], *, train_bytes: int, heldout_bytes: int) -> tuple[list[File], list[File]]:

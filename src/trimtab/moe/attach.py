@@ -86,13 +86,15 @@ def attach(
 
 
 def _roots(model: nn.Module, routers: Sequence[Router]) -> list[nn.Module]:
-    """Return the models of transformers around routers, outermost first; ``model`` itself where there is none.
+    """Return the models of transformers around routers, outermost first; ``model`` too where a router is in none.
 
     All of them, because any may be called: PEFT calls one or another by its task type.
     """
     inner = {id(router.module) for router in routers}
-    models = (module for module in model.modules() if isinstance(module, PreTrainedModel))
-    return [module for module in models if any(id(part) in inner for part in module.modules())] or [model]
+    models = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
+    around = [module for module in models if any(id(part) in inner for part in module.modules())]
+    covered = {id(part) for module in around for part in module.modules()}
+    return [*around] if around and inner <= covered else [model, *around]
 
 
 def _listen(gate: Gate) -> list[Callable[[], object]]:

@@ -53,7 +53,8 @@ def find_routers(model: nn.Module) -> list[Router]:
 
 
 def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Yield the name of each router, its block and its attribute there."""
+    """Yield the name of each router, its block and its attribute there; one that several names reach, once."""
+    seen: set[int] = set()
     for name, block in used_modules(model):
         experts = getattr(block, "experts", None)
         child = next((child for child in _ROUTER_NAMES if isinstance(getattr(block, child, None), torch.nn.Module)), "")
@@ -66,7 +67,8 @@ def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
             raise UnsupportedModelError(
                 f"{name} ({type(block).__name__}) has experts but no router named {' or '.join(_ROUTER_NAMES)}"
             )
-        elif "input_ids" not in inspect.signature(gate.forward).parameters:
+        elif "input_ids" not in inspect.signature(gate.forward).parameters and id(gate) not in seen:
+            seen.add(id(gate))
             yield where, block, child
 
 

@@ -60,14 +60,30 @@ def check(study: Any, where: str) -> None:  # noqa: ANN401 - a Study, whose modu
             _refuse_idle(study.expert_inits[init], model, f"{where}.expert_inits.{init}")
             continue
         fits(partial(study.balancers[balancer].balancer.check_fit, router, limits), f"{where}.balancers.{balancer}")
-        if isinstance(study.expert_inits[init], initializations.VirtualGroups) and isinstance(
-            study.models[model], UpcycledSettings
-        ):
-            raise StudyError(
-                f"{where}.expert_inits.{init}: virtual groups of a pretrained model are made when its block is cut",
-                hint=f"[models.{model}] granularity = 2, for two experts to a group",
-            )
+        if isinstance(study.models[model], UpcycledSettings):
+            _refuse_on_pretrained(study.expert_inits[init], study.models[model], f"{where}.expert_inits.{init}", model)
         fits(partial(study.expert_inits[init].check_fit, router), f"{where}.expert_inits.{init}")
+
+
+def _refuse_on_pretrained(
+    init: initializations.Initialization, settings: UpcycledSettings, where: str, model: str
+) -> None:
+    """Refuse what is done to a whole fresh model, and what the blocks of a pretrained one are already."""
+    if isinstance(init, initializations.VirtualGroups):
+        raise StudyError(
+            f"{where}: virtual groups of a pretrained model are made when its block is cut",
+            hint=f"[models.{model}] granularity = 2, for two experts to a group",
+        )
+    if isinstance(init, initializations.DepthScaled | initializations.CollapsedInputs):
+        raise StudyError(
+            f"{where}: {init.key!r} changes layers that are frozen in the pretrained model {model!r}",
+            hint='preset = "sigmoid" or "softmax" starts from random weights',
+        )
+    if isinstance(init, initializations.IdenticalExperts) and settings.granularity == 1:
+        raise StudyError(
+            f"{where}: the experts of the pretrained model {model!r} are identical as they are made",
+            hint='kind = "random" is the model as it is',
+        )
 
 
 def _refuse_idle(init: initializations.Initialization, model: str, where: str) -> None:
