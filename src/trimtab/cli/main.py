@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import codeeval, compare, evidence, machine, selfinvoke, serve, simulate, study
+from trimtab.cli import codeeval, compare, demo, evidence, machine, selfinvoke, serve, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -27,6 +27,7 @@ for verb in (
     study.report,
     study.controls,
     machine.doctor,
+    demo.demo,
     selfinvoke.selfinvoke,
     evidence.evidence,
     simulate.simulate,
