@@ -165,6 +165,7 @@ class Trial:
         model, gates, bare = self._attached()
         copied = plain.unpolluted(model) if self.asked.wrapping == "deepcopy" else None
         self._same(at_rest, self._logits(model), "logits at rest")
+        self._checkpointing(model)
         self._train(model, gates, loads, "loads")
         before = {self._block(gates, layer): bias.numpy().copy() for layer, bias in gates.biases().items()}
         gates.update()
@@ -191,7 +192,7 @@ class Trial:
                 self._understands(reference)
             if self.asked.save and self.asked.wrapping in {"none", "deepcopy", "compile"}:
                 self._comes_back(reference, at_rest)
-            self._backward(reference)
+            self._checkpointing(reference)
             loads = self._listen(reference)
         except Exception as error:
             raise NotThere(type(error).__name__) from error
@@ -257,10 +258,8 @@ class Trial:
 
     def _listen(self, model: nn.Module) -> dict[str, NDArray[np.int64]]:
         """Return the loads [E] of a step of training, by hand."""
-        model.train()
-        with plain.listening(model) as heard, torch.no_grad():
-            for batch in range(self.asked.accumulation):
-                self._out(model, batch)
+        with plain.listening(model) as heard:
+            self._backward(model)
         return heard.loads(self.text, self._experts(model))
 
     @staticmethod
@@ -277,7 +276,6 @@ class Trial:
                 bare.enable_input_require_grads()
 
     def _backward(self, model: nn.Module) -> None:
-        self._checkpointing(model)
         model.train()
         for batch in range(self.asked.accumulation):
             self._out(model, batch).float().square().mean().backward()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import importlib.util
 import re
 import sys
@@ -50,6 +51,12 @@ def pages() -> Any:
 
 def build(family: str, dtype: str) -> nn.Module:
     """Return a tiny model whose own selection biases, if it has any, are not all 0."""
+    return copy.deepcopy(_template(family, dtype))
+
+
+@functools.lru_cache(maxsize=256)
+def _template(family: str, dtype: str) -> nn.Module:
+    """Return the model that each trial gets a copy of, so that it is built once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model: nn.Module = pages().build(family)

@@ -1,15 +1,20 @@
 """What is attached survives saving and loading, or is missed loudly."""
 
+import importlib.util
 import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BitsAndBytesConfig, MixtralConfig, MixtralForCausalLM
 
 import trimtab
 from trimtab.errors import ConfigurationError
+from trimtab.lm import pretrained
 from trimtab.moe.attach import attach
+from trimtab.moe.loading import restore
 from trimtab.moe.saving import CONFIG, STATE
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.rules import LossFree, NewtonBalancing, SwitchLoss
@@ -248,3 +253,76 @@ def test_a_model_that_is_not_transformers_is_refused(tmp_path):
     gates = attach(torch.nn.Sequential(torch.nn.Linear(2, 2)), balancer=trimtab.NoBalancer())
     with pytest.raises(ConfigurationError, match="Sequential has no save_pretrained"):
         gates.save_pretrained(tmp_path)
+
+
+@pytest.fixture
+def from_gguf(tmp_path):
+    """A Qwen3-MoE out of a GGUF file, and its gates; skips where the package for such files is missing."""
+    pytest.importorskip("gguf", reason="reading GGUF files needs the package gguf, an extra of its own")
+    place = Path(__file__).with_name("tiny_gguf.py")
+    location = importlib.util.spec_from_file_location("tiny_gguf", place)
+    writer = importlib.util.module_from_spec(location)
+    location.loader.exec_module(writer)
+    writer.write(tmp_path / "a.gguf", "qwen3moe")
+    model = pretrained.load(str(tmp_path / "a.gguf")).model.train()
+    return model, attach(model, balancer=RULE)
+
+
+def test_weights_out_of_a_gguf_file_are_saved_as_the_numbers_they_are(from_gguf, text, equal, tmp_path):
+    """transformers refuses to write such a model, although its weights are plain numbers by then."""
+    model, gates = from_gguf
+    model(input_ids=text, labels=text).loss.backward()
+    gates.update()
+    quantizer, settings = model.hf_quantizer, model.config.quantization_config
+    with pytest.warns(UserWarning, match="2 of the routers"):
+        gates.save_pretrained(tmp_path / "saved")
+    again, loaded = trimtab.load(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.equal(again.eval()(input_ids=text).logits, model.eval()(input_ids=text).logits)
+    equal(loaded.state_dict(), gates.state_dict())
+    assert (model.hf_quantizer, model.config.quantization_config) == (quantizer, settings)
+
+
+def test_a_model_whose_weights_stay_packed_is_refused_before_anything_is_written(from_gguf, equal, tmp_path):
+    """As a GGUF model on a device with a kernel for its blocks; what is attached can be saved by itself."""
+    model, gates = from_gguf
+    model.lm_head.weight = torch.nn.Parameter(torch.zeros(64, 18, dtype=torch.uint8), requires_grad=False)
+    with pytest.raises(
+        ConfigurationError, match=r"quantized with gguf.* cannot save: lm_head\.weight is packed"
+    ) as caught:
+        gates.save_pretrained(tmp_path / "saved")
+    assert "gates.save(folder)" in caught.value.hint
+    assert not (tmp_path / "saved").exists()
+    gates.unfreeze()
+    gates.save(tmp_path / "apart")
+    gates.freeze()
+    restore(gates, tmp_path / "apart")
+    assert gates.frozen == {0: False, 1: False}
+
+
+@pytest.mark.filterwarnings("ignore")  # bitsandbytes compiles, and torch's compiler warns of itself
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_model_in_few_bits_is_balanced_and_comes_back_exactly(bits, text, equal, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is no dependency of trimtab, and not installed here")
+    torch.manual_seed(0)
+    MixtralForCausalLM(
+        MixtralConfig(
+            vocab_size=64, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=2, num_local_experts=8, initializer_range=0.2,
+        )
+    ).save_pretrained(tmp_path / "plain")  # fmt: skip
+    few = BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8)
+    model = MixtralForCausalLM.from_pretrained(
+        tmp_path / "plain", quantization_config=few, dtype=torch.bfloat16
+    ).train()
+    gates = attach(model, balancer=RULE)
+    gates.unfreeze()
+    model(input_ids=text, labels=text).loss.backward()
+    assert {int(load.sum()) for load in gates.loads().values()} == {2 * text.numel()}
+    gates.update()
+    with pytest.warns(UserWarning, match="2 of the routers"):
+        gates.save_pretrained(tmp_path / "saved")
+    again, loaded = trimtab.load(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.equal(again.eval()(input_ids=text).logits, model.eval()(input_ids=text).logits)
+    equal(loaded.state_dict(), gates.state_dict())

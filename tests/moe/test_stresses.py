@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trimtab.errors import BalancerWarning, ConfigurationError
+from trimtab.errors import BalancerWarning, ConfigurationError, UnsupportedModelError
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.expert_layout import expert_layout
@@ -28,7 +28,7 @@ from trimtab.settings.initializations import (
     TwinRows,
     VirtualGroups,
 )
-from trimtab.settings.rules import NoBalancer
+from trimtab.settings.rules import LossFree, NoBalancer, SimBal
 
 PAGE = Path(__file__).parents[2] / "docs" / "make_families.py"
 specification = importlib.util.spec_from_file_location("make_families_for_stresses", PAGE)
@@ -304,6 +304,24 @@ def test_packed_numbers_are_refused_by_name():
     with pytest.raises(ConfigurationError, match=r"experts.down_proj\[\d\] is stored as torch.uint8") as caught:
         apply(DeadExpert(), model)
     assert "quantized" in caught.value.hint
+
+
+class Packed(torch.Tensor):
+    """Numbers that say they are floats and are stored otherwise, as those of torchao and quanto."""
+
+
+def test_routers_whose_numbers_are_of_a_class_of_their_own_are_refused_as_quantized():
+    model = page.build("jamba")
+    router = find_routers(model)[0]
+    router.module.weight = torch.nn.Parameter(router.weight.detach().clone().as_subclass(Packed))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for init in (ScaledRouter(factor=10.0), DeadExpert(), SkewedRouter()):
+        with pytest.raises(ConfigurationError, match=r"router is quantized \(Packed\)"):
+            apply(init, model)
+    assert not changed(model, before)
+    with pytest.raises(UnsupportedModelError, match=r"quantized \(Packed\): SimBal"):
+        attach(model, balancer=SimBal(coef=0.1))
+    attach(model, balancer=LossFree(bias_update_rate=0.01))
 
 
 def test_adapters_in_front_of_what_would_be_written_are_refused_and_others_are_not():

@@ -278,8 +278,8 @@ class Gates:
             options: For the model's ``save_pretrained``.
 
         Raises:
-            ConfigurationError: The model cannot be saved by itself, has adapters inside, or would not come back as it
-                is. What an earlier save left in ``folder`` is as it was.
+            ConfigurationError: The model cannot be saved by itself, has adapters inside, is quantized in a way that
+                cannot be written, or would not come back as it is. What an earlier save left in ``folder`` stays.
         """
         model = self._saved_model()
         for gate in self._gates:
@@ -288,7 +288,7 @@ class Gates:
             options.setdefault("repo_id", Path(folder).name)
         record = self.record(type(model).__name__)
         with saving.part(folder) as place:
-            model.save_pretrained(place, **options)
+            saving.write_weights(model, place, **options)
             if not options.get("is_main_process", True):
                 return
             variant = {name: options[name] for name in ("variant",) if name in options}

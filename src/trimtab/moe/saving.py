@@ -111,8 +111,37 @@ def refuse_adapters(model: nn.Module) -> None:
         )
 
 
+def write_weights(model: Any, folder: Path, **options: Any) -> None:  # noqa: ANN401 - a model, and transformers' options
+    """Call the model's ``save_pretrained``; weights out of a GGUF file are written as the numbers they are.
+
+    Raises:
+        ConfigurationError: The model is quantized in a way that transformers cannot write.
+    """
+    quantizer = getattr(model, "hf_quantizer", None)
+    if quantizer is None or quantizer.is_serializable():
+        model.save_pretrained(folder, **options)
+        return
+    method = getattr(quantizer.quantization_config.quant_method, "value", quantizer.quantization_config.quant_method)
+    packed = next((name for name, tensor in model.named_parameters() if wrappers.packed(tensor)), None)
+    if method != "gguf" or packed is not None:
+        raise ConfigurationError(
+            f"the model is quantized with {method}, which transformers {transformers.__version__} cannot save"
+            f"{f': {packed} is packed' if packed else ''}",
+            hint="gates.save(folder) writes what is attached alone; give it back to the model, quantized again and"
+            " attached to, with trimtab.moe.loading.restore(gates, folder)",
+        )
+    settings = vars(model.config).pop("quantization_config", _ABSENT)
+    model.hf_quantizer = None
+    try:
+        model.save_pretrained(folder, **options)
+    finally:
+        model.hf_quantizer = quantizer
+        if settings is not _ABSENT:
+            model.config.quantization_config = settings
+
+
 def verify(model: PreTrainedModel, folder: Path, biases: frozenset[str], **options: Any) -> None:  # noqa: ANN401
-    """Refuse weights in ``folder`` that would not come back as they are in ``model``; no values are read.
+    """Refuse weights in ``folder`` that would not come back as they are in ``model``; no values are compared.
 
     Args:
         model: What was saved.
@@ -124,11 +153,9 @@ def verify(model: PreTrainedModel, folder: Path, biases: frozenset[str], **optio
         ConfigurationError: With the first name, and what is wrong with it.
     """
     kind = type(model)
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     with expecting_biases(kind), _quiet():
-        found: Any = kind.from_pretrained(
-            folder, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
-    loaded, report = found
+        loaded, report = _loaded(kind, folder, quantized=getattr(model, "hf_quantizer", None) is not None, **options)
     wrong = dict.fromkeys(report["missing_keys"], "is missing")
     wrong |= dict.fromkeys(report["unexpected_keys"], "is not known")
     for name, shape, expected in report["mismatched_keys"]:
@@ -146,6 +173,27 @@ def verify(model: PreTrainedModel, folder: Path, biases: frozenset[str], **optio
             hint="save a model whose modules are those of its class, in one dtype; gates.save(folder) writes what is"
             " attached alone",
         )
+
+
+def _loaded(kind: Any, folder: Path, *, quantized: bool, **options: Any) -> Any:  # noqa: ANN401
+    """Return the model in ``folder`` and what there is to say of its keys; without values where that can be.
+
+    Raises:
+        ConfigurationError: It is quantized and cannot be loaded.
+    """
+    try:
+        return kind.from_pretrained(folder, device_map="meta", **options)
+    except (RuntimeError, ValueError, NotImplementedError):
+        if not quantized:
+            raise
+    # bitsandbytes unpacks four bits as it loads, for which there must be some.
+    try:
+        return kind.from_pretrained(folder, device_map="cpu", **options)
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"the quantized {kind.__name__} cannot be loaded again once it is saved: {error}",
+            hint="gates.save(folder) writes what is attached alone",
+        ) from error
 
 
 def save_attachment(record: Record, folder: str | os.PathLike[str]) -> None:

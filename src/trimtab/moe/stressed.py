@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trimtab.errors import ConfigurationError
+from trimtab.moe.wrappers import packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,9 +101,10 @@ class Stressed:
         where = f"{self.init!r}: {name}"
         if target.is_meta:
             raise ConfigurationError(f"{where} is on the meta device, where there is nothing to write")
-        if not target.is_floating_point():
+        if packed(target):
+            stored = type(target).__name__ if target.is_floating_point() else target.dtype
             raise ConfigurationError(
-                f"{where} is stored as {target.dtype}: its numbers are packed, and writing to them would damage it",
+                f"{where} is stored as {stored}: its numbers are packed, and writing to them would damage it",
                 hint="stress the model before it is quantized",
             )
         made = value.to(target)

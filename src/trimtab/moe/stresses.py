@@ -14,6 +14,7 @@ from trimtab.moe.balancers.interface import shape_of
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.expert_layout import UNWRAP, wrappers
 from trimtab.moe.stressed import Changes, Stressed
+from trimtab.moe.wrappers import packed
 from trimtab.settings import initializations
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def _refuse(init: initializations.Initialization, routers: list[Router]) -> None
             raise ConfigurationError(f"{init!r}: {router.name} is attached already", hint=UNWRAP)
         if wrapped := wrappers(router.module):
             raise ConfigurationError(f"{init!r}: {router.name} is wrapped by {wrapped}", hint=UNWRAP)
+        if packed(router.weight):
+            kind = type(router.weight).__name__
+            raise ConfigurationError(f"{init!r}: {router.name} is quantized ({kind})", hint=UNWRAP)
 
 
 def _refuse_nothing(on: Stressed) -> None:

@@ -48,6 +48,11 @@ def adapted(outer: nn.Module) -> bool:
     return any(_is(module, "BaseTunerLayer") for module in outer.modules())
 
 
+def packed(tensor: Any) -> bool:  # noqa: ANN401 - a tensor, of torch or of somebody else's class
+    """Tell whether the numbers of a tensor are stored otherwise than they are used: integers, or a class of its own."""
+    return type(tensor).__module__.partition(".")[0] != "torch" or not tensor.is_floating_point()
+
+
 def adapter_parameters(module: nn.Module) -> frozenset[str]:
     """Return the names of the parameters in ``module`` that adapters brought."""
     return frozenset(

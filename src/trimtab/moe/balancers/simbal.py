@@ -30,7 +30,7 @@ class SimBalBalancer(LossBalancer):
         self.settings = settings
 
     def check(self, router: Router, capacity: Capacity) -> None:
-        """Refuse a router whose rows an adapter changes out of sight.
+        """Refuse a router whose rows an adapter changes out of sight, or that are quantized.
 
         Raises:
             UnsupportedModelError: The penalty would be about other rows than those that route.
@@ -40,6 +40,12 @@ class SimBalBalancer(LossBalancer):
             raise UnsupportedModelError(
                 f"{router.name} has an adapter beside its weight, whose rows SimBal would not see",
                 hint="merge_and_unload(), or leave routers out of target_modules",
+            )
+
+        if wrappers.packed(router.weight):
+            raise UnsupportedModelError(
+                f"{router.name} is quantized ({type(router.weight).__name__}): SimBal's penalty cannot change its rows",
+                hint="keep routers out of quantization (modules_to_not_convert, llm_int8_skip_modules)",
             )
 
     def penalty(self, routing: Routing, context: Context) -> Tensor:
