@@ -160,7 +160,7 @@ class Gate:
                 " modules_to_save names: attach after get_peft_model",
             )
         current, decision = self.attachment.passes.find(self.router.layer, logits_TE)
-        context = self._context(current, len(logits_TE))
+        context = self._context(current, logits_TE)
         routing = Routing(
             logits=logits_TE,
             experts=experts_TK,
@@ -180,15 +180,16 @@ class Gate:
             weights_TK = self._penalize(routing, weights_TK, self._after(context, current, decision))
         return weights_TK, routing.experts
 
-    def _context(self, current: ForwardPass, tokens: int) -> Context:
+    def _context(self, current: ForwardPass, logits_TE: Tensor) -> Context:
         weight, capacity, text = self.router.weight, self.attachment.capacity, current.text
         read = self.attachment.balancer.has_penalty or capacity.scope == "sequence"
-        here = text.rows * text.columns == tokens
+        here = text.rows * text.columns == len(logits_TE)
         sequence = text.sequence if read and here else None
         return Context(
             training=current.training,
             num_experts_per_tok=self.router.num_experts_per_tok,
             score_function=self.router.score_function,
+            logits=logits_TE,
             valid=text.valid if here else None,
             sequence=None if sequence is None else sequence.to(weight.device),
             load_signal=capacity.load_signal,

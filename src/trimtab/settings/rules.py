@@ -17,6 +17,9 @@ from pydantic import Field
 
 from trimtab.errors import ConfigurationError
 from trimtab.settings.families import BatchRule, BiasRule, LossRule, Rule, refuse_other_choices, refuse_unsolvable
+from trimtab.settings.quantile_forms import KimiQuantileBalancing as KimiQuantileBalancing
+from trimtab.settings.quantile_forms import MarinQuantileBalancing as MarinQuantileBalancing
+from trimtab.settings.quantile_forms import MegatronQuantileBalancing as MegatronQuantileBalancing
 from trimtab.settings.reading import Count, InnerShare, Positive, later, setting
 from trimtab.settings.soft_rules import SMEBU as SMEBU
 from trimtab.settings.soft_rules import SoftClippedBias as SoftClippedBias
@@ -87,6 +90,9 @@ class QuantileBalancing(BiasRule):
 
     α_i = (K+1)-th largest of s_i + b, q_j = (⌊KT/E⌋+1)-th largest over tokens of s_ij + b_j − α_i, b ← b − q: had the
     other biases stayed, expert j would have got exactly its share. There is no step size.
+
+    Margins are counted in a histogram that adds up over micro-batches and processes; the published forms, to the
+    letter, are :mod:`~trimtab.settings.quantile_forms`.
 
     Assumes nothing of the scores' range. Refuses K = E (no expert is ever not chosen), group-limited routing (α_i is
     not the threshold there) and ``load_signal="kept"`` (it does not count calls).
@@ -356,6 +362,9 @@ RULES: Final[tuple[type[Rule], ...]] = (
     SMEBU,
     SoftClippedBias,
     QuantileBalancing,
+    MegatronQuantileBalancing,
+    KimiQuantileBalancing,
+    MarinQuantileBalancing,
     NewtonBalancing,
     BIP,
     Sinkhorn,

@@ -12,12 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.balancers import BatchBalancer, BiasBalancer, LossBalancer, behavior
+from trimtab.moe.balancers import Balancer, BatchBalancer, BiasBalancer, LossBalancer, behavior
 from trimtab.moe.balancers.behaviors import BEHAVIORS
-from trimtab.moe.balancers.bip import BIPBalancer
 from trimtab.moe.balancers.interface import Ranked
-from trimtab.moe.balancers.newton import NewtonBalancer
-from trimtab.moe.balancers.quantile import QuantileBalancer
 from trimtab.moe.balancers.stack import StackBalancer
 from trimtab.settings import rules
 from trimtab.settings.rules import NoBalancer, Stack, SwitchLoss
@@ -28,10 +25,6 @@ def state_of(balancer, num_experts=8):
     state = balancer.initial(num_experts).clone()
     state[:num_experts] = torch.linspace(-0.1, 0.1, num_experts)
     return state
-
-
-def is_of(balancer, kind):
-    return isinstance(balancer, kind) or (isinstance(balancer, StackBalancer) and isinstance(balancer.bias, kind))
 
 
 def test_every_public_rule_is_under_contract():
@@ -152,7 +145,7 @@ def test_what_is_observed_adds_up_over_micro_batches_and_processes(balancer, rou
     assert all(one.shape == balancer.nothing(8).shape for one in seen)
     assert all(one.dtype == balancer.nothing(8).dtype for one in seen)
     total = sum(seen, balancer.nothing(8))
-    if balancer.causal:
+    if balancer.causal and not balancer.cuts_matter:
         assert torch.equal(total, balancer.observe(whole, state, context_of(whole)))
     assert balancer.update(state, total, 1).isfinite().all()
 
@@ -195,7 +188,7 @@ def test_load_is_routed_unless_kept_is_asked_for(balancer, route, context_of, dr
     plain = route(draw())
     kept = torch.arange(64)[:, None].expand(64, 2) % 3 == 0
     routing = dataclasses.replace(plain, kept=kept)
-    if isinstance(balancer, BIPBalancer) or is_of(balancer, QuantileBalancer) or is_of(balancer, NewtonBalancer):
+    if type(getattr(balancer, "bias", balancer)).observe is not Balancer.observe:
         pytest.skip("observes scores, not calls")
     for signal, expected in (("routed", plain.load), ("kept", torch.bincount(plain.experts[kept], minlength=8))):
         seen = balancer.observe(routing, balancer.initial(8), context_of(routing, load_signal=signal))

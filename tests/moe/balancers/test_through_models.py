@@ -39,8 +39,8 @@ def test_recomputation_changes_neither_bias_nor_gradient(balancer, build, step, 
 
 @pytest.mark.filterwarnings("ignore")
 def test_micro_batches_move_the_bias_as_the_whole_batch_does(balancer, build, step, text):
-    if not balancer.causal:
-        pytest.skip("solves for each micro-batch by itself")
+    if not balancer.causal or balancer.cuts_matter:
+        pytest.skip("finds something else in each micro-batch by itself")
     whole, _ = trained(build("glm4_moe"), balancer, step, text, steps=1)
     parts, _ = trained(build("glm4_moe"), balancer, step, text, accumulation=2, steps=1)
     for name, state in whole.state_dict().items():

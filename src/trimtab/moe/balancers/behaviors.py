@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers.bip import BIPBalancer
 from trimtab.moe.balancers.interface import Balancer
+from trimtab.moe.balancers.kimi_quantile import KimiQuantileBalancer
+from trimtab.moe.balancers.logit_quantile import LogitQuantileBalancer
 from trimtab.moe.balancers.loss_free import LossFreeBalancer
 from trimtab.moe.balancers.newton import NewtonBalancer
 from trimtab.moe.balancers.none import IdleBalancer
@@ -37,6 +39,9 @@ BEHAVIORS: Final[Mapping[type[Rule], Callable[[Any], Balancer]]] = {
     rules.SMEBU: SMEBUBalancer,
     rules.SoftClippedBias: SoftClippedBalancer,
     rules.QuantileBalancing: QuantileBalancer,
+    rules.MegatronQuantileBalancing: LogitQuantileBalancer,
+    rules.KimiQuantileBalancing: KimiQuantileBalancer,
+    rules.MarinQuantileBalancing: LogitQuantileBalancer,
     rules.NewtonBalancing: NewtonBalancer,
     rules.BIP: BIPBalancer,
     rules.Sinkhorn: SinkhornBalancer,

@@ -51,6 +51,7 @@ class Context:
         training: Whether this is a training step.
         num_experts_per_tok: K.
         score_function: How scores come from logits.
+        logits: [T, E] of the router, for rules that rank them and not the scores.
         valid: [T] whether a token is text; None when all are.
         load_so_far: [E] calls of this optimizer step up to and with this micro-batch, over all processes, by the top-k
             of scores without a bias; None when they are those of this micro-batch.
@@ -67,6 +68,7 @@ class Context:
     training: bool
     num_experts_per_tok: int
     score_function: ScoreFunction
+    logits: Tensor | None = None
     valid: Tensor | None = None
     load_so_far: Tensor | None = None
     sequence: Tensor | None = None
@@ -99,7 +101,8 @@ class Balancer(Rule, ABC):
 
     ``has_bias`` and ``has_penalty`` say which acts are not the identity, so that a gate can skip them. ``causal`` says
     that, given the state, later tokens of a batch do not change which experts earlier ones get; ``pools`` that a
-    penalty is about all layers together.
+    penalty is about all layers together; ``cuts_matter`` that what is observed of the same tokens depends on how they
+    are cut into micro-batches and processes.
     """
 
     __slots__ = ()
@@ -107,6 +110,7 @@ class Balancer(Rule, ABC):
     has_penalty: ClassVar[bool] = False
     causal: ClassVar[bool] = True
     pools: ClassVar[bool] = False
+    cuts_matter: ClassVar[bool] = False
 
     @property
     def adds_only_bias(self) -> bool:

@@ -97,6 +97,7 @@ def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[in
                 training=True,
                 num_experts_per_tok=shape.num_experts_per_tok,
                 score_function=stream.score_function,
+                logits=logits,
             )
             for lane in lanes:
                 lane.step(number, logits, scores, context)
