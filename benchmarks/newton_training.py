@@ -5,8 +5,9 @@
 For each seed the same initialization and the same batches for each rule. Printed: training loss, and MaxVio of the last
 tenth of the steps less the floor of sampling. Then the weights rest, the model reads forty more batches of the same
 text, and the best single bias for thirty of them (by the solver of the assignment problem, with every score in hand)
-is tried on the other ten: no rule that sets a bias between steps can do better, however it learns. ``--dump`` writes the
-logits of every step [steps, T, E], which ``trimtab simulate --stream "Dumped(path=...)"`` shows in their order.
+is tried on the other ten: a rule that sets a bias between steps cannot be expected to do better, however it learns.
+``--dump`` writes the logits of every step [steps, T, E], which ``trimtab simulate --stream "Dumped(path=...)"`` shows
+in their order.
 """
 
 from __future__ import annotations
@@ -145,11 +146,12 @@ def main() -> None:
                 floor = max_violation_floor(len(logits[0]), *shape)
                 last = max(1, given.steps // 10)
                 end = fmean(violations[-last:])
+                third, start_up = fmean(violations[-(given.steps // 3) :]), fmean(violations[:20])
                 print(
-                    f"{given.instrument} seed {seed} {rule:34} MaxVio, last tenth: {end:.3f}, over the floor {floor:.3f}:"
-                    f" {end - floor:.3f}; last third: {fmean(violations[-(given.steps // 3) :]):.3f}; first 20:"
-                    f" {fmean(violations[:20]):.3f}; best fixed bias of the frozen model on unseen batches: {text:.3f};"
-                    f" loss of the last tenth: {fmean(losses[-last:]):.4f}; {time.process_time() - start:.0f} CPU s",
+                    f"{given.instrument} seed {seed} {rule:34} MaxVio, last tenth: {end:.3f}, over the floor"
+                    f" {floor:.3f}: {end - floor:.3f}; last third: {third:.3f}; first 20: {start_up:.3f}; best fixed"
+                    f" bias of the frozen model on unseen batches: {text:.3f}; loss of the last tenth:"
+                    f" {fmean(losses[-last:]):.4f}; {time.process_time() - start:.0f} CPU s",
                     flush=True,
                 )
                 if given.dump:

@@ -1,6 +1,8 @@
 """Quantile Balancing as three frameworks ship it, to the letter.
 
-Ours is :class:`~trimtab.settings.rules.QuantileBalancing`. All take the (K+1)-th largest of what is ranked, α_i, as what an expert has to beat, and set each bias to where its
+Ours is :class:`~trimtab.settings.rules.QuantileBalancing`.
+
+All take the (K+1)-th largest of what is ranked, α_i, as what an expert has to beat, and set each bias to where its
 expert would have had its share of the calls had the others stayed. They differ in what is ranked, in the rank, and in
 how micro-batches and processes are put together. All refuse K = E, routers limited to groups, and
 ``load_signal="kept"``.

@@ -58,6 +58,19 @@ def test_logits_of_a_checkpoint_are_drawn_from_its_file(tmp_path):
         Dumped(path=str(tmp_path / "missing.npy")).open(SHAPE, 0)
 
 
+def test_logits_of_a_training_are_shown_in_their_order(tmp_path):
+    path, small = tmp_path / "steps.npy", Shape(tokens=5, num_experts=8)
+    steps = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
+    np.save(path, steps)
+    draw = Dumped(path=str(path)).open(small, 7)
+    assert [draw(number).tolist() for number in (1, 2, 3, 4)] == [steps[index].tolist() for index in (0, 1, 2, 0)]
+    with pytest.raises(ConfigurationError, match=r"\[steps, 200, 8\].*\n?.*--experts 8 --tokens 5"):
+        Dumped(path=str(path)).open(SHAPE, 0)
+    np.save(path, steps[:0])
+    with pytest.raises(ConfigurationError, match="holds"):
+        Dumped(path=str(path)).open(small, 0)
+
+
 def test_an_impossible_shape_is_refused():
     with pytest.raises(ConfigurationError):
         Shape(tokens=4, num_experts=2, num_experts_per_tok=2)

@@ -359,6 +359,9 @@ class Relay(Stream):
 class Dumped(Stream):
     """Logits of a checkpoint, from a NumPy file [N, E]: each batch is a draw of rows.
 
+    A file [steps, T, E], of a model in training, is shown as it is: one batch after the other, to every seed the same,
+    and from the first again behind the last.
+
     Args:
         path: The file, as ``numpy.save`` or :func:`~trimtab.moe.simulate.record.record` writes it.
         scores: How scores come from its logits.
@@ -382,11 +385,16 @@ class Dumped(Stream):
             table = torch.from_numpy(np.load(self.path, allow_pickle=False)).float()
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(f"{self.path} is no NumPy file of logits: {error}") from error
-        if table.ndim != 2 or table.shape[1] != shape.num_experts or not torch.isfinite(table).all():
+        fits = table.ndim in {2, 3} and table.shape[-1] == shape.num_experts and bool(torch.isfinite(table).all())
+        if not fits or (table.ndim == 3 and table.shape[1] != shape.tokens) or not len(table):
+            tokens = f" --tokens {table.shape[1]}" if table.ndim == 3 else ""
             raise ConfigurationError(
-                f"{self.path} holds {tuple(table.shape)}; logits [N, {shape.num_experts}], all finite, were expected",
-                hint=f"--experts {table.shape[-1] if table.ndim else 0}",
+                f"{self.path} holds {tuple(table.shape)}; logits [N, {shape.num_experts}] or"
+                f" [steps, {shape.tokens}, {shape.num_experts}], all finite, were expected",
+                hint=f"--experts {table.shape[-1] if table.ndim else 0}{tokens}",
             )
+        if table.ndim == 3:
+            return lambda number: table[(number - 1) % len(table)]
 
         def draw(number: int) -> Tensor:
             return table[torch.randint(len(table), (shape.tokens,), generator=generator(seed, 2, number))]
