@@ -151,6 +151,17 @@ def test_other_arms_that_the_contrast_names_are_tested_in_the_same_family(table_
     assert (row.role, row.words, row.tests) == ("primary", "worse", 6)
 
 
+def test_rows_that_the_study_leaves_out_are_no_tests_of_its_families(table_of):
+    table = table_of()
+    chosen = ({"expert_init": ("random",)}, {"capacity": ("dropless",)})
+    partly = StudyTable.load(table.folder, dataclasses.replace(table.study, select=chosen))
+    primary = [row for row in partly.answers if row.role == "primary"]
+    assert [(row.stressor.label, row.tests) for row in primary] == [(SKEWED, 2), (TIGHT, 2)]
+    raw = [row.difference.p_difference for row in primary]
+    assert [row.p_difference for row in primary] == pytest.approx(stats.holm(raw))
+    assert CORNER not in {found.stressor.label for found in partly.degradations}
+
+
 def test_a_row_without_any_whole_pair_is_not_yet_run(table_of):
     gone = tuple(("aux_global", "skewed", "dropless", seed) for seed in range(5))
     row = answer(table_of(unwritten=gone), "python_loss", SKEWED)

@@ -29,7 +29,7 @@ from trimtab.study.endpoints import ENDPOINTS, Endpoint
 from trimtab.study.judging import judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from trimtab.study.spec import Study
     from trimtab.study.store import CellResult
@@ -105,11 +105,15 @@ def degradations(table: Measured) -> tuple[Degradation, ...]:
         for name in (study.endpoints.primary, *study.endpoints.secondary)
         for stressor in stressors(study)
         for method in map(str, study.factors["balancer"])
+        if _has_seed(table, _compared(study, model, (method,), stressor))
     )
 
 
 def answers(table: Measured) -> tuple[Answer, ...]:
-    """Return the answer matrix: the study's contrast first, then the other methods, marked exploratory."""
+    """Return the answer matrix: the study's contrast first, then the other methods, marked exploratory.
+
+    What ``[[select]]`` leaves out was never asked for: it is no row, and no test of a family.
+    """
     study = table.study
     control = study.contrast.control
     methods = [str(name) for name in study.factors["balancer"] if name not in (control, study.contrast.treatment)]
@@ -119,6 +123,7 @@ def answers(table: Measured) -> tuple[Answer, ...]:
         for model in map(str, study.factors["model"])
         for name in (study.endpoints.primary, *study.endpoints.secondary)
         for stressor in stressors(study)
+        if _has_seed(table, _compared(study, model, (method, control), stressor))
     ]
     alpha = 1 - study.confidence
     tested = {index: row for index, row in enumerate(drafts) if row.role != "exploratory"}
@@ -130,7 +135,7 @@ def answers(table: Measured) -> tuple[Answer, ...]:
 
 
 def _degradation(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Degradation:
-    found = _gather(table, endpoint, [(model, method, *pair) for pair in _conditions(table.study, stressor)])
+    found = _gather(table, endpoint, _compared(table.study, model, (method,), stressor))
     return Degradation(
         model=model,
         method=method,
@@ -147,8 +152,7 @@ def _degradation(table: Measured, model: str, method: str, stressor: Stressor, e
 def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Answer:
     """Return a row without verdict; its p-values are not adjusted yet."""
     study = table.study
-    arms = (method, study.contrast.control)
-    found = _gather(table, endpoint, [(model, arm, *pair) for arm in arms for pair in _conditions(study, stressor)])
+    found = _gather(table, endpoint, _compared(study, model, (method, study.contrast.control), stressor))
     margin = study.margins.get(endpoint.name)
     difference = _estimate(found, _FOUR, endpoint, study.confidence, margin)
     ranks = _ranks(found, endpoint) if found.diverged else None
@@ -187,10 +191,19 @@ def _role(
     return ("primary" if endpoint.name == table.study.endpoints.primary else "secondary"), ""
 
 
-def _conditions(study: Study, stressor: Stressor) -> Iterator[tuple[str, str]]:
-    """Yield (expert_init, capacity) of stress, then reference."""
-    yield stressor.expert_init, stressor.capacity
-    yield study.reference.expert_init, study.reference.capacity
+def _compared(study: Study, model: str, methods: Sequence[str], stressor: Stressor) -> list[tuple[str, str, str, str]]:
+    """Return model, balancer, initialization and capacity of each method under the stress, then at the reference."""
+    reference = study.reference.expert_init, study.reference.capacity
+    pairs = ((stressor.expert_init, stressor.capacity), reference)
+    return [(model, method, *pair) for method in methods for pair in pairs]
+
+
+def _has_seed(table: Measured, conditions: Sequence[tuple[str, str, str, str]]) -> bool:
+    """Tell whether the study asks for all of these cells with any seed."""
+    return any(
+        all(table.cell_id(*condition, int(seed)) is not None for condition in conditions)
+        for seed in table.study.factors["seed"]
+    )
 
 
 def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str, str, str, str]]) -> _Cells:
