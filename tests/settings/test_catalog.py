@@ -33,6 +33,7 @@ ROOT = Path(__file__).parent.parent.parent
 NEEDED = {
     rules.LossFree: {"bias_update_rate": 1e-3},
     rules.SoftClippedBias: {"bias_update_rate": 1e-3},
+    rules.CausalBias: {"rate": 1e-2},
     rules.SwitchLoss: {"coef": 0.1},
     rules.PooledSwitchLoss: {"coef": 0.1},
     rules.RouterZLoss: {"coef": 0.1},

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trimtab.moe.attachment import Attachment
+    from trimtab.moe.masks import Text
     from trimtab.moe.passes import ForwardPass
     from trimtab.moe.router import Router
 
@@ -182,8 +183,11 @@ class Gate:
 
     def _context(self, current: ForwardPass, logits_TE: Tensor) -> Context:
         weight, capacity, text = self.router.weight, self.attachment.capacity, current.text
-        read = self.attachment.balancer.has_penalty or capacity.scope == "sequence"
+        balancer = self.attachment.balancer
+        read = balancer.has_penalty or balancer.reads_sequences or capacity.scope == "sequence"
         here = text.rows * text.columns == len(logits_TE)
+        if balancer.reads_sequences:
+            self._refuse_parts(text, here=here)
         sequence = text.sequence if read and here else None
         return Context(
             training=current.training,
@@ -196,6 +200,21 @@ class Gate:
             router_weight=weight,
             accumulation=self.attachment.accumulation,
         )
+
+    def _refuse_parts(self, text: Text, *, here: bool) -> None:
+        """Refuse tokens that are not whole sequences, for a rule that reads them from their start.
+
+        Raises:
+            ConfigurationError: Earlier tokens lie in a cache, or it is not known which token is of which sequence.
+        """
+        if text.past or not here:
+            reason = (
+                f"{text.past} earlier tokens lie in a cache" if text.past else "its tokens are not those of the call"
+            )
+            raise ConfigurationError(
+                f"{self.router.name}: {self.attachment.balancer!r} reads sequences from their start, and {reason}",
+                hint="call the model with use_cache=False",
+            )
 
     def _after(self, context: Context, current: ForwardPass, decision: Decision | None) -> Context:
         """Return the context with what is known once a pass has been counted."""

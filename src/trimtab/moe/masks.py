@@ -35,6 +35,7 @@ class Text:
         rows, columns: B and S.
         valid: [T] whether a token is text; None when all are, or when that is unknown.
         unread: Why it is unknown; empty when it is not.
+        past: Tokens before these that lie in a cache.
         starts: What says where sequences begin, each giving [B, S] or [T] when it is asked.
     """
 
@@ -42,6 +43,7 @@ class Text:
     columns: int
     valid: Tensor | None = None
     unread: str = ""
+    past: int = 0
     starts: list[Callable[[], Tensor]] = field(default_factory=list)
 
     def of_the_same_tokens(self, other: Text) -> bool:
@@ -54,6 +56,7 @@ class Text:
             self.valid = other.valid
         if self.unread and not other.unread:
             self.unread = ""
+        self.past = max(self.past, other.past)
 
     @cached_property
     def sequence(self) -> Tensor:
@@ -73,9 +76,10 @@ def read(arguments: Mapping[str, Any]) -> Text:
     tokens = arguments.get("input_ids")
     tokens = tokens if tokens is not None else arguments.get("inputs_embeds")
     rows, columns = (1, 0) if tokens is None or tokens.ndim < 2 else tuple(tokens.shape[:2])
-    text = Text(rows=rows, columns=columns)
+    past = _past(arguments.get("past_key_values"))
+    text = Text(rows=rows, columns=columns, past=past or 0)
     if columns:
-        _read_mask(text, arguments.get("attention_mask"), _past(arguments.get("past_key_values")))
+        _read_mask(text, arguments.get("attention_mask"), past)
         _read_positions(text, arguments.get("position_ids"))
         _read_numbers(text, arguments.get("seq_idx"))
         _read_lengths(text, next((arguments[name] for name in _LENGTHS if arguments.get(name) is not None), None))

@@ -21,6 +21,8 @@ from trimtab.settings.quantile_forms import KimiQuantileBalancing as KimiQuantil
 from trimtab.settings.quantile_forms import MarinQuantileBalancing as MarinQuantileBalancing
 from trimtab.settings.quantile_forms import MegatronQuantileBalancing as MegatronQuantileBalancing
 from trimtab.settings.reading import Count, InnerShare, Positive, later, setting
+from trimtab.settings.sequence_rules import CausalBias as CausalBias
+from trimtab.settings.sequence_rules import MovingQuantileBalancing as MovingQuantileBalancing
 from trimtab.settings.soft_rules import SMEBU as SMEBU
 from trimtab.settings.soft_rules import SoftClippedBias as SoftClippedBias
 
@@ -366,6 +368,8 @@ RULES: Final[tuple[type[Rule], ...]] = (
     KimiQuantileBalancing,
     MarinQuantileBalancing,
     NewtonBalancing,
+    MovingQuantileBalancing,
+    CausalBias,
     BIP,
     Sinkhorn,
     SwitchLoss,

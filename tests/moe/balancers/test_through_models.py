@@ -10,7 +10,11 @@ from trimtab.settings.rules import RULES, SMEBU, Stack, SwitchLoss
 
 RECOMPUTED = {"use_reentrant": False}
 TRINITY = Stack(SMEBU(), SwitchLoss(coef=1e-4, scope="sequence", count="selection"))
-NEEDED = {"LossFree": {"bias_update_rate": 1e-2}, "SoftClippedBias": {"bias_update_rate": 1e-2}}
+NEEDED = {
+    "LossFree": {"bias_update_rate": 1e-2},
+    "SoftClippedBias": {"bias_update_rate": 1e-2},
+    "CausalBias": {"rate": 1e-2},
+}
 LOSSES = {name: {"coef": 0.1} for name in ("SwitchLoss", "PooledSwitchLoss", "RouterZLoss", "SimBal")}
 
 

@@ -10,6 +10,7 @@ from trimtab.moe.balancers.interface import Balancer
 from trimtab.moe.balancers.kimi_quantile import KimiQuantileBalancer
 from trimtab.moe.balancers.logit_quantile import LogitQuantileBalancer
 from trimtab.moe.balancers.loss_free import LossFreeBalancer
+from trimtab.moe.balancers.moving_quantile import CausalBiasBalancer, MovingQuantileBalancer
 from trimtab.moe.balancers.newton import NewtonBalancer
 from trimtab.moe.balancers.none import IdleBalancer
 from trimtab.moe.balancers.pooled import PooledSwitchBalancer
@@ -43,6 +44,8 @@ BEHAVIORS: Final[Mapping[type[Rule], Callable[[Any], Balancer]]] = {
     rules.KimiQuantileBalancing: KimiQuantileBalancer,
     rules.MarinQuantileBalancing: LogitQuantileBalancer,
     rules.NewtonBalancing: NewtonBalancer,
+    rules.MovingQuantileBalancing: MovingQuantileBalancer,
+    rules.CausalBias: CausalBiasBalancer,
     rules.BIP: BIPBalancer,
     rules.Sinkhorn: SinkhornBalancer,
     rules.SwitchLoss: SwitchBalancer,

@@ -102,7 +102,8 @@ class Balancer(Rule, ABC):
     ``has_bias`` and ``has_penalty`` say which acts are not the identity, so that a gate can skip them. ``causal`` says
     that, given the state, later tokens of a batch do not change which experts earlier ones get; ``pools`` that a
     penalty is about all layers together; ``cuts_matter`` that what is observed of the same tokens depends on how they
-    are cut into micro-batches and processes.
+    are cut into micro-batches and processes; ``reads_sequences`` that ``select`` needs whole sequences from their
+    start; ``plain_at_rest`` that with no bias learned the selection is that of plain top-k.
     """
 
     __slots__ = ()
@@ -111,6 +112,8 @@ class Balancer(Rule, ABC):
     causal: ClassVar[bool] = True
     pools: ClassVar[bool] = False
     cuts_matter: ClassVar[bool] = False
+    reads_sequences: ClassVar[bool] = False
+    plain_at_rest: ClassVar[bool] = True
 
     @property
     def adds_only_bias(self) -> bool:

@@ -48,6 +48,16 @@ class StackBalancer(Balancer):
         return self.bias.cuts_matter
 
     @property
+    def reads_sequences(self) -> bool:  # type: ignore[override] # known from its parts
+        """Whether the bias rule does."""
+        return self.bias.reads_sequences
+
+    @property
+    def plain_at_rest(self) -> bool:  # type: ignore[override] # known from its parts
+        """Whether the bias rule is."""
+        return self.bias.plain_at_rest
+
+    @property
     def adds_only_bias(self) -> bool:
         """Whether the bias rule does."""
         return self.bias.adds_only_bias
