@@ -71,3 +71,42 @@ def tiny_dense(tmp_path_factory):
     end = {"eos_token": "<end>"}
     transformers.PreTrainedTokenizerFast(tokenizer_object=engine, **end).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_mixture():
+    """Make a tiny random Qwen3-MoE over bytes, whose first layer is dense."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+
+    def make(layers=3, experts=8, **settings):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            config = transformers.Qwen3MoeConfig(
+                vocab_size=257, hidden_size=32, intermediate_size=48, moe_intermediate_size=16,
+                num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=2, head_dim=16,
+                num_experts=experts, num_experts_per_tok=2, norm_topk_prob=True, mlp_only_layers=[0],
+                max_position_embeddings=128, initializer_range=0.2, eos_token_id=256, pad_token_id=256,
+                bos_token_id=None, **settings,
+            )  # fmt: skip
+            return transformers.Qwen3MoeForCausalLM(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mixture_folder(make_mixture, tmp_path_factory):
+    """The folder of a checkpoint of such a mixture, with a tokenizer of bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415 - comes with transformers
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - as above
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: place for place, letter in enumerate([*letters, "<end>"])}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    folder = tmp_path_factory.mktemp("mixture")
+    make_mixture().save_pretrained(folder)
+    ends = dict.fromkeys(("eos_token", "pad_token"), "<end>")
+    PreTrainedTokenizerFast(tokenizer_object=inner, **ends).save_pretrained(folder)
+    return folder

@@ -1,6 +1,7 @@
 """Upcycling preserves the function where it says so, and says what it costs where it does not."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -350,3 +351,35 @@ def test_numbers_that_do_not_fit_are_refused(dense, text, wrong, message):
     settings = {"num_experts": 8, "num_experts_per_tok": 2, "method": "copy", "tokens": text, **wrong}
     with pytest.raises(ConfigurationError, match=message):
         upcycle(dense(), **settings)
+
+
+@pytest.mark.parametrize("name", ["smollm", "qwen2", "qwen3"])
+@pytest.mark.parametrize("shards", [1, 2])
+def test_some_layers_can_stay_dense(dense, text, tmp_path, name, shards):
+    model, method = dense(name), "copy" if shards == 1 else "granular"
+    mixture, receipt = upcycle(
+        model,
+        num_experts=8,
+        num_experts_per_tok=2 * shards,
+        method=method,
+        granularity=shards,
+        tokens=text,
+        layers=[-1],
+    )
+    assert receipt.exact
+    assert receipt.target == {"qwen3": "qwen3_moe"}.get(name, "qwen2_moe")
+    assert [router.layer for router in find_routers(mixture)] == [len(model.model.layers) - 1]
+    mixture.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    assert relative(logits_of(loaded, text), logits_of(model, text)) < 1e-5
+
+
+@pytest.mark.parametrize("layers", [[2], [-3], [0, -2], []])
+def test_layers_that_do_not_exist_are_refused(dense, text, layers):
+    with pytest.raises(ConfigurationError, match=re.escape(f"upcycle(layers={layers})")):
+        upcycle(dense(), num_experts=4, num_experts_per_tok=2, tokens=text, layers=layers)
+
+
+def test_a_window_cannot_be_kept_beside_dense_layers(dense, text):
+    with pytest.raises(UnsupportedModelError, match="window of 5"):
+        upcycle(dense("mistral"), num_experts=4, num_experts_per_tok=2, tokens=text, layers=[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import codeeval, compare, demo, evidence, machine, selfinvoke, serve, simulate, study
+from trimtab.cli import codeeval, compare, demo, evidence, machine, routing, selfinvoke, serve, simulate, study
 from trimtab.cli.options import Group
 
 
@@ -31,6 +31,7 @@ for verb in (
     selfinvoke.selfinvoke,
     evidence.evidence,
     simulate.simulate,
+    routing.routing,
     codeeval.evaluate,
     codeeval.judge,
     compare.compare,

@@ -27,10 +27,10 @@ import torch
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError, nearest
 from trimtab.moe.preservation import PreservationReceipt, errors, tolerance
-from trimtab.moe.upcycle_targets import carry_over, target_config
+from trimtab.moe.upcycle_targets import carry_over, require_plain, target_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -50,6 +50,7 @@ class Recipe:
     drop_ratio: float
     noise_std: float
     seed: int
+    layers: tuple[int, ...] | None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -73,6 +74,10 @@ class Recipe:
         if not (self.noise_std >= 0 and math.isfinite(self.noise_std)):
             raise ConfigurationError(f"upcycle(noise_std={self.noise_std!r}) must be finite and not negative")
 
+    def sparse(self, count: int) -> Sequence[int]:
+        """Return the numbers of the layers that become sparse in a model of ``count``."""
+        return range(count) if self.layers is None else self.layers
+
 
 def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names them
     model: PreTrainedModel,
@@ -85,11 +90,12 @@ def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names 
     drop_ratio: float = 0.5,
     noise_std: float = 0.01,
     seed: int = 0,
+    layers: Sequence[int] | None = None,
 ) -> tuple[PreTrainedModel, PreservationReceipt]:
     """Make a stock transformers mixture of experts of a dense model.
 
-    Every layer becomes sparse. Router rows are drawn from N(0, ``initializer_range``²), one for each virtual group.
-    The model itself and the global random state stay as they are.
+    Every layer becomes sparse, or those of ``layers``. Router rows are drawn from N(0, ``initializer_range``²), one for
+    each virtual group. The model itself and the global random state stay as they are.
 
     Args:
         model: A Llama (SmolLM), Mistral, Qwen2 or Qwen3 model with its language-model head.
@@ -102,6 +108,8 @@ def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names 
             distribution with the mean and standard deviation of what the same columns held, matrix by matrix.
         noise_std: Of ``noise``: in standard deviations of the matrix it is added to.
         seed: Of every draw; draws do not depend on the device.
+        layers: Numbers of the layers that become sparse, negative ones from the end; None for all. Llama and Mistral
+            then become Qwen2-MoE, because Mixtral has no dense layers.
 
     Returns:
         The mixture, on the device and in the precision and mode of ``model``, and its receipt.
@@ -111,6 +119,8 @@ def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names 
         ConfigurationError: The numbers do not fit each other, or ``copy`` or ``granular`` would not be exact (k is no
             multiple of G): with the error it would cost, measured on ``tokens``.
     """
+    if layers is not None:
+        require_plain(model)
     recipe = Recipe(
         method=method,
         num_experts=num_experts,
@@ -119,6 +129,7 @@ def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names 
         drop_ratio=drop_ratio,
         noise_std=noise_std,
         seed=seed,
+        layers=None if layers is None else _resolve(layers, len(model.model.layers)),
     )
     config = _configure(model, recipe)
     _check_tokens(tokens, int(config.vocab_size))
@@ -128,6 +139,19 @@ def upcycle(  # noqa: PLR0913 - one keyword for each choice, as the field names 
     if method in _EXACT and not receipt.exact:
         raise _refusal(recipe, receipt)
     return mixture, receipt
+
+
+def _resolve(layers: Sequence[int], count: int) -> tuple[int, ...]:
+    resolved = [layer + count if layer < 0 else layer for layer in layers]
+    for given, layer in zip(layers, resolved, strict=True):
+        if not 0 <= layer < count or resolved.count(layer) > 1:
+            raise ConfigurationError(
+                f"upcycle(layers={list(layers)}): {given} is no layer of a model of {count}, or is named twice",
+                hint=f"numbers from 0 to {count - 1}, or negative ones from the end",
+            )
+    if not resolved:
+        raise ConfigurationError("upcycle(layers=[]) would leave the model dense", hint="layers=None for all of them")
+    return tuple(sorted(resolved))
 
 
 def _configure(model: PreTrainedModel, recipe: Recipe) -> Any:  # noqa: ANN401 - one of three classes
@@ -140,6 +164,7 @@ def _configure(model: PreTrainedModel, recipe: Recipe) -> Any:  # noqa: ANN401 -
         num_experts=recipe.num_experts,
         num_experts_per_tok=recipe.num_experts_per_tok,
         width=columns // shards,
+        dense_layers=[] if recipe.layers is None else sorted(set(range(len(model.model.layers))) - set(recipe.layers)),
     )
 
 
@@ -154,7 +179,7 @@ def _build(model: PreTrainedModel, config: Any, recipe: Recipe) -> Any:  # noqa:
             attn_implementation=model.config._attn_implementation,  # noqa: SLF001 - no other name
         )
     mixture.generation_config = copy.deepcopy(model.generation_config)
-    carry_over(model, mixture)
+    carry_over(model, mixture, recipe.sparse(len(mixture.model.layers)))
     _fill(model, mixture, recipe)
     return mixture.to(model.device).train(model.training)
 
@@ -164,9 +189,11 @@ def _fill(model: Any, mixture: Any, recipe: Recipe) -> None:  # noqa: ANN401 - l
     """Write the routers and experts of every layer."""
     generator = torch.Generator().manual_seed(recipe.seed)
     # Routers first: one seed gives all methods the same, and so the same routing.
-    for sparse in mixture.model.layers:
+    numbers = recipe.sparse(len(mixture.model.layers))
+    pairs = [(model.model.layers[number], mixture.model.layers[number]) for number in numbers]
+    for _, sparse in pairs:
         fill_router(sparse.mlp.gate.weight, recipe.granularity, mixture.config.initializer_range, generator)
-    for dense, sparse in zip(model.model.layers, mixture.model.layers, strict=True):
+    for dense, sparse in pairs:
         fill_experts(dense.mlp, sparse.mlp.experts, recipe.granularity, lambda parts: _change(parts, recipe, generator))
         if hasattr(sparse.mlp, "shared_expert"):
             sparse.mlp.shared_expert.down_proj.weight.zero_()

@@ -4,6 +4,8 @@ Upcycling replaces feed-forward blocks alone, so that everything else must be co
 (projections, biases, norms of queries and keys, window), the same norms and positions, and routing weights that sum
 to 1 over the chosen experts. That pairs Llama (SmolLM, SmolLM2) and Mistral with Mixtral, Qwen2 and Qwen2.5 with
 Qwen2-MoE, and Qwen3 with Qwen3-MoE. Qwen2-MoE has a shared expert besides: it is narrow, and silent until trained.
+Where some layers stay dense, Llama and Mistral without a window become Qwen2-MoE without biases, because Mixtral has no
+dense layers.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.errors import UnsupportedModelError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from torch import nn
     from transformers import PreTrainedModel
 
@@ -80,6 +84,14 @@ TARGETS: Final = {
         fixed=_QWEN,
     ),
 }
+# What becomes of families whose usual mixture cannot leave a layer dense.
+_PARTLY: Final = Target(
+    dense_class="",
+    model_type="qwen2_moe",
+    carried=("intermediate_size",),
+    fixed={**_QWEN, "qkv_bias": False},
+    shared=True,
+)
 _WHY_NOT: Final = {
     "smollm3": "some of its layers attend without positions, which no stock mixture with its attention does",
     "gemma2": "its blocks have norms behind attention and feed-forward, which no stock mixture of its kind has",
@@ -92,7 +104,9 @@ _WHY_NOT: Final = {
 }
 
 
-def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_tok: int, width: int) -> Any:  # noqa: ANN401 - the configurations share no useful type
+def target_config(
+    model: PreTrainedModel, *, num_experts: int, num_experts_per_tok: int, width: int, dense_layers: Sequence[int] = ()
+) -> Any:  # noqa: ANN401 - the configurations share no useful type
     """Return the configuration of the mixture that ``model`` becomes.
 
     Args:
@@ -100,6 +114,7 @@ def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_t
         num_experts: Experts E of each layer.
         num_experts_per_tok: Experts k of each token.
         width: Intermediate columns of each expert.
+        dense_layers: Layers that keep their feed-forward block.
 
     Raises:
         UnsupportedModelError: No stock mixture computes the rest of ``model``.
@@ -108,6 +123,8 @@ def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_t
 
     require_plain(model)
     target, dense = _target(model), model.config
+    if dense_layers and target.model_type == "mixtral":
+        target = _partly(model)
     values = {name: getattr(dense, name, None) for name in (*_CARRIED, *target.carried)}
     values = {name: copy.deepcopy(value) for name, value in values.items() if value is not None}
     if "sliding_window" in target.carried:
@@ -116,6 +133,8 @@ def target_config(model: PreTrainedModel, *, num_experts: int, num_experts_per_t
         values["shared_expert_intermediate_size"] = min(_SHARED_WIDTH, width)
     values |= copy.deepcopy(target.fixed)
     values |= {target.experts: num_experts, target.width: width, "num_experts_per_tok": num_experts_per_tok}
+    if dense_layers:
+        values["mlp_only_layers"] = sorted(dense_layers)
     return AutoConfig.for_model(target.model_type, **values)
 
 
@@ -129,13 +148,25 @@ def require_plain(model: PreTrainedModel) -> None:
     _check(model)
 
 
-def carry_over(dense: nn.Module, mixture: nn.Module) -> None:
-    """Copy every tensor but those of feed-forward blocks from ``dense`` to ``mixture``.
+def _partly(model: PreTrainedModel) -> Target:
+    """Return the mixture with dense layers that a Llama or Mistral model becomes."""
+    window = getattr(model.config, "sliding_window", None)
+    if window is not None:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} cannot keep dense layers: it attends in a window of {window}, which no stock"
+            " mixture with dense layers and its attention does",
+            hint="upcycle all layers",
+        )
+    return _PARTLY
+
+
+def carry_over(dense: nn.Module, mixture: nn.Module, sparse: Collection[int]) -> None:
+    """Copy every tensor but the feed-forward blocks of ``sparse`` layers from ``dense`` to ``mixture``.
 
     Raises:
         UnsupportedModelError: One has a tensor that the other lacks or has in another shape, such as a bias.
     """
-    ours, theirs = _outside_blocks(dense), _outside_blocks(mixture)
+    ours, theirs = _outside_blocks(dense, sparse), _outside_blocks(mixture, sparse)
     shapes = [{name: tuple(tensor.shape) for name, tensor in side.items()} for side in (ours, theirs)]
     differing = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
     if differing:
@@ -180,5 +211,6 @@ def _check(model: PreTrainedModel) -> None:
             )
 
 
-def _outside_blocks(model: nn.Module) -> dict[str, Any]:
-    return {name: tensor for name, tensor in model.state_dict().items() if ".mlp." not in name}
+def _outside_blocks(model: nn.Module, sparse: Collection[int]) -> dict[str, Any]:
+    blocks = tuple(f"model.layers.{layer}.mlp." for layer in sparse)
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(blocks)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Mark, Paragraph, Strong, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trimtab.report.document import Block, Cell, Document, Inline, Section
 
@@ -23,10 +23,23 @@ def asset(name: str) -> str:
 
 def render(document: Document) -> str:
     """Return the page."""
-    script = asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # Only this very script may run, and nothing may be fetched, whatever a file in the run folder says.
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return page(document, [section_markup(section) for section in document.sections])
+
+
+def page(document: Document, sections: Sequence[str], *, scripts: Sequence[str] = (), style: str = "") -> str:
+    """Return a page of ready-made ``sections`` under the head of ``document``.
+
+    Args:
+        document: Gives title, subtitle, brand and chips.
+        sections: Markup.
+        scripts: More scripts, which run after that of every page.
+        style: More style rules.
+    """
+    all_scripts = (asset("page.js"), *scripts)
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in all_scripts)
+    # Only these very scripts may run, and nothing may be fetched, whatever a file in the run folder says.
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}"
     chips = "".join(f"<li><b>{escape(name)}</b> {escape(value)}</li>" for name, value in document.chips)
     return "\n".join(
         (
@@ -34,16 +47,19 @@ def render(document: Document) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(document.title)}: trimtab report</title>",
-            f"<style>\n{asset('chart.css')}{asset('page.css')}</style>\n</head>\n<body>\n<main>",
+            f"<style>\n{asset('chart.css')}{asset('page.css')}{style}</style>\n</head>\n<body>\n<main>",
             f'<header><p class="brand">{escape(document.brand)}</p><h1>{escape(document.title)}</h1>',
             f'<p class="subtitle">{escape(document.subtitle)}</p><ul class="chips">{chips}</ul></header>',
-            *(_section(section) for section in document.sections),
-            f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
+            *sections,
+            "</main>",
+            *(f"<script>{script}</script>" for script in all_scripts),
+            "</body>\n</html>\n",
         )
     )
 
 
-def _section(section: Section) -> str:
+def section_markup(section: Section) -> str:
+    """Return a section of a page."""
     body = "\n".join(_block(block) for block in section.blocks)
     return f"<section>\n<h2>{escape(section.title)}</h2>\n{body}\n</section>"
 
