@@ -30,6 +30,26 @@ def test_gradients_do_not_depend_on_checkpointing(
     assert results[0][3][0]["drop_rate"] > 0
 
 
+@pytest.mark.parametrize("checkpointing", [None, "reentrant", "non_reentrant"])
+def test_a_layer_that_is_called_twice_recomputes_each_of_its_decisions(build, text, family, checkpointing, close, step):
+    """As in models that loop over their layers, or call a block on a piece of the sequence at a time."""
+    found = []
+    for kind in (None, checkpointing):
+        model = build(family)
+        gates = attach(model, balancer=LossFree(bias_update_rate=1e-2), capacity=Capacity(factor=0.75))
+        layers = list(model.model.layers)
+        model.model.layers = torch.nn.ModuleList([*layers, layers[2]])
+        model.config.num_hidden_layers = 4
+        if getattr(model.config, "layer_types", None):
+            model.config.layer_types = [*model.config.layer_types, model.config.layer_types[2]]
+        if kind is not None:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": kind == "reentrant"})
+        found.append(step(model, gates, text))
+    assert [int(load.sum()) for load in found[1][0].values()] == [2 * text.numel(), 4 * text.numel()]
+    assert all(torch.equal(load, found[1][0][layer]) for layer, load in found[0][0].items())
+    close(found[0][1], found[1][1])
+
+
 @pytest.mark.parametrize("checkpointing", ["reentrant", "non_reentrant"])
 def test_two_forward_passes_before_one_backward_recompute_what_they_decided(build, text, family, checkpointing, close):
     masks = [torch.ones(2, 16, dtype=torch.long) for _ in range(2)]

@@ -142,3 +142,17 @@ def test_a_copy_within_a_step_has_its_counts(build, text, equal):
     other = copy.deepcopy(model)
     equal(Gates.of(other).loads(), gates.loads())
     assert int(gates.loads()[1].sum()) == 2 * text.numel()
+
+
+def test_a_bias_that_is_lent_for_a_call_does_not_stay(build, text, family, step, equal):
+    """``functional_call`` puts other tensors in place while it runs, as for an average that is evaluated."""
+    model = build(family)
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.02))
+    step(model, gates, text)
+    before, state = gates.biases(), gates.state_dict()
+    lent = {name: torch.ones_like(buffer) for name, buffer in model.named_buffers() if "correction_bias" in name}
+    assert len(lent) == 2
+    with torch.no_grad():
+        torch.func.functional_call(model.eval(), lent, (), {"input_ids": text})
+    equal(gates.biases(), before)
+    equal(gates.state_dict(), state)

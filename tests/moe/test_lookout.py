@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from trimtab.errors import BalancerWarning, ConfigurationError, InactiveBalancerError
 from trimtab.moe.attach import attach
@@ -110,3 +111,73 @@ def test_a_router_that_was_replaced_is_named(build, text, family):
     block.gate = held
     model(input_ids=text, labels=text).loss.backward()
     assert int(gates.loads()[1].sum()) == 2 * text.numel()
+
+
+def test_a_router_whose_block_has_left_the_model_is_named_in_training(build, text, family):
+    model = build(family).train()
+    gates = attach(model, balancer=NoBalancer())
+    layers, block = model.model.layers, model.model.layers[1].mlp
+    model.model.layers = layers[:2]
+    with pytest.raises(ConfigurationError, match=r"layers\.2\.mlp\.gate is no longer part of the model"):
+        model(input_ids=text)
+    with torch.no_grad():
+        model.eval()(input_ids=text)  # without its last layers a model may draft
+    model.train().model.layers = layers
+    layers[1].mlp = copy.deepcopy(build(family).model.layers[1].mlp)
+    with pytest.raises(ConfigurationError, match=r"model\.layers\.1\.mlp is gone, or another module"):
+        model(input_ids=text)
+    layers[1].mlp = block
+    model(input_ids=text, labels=text).loss.backward()
+    assert {int(load.sum()) for load in gates.loads().values()} == {2 * text.numel()}
+
+
+class Handing(torch.nn.Module):
+    """A wrapper of somebody else's."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args, **kwargs):
+        return self.inner(*args, **kwargs)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own compiler
+@pytest.mark.parametrize("wrap", [Handing, checkpoint_wrapper, lambda inner: torch.compile(inner, backend="eager")])
+def test_wrappers_that_hold_a_block_are_not_accused(build, text, family, wrap, equal):
+    loads = []
+    for wrapped in (False, True):
+        model = build(family).train()
+        gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+        for layer in model.model.layers if wrapped else ():
+            layer.mlp = wrap(layer.mlp)
+        model(input_ids=text, labels=text).loss.backward()
+        loads.append(gates.loads())
+    torch._dynamo.reset()
+    equal(*loads)
+
+
+@pytest.mark.parametrize(("name", "value"), [("top_k", 3), ("norm_topk_prob", False)])
+def test_numbers_that_a_router_decides_by_are_those_it_was_attached_with(build, text, family, name, value):
+    model = build(family).train()
+    attach(model, balancer=LossFree(bias_update_rate=0.01))
+    gate = model.model.layers[2].mlp.gate
+    before = getattr(gate, name)
+    setattr(gate, name, value)
+    with pytest.raises(ConfigurationError, match=rf"{name} is {value}, and was {before} when it was attached to"):
+        model(input_ids=text)
+    setattr(gate, name, before)
+    model(input_ids=text)
+
+
+def test_transforms_of_functions_are_refused_with_the_reason(build, text, family):
+    model = build(family).train()
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+
+    def loss(parameters):
+        return torch.func.functional_call(model, parameters, (), {"input_ids": text, "labels": text}).loss
+
+    with pytest.raises(ConfigurationError, match=r"not within torch\.func\.grad"):
+        torch.func.grad(loss)(dict(model.named_parameters()))
+    gates.detach()
+    torch.func.grad(loss)(dict(model.named_parameters()))

@@ -1,8 +1,9 @@
 """Every balancer on routers limited to groups, and beside layers that have no router: right, or refused."""
 
 import pytest
+import torch
 
-from trimtab.errors import ConfigurationError
+from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
 from trimtab.settings.rules import (
@@ -116,3 +117,10 @@ def test_a_dense_first_layer_is_part_of_nothing(build, text, family, rule):
     assert (sum(per_layer) > 0) == gates.balancer.has_penalty
     if gates.balancer.has_bias and not isinstance(rule, Sinkhorn):
         assert all(gate.state[:8].any() for gate in gates._gates)
+
+
+def test_a_router_whose_weight_is_computed_is_refused_by_name(build):
+    model = build("qwen3_moe")
+    torch.nn.utils.parametrizations.weight_norm(model.model.layers[1].mlp.gate, "weight")
+    with pytest.raises(UnsupportedModelError, match=r"layers\.1\.mlp\.gate \(ParametrizedQwen3MoeTopKRouter\)"):
+        attach(model, balancer=NoBalancer())

@@ -160,6 +160,12 @@ class Gate:
                 hint="copy a model as a whole, or detach() first; attach(...) to what holds the copy. PEFT copies what"
                 " modules_to_save names: attach after get_peft_model",
             )
+        if experts_TK.shape[-1] != self.router.num_experts_per_tok:
+            raise ConfigurationError(
+                f"{self.router.name} chose {experts_TK.shape[-1]} experts a token, and"
+                f" {self.router.num_experts_per_tok} when it was attached to",
+                hint="detach(), set it, and attach(...) again; gates.state_dict() keeps the biases",
+            )
         current, decision = self.attachment.passes.find(self.router.layer, logits_TE)
         context = self._context(current, logits_TE)
         routing = Routing(
@@ -327,7 +333,7 @@ class Gate:
             kept=routing.kept,
             load_so_far=self._load_so_far(routing) if balancer.counts_step else None,
         )
-        current.decisions[self.router.layer] = decision
+        current.decisions.setdefault(self.router.layer, []).append(decision)
         return decision
 
     def _load_so_far(self, routing: Routing) -> Tensor:

@@ -108,6 +108,7 @@ class Gates:
 
     def biases(self) -> dict[int, Tensor]:
         """Return a copy of the bias [E] of each layer that has one."""
+        self._restore_biases()
         return {gate.router.layer: gate.bias.clone() for gate in self._gates if gate.bias is not None}
 
     @property
@@ -232,6 +233,7 @@ class Gates:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run needs: the step, and of each layer its bias and the counts of an open step."""
+        self._restore_biases()
         state = {"step": torch.tensor(self._attachment.passes.step)}
         for gate in self._gates:
             prefix = f"layers.{gate.router.layer}"
@@ -282,8 +284,7 @@ class Gates:
                 cannot be written, or would not come back as it is. What an earlier save left in ``folder`` stays.
         """
         model = self._saved_model()
-        for gate in self._gates:
-            gate.restore_bias()
+        self._restore_biases()
         if options.get("push_to_hub"):
             options.setdefault("repo_id", Path(folder).name)
         record = self.record(type(model).__name__)
@@ -341,6 +342,12 @@ class Gates:
             self._undo.pop()()
         for root in self._attachment.roots:
             root.__dict__.pop(_GATES, None)
+
+    def _restore_biases(self) -> None:
+        """See to it that the biases held are those of the model, which may have been cast or lent others for a call."""
+        for gate in self._gates:
+            if gate.place is not None and hasattr(gate.place.owner, gate.place.name):  # not once it is detached
+                gate.restore_bias()
 
     def _finish_step(self) -> None:
         for gate in self._gates:

@@ -1,12 +1,14 @@
 """What is looked at when a model is called: whether its routers are those attached to, and whether it balances itself.
 
-A model may be wrapped, copied in part or given a loss of its own between attaching and training. Each of that changes
-what a balancer does without changing anything a balancer sees, so it is looked for where it can still be named.
+A model may be wrapped, copied in part, cut, set to other numbers or given a loss of its own between attaching and
+training. Each of that changes what a balancer does without changing anything a balancer sees, so it is looked for where
+it can still be named.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -21,28 +23,41 @@ if TYPE_CHECKING:
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.router import Router
 
+# Names of the numbers that a router chooses and weighs by.
+_DECISIVE: Final = re.compile(r"top_?k|expert|norm|scal|group|factor")
+
 
 class Lookout:
     """Looks at each forward pass of an attached model as it begins.
 
     Args:
         routers: Those attached to.
-        attachment: What is attached.
+        attachment: What is attached, its roots included.
     """
 
     def __init__(self, routers: Sequence[Router], attachment: Attachment) -> None:
         self.routers = routers
         self.attachment = attachment
+        self.places = [Place(router, attachment.roots) for router in routers]
 
     def look(self) -> None:
         """Look at the pass that has begun.
 
         Raises:
-            ConfigurationError: The model calls another router than the one attached to.
+            ConfigurationError: The model calls another router than the one attached to, or it is called within a
+                transform of ``torch.func``.
         """
+        balancer = self.attachment.balancer
+        if (balancer.has_bias or balancer.has_penalty) and torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001
+            raise ConfigurationError(
+                f"{balancer!r} works with backward passes, and not within torch.func.grad, vmap and the like",
+                hint="loss.backward(), or torch.autograd.grad; gates.detach() for a model without a balancer",
+            )
         current = self.attachment.passes.current
-        for router in self.routers:
-            _check(router, counted=current is not None and current.counted)
+        counted = current is not None and current.counted
+        for router, place in zip(self.routers, self.places, strict=True):
+            _check(router, counted=counted)
+            place.check(counted=counted)
 
     def look_back(self, module: nn.Module, arguments: Mapping[str, Any], output: Any) -> None:  # noqa: ANN401
         """Look at what ``module`` returned; warn once of an auxiliary loss of its own beside what is attached."""
@@ -52,6 +67,65 @@ class Lookout:
             self.attachment.passes.own_loss = coefficient
             if self.attachment.balancer.has_bias or self.attachment.balancer.has_penalty:
                 self.attachment.passes.say_once(two_balancers(repr(self.attachment.balancer), coefficient))
+
+
+class Place:
+    """Where a router was when it was attached to, and the numbers it decided by.
+
+    Args:
+        router: The router.
+        roots: The models around it, outermost first.
+    """
+
+    def __init__(self, router: Router, roots: Sequence[nn.Module]) -> None:
+        self.router = router
+        paths = ((root, name) for root in roots for name, module in root.named_modules() if module is router.block)
+        self.root, name = next(paths, (router.block, ""))
+        # What PEFT wraps may be another of its copies by the time it is called, so a path ends at the wrapper.
+        self.path = re.split(r"\.?(?:modules_to_save|original_module|base_layer)\b", name)[0].split(".")
+        self.numbers = _numbers(router)
+
+    def check(self, *, counted: bool) -> None:
+        """Compare with what is there now; a pass that does not count may leave layers out.
+
+        Raises:
+            ConfigurationError: The router has left the model, or chooses by other numbers.
+        """
+        if counted and not self._there():
+            raise ConfigurationError(
+                f"{self.router.name} is no longer part of the model: {'.'.join(self.path)} is gone, or another module",
+                hint="detach(), change the layers of the model, and attach(...) again",
+            )
+        numbers = _numbers(self.router)
+        if numbers != self.numbers:
+            name = next(name for name in self.numbers | numbers if self.numbers.get(name) != numbers.get(name))
+            raise ConfigurationError(
+                f"{self.router.name}: {name} is {numbers.get(name)}, and was {self.numbers.get(name)} when it was"
+                " attached to",
+                hint="detach(), set it, and attach(...) again; gates.state_dict() keeps the biases",
+            )
+
+    def _there(self) -> bool:
+        block = self.router.block
+        module: Any = self.root
+        for name in filter(None, self.path):
+            module = getattr(module, name, None)  # not _modules: wrappers of torch hand on what they wrap
+            if module is None:
+                return False
+        if module is block or reaches(module, block):
+            return True
+        # A wrapper of somebody else's holds the block; that it calls it is taken for granted.
+        return not adapted(module) and any(inner is block for inner in module.modules())
+
+
+def _numbers(router: Router) -> dict[str, Any]:
+    """Return what a router and its block have been set to: experts a token, groups, scales."""
+    return {
+        f"{kind}.{name}": value
+        for kind, module in (("router", router.module), ("block", router.block))
+        for name, value in vars(module).items()
+        if type(value) in {int, float, bool} and _DECISIVE.search(name)
+    }
 
 
 def _check(router: Router, *, counted: bool) -> None:

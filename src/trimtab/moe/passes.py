@@ -57,7 +57,8 @@ class ForwardPass:
         counted: Whether its load counts: training, with gradients.
         ordinal: Number of the pass within its optimizer step, from 0.
         step: Number of the optimizer step, from 1; 0 in evaluation.
-        decisions: What was decided, by layer.
+        decisions: What was decided, by layer, one for each call of its router: a router that two layers share, or a
+            block that is called on a piece at a time, decides more than once.
         pool: The layers so far, for rules that pool them.
     """
 
@@ -66,7 +67,7 @@ class ForwardPass:
     counted: bool = False
     ordinal: int = 0
     step: int = 0
-    decisions: dict[int, Decision] = field(default_factory=dict)
+    decisions: dict[int, list[Decision]] = field(default_factory=dict)
     pool: LayerPool | None = None
 
 
@@ -138,8 +139,12 @@ class Passes:
         if not in_backward():
             # A block called by itself: every token is text, and nothing is counted.
             return (self._open[-1][1] if self._open else _alone(len(logits))), None
-        known = [(passed, passed.decisions[layer]) for passed in self._counted if layer in passed.decisions]
-        known = [pair for pair in known if pair[1].tokens == len(logits)]
+        known = [
+            (passed, decision)
+            for passed in self._counted
+            for decision in passed.decisions.get(layer, ())
+            if decision.tokens == len(logits)
+        ]
         if not known:
             return _alone(len(logits)), None
         if len(known) == 1:

@@ -8,7 +8,6 @@ bias.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -120,13 +119,14 @@ def arguments_from(gate: nn.Module, block: nn.Module, where: str) -> dict[str, T
 
 def bare_copy(module: nn.Module) -> nn.Module:
     """Return a shallow copy without hooks, children included, in evaluation mode."""
-    bare = copy.copy(module)
+    bare = object.__new__(type(module))
+    bare.__dict__ = dict(vars(module))  # not copy.copy, which a parametrized module refuses
     for name in ("_forward_hooks", "_forward_pre_hooks"):
         setattr(bare, name, OrderedDict())
     for name in ("_parameters", "_buffers"):
         setattr(bare, name, dict(getattr(module, name)))
     children = {name: child and bare_copy(child) for name, child in module._modules.items()}  # noqa: SLF001
-    bare._modules = children  # noqa: SLF001 - the only way to copy a module without its hooks
+    bare._modules = children
     bare.training = False
     return bare
 
