@@ -24,8 +24,7 @@ from trimtab.settings.pools import PoolSettings
 from trimtab.settings.rules import LossFree
 from trimtab.settings.runs import Schedule
 from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks
-from trimtab.study.pretrained_cells import shared_cache
+from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, shared_cache
 
 STEPS, ROUNDS = (int(value) for value in (*sys.argv[1:], *("24", "2")[len(sys.argv) - 1 :]))
 RATE, SCALE = 1e-4, 30.0

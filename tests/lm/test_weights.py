@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
@@ -55,3 +56,39 @@ def test_a_family_that_cannot_be_upcycled_and_a_file_that_is_no_gguf_are_named(t
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigurationError, match="config"):
         weights.check(str(tmp_path), (-1,))
+
+
+def gguf_of(path, *, architecture="llama", layers=3):
+    """Write a GGUF file of one tensor."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(str(path), architecture)
+    writer.add_block_count(layers)
+    writer.add_tensor("token_embd.weight", np.ones((64, 32), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_is_read_to_its_end_before_anything_is_computed(tmp_path):
+    path = gguf_of(tmp_path / "a.gguf")
+    weights.check(str(path), (-1, 0))
+    with pytest.raises(ConfigurationError, match="has no layer 3"):
+        weights.check(str(path), (3,))
+    whole = path.read_bytes()
+    for length in (10, 100, len(whole) // 2, len(whole) - 64):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ConfigurationError, match=r"a\.gguf") as caught:
+            weights.check(str(path), (-1,))
+        assert "cut short or damaged" in caught.value.hint
+    with pytest.raises(UnsupportedModelError, match="family 'gpt2'"):
+        weights.check(str(gguf_of(tmp_path / "b.gguf", architecture="gpt2")), (-1,))
+
+
+def test_a_gguf_that_was_turned_into_a_folder_is_not_read_again(tmp_path, tiny_dense):
+    path = gguf_of(tmp_path / "a.gguf", architecture="gpt2")
+    shutil.copytree(tiny_dense, weights.converted(path, tmp_path))
+    weights.check(str(path), (-1,), tmp_path)
+    with pytest.raises(UnsupportedModelError):
+        weights.check(str(path), (-1,))

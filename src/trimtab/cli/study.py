@@ -45,14 +45,14 @@ def run(
     study_file: Path, output: Path | None, workers: int | None, *, allow_unsandboxed: bool, with_report: bool
 ) -> None:
     """Run every cell of STUDY that has no result yet, then print the answer and write the report."""
-    from trimtab.study import environment, progress  # noqa: PLC0415
+    from trimtab.study import environment, progress, requirements  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
 
     study, folder = _open(study_file, output)
     if not runner.unfinished(study, folder):
         click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
     else:
-        _check_weights(study)
+        requirements.require(study, folder.cache)
         environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
         with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
             summary = runner.run(study, folder, workers=workers, on_event=display)
@@ -125,18 +125,6 @@ def study_table(path: Path) -> StudyTable:
 
     study = spec.load(path / "study.toml" if path.is_dir() else path)
     return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
-
-
-def _check_weights(study: Study) -> None:
-    """Refuse pretrained models that are not there or cannot work, before any cell is run."""
-    from trimtab.settings.upcycled_models import UpcycledSettings  # noqa: PLC0415
-
-    models = {str(name): study.models[str(name)] for name in study.factors["model"]}
-    for model in models.values():
-        if isinstance(model, UpcycledSettings):
-            from trimtab.lm import weights  # noqa: PLC0415 - only studies on pretrained models need it
-
-            weights.check(model.source, model.layers)
 
 
 def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:

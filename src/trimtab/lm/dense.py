@@ -42,7 +42,7 @@ def load(source: str, cache: Path) -> DenseModel:
     """
     path = weights.locate(source)
     name = weights.identity(path)
-    folder = _converted(path, name, cache) if path.is_file() else path
+    folder = _converted(path, cache) if path.is_file() else path
     completer = pretrained.load(str(folder))
     model: Any = completer.model
     require_plain(model)
@@ -59,9 +59,9 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _converted(path: Path, name: str, cache: Path) -> Path:
+def _converted(path: Path, cache: Path) -> Path:
     """Return the folder that a GGUF file was turned into."""
-    folder = cache / f"dense-{name[:16]}"
+    folder = weights.converted(path, cache)
     if not _is_whole(folder):
         with lock(cache / "dense.lock"):
             if not _is_whole(folder):

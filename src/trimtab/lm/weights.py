@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.disk import read_json
-from trimtab.errors import ConfigurationError, UnsupportedModelError, nearest
+from trimtab.errors import ConfigurationError, MissingExtraError, UnsupportedModelError, nearest
 from trimtab.moe.upcycle_targets import TARGETS
 
 if TYPE_CHECKING:
@@ -57,29 +59,95 @@ def identity(path: Path) -> str:
     return _sha256(files)
 
 
-def check(source: str, layers: Sequence[int]) -> None:
-    """Refuse a source that cannot work, as far as its small files tell: before anything is computed.
+def converted(path: Path, cache: Path) -> Path:
+    """Return the folder in ``cache`` that a GGUF file is turned into, by its hash; it may not be there yet."""
+    return cache / f"dense-{identity(path)[:16]}"
+
+
+def check(source: str, layers: Sequence[int], cache: Path | None = None) -> None:
+    """Refuse a source that cannot work, as far as its headers tell: before anything is computed.
+
+    Args:
+        source: A folder, a GGUF file, or the name of weights that a package brings.
+        layers: Which become experts.
+        cache: Where a GGUF file that was read before lies as a folder, so that it need not be read again.
 
     Raises:
-        ConfigurationError: There is none, its configuration cannot be read, or it has no such layer.
+        ConfigurationError: There is none, it is damaged or cut short, or it has no such layer.
         UnsupportedModelError: Its family's feed-forward blocks cannot become experts.
+        MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
-    path = locate(source)
+    path = folder = locate(source)
     if path.is_file():
         with path.open("rb") as file:
             if file.read(4) != _MAGIC:
                 raise ConfigurationError(f"{path} is no GGUF file", hint="a folder, or a file that begins with GGUF")
-        return
-    config = read_json(path / "config.json", error=ConfigurationError)
-    family = str(config.get("model_type"))
+        if cache is None or not (folder := converted(path, cache)).is_dir():
+            stat = path.stat()
+            family, count = _read_gguf(path, stat.st_size, stat.st_mtime_ns)
+            _check_shape(path, family, count, layers)
+            return
+    config = read_json(folder / "config.json", error=ConfigurationError)
+    _check_shape(path, str(config.get("model_type")), int(config.get("num_hidden_layers", 0)), layers)
+    _check_files(folder)
+
+
+def _check_shape(path: Path, family: str, count: int, layers: Sequence[int]) -> None:
     if family not in TARGETS:
         raise UnsupportedModelError(f"{path} is of the family {family!r}: {nearest(family, TARGETS)}")
-    count = int(config.get("num_hidden_layers", 0))
     for layer in layers:
         if not -count <= layer < count:
             raise ConfigurationError(
                 f"layers {list(layers)}: {path} has no layer {layer}", hint=f"its layers are 0 to {count - 1}"
             )
+
+
+@functools.cache  # reading one takes seconds, and a command looks before it writes anything, then before its first cell
+def _read_gguf(path: Path, size: int, _changed: int) -> tuple[str, int]:
+    """Return the family and the number of layers in a GGUF file whose every tensor is there.
+
+    Raises:
+        ConfigurationError: It cannot be read to its end.
+        MissingExtraError: The package ``gguf`` is not installed.
+    """
+    try:
+        from gguf import GGUFReader  # noqa: PLC0415 - an extra of its own
+    except ImportError as error:
+        raise MissingExtraError("gguf", extra="gguf") from error
+    hint = "it is cut short or damaged: get it again"
+    try:
+        header: Any = GGUFReader(str(path))
+        family = str(header.get_field("general.architecture").contents())
+        count = int(header.get_field(f"{family}.block_count").contents())
+        end = max(tensor.data_offset + tensor.n_bytes for tensor in header.tensors)
+    except Exception as error:  # a damaged header ends in whatever its reader stumbled over
+        raise ConfigurationError(f"{path} cannot be read: {error}", hint=hint) from error
+    if end > size:
+        raise ConfigurationError(f"{path} ends at byte {size} of {end}", hint=hint)
+    return family, count
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse a folder of safetensors that lacks a file, or holds one of another length than its header says."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = set(read_json(index, error=ConfigurationError).get("weight_map", {}).values())
+        if absent := sorted(name for name in names if not (folder / name).is_file()):
+            raise ConfigurationError(f"{folder} lacks {absent[0]}, which {index.name} names")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ConfigurationError(f"{folder} holds no *.safetensors", hint="save the model with safe_serialization=True")
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            try:
+                header = json.loads(handle.read(length if length < size else 0))
+                end = 8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name[:2] != "__")
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ConfigurationError(f"{file} has no header that can be read", hint="get it again") from error
+        if end != size:
+            raise ConfigurationError(f"{file} has {size} bytes where its header says {end}", hint="get it again")
 
 
 def _sha256(files: list[Path]) -> str:

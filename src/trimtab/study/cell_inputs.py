@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import problems
@@ -34,3 +36,9 @@ def without_none(table: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in table.items()
         if value is not None
     }
+
+
+def shared_cache(run_cache: Path) -> Path:
+    """Return the folder named in ``TRIMTAB_CACHE``, where runs share what they computed, or the run's own."""
+    named = os.environ.get("TRIMTAB_CACHE")
+    return Path(named) if named else run_cache

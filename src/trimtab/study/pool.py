@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab import isolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     Work = Callable[[Path, Callable[[str, int, int], None]], None]
 
@@ -59,7 +59,7 @@ class Pool:
     threads: int
     _workers: list[_Worker] = field(default_factory=list)
 
-    def run(self, folders: Sequence[Path]) -> Iterator[Event | None]:
+    def run(self, folders: Sequence[Path]) -> Generator[Event | None]:
         """Yield events until every folder is done or failed; None every half second, for clocks."""
         waiting = list(reversed(folders))
         try:

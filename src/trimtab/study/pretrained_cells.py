@@ -7,11 +7,9 @@ texts, the dense model and the states in front of the experts are the same for a
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -35,11 +33,12 @@ from trimtab.settings.rules import NoBalancer
 from trimtab.settings.runs import Schedule
 from trimtab.settings.upcycled_models import UpcycledSettings
 from trimtab.study import arms, store
-from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, without_none
+from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, shared_cache, without_none
 from trimtab.study.measured import DROPLESS, CellMeasurements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from trimtab.codeeval.problems import Benchmark
     from trimtab.lm.text_pool import PoolDocument
@@ -118,12 +117,6 @@ def prepare(
         changes=changes,
         start_norms=expert_health.norms(upcycled),
     )
-
-
-def shared_cache(run_cache: Path) -> Path:
-    """Return the folder named in ``TRIMTAB_CACHE``, where runs share what they computed, or the run's own."""
-    named = os.environ.get("TRIMTAB_CACHE")
-    return Path(named) if named else run_cache
 
 
 def _pool(

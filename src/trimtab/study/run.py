@@ -13,7 +13,7 @@ import shutil
 import socket
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab import disk
 from trimtab.errors import RunFolderError, TrimtabError
-from trimtab.study import store
+from trimtab.study import requirements, store
 from trimtab.study.pool import Event, Pool
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
     with timing.stage("setup"):
         report("setup", 0, 1)
         prepare, train, measure = _chain(record, allow_unsandboxed=_unsandboxed_is_allowed(run_folder))
-        bench = prepare(record, run_folder.path / "cache", report)
+        bench = prepare(record, run_folder.cache, report)
         disk.write_json(run_folder.text, bench.provenance)
         disk.write_json(folder.initialization, bench.changes.record())
     with timing.stage("train"):
@@ -141,7 +141,10 @@ def run(
 
     Raises:
         RunFolderError: The folder holds another study, or another run is working in it.
+        TrimtabError: What every cell needs is not here (:func:`trimtab.study.requirements.require`), before the first
+            or since: no cell is said to have failed for it.
     """
+    requirements.require(study, folder.cache)
     with folder.lock():
         folder.claim(study.text)
         cells = {cell.id: cell for cell in study.cells()}
@@ -150,7 +153,7 @@ def run(
             folder.cell(name).prepare(name, as_record(study, cell))
         skipped = tuple(name for name in cells if folder.cell(name).result.exists())
         waiting = [name for name in cells if name not in skipped]
-        done, failed = _run_all(folder, waiting, workers or default_workers(study), study.training.threads, on_event)
+        done, failed = _run_all(study, folder, waiting, workers or default_workers(study), on_event)
     return Summary(skipped=skipped, done=tuple(done), failed=tuple(failed), corrupt=corrupt)
 
 
@@ -170,22 +173,25 @@ def default_workers(study: Study) -> int:
 
 
 def _run_all(
+    study: Study,
     folder: store.RunFolder,
     waiting: list[str],
     workers: int,
-    threads: int,
     on_event: Callable[[Event | None], None],
 ) -> tuple[list[str], list[str]]:
     done: list[str] = []
     failed: list[str] = []
-    pool = Pool(work=run_cell, count=workers, threads=threads)
-    for event in pool.run([folder.cell(name).path for name in waiting]):
-        if event is not None and event.kind == "done":
-            done.append(event.folder.name)
-        if event is not None and event.kind == "failed":
-            failed.append(event.folder.name)
-            disk.write_atomic(store.CellFolder(event.folder).error, event.error)
-        on_event(event)
+    pool = Pool(work=run_cell, count=workers, threads=study.training.threads)
+    with closing(pool.run([folder.cell(name).path for name in waiting])) as events:
+        for event in events:
+            if event is not None and event.kind == "done":
+                done.append(event.folder.name)
+            if event is not None and event.kind == "failed":
+                # Weights that were removed meanwhile would fail every cell that is left, and each would rank worst.
+                requirements.require(study, folder.cache)
+                failed.append(event.folder.name)
+                disk.write_atomic(store.CellFolder(event.folder).error, event.error)
+            on_event(event)
     return done, failed
 
 

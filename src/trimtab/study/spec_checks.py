@@ -20,7 +20,7 @@ ENDPOINTS: Final = (
     "python_loss", "humaneval_nll", "mbpp_nll", "prequential_loss", "late_loss", "humaneval_pro_nll", "mbpp_pro_nll",
     "micro_pass1", "micro_pro_pass1",
 )  # fmt: skip
-_BENCHMARK_OF: Final = {
+BENCHMARK_OF: Final = {
     "humaneval_nll": "humaneval",
     "mbpp_nll": "mbpp-sanitized",
     "humaneval_pro_nll": "humaneval-pro",
@@ -99,7 +99,7 @@ def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
     """Refuse an endpoint that these models do not measure, or without its benchmark."""
     pretrained = isinstance(study.data, PoolSettings)
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
-        benchmark = _BENCHMARK_OF.get(endpoint)
+        benchmark = BENCHMARK_OF.get(endpoint)
         if benchmark is not None and benchmark not in study.evaluation.benchmarks:
             raise StudyError(
                 f"{where}.endpoints: {endpoint!r} is measured on {benchmark!r}, which is not among"

@@ -171,6 +171,11 @@ class RunFolder:
         return self.path / "text.json"
 
     @property
+    def cache(self) -> Path:
+        """Texts and states that its cells share, unless ``TRIMTAB_CACHE`` names another folder."""
+        return self.path / "cache"
+
+    @property
     def controls(self) -> Path:
         """Which endpoint feels which factor, measured once (see :mod:`trimtab.study.controls`)."""
         return self.path / "controls.json"

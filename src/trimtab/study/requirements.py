@@ -1,0 +1,44 @@
+"""What a study needs beside its file, looked at before its first cell: weights, and benchmarks it concludes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimtab.codeeval import problems
+from trimtab.errors import BenchmarkError, StudyError
+from trimtab.settings.upcycled_models import UpcycledSettings
+from trimtab.study.cell_inputs import shared_cache
+from trimtab.study.spec_checks import BENCHMARK_OF
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trimtab.study.spec import Study
+
+
+def require(study: Study, run_cache: Path) -> None:
+    """Refuse what every cell would stumble over.
+
+    Args:
+        study: The study.
+        run_cache: The cache of its run folder.
+
+    Raises:
+        StudyError: An endpoint's benchmark is not here, or is not the published one.
+        ConfigurationError: The weights of a pretrained model are not here, are damaged, or lack a layer.
+        UnsupportedModelError: Its family cannot be upcycled.
+        MissingExtraError: A package is missing that reads them.
+    """
+    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
+        benchmark = BENCHMARK_OF.get(endpoint)
+        if benchmark is not None:
+            try:
+                problems.load(benchmark)
+            except BenchmarkError as error:
+                message = f"endpoint {endpoint!r} cannot be measured: {error.message}"
+                raise StudyError(message, hint=error.hint) from error
+    for model in {study.models[str(name)] for name in study.factors["model"]}:
+        if isinstance(model, UpcycledSettings):
+            from trimtab.lm import weights  # noqa: PLC0415 - only studies on pretrained models need it
+
+            weights.check(model.source, model.layers, shared_cache(run_cache))
