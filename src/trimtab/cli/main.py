@@ -9,7 +9,19 @@ from __future__ import annotations
 
 import click
 
-from trimtab.cli import codeeval, compare, demo, evidence, machine, routing, selfinvoke, serve, simulate, study
+from trimtab.cli import (
+    capacity,
+    codeeval,
+    compare,
+    demo,
+    evidence,
+    machine,
+    routing,
+    selfinvoke,
+    serve,
+    simulate,
+    study,
+)
 from trimtab.cli.options import Group
 
 
@@ -32,6 +44,7 @@ for verb in (
     evidence.evidence,
     simulate.simulate,
     routing.routing,
+    capacity.capacity,
     codeeval.evaluate,
     codeeval.judge,
     compare.compare,
