@@ -8,29 +8,28 @@ is not computed again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from trimtab.errors import ConfigurationError
 from trimtab.inspection.batch_composition import ABOUT, compose
 from trimtab.inspection.room_limits import RoomLimit, RoomLimiter, competition
 from trimtab.inspection.router_ear import listening
 from trimtab.inspection.shared_prefix import SharedPrefix
-from trimtab.inspection.smallest_capacity import differences, smallest
-from trimtab.inspection.token_windows import batches, stack
+from trimtab.inspection.smallest_capacity import smallest
+from trimtab.inspection.text_likelihood import TextSums, read_baseline, stacked, window_nats
+from trimtab.inspection.token_windows import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from trimtab.inspection.inspected_model import InspectedModel
-    from trimtab.inspection.router_ear import HeardDecision
+    from trimtab.inspection.text_likelihood import TextBaseline
     from trimtab.inspection.token_windows import TokenWindow, WindowBatch
 
 FORMAT = "trimtab-capacity-1"
@@ -60,16 +59,6 @@ class PlanOptions:
         return compose(windows, limit.composition, seed=self.seed, **size)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Baseline:
-    """The texts read once, without a limit: by window, nats, states in front of the experts, and choices by layer."""
-
-    nats: NDArray[np.float64]
-    states: list[Tensor | None]
-    choices: list[dict[int, NDArray[np.int16]]]
-    hot: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-
-
 def plan_capacity(
     model: InspectedModel,
     windows: Sequence[TokenWindow],
@@ -94,30 +83,21 @@ def plan_capacity(
     _check(model, windows, limits, options)
     prefix = SharedPrefix(model)
     shared = prefix.works
-    base = _read_once(model, windows, prefix, options)
+    base = read_baseline(model, windows, prefix, options.batch_tokens)
     rows = []
     for done, limit in enumerate(limits):
         rows.append(_run(model, windows, limit, prefix, base, options))
         report(done + 1, len(limits))
-    texts = list(dict.fromkeys((window.domain, window.name) for window in windows))
-    place = {text: number for number, text in enumerate(texts)}
-    owner = np.array([place[window.domain, window.name] for window in windows])
-    size = np.bincount(owner, weights=[window.num_bytes for window in windows]).astype(np.float64)
-    before = np.bincount(owner, weights=base.nats)
-    domains = np.array([domain for domain, _ in texts])
+    sums = TextSums.of(windows)
     for row in rows:
-        after = np.bincount(owner, weights=row.pop("nats"))
-        row.update(differences((after - before) / math.log(2), size, domains, options.seed, options.resamples))
+        row.update(sums.compare(base.nats, row.pop("nats"), options.seed, options.resamples))
     return {
         "format": FORMAT,
         "source": model.name,
-        "texts": {str(name): int((domains == name).sum()) for name in dict.fromkeys(domains)},
+        "texts": sums.counts,
         "tokens": sum(len(window.ids) for window in windows),
         "scored": sum(window.scored for window in windows),
-        "baseline_bits_per_byte": {
-            str(name): float(before[domains == name].sum() / math.log(2) / size[domains == name].sum())
-            for name in dict.fromkeys(domains)
-        },
+        "baseline_bits_per_byte": sums.bits_per_byte(base.nats),
         "batch_tokens": options.batch_tokens,
         "batch_rows": options.batch_rows,
         "margin": options.margin,
@@ -152,67 +132,12 @@ def _check(
 
 
 @torch.inference_mode()
-def _read_once(
-    model: InspectedModel, windows: Sequence[TokenWindow], prefix: SharedPrefix, options: PlanOptions
-) -> _Baseline:
-    base = _Baseline(nats=np.zeros(len(windows)), states=[None] * len(windows), choices=[{} for _ in windows])
-    places = {id(window): place for place, window in enumerate(windows)}
-    heard: dict[int, Tensor] = {}
-
-    def note(decision: HeardDecision) -> None:
-        heard[decision.router.layer] = decision.experts.to(torch.int16).cpu()
-
-    checked = not prefix.works
-    for batch in batches(windows, batch_tokens=options.batch_tokens, pad=model.pad):
-        with listening(model.routers, note), prefix.recording() as states:
-            nats, logits = _nats(model, batch)
-        if not checked and logits is not None and prefix.works and states:
-            with prefix.replaying(states[0]):
-                _, again = _nats(model, batch)
-            checked = again is not None and (prefix.check(logits, again) or True)
-        width = batch.ids.shape[1]
-        for row, window in enumerate(batch.windows):
-            place, length = places[id(window)], len(window.ids)
-            base.nats[place] = nats[row]
-            if prefix.works and states:
-                base.states[place] = states[0][row, :length].clone()
-            base.choices[place] = {
-                layer: chosen[row * width : row * width + length].numpy() for layer, chosen in heard.items()
-            }
-    for router in model.routers:
-        load = np.zeros(router.num_experts, dtype=np.int64)
-        for chosen in base.choices:
-            if router.layer in chosen:
-                load += np.bincount(chosen[router.layer].ravel(), minlength=router.num_experts)
-        base.hot[router.layer] = np.argsort(-load, kind="stable")
-    return base
-
-
-def _nats(model: InspectedModel, batch: WindowBatch) -> tuple[list[float], Tensor | None]:
-    """Return the nats of the scored tokens of each window, and the logits they came from; None where there are none."""
-    width = batch.ids.shape[1]
-    rows = [
-        torch.arange(row * width + len(window.ids) - window.scored - 1, row * width + len(window.ids) - 1)
-        for row, window in enumerate(batch.windows)
-    ]
-    wanted = torch.cat(rows)
-    if not len(wanted):
-        return [0.0] * len(batch.windows), None
-    with model.selected_logits(wanted):
-        logits: Tensor = model.run(batch, logits=True).logits[0]
-    losses = functional.cross_entropy(
-        logits.float(), batch.ids.flatten()[wanted + 1].to(logits.device), reduction="none"
-    )
-    return [float(part.double().sum()) for part in losses.cpu().split([len(each) for each in rows])], logits
-
-
-@torch.inference_mode()
 def _run(
     model: InspectedModel,
     windows: Sequence[TokenWindow],
     limit: RoomLimit,
     prefix: SharedPrefix,
-    base: _Baseline,
+    base: TextBaseline,
     options: PlanOptions,
 ) -> dict[str, Any]:
     copies = {}
@@ -232,8 +157,8 @@ def _run(
             continue
         computed += 1
         states = [base.states[place] for place in places]
-        with listening(model.routers, limiter), prefix.replaying(_stacked(states, batch.ids.shape[1])):
-            nats[places] = _nats(model, batch)[0]
+        with listening(model.routers, limiter), prefix.replaying(stacked(states, batch.ids.shape[1])):
+            nats[places] = window_nats(model, batch)[0]
     tally = limiter.tally
     return {
         "factor": limit.factor,
@@ -277,14 +202,3 @@ def _count(
         load = np.bincount(places.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
         copies = limiter.copies[router.layer]
         limiter.tally.add(load, load, limiter.limit, copies, router.num_experts_per_tok)
-
-
-def _stacked(states: Sequence[Tensor | None], width: int) -> Tensor | None:
-    """Return the states [B, S, ...] of windows, padded with zeros to the width of their batch."""
-    held = [state for state in states if state is not None]
-    if len(held) < len(states) or not held:
-        return None
-    padded = held[0].new_zeros(len(held), width, *held[0].shape[1:])
-    for row, state in enumerate(held):
-        padded[row, : len(state)] = state
-    return padded

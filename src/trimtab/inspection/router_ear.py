@@ -55,6 +55,33 @@ def listening(routers: Sequence[Router], listener: Listener) -> Iterator[None]:
         yield
 
 
+class Decider(Protocol):
+    """What decides in place of a router."""
+
+    def __call__(self, decision: HeardDecision) -> tuple[Tensor, Tensor]:
+        """Return weights [T, K] and experts [T, K]."""
+
+
+@contextmanager
+def deciding(routers: Sequence[Router], decider: Decider) -> Iterator[None]:
+    """Let ``decider`` decide in place of ``routers`` inside."""
+    with ExitStack() as stack:
+        for router in routers:
+            stack.callback(_listen(router, _Substitute(router, decider)))
+        yield
+
+
+class _Substitute:
+    """Asks a decider for a router's decisions."""
+
+    def __init__(self, router: Router, decider: Decider) -> None:
+        self.router = router
+        self.decider = decider
+
+    def __call__(self, logits_TE: Tensor, weights_TK: Tensor, experts_TK: Tensor) -> tuple[Tensor, Tensor]:
+        return self.decider(HeardDecision(router=self.router, logits=logits_TE, weights=weights_TK, experts=experts_TK))
+
+
 class _Ear:
     """Asks a listener about a router's decisions."""
 
