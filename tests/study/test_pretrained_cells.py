@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from trimtab import disk
 from trimtab.errors import ConfigurationError, StudyError
 from trimtab.study import pretrained_cells, spec, store
+from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.run import as_record, run_cell
 from trimtab.study.table import StudyTable
 
@@ -258,6 +260,27 @@ def test_other_routers_and_more_experts_are_balanced_too(prepared, shape):
     assert log[0]["layers"][0]["bias_spread"] == pytest.approx(0.2)
     (mixture,) = store.CellResult.read(prepared[2]["loss_free", "copies", "tight"].result).mixtures
     assert len(mixture["norm"]) == shape.get("num_experts", 4)
+
+
+def test_solutions_of_all_four_benchmarks_are_scored_and_the_drop_from_base_to_pro(prepared, monkeypatch):
+    data = Path(__file__).parents[3] / "shared" / "data"
+    if not (data / "codeeval" / "mbpp_pro.json").exists():
+        pytest.skip(f"no self-invoking benchmarks in {data}")
+    monkeypatch.setenv("TRIMTAB_DATA", str(data))
+    every = ["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"]
+    log_of(prepared, {"evaluation": {"benchmarks": every, "ranked": every, "capacities": []}, "training": {"steps": 1}})
+    result = store.CellResult.read(prepared[2]["loss_free", "copies", "tight"].result)
+    assert set(result.ranking) == set(every)
+    assert all(len(result.losses[name]["dropless"]) == 4 for name in every)
+    drops = result.losses["humaneval-pro drop"]["dropless"]
+    assert drops
+    for unit, (nats, tokens, size) in drops.items():
+        hard = result.losses["humaneval-pro"]["dropless"][unit]
+        easy = result.losses["humaneval"]["dropless"][unit.replace("Pro", "")]
+        assert nats == pytest.approx(hard[0] / hard[2] - easy[0] / easy[2])
+        assert (tokens, size) == (1, 1)
+    drop = ENDPOINTS["humaneval_pro_drop"].counts(result)
+    assert drop == {unit: (pytest.approx(entry[0] / math.log(2)), 1) for unit, entry in drops.items()}
 
 
 @pytest.mark.parametrize(

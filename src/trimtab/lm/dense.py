@@ -22,14 +22,25 @@ from trimtab.moe.upcycle_targets import require_plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trimtab.lm.generate import LocalCompleter
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseModel:
-    """A dense language model, its tokenizer, and the hash of what it was read from."""
+    """A dense language model with what writes text by it, and the hash of what it was read from."""
 
-    model: Any
-    tokenizer: Any
+    completer: LocalCompleter
     identity: str
+
+    @property
+    def model(self) -> Any:  # noqa: ANN401 - transformers' own
+        """The model."""
+        return self.completer.model
+
+    @property
+    def tokenizer(self) -> Any:  # noqa: ANN401 - as above
+        """Its tokenizer."""
+        return self.completer.tokenizer
 
 
 def load(source: str, cache: Path) -> DenseModel:
@@ -47,7 +58,7 @@ def load(source: str, cache: Path) -> DenseModel:
     model: Any = completer.model
     require_plain(model)
     model.requires_grad_(requires_grad=False).eval()
-    return DenseModel(model=model, tokenizer=completer.tokenizer, identity=name)
+    return DenseModel(completer=completer, identity=name)
 
 
 @contextmanager

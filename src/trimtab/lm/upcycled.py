@@ -107,6 +107,11 @@ class UpcycledModel(nn.Module):
             result = self.behind(inputs_embeds=hidden, position_ids=position_ids, use_cache=False).last_hidden_state
         return result if needed is None else result.flatten(0, 1)[needed]
 
+    def put_into(self, dense: Any) -> None:  # noqa: ANN401 - transformers' own
+        """Put the mixtures into a whole model of the same weights, in place, so that it can read and write text."""
+        for layer in self.layers:
+            dense.model.layers[layer].mlp = self.mixtures[str(layer)]
+
     @torch.inference_mode()
     def departure(self, places: Tensor) -> float:
         """Return how far the first mixture is from the dense block it was made of: |mixture − dense| / |dense|.

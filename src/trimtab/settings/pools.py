@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from trimtab.settings.reading import Count, NotNegative, Positive, Setting, setting
+from trimtab.settings.reading import Count, NotNegative, Positive, Setting, later, setting
 
 
 @setting
@@ -50,6 +50,10 @@ class PlaceEvaluation(Setting):
         ranked: Benchmarks whose solutions are ranked.
         problems: Problems of each benchmark, the same ones every time; 0 for all.
         benchmarks: Whose reference solutions are scored.
+        generated: Problems of HumanEval and MBPP, by task id, for which the whole model writes programs, greedily, that
+            are run: ``humaneval_pass1``, ``mbpp_pass1``. Fix them beforehand: those that the dense model ever solves.
+        generation_batch: Programs written side by side; part of the result under a capacity, where calls compete.
+        max_new_tokens: Length of a program.
     """
 
     capacities: tuple[Positive, ...] = ()
@@ -60,5 +64,13 @@ class PlaceEvaluation(Setting):
     ranked: tuple[Literal["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"], ...] = ("humaneval",)
     problems: NotNegative = 0
     benchmarks: tuple[Literal["humaneval", "mbpp-sanitized", "humaneval-pro", "mbpp-pro"], ...] = ("humaneval",)
+    generated: tuple[str, ...] = later(())
+    generation_batch: Count = later(16)
+    max_new_tokens: Count = later(384)
 
     hints: ClassVar[dict[str, str]] = {"capacities": "dropless is always measured; leave it out"}
+
+    def check_together(self) -> None:
+        """Refuse a problem that is named twice."""
+        if len(set(self.generated)) < len(self.generated):
+            raise self.refused(f"{list(self.generated)} names a problem twice", "generated")

@@ -32,7 +32,7 @@ from trimtab.settings.reading import read
 from trimtab.settings.rules import NoBalancer
 from trimtab.settings.runs import Schedule
 from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study import arms, store
+from trimtab.study import arms, generation, store
 from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, shared_cache, without_none
 from trimtab.study.measured import DROPLESS, CellMeasurements
 
@@ -63,6 +63,9 @@ class PretrainedBench:
     departure: float | None
     changes: Changes
     start_norms: Mapping[int, list[float]]
+    benchmarks: Mapping[str, Benchmark]
+    source: str
+    cache: Path
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -94,7 +97,8 @@ def prepare(
     cache = shared_cache(cache)
     model = dense.load(level.source, cache)
     first = resolve_layers(level.layers, len(model.model.model.layers))[0]
-    pool, absent = _pool(read(PoolSettings, settings["data"], "cell.data"), evaluation, model, cache)
+    benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
+    pool = _pool(read(PoolSettings, settings["data"], "cell.data"), evaluation, benchmarks, model, cache)
     kept = trunk.TrunkCache(identity=model.identity, layer=first, precision=level.precision, folder=cache)
     states = kept.collect(pool.sequences(), lambda: model.model, lambda done, total: report("setup", done, total))
     tokens = torch.from_numpy(pool.tokens).long()
@@ -116,13 +120,19 @@ def prepare(
         departure=departure,
         changes=changes,
         start_norms=expert_health.norms(upcycled),
+        benchmarks=benchmarks,
+        source=level.source,
+        cache=cache,
     )
 
 
 def _pool(
-    data: PoolSettings, evaluation: PlaceEvaluation, model: dense.DenseModel, cache: Path
-) -> tuple[TextPool, dict[str, str]]:
-    benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
+    data: PoolSettings,
+    evaluation: PlaceEvaluation,
+    benchmarks: Mapping[str, Benchmark],
+    model: dense.DenseModel,
+    cache: Path,
+) -> TextPool:
     texts: dict[str, list[PoolText]] = {
         name: list(_texts(benchmarks[name], evaluation)) for name in evaluation.benchmarks if name in benchmarks
     }
@@ -131,7 +141,7 @@ def _pool(
             if name in texts:
                 texts[f"{_RANKED}{name}"] = list(_mutants(benchmarks[name], evaluation))
     exclude = [p.prompt + p.canonical_solution for benchmark in benchmarks.values() for p in benchmark.problems]
-    return TextPool.build(cache, data, model.tokenizer, model.identity, texts, exclude), absent
+    return TextPool.build(cache, data, model.tokenizer, model.identity, texts, exclude)
 
 
 def _problems(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Sequence[Any]:
@@ -231,9 +241,19 @@ def _load(bench: PretrainedBench, folder: Path) -> None:
 
 
 def measure(
-    bench: PretrainedBench, folder: store.CellFolder, report: Callable[[str, int, int], None]
+    bench: PretrainedBench,
+    folder: store.CellFolder,
+    report: Callable[[str, int, int], None],
+    *,
+    allow_unsandboxed: bool = False,
 ) -> CellMeasurements:
-    """Measure a trained cell on held-out Python and reference solutions, dropless and under each capacity."""
+    """Measure a trained cell on held-out Python and reference solutions, dropless and under each capacity.
+
+    Programs that ``[evaluation] generated`` asks for are written last, as the model is taken apart for it.
+
+    Raises:
+        SandboxUnavailable: Programs are asked for, no tier of isolation holds here and ``allow_unsandboxed`` is False.
+    """
     found = CellMeasurements(absent=dict(bench.absent))
     found.losses["prequential"] = {DROPLESS: _prequential(bench, folder)}
     half = bench.training.steps // 2
@@ -250,8 +270,43 @@ def measure(
             scores = place_score.place_nats(bench.model, bench.vocabulary, groups)
         found.routing += [{**line, "phase": f"eval:{order}", "eval_capacity": label} for line in routing]
         _count(bench, found, label, documents, scores)
+    _drops(bench, found)
     found.mixtures = _mixtures(bench)
+    if bench.evaluation.generated:
+        completer = dense.load(bench.source, bench.cache).completer
+        bench.model.put_into(completer.model)
+        bench.gates = generation.move_gates(bench.gates, completer.model)
+        generation.measure(
+            completer,
+            bench.gates,
+            bench.evaluation,
+            bench.benchmarks,
+            found,
+            folder,
+            allow_unsandboxed=allow_unsandboxed,
+        )
     return found
+
+
+def _drops(bench: PretrainedBench, found: CellMeasurements) -> None:
+    """Note by how much the second solution of a self-invoking problem is less likely than that of its base problem.
+
+    The difference of their nats a byte, problem by problem, each counted once, as one "byte".
+    """
+    for pro, base in (("humaneval-pro", "humaneval"), ("mbpp-pro", "mbpp-sanitized")):
+        problems = bench.benchmarks[pro].problems if pro in bench.benchmarks else ()
+        base_of = {problem.task_id: problem.pro.base_task_id for problem in problems if problem.pro is not None}
+        for label, units in found.losses.get(pro, {}).items():
+            others = found.losses.get(base, {}).get(label, {})
+            pairs = {unit: (entry, others[base_of[unit]]) for unit, entry in units.items() if base_of[unit] in others}
+            if pairs:
+                found.losses.setdefault(f"{pro} drop", {})[label] = {
+                    unit: [hard[0] / hard[2] - easy[0] / easy[2], 1, 1] for unit, (hard, easy) in pairs.items()
+                }
+            elif label == DROPLESS and base in bench.benchmarks:
+                found.absent[f"{pro} drop"] = (
+                    f"none of the problems of {pro} and {base} that were scored belong together"
+                )
 
 
 def _mixtures(bench: PretrainedBench) -> list[dict[str, Any]]:

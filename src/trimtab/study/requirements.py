@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.codeeval import problems
-from trimtab.errors import BenchmarkError, StudyError
+from trimtab.errors import BenchmarkError, StudyError, nearest
+from trimtab.settings.pools import PlaceEvaluation
 from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study.cell_inputs import shared_cache
-from trimtab.study.spec_checks import BENCHMARK_OF
+from trimtab.study.cell_inputs import load_benchmarks, shared_cache
+from trimtab.study.spec_checks import BENCHMARKS_OF, GENERATED_FROM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +31,20 @@ def require(study: Study, run_cache: Path) -> None:
         MissingExtraError: A package is missing that reads them.
     """
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
-        benchmark = BENCHMARK_OF.get(endpoint)
-        if benchmark is not None:
+        for benchmark in (*BENCHMARKS_OF.get(endpoint, ()), *filter(None, [GENERATED_FROM.get(endpoint)])):
             try:
                 problems.load(benchmark)
             except BenchmarkError as error:
                 message = f"endpoint {endpoint!r} cannot be measured: {error.message}"
                 raise StudyError(message, hint=error.hint) from error
+    if isinstance(study.evaluation, PlaceEvaluation):
+        benchmarks, absent = load_benchmarks(tuple(GENERATED_FROM.values()) if study.evaluation.generated else ())
+        written = {problem.task_id for benchmark in benchmarks.values() for problem in benchmark.problems}
+        if unknown := [name for name in study.evaluation.generated if name not in written]:
+            raise StudyError(
+                f"evaluation.generated: there is no problem {unknown[0]!r} in {' or '.join(benchmarks)}",
+                hint=next(iter(absent.values()), None) or nearest(unknown[0], written),
+            )
     for model in {study.models[str(name)] for name in study.factors["model"]}:
         if isinstance(model, UpcycledSettings):
             from trimtab.lm import weights  # noqa: PLC0415 - only studies on pretrained models need it

@@ -98,7 +98,8 @@ def _chain(record: Mapping[str, Any], *, allow_unsandboxed: bool) -> tuple[Any, 
     if record["settings"]["model"]["preset"] == "upcycled":
         from trimtab.study import pretrained_cells  # noqa: PLC0415
 
-        return pretrained_cells.prepare, pretrained_cells.train, pretrained_cells.measure
+        measure = partial(pretrained_cells.measure, allow_unsandboxed=allow_unsandboxed)
+        return pretrained_cells.prepare, pretrained_cells.train, measure
     from trimtab.study import evaluate, stages  # noqa: PLC0415
 
     return stages.prepare, stages.train, partial(evaluate.measure, allow_unsandboxed=allow_unsandboxed)

@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 FACTORS: Final = ("model", "balancer", "expert_init", "capacity", "seed")
 ENDPOINTS: Final = (
     "python_loss", "humaneval_nll", "mbpp_nll", "prequential_loss", "late_loss", "humaneval_pro_nll", "mbpp_pro_nll",
-    "micro_pass1", "micro_pro_pass1",
+    "humaneval_pro_drop", "mbpp_pro_drop", "humaneval_pass1", "mbpp_pass1", "micro_pass1", "micro_pro_pass1",
 )  # fmt: skip
-BENCHMARK_OF: Final = {
-    "humaneval_nll": "humaneval",
-    "mbpp_nll": "mbpp-sanitized",
-    "humaneval_pro_nll": "humaneval-pro",
-    "mbpp_pro_nll": "mbpp-pro",
+BENCHMARKS_OF: Final = {
+    "humaneval_nll": ("humaneval",),
+    "mbpp_nll": ("mbpp-sanitized",),
+    "humaneval_pro_nll": ("humaneval-pro",),
+    "mbpp_pro_nll": ("mbpp-pro",),
+    "humaneval_pro_drop": ("humaneval-pro", "humaneval"),
+    "mbpp_pro_drop": ("mbpp-pro", "mbpp-sanitized"),
 }
+"""The benchmarks whose reference solutions an endpoint is measured on."""
+GENERATED_FROM: Final = {"humaneval_pass1": "humaneval", "mbpp_pass1": "mbpp-sanitized"}
+"""The benchmark whose problems in ``[evaluation] generated`` an endpoint is measured on."""
 # What is measured only while tiny models generate, and only while a pretrained one learns.
 _OF_FRESH_MODELS: Final = ("micro_pass1", "micro_pro_pass1")
-_OF_PRETRAINED_MODELS: Final = ("prequential_loss", "late_loss")
+_OF_PRETRAINED_MODELS: Final = (
+    "prequential_loss", "late_loss", "humaneval_pro_drop", "mbpp_pro_drop", "humaneval_pass1", "mbpp_pass1",
+)  # fmt: skip
 _LEVEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
@@ -99,15 +106,21 @@ def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
     """Refuse an endpoint that these models do not measure, or without its benchmark."""
     pretrained = isinstance(study.data, PoolSettings)
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
-        benchmark = BENCHMARK_OF.get(endpoint)
-        if benchmark is not None and benchmark not in study.evaluation.benchmarks:
-            raise StudyError(
-                f"{where}.endpoints: {endpoint!r} is measured on {benchmark!r}, which is not among"
-                f" {where}.evaluation.benchmarks = {list(study.evaluation.benchmarks)}"
-            )
+        for benchmark in BENCHMARKS_OF.get(endpoint, ()):
+            if benchmark not in study.evaluation.benchmarks:
+                raise StudyError(
+                    f"{where}.endpoints: {endpoint!r} is measured on {benchmark!r}, which is not among"
+                    f" {where}.evaluation.benchmarks = {list(study.evaluation.benchmarks)}"
+                )
         if endpoint in (_OF_FRESH_MODELS if pretrained else _OF_PRETRAINED_MODELS):
             kind = "pretrained" if pretrained else "tiny"
             raise StudyError(f"{where}.endpoints: {endpoint!r} is not measured on {kind} models")
+        if endpoint in GENERATED_FROM and not study.evaluation.generated:
+            raise StudyError(
+                f"{where}.endpoints: {endpoint!r} is measured on programs, and {where}.evaluation.generated names no"
+                " problem to write one for",
+                hint='generated = ["HumanEval/0", ...]: those that the dense model ever solves',
+            )
 
 
 def _check_names(study: Any, where: str) -> None:  # noqa: ANN401 - as above
