@@ -28,7 +28,6 @@ print it on a line of its own.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -157,6 +156,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     >>> nearest("los_free", ["loss_free", "switch"])
     "did you mean 'loss_free'? (valid: 'loss_free', 'switch')"
     """
+    import difflib  # noqa: PLC0415 - nothing that goes well needs it
+
     names = sorted(valid)
     listing = f"(valid: {', '.join(map(repr, names))})"
     close = difflib.get_close_matches(name, names, n=1)

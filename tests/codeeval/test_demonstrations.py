@@ -128,3 +128,11 @@ def test_any_text_goes_through_and_only_whole_lines_go(text):
     rest = iter(python_scan.lines(text))
     assert all(line in rest for line in kept)
     assert len(python_scan.masked(text)) == len(text)
+
+
+@pytest.mark.parametrize("line", ["import sys\nsys.exit(0)\n", "exit()\n", "quit(1)\n", "import os\nos._exit(0)\n"])
+def test_a_program_that_ends_before_its_function_is_not_mended(line):
+    program = f"{line}\ndef f(x):\n    return x\n"
+    assert demonstrations.without(program, "f") == program
+    asking = f"n = int(input())\n\ndef f(x):\n    return x\n\n{line.splitlines()[-1]}\n"
+    assert demonstrations.without(asking, "f").strip() == "def f(x):\n    return x"

@@ -2,7 +2,8 @@
 
 Decisions: definitions stay, so does what the tested function uses or what changes that; of the rest a statement goes,
 and an import of a package that nothing left uses. A demonstration that raises, reads input, ends the process or needs a
-package then undoes no right function. Nothing that the function computes changes, as far as names tell
+package then undoes no right function. Before the function only what reads input or calls the function goes: a program
+that ends itself there never defines the function, and dropping the line would make another program of it. Nothing that the function computes changes, as far as names tell
 (:mod:`trimtab.codeeval.python_scan`); where a program looks names up by their text, only what checks or shows goes.
 """
 
@@ -23,7 +24,7 @@ _SHOWS: Final = re.compile(
     r"(?<![\w.])(?:assert\b|raise\b|(?:print|pprint|display|input|exit|quit|breakpoint|main)[ \t]*\("
     r"|(?:sys\.(?:exit|stdin|stdout)|os\._exit|unittest\.main|doctest\.testmod)\b)"
 )
-_ASKS: Final = re.compile(r"(?<![\w.])(?:input|exit|quit)[ \t]*\(|\bsys\.(?:exit|stdin)\b")
+_ASKS: Final = re.compile(r"(?<![\w.])input[ \t]*\(|\bsys\.stdin\b")
 _WORD_ALONE: Final = re.compile(r"\w+\s*\Z")  # such as the language that a fence said
 _PACKAGE: Final = re.compile(r"^(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _PERHAPS: Final = re.compile(

@@ -211,7 +211,9 @@ class Sandbox:
         Raises:
             SandboxError: The sandbox itself failed, twice.
         """
-        return self._twice(lambda pair: calls.answers(pair.solution, program, asked, limits or self._limits))
+        return self._twice(
+            lambda pair: calls.answers(pair.solution_for(program), program, asked, limits or self._limits)
+        )
 
     def script(self, program: str, stdin: str, limits: Limits | None = None, kept_bytes: int = 1 << 20) -> ScriptRun:
         """Run a program that reads its standard input; see :mod:`trimtab.sandbox.script`.
@@ -226,7 +228,7 @@ class Sandbox:
             SandboxError: The sandbox itself failed, twice.
         """
         bounds = limits or self._limits
-        return self._twice(lambda pair: script.run(pair.solution, program, stdin, bounds, kept_bytes))
+        return self._twice(lambda pair: script.run(pair.solution_for(program), program, stdin, bounds, kept_bytes))
 
     def truth(self, program: str, inputs: batch.Inputs, limits: Limits) -> batch.Truth:
         """Run a reference on many inputs and keep what it returned; see :mod:`trimtab.sandbox.batch`.
@@ -234,7 +236,7 @@ class Sandbox:
         Raises:
             SandboxError: The sandbox itself failed, twice.
         """
-        return self._twice(lambda pair: batch.truth(pair.solution, program, inputs, limits))
+        return self._twice(lambda pair: batch.truth(pair.solution_for(program), program, inputs, limits))
 
     def compare(
         self,
@@ -259,7 +261,7 @@ class Sandbox:
         bounds = limits or self._limits
 
         def judge(pair: ZygotePair) -> RunVerdict:
-            return batch.compare(pair.solution, program, expected, holds, bounds, named)
+            return batch.compare(pair.solution_for(program), program, expected, holds, bounds, named)
 
         return self._explained(self._twice(judge))
 
@@ -297,7 +299,7 @@ class Sandbox:
 
     def _observe(self, pair: ZygotePair, program: str) -> Any:
         """Run a canary program and return what its ``probe()`` returned."""
-        found = calls.answers(pair.solution, program, [("probe", ())], Limits(cpu_s=10.0))
+        found = calls.answers(pair.solution_for(program), program, [("probe", ())], Limits(cpu_s=10.0))
         if not found.values:
             raise SandboxError(f"the canaries did not run: {found.outcome}: {found.detail}")
         return found.values[0]

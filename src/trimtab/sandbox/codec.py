@@ -11,17 +11,13 @@ what :func:`encode` writes raises CodecError, and ``plain`` narrows what is read
 
 from __future__ import annotations
 
-import array
-import base64
 import collections
 import collections.abc
-import datetime as dt
-import decimal
-import fractions
 import itertools
 import json
 import math
 import reprlib
+import sys
 import types
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +36,7 @@ from trimtab.sandbox.wire_values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CodecError = wire_values.CodecError
 MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
@@ -125,7 +121,7 @@ def encode(value: Any, keep: Callable[[object], Any] = _refuse_object) -> Any:  
         return _list(value, keep)
     if kind is tuple:
         return {"tuple": _list(value, keep)}
-    for base, write in _WRITERS:
+    for base, write in itertools.chain(_WRITERS, _late_writers()):
         if isinstance(value, base):
             return write(value, keep)
     if kind.__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__"):
@@ -164,6 +160,12 @@ def _text(tag: str, write: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda value, _: {tag: write(value)}
 
 
+def _base64(data: bytes) -> str:
+    import base64  # noqa: PLC0415 - rare
+
+    return base64.b64encode(data).decode()
+
+
 def _iterator(value: Any, keep: Callable[[object], Any]) -> Any:
     items = list(itertools.islice(value, MAX_ITEMS + 1))
     if len(items) > MAX_ITEMS:
@@ -188,16 +190,10 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (set, _members("set", set.__iter__)),
     (frozenset, _members("frozenset", frozenset.__iter__)),
     (collections.deque, _items("deque", collections.deque.__iter__)),
-    (bytes, _text("bytes", lambda value: base64.b64encode(value).decode())),
-    (bytearray, _text("bytearray", lambda value: base64.b64encode(value).decode())),
+    (bytes, _text("bytes", _base64)),
+    (bytearray, _text("bytearray", _base64)),
     (complex, lambda value, _: {"complex": [encode(float(value.real)), encode(float(value.imag))]}),
     (range, lambda value, _: {"range": [encode(part) for part in (value.start, value.stop, value.step)]}),
-    (decimal.Decimal, _text("Decimal", str)),
-    (fractions.Fraction, lambda value, _: {"Fraction": [encode(value.numerator), encode(value.denominator)]}),
-    (dt.datetime, _text("datetime", lambda value: value.isoformat())),
-    (dt.date, _text("date", lambda value: value.isoformat())),
-    (dt.time, _text("time", lambda value: value.isoformat())),
-    (dt.timedelta, lambda value, _: {"timedelta": [value.days, value.seconds, value.microseconds]}),
     (type, _type),
     (ITERATORS, _iterator),
     (type({}.keys()), _items("keys", iter)),
@@ -209,13 +205,31 @@ _WRITERS: Final[list[tuple[Any, Callable[[Any, Any], Any]]]] = [
     (types.MappingProxyType, _as_mapping("mappingproxy")),
     (collections.UserList, _items("UserList", lambda value: list(value.data))),
     (collections.UserString, _text("UserString", lambda value: str(value.data))),
-    (array.array, lambda value, keep: {"array": [value.typecode, *(encode(item, keep) for item in value)]}),
-    (memoryview, _text("memoryview", lambda value: base64.b64encode(value.tobytes()).decode())),
+    (memoryview, _text("memoryview", lambda value: _base64(value.tobytes()))),
     (collections.abc.KeysView, _items("keys", iter)),
     (collections.abc.ValuesView, _items("values", iter)),
     (collections.abc.ItemsView, lambda value, keep: {"items": [encode(part, keep) for pair in value for part in pair]}),
     (types.SimpleNamespace, lambda value, keep: keep(value)),
 ]
+# Classes of modules that are not loaded for their sake alone: where nobody has loaded one, no value is of its classes.
+_LATE_WRITERS: Final[dict[str, dict[str, Callable[[Any, Any], Any]]]] = {
+    "decimal": {"Decimal": _text("Decimal", str)},
+    "fractions": {"Fraction": lambda value, _: {"Fraction": [encode(value.numerator), encode(value.denominator)]}},
+    "datetime": {
+        "datetime": _text("datetime", lambda value: value.isoformat()),
+        "date": _text("date", lambda value: value.isoformat()),
+        "time": _text("time", lambda value: value.isoformat()),
+        "timedelta": lambda value, _: {"timedelta": [value.days, value.seconds, value.microseconds]},
+    },
+    "array": {"array": lambda value, keep: {"array": [value.typecode, *(encode(item, keep) for item in value)]}},
+}
+
+
+def _late_writers() -> Iterator[tuple[Any, Callable[[Any, Any], Any]]]:
+    for name, writers in _LATE_WRITERS.items():
+        module = sys.modules.get(name) or sys.modules.get(f"_{name}")  # the part in C may be loaded by itself
+        for kind, write in writers.items() if module is not None else ():
+            yield getattr(module, kind), write
 
 
 def _handle(number: int, kind: str, truth: bool) -> Handle:  # noqa: FBT001 - the order of the parts on the wire
@@ -232,7 +246,7 @@ class Decoder:
 
     def __init__(self, *, plain: bool = False, handle: Callable[[int, str, bool], object] = _handle) -> None:
         self._limit = self._alike = PLAIN_ALIKE if plain else MAX_ITEMS
-        self._readers = _PLAIN_READERS if plain else _PLAIN_READERS | _RICH_READERS
+        self._readers = _PLAIN_READERS if plain else _ALL_READERS
         self._handle = handle
 
     def decode(self, data: Any) -> Any:
@@ -304,6 +318,24 @@ def _range(reader: Decoder, content: Any) -> range:
     return range(start, stop, step)
 
 
+def _datetime(kind: str) -> Any:
+    import datetime as dt  # noqa: PLC0415 - rare
+
+    return getattr(dt, kind)
+
+
+def _decimal(text: str) -> Any:
+    import decimal  # noqa: PLC0415 - rare
+
+    return decimal.Decimal(text)
+
+
+def _fraction(numerator: int, denominator: int) -> Any:
+    import fractions  # noqa: PLC0415 - rare
+
+    return fractions.Fraction(numerator, denominator)
+
+
 def _complex(reader: Decoder, content: Any) -> complex:
     real, imaginary = (strict(float, part) for part in reader.items(content))
     return complex(real, imaginary)
@@ -332,10 +364,10 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "UserString": lambda _, content: collections.UserString(strict(str, content)),
     "array": lambda reader, content: typed_array(*_split(reader.items(content))),
     "memoryview": lambda _, content: memoryview(byte_string(content)),
-    "datetime": lambda _, content: dt.datetime.fromisoformat(strict(str, content)),
-    "date": lambda _, content: dt.date.fromisoformat(strict(str, content)),
-    "time": lambda _, content: dt.time.fromisoformat(strict(str, content)),
-    "timedelta": lambda reader, content: dt.timedelta(*(strict(int, part) for part in reader.items(content))),
+    "datetime": lambda _, content: _datetime("datetime").fromisoformat(strict(str, content)),
+    "date": lambda _, content: _datetime("date").fromisoformat(strict(str, content)),
+    "time": lambda _, content: _datetime("time").fromisoformat(strict(str, content)),
+    "timedelta": lambda reader, content: _datetime("timedelta")(*(strict(int, part) for part in reader.items(content))),
     "Decimal": lambda _, content: short_decimal(strict(str, content)),
     "Fraction": lambda reader, content: short_fraction(*(strict(int, part) for part in reader.items(content))),
 }
@@ -343,10 +375,12 @@ _RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "iter": lambda reader, content: iter(reader.items(content)),
     "bytearray": lambda _, content: bytearray(byte_string(content)),
     "range": _range,
-    "Decimal": lambda _, content: decimal.Decimal(strict(str, content)),
-    "Fraction": lambda reader, content: fractions.Fraction(*(strict(int, part) for part in reader.items(content))),
+    "Decimal": lambda _, content: _decimal(strict(str, content)),
+    "Fraction": lambda reader, content: _fraction(*(strict(int, part) for part in reader.items(content))),
     "type": lambda _, content: named_type(content),
 }
+
+_ALL_READERS: Final = _PLAIN_READERS | _RICH_READERS
 
 
 def pair(data: Any) -> tuple[str, str]:
@@ -357,19 +391,38 @@ def pair(data: Any) -> tuple[str, str]:
     return first, second
 
 
-# Built once: json.dumps and json.loads would build these anew at each call with such options.
-_WRITE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
-_READ: Final = json.JSONDecoder(parse_constant=_refuse_object).decode
+# The parts in C that json.dumps and json.loads end up in, built once: what is around them costs a child more pages of
+# memory than its message has.
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_object)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+_MAKE_PARTS: Final = getattr(json.encoder, "c_make_encoder", None)
+_PARTS: Final = _MAKE_PARTS and _MAKE_PARTS(
+    None, _ENCODER.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
+)
+
+
+def _write(data: Any) -> str:
+    return "".join(_PARTS(data, 0)) if _PARTS else _ENCODER.encode(data)
+
+
+def _read(data: str) -> Any:
+    try:
+        value, end = _DECODER.scan_once(data, 0)  # type: ignore[attr-defined]
+    except StopIteration:
+        raise ValueError("no value") from None
+    if end != len(data):
+        raise ValueError("more than one value")
+    return value
 
 
 def dumps(message: Any) -> bytes:
     """Write a message: JSON in ASCII."""
-    return _WRITE(message).encode()
+    return _write(message).encode()
 
 
 def text(data: Any) -> str:
     """Return encoded data as JSON."""
-    return _WRITE(data)
+    return _write(data)
 
 
 def show(value: Any) -> str:
@@ -387,7 +440,7 @@ def loads(data: bytes) -> dict[str, Any]:
         CodecError: The bytes are not one JSON object.
     """
     try:
-        message = _READ(data.decode())
+        message = _read(data.decode())
     except (ValueError, RecursionError) as error:
         raise CodecError(f"not a message: {type(error).__name__}") from None
     if not isinstance(message, dict):

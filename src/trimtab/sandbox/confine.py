@@ -14,8 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trimtab.sandbox import filters, kernel, tree
 
@@ -52,11 +51,11 @@ class LayerError(Exception):
         self.error = error
 
 
-@dataclass(slots=True)
 class Layers:
     """What holds, as the attestation prints it."""
 
-    found: dict[str, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
 
     def put(self, name: str, act: Callable[[], Any], **facts: Any) -> Any:
         """Put a layer on and record it.
@@ -72,8 +71,7 @@ class Layers:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class Confined:
+class Confined(NamedTuple):
     """What confinement came to.
 
     Attributes:
@@ -107,7 +105,7 @@ def confine(tier: str, readable: tree.Readable, profile: Profile, ask: Callable[
         _drop_user(layers, tier)
     if tier in ("A", "B", "C"):
         layers.put("no_new_privileges", kernel.no_new_privileges)
-        layers.put("capabilities", lambda: kernel.drop_capabilities(keep))
+        layers.put("capabilities", kernel.dropping_capabilities(keep))
         kernel.not_dumpable()
     if tier == "A":
         kernel.die_with_parent(signal.SIGKILL)  # a change of user clears it, so only now
@@ -157,7 +155,7 @@ def _become_first(*, root: bool) -> None:
     os.closerange(0, 64)
     if root:
         _become(INSIDE_ID)  # the kernel lets its death end the child only if both are one user's
-    kernel.drop_capabilities()
+    kernel.dropping_capabilities()()
     while True:
         try:
             os.waitpid(child, 0)

@@ -11,7 +11,6 @@ Sources: seccomp(2); struct seccomp_data: nr at 0, arch at 4, args at 16 + 8n, l
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +42,8 @@ _LOCKS: Final = (5, 6, 7)
 _IOCTL: Final = (0x5451, 0x5450, 0x5421, 0x541B, 0x5401)
 _PID_MARK: Final = 0x5AFEC0DE
 _CLONE_THREAD: Final = 0x10000
+# AF_UNIX, SOCK_STREAM, SOCK_CLOEXEC, SOCK_NONBLOCK: the same on both machines.
+_UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
 # Clocks with a negative number are those of a process or thread, anybody's; one's own have small numbers too.
 _CLOCK_OF_A_PROCESS: Final = 0x80000000
 # What only a zygote does with the scratch folder of a sample, and no sample may.
@@ -140,7 +141,7 @@ def zygote(machine: str, *, frozen: bool, profile: Profile) -> bytes:
         "fcntl": _only(1, _FCNTL),
         "ioctl": _only(1, _IOCTL),
         # Streams between two ends of this process alone: a datagram socket could be aimed at a path.
-        "socketpair": _only(0, (socket.AF_UNIX,), then=_stream()),
+        "socketpair": _only(0, (_UNIX,), then=_stream()),
         "sendto": _null(4),
         "clone": _without(0, _NEW_NAMESPACES, _DENY),
         "clone3": _refuse(errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
@@ -161,8 +162,7 @@ def _numbered(machine: str, rules: dict[str, Block], default: Block) -> bytes:
 
 
 def _stream() -> Block:
-    kinds = [socket.SOCK_STREAM | extra for extra in (0, socket.SOCK_CLOEXEC, socket.SOCK_NONBLOCK)]
-    return _only(1, (*kinds, kinds[1] | socket.SOCK_NONBLOCK))
+    return _only(1, tuple(_STREAM | extra for extra in (0, _CLOEXEC, _NONBLOCK, _CLOEXEC | _NONBLOCK)))
 
 
 def child_template(machine: str, profile: Profile) -> bytes:

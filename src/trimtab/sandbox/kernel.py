@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import stat
 import struct
 from typing import Final
@@ -56,7 +55,7 @@ _LATEST_FS_BITS: Final = 16
 FS_SCRATCH: Final = 0xFFFF & ~(1 << 6 | 1 << 9 | 1 << 11 | 1 << 15)
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-MACHINE: Final = platform.machine()
+MACHINE: Final = os.uname().machine
 TABLE: Final = syscalls.TABLES.get(MACHINE, {})
 
 
@@ -107,11 +106,34 @@ def unmount(target: str) -> None:
     _checked(f"umount2 {target}", int(_libc.umount2(target.encode(), MNT_DETACH)))
 
 
-def drop_capabilities(keep: int = 0) -> None:
-    """Give up every capability of this process but ``keep``, for good once ``no_new_privileges`` holds."""
+class Prepared:
+    """A system call whose arguments are made before a fork, so that the child that makes it allocates nothing.
+
+    Args:
+        name: Of the call.
+        arguments: Integers and buffers.
+    """
+
+    def __init__(self, name: str, *arguments: int | ctypes.Array[ctypes.c_char]) -> None:
+        self._name = name
+        words = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in arguments]
+        self._words = (ctypes.c_long(TABLE[name]), *words)
+
+    def __call__(self) -> None:
+        """Make the call.
+
+        Raises:
+            OSError: It failed.
+        """
+        if _libc.syscall(*self._words) < 0:
+            _checked(self._name, -1)
+
+
+def dropping_capabilities(keep: int = 0) -> Prepared:
+    """Return the call that gives up every capability but ``keep``, for good once ``no_new_privileges`` holds."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
     data = ctypes.create_string_buffer(struct.pack("=6I", keep, keep, 0, 0, 0, 0), 24)
-    _checked("capset", int(_libc.syscall(ctypes.c_long(TABLE["capset"]), header, data)))
+    return Prepared("capset", header, data)
 
 
 def keep_capabilities() -> None:
@@ -150,13 +172,11 @@ class Filter:
         instructions = (ctypes.c_char * len(program)).from_buffer(self.program)
         packed = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))  # struct sock_fprog, 64 bits
         self._kept = instructions
-        header = ctypes.create_string_buffer(packed, 16)
-        mode, none = ctypes.c_long(_SECCOMP_SET_MODE_FILTER), ctypes.c_long(0)
-        self._arguments = (ctypes.c_long(TABLE["seccomp"]), mode, none, header)
+        self._load = Prepared("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.create_string_buffer(packed, 16))
 
     def load(self) -> None:
         """Install the program in this process and all it forks."""
-        _checked("seccomp", int(_libc.syscall(*self._arguments)))
+        self._load()
 
 
 def landlock_abi() -> int:
@@ -193,7 +213,7 @@ def landlock_ruleset(rules: list[tuple[str, int]]) -> tuple[int, dict[str, int]]
 
 def landlock_restrict(ruleset: int) -> None:
     """Bind this process and all it forks to a ruleset, and close its descriptor."""
-    call("landlock_restrict_self", ruleset, 0)
+    Prepared("landlock_restrict_self", ruleset, 0)()
     os.close(ruleset)
 
 

@@ -109,13 +109,14 @@ class Lane:
         role: "solution" or "driver".
         tier: The tier to confine it to.
         settings: What its samples find.
+        lean: Whether it has loaded no more than ``zygote.LEAN``.
 
     Raises:
         LayerRefusedError: The tier is not to be had.
         SandboxError: The process did not come up.
     """
 
-    def __init__(self, *, role: str, tier: str, settings: Settings = _DEFAULTS) -> None:
+    def __init__(self, *, role: str, tier: str, settings: Settings = _DEFAULTS, lean: bool = False) -> None:
         self._numbers = iter(range(1, 1 << 62))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -132,7 +133,7 @@ class Lane:
         self.control.settimeout(_START_S)
         try:
             config = {"packages": settings.packages, "profile": settings.profile.name}
-            self.layers = self._handshake({"role": role, "tier": tier, **config})
+            self.layers = self._handshake({"role": role, "tier": tier, "lean": lean, **config})
         except BaseException:
             self.close()
             raise

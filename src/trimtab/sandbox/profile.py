@@ -7,14 +7,12 @@ needs tier A, because only there is what a sample leaves behind private, bounded
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from trimtab.errors import SandboxError, nearest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """What samples may do.
 
     Attributes:

@@ -11,7 +11,6 @@ reads marshal that somebody else wrote.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -41,7 +40,9 @@ class Snapshot(NamedTuple):
     @property
     def digest(self) -> str:
         """Equal ones mean equal values of equal types."""
-        return hashlib.blake2b(self.data, digest_size=8, person=b"plain" if self.plain else b"").hexdigest()
+        from _blake2 import blake2b  # noqa: PLC0415 - what hashlib has, without OpenSSL's library in each process
+
+        return blake2b(self.data, digest_size=8, person=b"plain" if self.plain else b"").hexdigest()
 
     def text(self, longest: int = wire.MAX_FRAME) -> str | None:
         """Return the value's encoding as JSON; None where it is certainly longer than ``longest`` characters.

@@ -15,10 +15,10 @@ Messages out: ``{"value"}`` or ``{"raise"}`` an answer, ``{"end"}`` the program 
 
 from __future__ import annotations
 
+import _socket
 import collections
 import contextlib
 import os
-import socket
 import struct
 import sys
 import types
@@ -35,6 +35,17 @@ NAME: Final = "solution"  # not "__main__": demonstration blocks do not run
 _KEPT_BYTES: Final = 4 << 20  # of results that may still be asked for
 _MUTABLE: Final = (list, dict, set, collections.deque)
 _SHORT: Final = 4096  # characters of an exception's arguments
+# What many programs begin with: typing remembers what it has made of such annotations.
+_REHEARSED: Final = """
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+def f(x: List[int], a: List[float] = [], b: List[str] = [], c: Optional[int] = 0, d: Dict[str, int] = {}) -> List[Any]:
+    numbers = [item for item in range(3)]
+    return x
+
+def g(x: Tuple[int, int], y: Tuple[str, bool], z: Union[int, float], u: List[List[int]]) -> Optional[str]:
+    return None
+"""
 _TOO_LARGE: Final = codec.dumps({"end": ["output_limit", "a result longer than a message"]})
 
 
@@ -62,11 +73,12 @@ def serve(descriptor: int, calls: int, progress: Any) -> None:
 
 def rehearse() -> None:
     """Go through a job once in the zygote: what the interpreter adapts and allocates now, no child does again."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        calls = [["f", [codec.encode(value)], {}] for value in (1, "x", [2.5, None], {"k": (1,)})] * 3
-        wire.write(ours.fileno(), codec.dumps({"program": "def f(x):\n    return x\n", "calls": calls}))
-        Solution(theirs.fileno(), bytearray(PROGRESS.size)).run(theirs.fileno())
+    ours, theirs = _socket.socketpair()
+    calls = [["f", [codec.encode(value)], {}] for value in (1, "x", [2.5, None], {"k": (1,)})] * 3
+    wire.write(ours.fileno(), codec.dumps({"program": _REHEARSED, "calls": calls}))
+    Solution(theirs.fileno(), bytearray(PROGRESS.size)).run(theirs.fileno())
+    ours.close()
+    theirs.close()
     del sys.modules[NAME]
 
 

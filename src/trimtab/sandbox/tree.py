@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trimtab.sandbox import kernel
 
@@ -32,8 +31,7 @@ _SCRATCH_FILES: Final = 1000
 _PROGRAMS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readable:
+class Readable(NamedTuple):
     """What may be read.
 
     Attributes:

@@ -29,7 +29,7 @@ class NeedsDriverError(Exception):
 
 def by_data(pair: ZygotePair, program: str, cases: tuple[asserts.Case, ...], limits: Limits) -> RunVerdict:
     """Send all calls at once and compare each answer here, in order, as it comes."""
-    job = pair.solution.start(limits)
+    job = pair.solution_for(program).start(limits)
     try:
         job.send(codec.dumps({"program": program, "calls": [case.call for case in cases]}))
         judged: Judged | None = None
@@ -84,7 +84,7 @@ def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: L
     link, theirs = socket.socketpair()
     jobs: list[Job] = []
     try:
-        solution = pair.solution.start(limits, theirs)
+        solution = pair.solution_for(program).start(limits, theirs)
         jobs.append(solution)
         theirs.close()
         solution.send(codec.dumps({"program": program, "calls": None}))

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-import array
-import base64
-import decimal
-import fractions
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import array
+    import decimal
+    import fractions
 
 BIG: Final = 1 << 63
 _SHORT: Final = 40  # characters of a decimal number that is cheap to compare
@@ -32,11 +33,15 @@ def strict(kind: type, content: Any) -> Any:
 
 def byte_string(content: Any) -> bytes:
     """Return the bytes that base64 text stands for."""
+    import base64  # noqa: PLC0415 - loaded where such a value is read, as the modules below
+
     return base64.b64decode(strict(str, content), validate=True)
 
 
 def typed_array(typecode: Any, items: list[Any]) -> array.array[Any]:
     """Return an array of one of Python's type codes."""
+    import array  # noqa: PLC0415
+
     if type(typecode) is not str or typecode not in array.typecodes:
         raise CodecError("not an array")
     return array.array(typecode, "".join(items) if typecode in "uw" else items)
@@ -51,6 +56,8 @@ def special_float(content: Any) -> float:
 
 def short_decimal(text: str) -> decimal.Decimal:
     """Return a finite decimal number of few digits and a small exponent."""
+    import decimal  # noqa: PLC0415
+
     value = decimal.Decimal(text) if len(text) <= _SHORT else decimal.Decimal("NaN")
     if not value.is_finite() or abs(value.adjusted()) > _SHORT:
         raise CodecError("a decimal number that may be expensive to compare")
@@ -59,6 +66,8 @@ def short_decimal(text: str) -> decimal.Decimal:
 
 def short_fraction(numerator: int, denominator: int) -> fractions.Fraction:
     """Return a fraction of two machine-sized integers."""
+    import fractions  # noqa: PLC0415
+
     if abs(numerator) >= BIG or abs(denominator) >= BIG:
         raise CodecError("a fraction that may be expensive to compare")
     return fractions.Fraction(numerator, denominator)
