@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
@@ -124,14 +125,17 @@ def code_eval(folder: Path) -> Callable[[Program], bool]:
 
 
 def evalscope(folder: Path) -> Callable[[Program], bool]:
-    check = module(folder / "evalscope/benchmarks/humaneval/utils.py", "evalscope_utils").check_correctness
+    # Its processes are spawned and look its module up by name.
+    sys.path.append(str(folder / "evalscope/benchmarks/humaneval"))
+    check = importlib.import_module("utils").check_correctness
     return lambda program: check(program.task, program.text, LIMIT_S)["passed"]
 
 
 def helm(folder: Path) -> Callable[[Program], bool]:
     place = folder / "helm/benchmark/metrics/code_metrics_helper.py"
     found = module(place, "helm_code", "helm", "helm.common", "helm.common.hierarchical_logger")
-    return lambda program: found.check_correctness(program.task, program.text, LIMIT_S)["passed"]
+    # It is given completions without the blanks around them, and puts four before each.
+    return lambda program: found.check_correctness(program.task, program.text.strip(), LIMIT_S)["passed"]
 
 
 def opencompass_mbpp(folder: Path) -> Callable[[Program], bool]:

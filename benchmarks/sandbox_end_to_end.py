@@ -187,7 +187,9 @@ def main() -> None:
     for number in range(options.rounds):
         print(f"round {number + 1}: {len(tasks)} problems, {options.samples} samples of each")
         rounds.append(one_round(methods, tasks, options.samples))
-    print(f"{'median':12} {'CPU ms':>8} {'samples/s':>10} {'a CPU second':>13} {'CPU, times ours':>16} {'clock, times ours':>18}")
+    print(
+        f"{'median':12} {'CPU ms':>8} {'samples/s':>10} {'a CPU second':>13} {'CPU, times ours':>16} {'clock, times ours':>18}"
+    )
     for name in methods:
         cpu, wall = (statistics.median(one[name][part] for one in rounds) for part in (0, 1))
         ratios = [statistics.median(one[name][part] / one["trimtab"][part] for one in rounds) for part in (0, 1)]
