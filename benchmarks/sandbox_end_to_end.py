@@ -191,7 +191,7 @@ def main() -> None:
     for name in methods:
         cpu, wall = (statistics.median(one[name][part] for one in rounds) for part in (0, 1))
         ratios = [statistics.median(one[name][part] / one["trimtab"][part] for one in rounds) for part in (0, 1)]
-        print(f"{name:12} {cpu:8.2f} {1e3 / wall:10.1f} {1e3 / cpu:13.0f} {ratios[0]:9.2f}× {ratios[1]:11.2f}×")
+        print(f"{name:12} {cpu:8.2f} {1e3 / wall:10.1f} {1e3 / cpu:13.0f} {ratios[0]:9.2f}x {ratios[1]:11.2f}x")
 
 
 if __name__ == "__main__":
