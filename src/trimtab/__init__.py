@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final  # noqa: E402
 
 if TYPE_CHECKING:
     from trimtab.moe.attach import attach as attach
+    from trimtab.moe.expert_upcycle import expand_optimizer as expand_optimizer
+    from trimtab.moe.expert_upcycle import upcycle_experts as upcycle_experts
     from trimtab.moe.gates import Gates as Gates
     from trimtab.moe.loading import load as load
     from trimtab.moe.stresses import initialize as initialize
@@ -29,6 +31,8 @@ _HOMES: Final = {
     "Gates": "moe.gates",
     "initialize": "moe.stresses",
     "upcycle": "moe.upcycle",
+    "upcycle_experts": "moe.expert_upcycle",
+    "expand_optimizer": "moe.expert_upcycle",
     "Capacity": "settings.capacities",
 }
 _CATALOGS: Final = {"RULES": "settings.rules", "INITIALIZATIONS": "settings.initializations"}

@@ -86,7 +86,7 @@ def double(init: initializations.DoubledExperts, on: Stressed) -> None:
         ]
         inward = [index for index, name in enumerate(matrices) if name not in layout.output]
         norms = torch.stack([torch.stack([parts[i].norm() for i in inward]).norm() for parts in drawn])
-        source = torch.cat([torch.arange(half), _doubling_order(norms)])
+        source = torch.cat([torch.arange(half), doubling_order(norms)])
         for expert in range(router.num_experts):
             for (name, views), made in zip(matrices.items(), drawn[int(source[expert])], strict=True):
                 on.write(f"{layout.full_name(name)}[{expert}]", views[expert], made, router.name)
@@ -96,7 +96,7 @@ def double(init: initializations.DoubledExperts, on: Stressed) -> None:
             on.write(name, per_expert, per_expert[source.to(per_expert.device)], router.name)
 
 
-def _doubling_order(norms: Tensor) -> Tensor:
+def doubling_order(norms: Tensor) -> Tensor:
     """Return which of E/2 experts each new slot copies: by norm, the first of them up to three times."""
     ranked = norms.argsort(descending=True, stable=True).tolist()
     return torch.tensor([expert for expert in ranked for _ in range(3)][: len(ranked)])
