@@ -17,6 +17,7 @@ from trimtab.cli import (
     evidence,
     machine,
     prune,
+    routes,
     routing,
     selfinvoke,
     serve,
@@ -50,6 +51,7 @@ for verb in (
     codeeval.evaluate,
     codeeval.judge,
     compare.compare,
+    routes.routes,
     serve.serve,
 ):
     main.add_command(verb)

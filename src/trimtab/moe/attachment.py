@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from trimtab.moe.balancers import Balancer
+    from trimtab.moe.route_recording import RouteRecorder
+    from trimtab.moe.route_replay import RouteReplay
     from trimtab.settings.capacities import Capacity
 
 
@@ -27,6 +29,8 @@ class Attachment:
         synchronize: Whether counts of a step under way are added up over processes.
         passes: The forward passes of the step.
         roots: The models around the routers, which say what a pass is about.
+        recorder: Takes note of what is chosen, while routes are recorded.
+        replay: Says what is chosen, while routes are replayed.
     """
 
     balancer: Balancer
@@ -37,3 +41,5 @@ class Attachment:
     synchronize: bool = True
     passes: Passes = field(default_factory=Passes)
     roots: list[nn.Module] = field(default_factory=list)
+    recorder: RouteRecorder | None = None
+    replay: RouteReplay | None = None

@@ -23,7 +23,7 @@ import torch
 from torch import distributed
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
-from trimtab.errors import ConfigurationError
+from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe import wrappers
 from trimtab.moe.balancers import Context
 from trimtab.moe.balancers.layer_pool import LayerPool
@@ -180,10 +180,11 @@ class Gate:
         if decision is not None:
             routing = self._again(routing, decision)
         else:
+            routing = self._routed(routing, current)
             routing = self._place(routing, current, context)
             decision = self._count(routing, current, context) if current.counted else None
         weights_TK = self._served(routing)
-        if current.counted and self.attachment.balancer.has_penalty:
+        if current.counted and not current.replayed and self.attachment.balancer.has_penalty:
             weights_TK = self._penalize(routing, weights_TK, self._after(context, current, decision))
         return weights_TK, routing.experts
 
@@ -245,6 +246,37 @@ class Gate:
         weights_TK = router.weights_of(scores_TE, experts_TK).to(routing.weights.dtype)
         return routing.changed(experts=experts_TK, weights=weights_TK)
 
+    def _routed(self, routing: Routing, current: ForwardPass) -> Routing:
+        """Put the experts of recorded routes in place of those chosen, where some are replayed; note what is chosen."""
+        attachment = self.attachment
+        if in_backward() or (attachment.replay is None and attachment.recorder is None):
+            return routing
+        if attachment.passes.current is None:
+            raise ConfigurationError(
+                f"{self.router.name} is called by itself, and routes are those of a forward pass of the model",
+                hint="call the model inside of record() and replay(...)",
+            )
+        if attachment.replay is not None:
+            current.replayed = True
+            routing = self._with(routing, attachment.replay.choose(self.router, current.text, routing.experts))
+        if attachment.recorder is not None:
+            attachment.recorder.note(self.router, current.text, routing.experts)
+        return routing
+
+    def _with(self, routing: Routing, experts_TK: Tensor) -> Routing:
+        """Return the routing with these experts, weighed as the router weighs; to the last bit where it chose them."""
+        same_T = (routing.experts == experts_TK).all(1, keepdim=True)
+        if bool(same_T.all()):
+            return routing
+        if self.router.formula is None:
+            raise UnsupportedModelError(
+                f"{self.router.name} weighs its experts in a way of its own, and chose others than were recorded for"
+                f" {int((~same_T).sum())} of {len(same_T)} tokens: what they would weigh is not defined",
+                hint="routes of such a model are replayed in evaluation, where it draws nothing",
+            )
+        weights_TK = torch.where(same_T, routing.weights, self._weights(routing, experts_TK))
+        return routing.changed(experts=experts_TK, weights=weights_TK)
+
     def _preferences(self, scores_TE: Tensor, context: Context) -> Tensor:
         """Return the scores [T, E] that decided, whoever chose: −∞ outside a token's groups."""
         balancer, state = self.attachment.balancer, self.state.to(scores_TE.device)
@@ -271,6 +303,8 @@ class Gate:
                 seed=(limits.seed, current.step, current.ordinal, self.router.layer),
             )
         tally = self.tally if current.counted else None if current.training else self.measured
+        if current.counted and current.replayed:
+            tally = None
         unread = self._unread(current, len(routing.experts))
         if tally is not None:
             tally.add(placed, rooms, reroute=limits.reroute, unread=bool(unread))
@@ -298,11 +332,11 @@ class Gate:
 
     def _again(self, routing: Routing, decision: Decision) -> Routing:
         """Decide in a recomputation as in the forward pass, even where its logits chose otherwise by a hair."""
-        same = decision.demanded is None and torch.equal(routing.experts, decision.experts)
-        weights_TK = routing.weights if same else self._weights(routing, decision.experts)
-        return routing.changed(
-            experts=decision.experts, weights=weights_TK, kept=decision.kept, demanded=decision.demanded
-        )
+        if decision.demanded is None:
+            routing = self._with(routing, decision.experts)
+        else:
+            routing = routing.changed(experts=decision.experts, weights=self._weights(routing, decision.experts))
+        return routing.changed(kept=decision.kept, demanded=decision.demanded)
 
     def _weights(self, routing: Routing, experts_TK: Tensor) -> Tensor:
         return self.router.weights_of(routing.scores, experts_TK).to(routing.weights.dtype)
@@ -319,9 +353,11 @@ class Gate:
         balancer = self.attachment.balancer
         # Without a graph: checkpointing wants the same tensors saved for backward when this does not run again.
         routing = routing.detached()
-        seen = balancer.observe(routing, self.state, context)
-        self.observed = self.observed + seen.to(self.observed.device)
-        if balancer.pools:
+        counts = not current.replayed
+        if counts:
+            seen = balancer.observe(routing, self.state, context)
+            self.observed = self.observed + seen.to(self.observed.device)
+        if counts and balancer.pools:
             if current.pool is None:
                 current.pool = LayerPool(routing.num_experts)
             current.pool.add(self._unbiased(routing))
@@ -331,7 +367,7 @@ class Gate:
             experts=routing.experts,
             demanded=routing.demanded,
             kept=routing.kept,
-            load_so_far=self._load_so_far(routing) if balancer.counts_step else None,
+            load_so_far=self._load_so_far(routing) if counts and balancer.counts_step else None,
         )
         current.decisions.setdefault(self.router.layer, []).append(decision)
         return decision

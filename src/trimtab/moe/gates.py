@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 
 from trimtab.errors import ConfigurationError, nearest
-from trimtab.moe import layer_records, reduction, saving, stepping
+from trimtab.moe import layer_records, reduction, route_files, saving, stepping
 from trimtab.moe.activity import Watch
+from trimtab.moe.route_forms import RouteReader, sequences_of
+from trimtab.moe.route_recording import RouteRecorder, shape_of
+from trimtab.moe.route_replay import RouteReplay
+from trimtab.moe.routes import Routes
 from trimtab.moe.tally import Tally
 from trimtab.settings.capacities import Capacity, check_factor
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.balancers import Balancer
     from trimtab.moe.gate import Gate
+    from trimtab.moe.route_replay import Match, Missing
     from trimtab.moe.router import Router
+    from trimtab.moe.routes import RouteShape
 
 
 # Under this name the models around the routers hold their gates, so that a copy of a model has its own.
@@ -160,11 +166,14 @@ class Gates:
         self._check_accumulation(short=short)
         reduction.over_processes(self._gates)
         step = self._attachment.passes.step
-        for gate in self._gates:
+        # Where some processes replay and others count, all of them move.
+        resting = self._attachment.passes.only_replayed and not any(int(g.tally.routed.sum()) for g in self._gates)
+        for gate in () if resting else self._gates:
             gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
         self._metrics = [layer_records.of_step(gate) for gate in self._gates]
-        self._watch.after_step(self._gates, self.balancer, step)
+        if not resting:
+            self._watch.after_step(self._gates, self.balancer, step)
         self._finish_step()
 
     def assert_active(self) -> None:
@@ -231,6 +240,87 @@ class Gates:
             for gate in self._gates:
                 gate.measured = None
 
+    @contextmanager
+    def record(self) -> Iterator[Routes]:
+        """Record which experts every token is given in the forward passes inside; the routes are there at the end.
+
+        What is recorded is the choice, before a capacity drops or reroutes calls. Tokens are recorded with it where the
+        model is called with ``input_ids``. Passes behind a cache go on with the sequences of the last one, as in
+        ``generate``. The number of bytes grows with tokens × layers × experts a token × 2.
+
+        Raises:
+            ConfigurationError: The model has no router, or a router sees other tokens than the model is called with.
+        """
+        routes = Routes(shape=self.route_shape)
+        recorder = RouteRecorder(routes)
+        before, self._attachment.recorder = self._attachment.recorder, recorder
+        try:
+            yield routes
+        finally:
+            self._attachment.recorder = before
+            recorder.finish()
+
+    @contextmanager
+    def replay(self, routes: Routes, *, match: Match = "order", missing: Missing = "refuse") -> Iterator[None]:
+        """Give every token the experts that ``routes`` have for it in the forward passes inside (arXiv 2510.11370).
+
+        Weights come from the scores of the model as it is now, without bias, in the router's own normalization, so that
+        the router gets its gradient. Nothing is counted, penalized or learned by a bias; a capacity goes on as set. The
+        last token of a sequence may be one that was sampled and never ran: the model routes it, and padding, as it does
+        now.
+
+        Args:
+            routes: From :meth:`record` or :meth:`read_routes`.
+            match: ``"order"`` takes a sequence for each one that the model is called with; ``"tokens"`` finds each by
+                its tokens, in any order and as often as is asked.
+            missing: What to do with other tokens that lack their routes: ``"refuse"``, or route them ``"live"``.
+
+        Raises:
+            ConfigurationError: The routes are of another model or of other sequences: nothing is shifted to fit.
+            UnsupportedModelError: A router that weighs in a way of its own (Phi-3.5-MoE) chose otherwise.
+        """
+        player = RouteReplay(routes, self.route_shape, match=match, missing=missing)
+        before, self._attachment.replay = self._attachment.replay, player
+        try:
+            yield
+        finally:
+            self._attachment.replay = before
+
+    def read_routes(
+        self,
+        source: Any,  # noqa: ANN401 - whatever engines return
+        *,
+        tokens: Sequence[Any] | None = None,
+        attention_mask: Any = None,  # noqa: ANN401 - a tensor, an array, nested lists
+        physical_to_logical: Any = None,  # noqa: ANN401 - the same
+        extra_layers: int = 0,
+    ) -> Routes:
+        """Return the routes of this model in the form of vLLM, SGLang or verl (:mod:`trimtab.moe.route_forms`).
+
+        Args:
+            source: A path; a list with a table [rows, layers, K], a pair of tables (prompt, generated), a base64 string
+                or a response for each sequence; or one padded table [B, S, layers, K].
+            tokens: Token ids of each sequence, the last one sampled included (of a padded table [B, S]). Without them
+                lengths are checked at the replay, and tokens not at all.
+            attention_mask: [B, S] what is text, for a padded table.
+            physical_to_logical: [slots] or [layers, slots] the expert in each slot, where ids are those of slots.
+            extra_layers: Layers of multi-token prediction behind those of the model, to be left out.
+
+        Raises:
+            ConfigurationError: They are of another model or length, or have ids that are none of its experts.
+        """
+        reader = RouteReader(shape=self.route_shape, physical_to_logical=physical_to_logical, extra_layers=extra_layers)
+        if isinstance(source, (str, Path)):
+            return route_files.read(source, reader, tokens, attention_mask)
+        return Routes(shape=reader.shape, sequences=sequences_of(reader, source, tokens, attention_mask))
+
+    @property
+    def route_shape(self) -> RouteShape:
+        """What routes of this model look like."""
+        config: Any = getattr(self._attachment.roots[0], "config", None)
+        text = config.get_text_config() if hasattr(config, "get_text_config") else config
+        return shape_of(self.routers, int(getattr(text, "num_hidden_layers", 0) or 0))
+
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run needs: the step, and of each layer its bias and the counts of an open step."""
         self._restore_biases()
@@ -287,7 +377,7 @@ class Gates:
         self._restore_biases()
         if options.get("push_to_hub"):
             options.setdefault("repo_id", Path(folder).name)
-        record = self.record(type(model).__name__)
+        record = self.written(type(model).__name__)
         with saving.part(folder) as place:
             saving.write_weights(model, place, **options)
             if not options.get("is_main_process", True):
@@ -303,7 +393,7 @@ class Gates:
         ``trimtab.moe.loading.restore(gates, folder)`` gives it back to gates attached to the same model.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
-        saving.save_attachment(self.record(type(self._model).__name__), folder)
+        saving.save_attachment(self.written(type(self._model).__name__), folder)
 
     def _saved_model(self) -> PreTrainedModel:
         """Return the model whose weights are saved: of PEFT's wrapper the model inside, once adapters are merged."""
@@ -324,7 +414,7 @@ class Gates:
             if gate.place is not None and id(gate.place.owner) in names:
                 yield f"{names[id(gate.place.owner)]}.{gate.place.name}".strip(".")
 
-    def record(self, model_class: str) -> saving.Record:
+    def written(self, model_class: str) -> saving.Record:
         """Return what is written down beside the weights of a model of this class."""
         return saving.Record(
             model_class=model_class,

@@ -35,7 +35,9 @@ class Text:
         rows, columns: B and S.
         valid: [T] whether a token is text; None when all are, or when that is unknown.
         unread: Why it is unknown; empty when it is not.
-        past: Tokens before these that lie in a cache.
+        ids: [B, S] the tokens; None where the model was called with embeddings.
+        past: Tokens of each row in the cache in front, padding included.
+        before: [B] how many of these are text; None where all are.
         starts: What says where sequences begin, each giving [B, S] or [T] when it is asked.
     """
 
@@ -43,7 +45,9 @@ class Text:
     columns: int
     valid: Tensor | None = None
     unread: str = ""
+    ids: Tensor | None = None
     past: int = 0
+    before: Tensor | None = None
     starts: list[Callable[[], Tensor]] = field(default_factory=list)
 
     def of_the_same_tokens(self, other: Text) -> bool:
@@ -54,9 +58,11 @@ class Text:
         """Learn from what a model called within was called with, where that says more."""
         if other.valid is not None and self.valid is None:
             self.valid = other.valid
+        if not self.past:
+            self.past, self.before = other.past, other.before
+        self.ids = other.ids if self.ids is None else self.ids
         if self.unread and not other.unread:
             self.unread = ""
-        self.past = max(self.past, other.past)
 
     @cached_property
     def sequence(self) -> Tensor:
@@ -77,7 +83,7 @@ def read(arguments: Mapping[str, Any]) -> Text:
     tokens = tokens if tokens is not None else arguments.get("inputs_embeds")
     rows, columns = (1, 0) if tokens is None or tokens.ndim < 2 else tuple(tokens.shape[:2])
     past = _past(arguments.get("past_key_values"))
-    text = Text(rows=rows, columns=columns, past=past or 0)
+    text = Text(rows=rows, columns=columns, ids=arguments.get("input_ids"), past=past or 0)
     if columns:
         _read_mask(text, arguments.get("attention_mask"), past)
         _read_positions(text, arguments.get("position_ids"))
@@ -113,6 +119,7 @@ def _read_columns(text: Text, mask: Tensor, past: int | None) -> None:
         text.unread = f"an attention mask of shape {tuple(mask.shape)} for {text.rows} rows of {text.columns}"
         return
     start = _start(mask.shape[1], text.columns, past)
+    text.past, text.before = start, mask[:, :start].bool().sum(1).expand(text.rows) if start else None
     own_BS = mask[:, start : start + text.columns].expand(text.rows, -1)
     text.valid = own_BS.bool().flatten()
     if not own_BS.is_floating_point() and own_BS.dtype != torch.bool and int(own_BS.max()) > 1:

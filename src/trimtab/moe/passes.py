@@ -57,6 +57,7 @@ class ForwardPass:
         counted: Whether its load counts: training, with gradients.
         ordinal: Number of the pass within its optimizer step, from 0.
         step: Number of the optimizer step, from 1; 0 in evaluation.
+        replayed: Whether its experts were those of recorded routes: then nothing of it is counted or penalized.
         decisions: What was decided, by layer, one for each call of its router: a router that two layers share, or a
             block that is called on a piece at a time, decides more than once.
         pool: The layers so far, for rules that pool them.
@@ -67,6 +68,7 @@ class ForwardPass:
     counted: bool = False
     ordinal: int = 0
     step: int = 0
+    replayed: bool = False
     decisions: dict[int, list[Decision]] = field(default_factory=dict)
     pool: LayerPool | None = None
 
@@ -127,6 +129,11 @@ class Passes:
     def current(self) -> ForwardPass | None:
         """The pass under way."""
         return self._open[-1][1] if self._open else None
+
+    @property
+    def only_replayed(self) -> bool:
+        """Whether all passes of the step, and there were some, had the experts of recorded routes."""
+        return bool(self._counted) and all(passed.replayed for passed in self._counted)
 
     def say_once(self, message: str) -> None:
         """Warn of something that holds for every pass, the first time."""

@@ -97,7 +97,7 @@ class TrimtabCallback(TrainerCallback):
         folder = _checkpoint(args, state.global_step)
         if not (state.is_world_process_zero and folder.is_dir()):
             return
-        record = self.gates.record(type(kwargs["model"]).__name__)
+        record = self.gates.written(type(kwargs["model"]).__name__)
         save_attachment(record, folder)
         if not self._warned:
             self._warned = True
