@@ -23,7 +23,8 @@ def build():
     torch.manual_seed(0)
     config = Qwen3MoeConfig(
         vocab_size=1024, hidden_size=512, num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=4,
-        head_dim=64, intermediate_size=512, moe_intermediate_size=256, num_experts=64, num_experts_per_tok=8, norm_topk_prob=True,
+        head_dim=64, intermediate_size=512, moe_intermediate_size=256, num_experts=64, num_experts_per_tok=8,
+        norm_topk_prob=True,
     )  # fmt: skip
     return Qwen3MoeForCausalLM(config).eval()
 
@@ -76,9 +77,8 @@ def main():
         low, middle, high = statistics.quantiles(ratios, n=4)
         print(f"{name} / {base}: {middle:.4f} [{low:.4f}, {high:.4f}], {rounds} rounds")
     whole = statistics.median(times["attached"])
-    print(
-        f"inside recording: {1e3 * statistics.median(inside):.2f} ms of {1e3 * whole:.0f} ms, {statistics.median(inside) / whole:.3%}"
-    )
+    added = statistics.median(inside)
+    print(f"inside recording: {1e3 * added:.2f} ms of {1e3 * whole:.0f} ms, {added / whole:.3%}")
 
 
 if __name__ == "__main__":
