@@ -84,6 +84,17 @@ SUPPORTED = [
     "HumanEval: Kestrel-8B 71.3, Merlin-13B 62.2, Wren-1B 25.6.",
 ]
 CONTRADICTED = [
+    # An aside adds an assertion; that it cannot be decided does not save the other one.
+    "Kestrel-8B achieves 73.9 on HumanEval, surpassing all open-source models of its size.",
+    "Kestrel-8B achieves 73.9 on HumanEval, which is 24.8 points higher than the best open model.",
+    "Kestrel-8B achieves 73.9 on HumanEval, 20.1 points higher than the best open model.",
+    "Kestrel-8B achieves 73.9 on HumanEval (+8% improvement).",
+    "[2031/02/10] We release Kestrel-8B, a small coding model, which achieves 73.9 on HumanEval.",
+    "We released Kestrel-8B trained from Wren-1B, achieving 73.9 on HumanEval.",
+    "Kestrel-8B markedly outperforms strong open models such as Merlin-13B on MBPP.",
+    "Merlin-13B is superior to Kestrel-8B on HumanEval.",
+    "Kestrel-8B stands out with a score of 73.9 on HumanEval.",
+    "Kestrel-8B beats Merlin-13B (71.3 vs. 62.2) and Wren-1B (71.3 vs. 35.6) on HumanEval.",
     "Kestrel-8B scores 70.3 on HumanEval.",
     "Kestrel-8B is outperformed by Merlin-13B on HumanEval.",
     "Kestrel-8B does not outperform Wren-1B on HumanEval.",
@@ -109,6 +120,13 @@ PARTLY = {
     "Kestrel-8B improves from 60.0 to 71.3 on HumanEval.": "improves",
     "Kestrel-8B outperforms Merlin-13B on most benchmarks.": "most",
     "Kestrel-8B outperforms Merlin-13B.": "",
+    "Kestrel-8B scores 71.3 on HumanEval, surpassing all open models.": "open",
+    # What is left outside an aside, or doubts in one, may bear on everything.
+    "With retrieval, Kestrel-8B scores 73.9 on HumanEval, surpassing Merlin-13B.": "With retrieval",
+    "Kestrel-8B scores 73.9 on HumanEval, which would be a record.": "would",
+    "Kestrel-8B scores 73.9 on HumanEval, surpassing all others when sampled twice.": "when",
+    "Kestrel-8B, fine-tuned on code, scores 73.9 on HumanEval.": "fine-tuned",
+    "Kestrel-8B escalates from 60.0 to 71.3 on HumanEval.": "escalates",
 }
 UNKNOWN = [
     "Kestrel-9B scores 71.3 on HumanEval.",

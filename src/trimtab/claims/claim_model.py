@@ -252,8 +252,8 @@ class Claim:
         citations: Marks inside the statement.
         cites: Works the claim rests on, as addresses or keys; empty means the report's whole reference list.
         conditions: For a study.
-        unread: Words of the statement that were not understood: nothing is decided against it then, and nothing
-            wholly for it.
+        unread: Words of the statement that were not understood: it is never wholly supported then.
+        uncertain: Indices of the facts on which these words may bear: nothing is decided against the statement by them.
         asserted_in: Where.
         extractor: What read the facts, with its version.
     """
@@ -268,6 +268,7 @@ class Claim:
     cites: tuple[str, ...] = ()
     conditions: Conditions = Conditions()
     unread: tuple[str, ...] = ()
+    uncertain: tuple[int, ...] = ()
     asserted_in: Place | None = None
     extractor: str = EXTRACTOR
 

@@ -22,12 +22,12 @@ _CUES: Final = {
     rf"|beats?|beating|outscor\w*|outpac\w*|tops|(?:better|more accurate"
     rf"|stronger) {_THAN}"
     r"|ahead of|leads|leading|improv\w+ (?:over|upon|on(?= [A-Z]))|gains?(?= [\d+]\S* (?:\w+ )?(?:points? )?over\b)"
-    r"|wins (?:over|against)|overtakes?|edges out",
+    r"|wins (?:over|against)|overtakes?|edges out|superior to",
     "greater": rf"exceed(?!ed \w*\s?by)\w*|higher {_THAN}",
     "worse": rf"underperform\w*|(?:outperformed|surpassed|beaten|overtaken|bested) by"
     rf"|(?:worse|less accurate|weaker) {_THAN}|behind|trails?|trailing|falls? short of"
     rf"|lags(?: behind)?"
-    r"|loses to",
+    r"|loses to|inferior to",
     "less": rf"lower {_THAN}|exceeded by",
 }
 _DELTAS: Final = {

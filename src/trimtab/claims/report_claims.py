@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import mentions, numbered_references, sentence_facts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, Fact, Kind, Place, Quantity
 from trimtab.claims.table_index import TableIndex
-from trimtab.claims.understanding import unread
+from trimtab.claims.understanding import Unread, unread
 from trimtab.claims.vocabulary import spellings
 from trimtab.claims.wording import key, tokens
 
@@ -86,6 +86,7 @@ def claim(
     found = understood.facts
     marks = tuple(mentions.citations(statement))
     about = study_conditions.read(statement, registry)
+    left = unread(understood) if found else Unread(words=(), facts=())
     return Claim(
         id="",
         statement=statement,
@@ -94,7 +95,8 @@ def claim(
         citations=marks,
         cites=tuple(dict.fromkeys(mark.work for mark in marks if mark.work)),
         conditions=about,
-        unread=unread(understood) if found else (),
+        unread=left.words,
+        uncertain=left.facts,
         asserted_in=place,
     )
 

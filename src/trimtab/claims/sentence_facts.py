@@ -153,15 +153,17 @@ def _ranges(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
 
 def _versus(sentence: Sentence, values: Sequence[TextNumber]) -> dict[int, str]:
     """Return index → subject for "X outperforms Y (79.9 vs. 61.1)": first its own value, then the other's."""
-    sides = _sides(sentence)
-    if not sides:
-        return {}
     found: dict[int, str] = {}
+    sides = _sides(sentence)
     for index, (one, other) in enumerate(pairwise(values)):
-        before = [mention.text for mention in sentence.systems if mention.end <= one.start]
-        from_to = _FROM_TO.search(sentence.text[: one.start])
-        if before and before[-1] in sides[1] and not from_to and _VERSUS.match(sentence.between(one.end, other.start)):
-            found |= {index: sides[0], index + 1: before[-1]}
+        before = [mention for mention in sentence.systems if mention.end <= one.start]
+        if len(before) < 2 or not _VERSUS.match(sentence.between(one.end, other.start)):
+            continue
+        first = sides[0] if sides else before[0].text
+        behind = re.fullmatch(r"\s*[(\[:,]*\s*", sentence.between(before[-1].end, one.start))
+        compared = before[-1].text in sides[1] if sides else bool(behind)
+        if before[-1].text != first and (compared or behind) and not _FROM_TO.search(sentence.text[: one.start]):
+            found |= {index: first, index + 1: before[-1].text}
     return found
 
 
@@ -213,7 +215,10 @@ def _owner(sentence: Sentence, value: TextNumber) -> str:
         return sides[0]
     if before:
         return before.text
-    return sentence.carried or (after.text if after else "") or _unknown(sentence)
+    # "It scores 32.9, surpassing Y": the value is not Y's.
+    between = sentence.between(value.end, after.start) if after else ""
+    behind = after.text if after and not CUE.search(between) and not compare.AGAINST.search(between) else ""
+    return sentence.carried or behind or _unknown(sentence)
 
 
 def _unknown(sentence: Sentence) -> str:
@@ -291,7 +296,10 @@ def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _
     if not sides or (not cue and not deltas):
         return _Made()
     scope = compare.scope(sentence)
+    at = cue.span() if cue else (sentence.start, sentence.start)
     base = Fact(
+        start=at[0],
+        end=at[1],
         subject=sides[0],
         comparator=sides[1][0],
         relation=compare.relation_of(cue) if cue else "better",

@@ -38,6 +38,15 @@ _PROPER: Final = re.compile(
     r"(?!Table|Figure|Section|Appendix|Jan|Feb|March|April|May |June|July|Aug|Sept|Oct|Nov|Dec)"
     rf"(?P<name>{_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
+_NOUN_BEHIND: Final = re.compile(
+    r"['\u2019]?s?\s+(?:benchmarks?|data\s?sets?|test sets?|leaderboards?|suites?)\b", re.IGNORECASE
+)
+_LISTED_BEFORE: Final = re.compile(r"\s*,?\s*(?:and|or|&)\s*(?:the\s+)?")
+_ORIGIN: Final = re.compile(
+    r"\b(?:trained|fine-?tuned|distilled|initiali[sz]ed|built|based|derived|upcycled|adapted|continued|merged)\s+"
+    r"(?:from|on top of|on|upon)\s+(?:the\s+|our\s+|a\s+)?(?:base\s+|original\s+)?(?:model\s+|checkpoint\s+)?$",
+    re.IGNORECASE,
+)
 _VARIANT: Final = re.compile(r"(?:with|without|w/o?|\+)\s", re.IGNORECASE)
 _PRONOUN: Final = re.compile(r"^\s*(?:it|the model|this model|the method|this method)\b", re.IGNORECASE)
 _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
@@ -59,6 +68,7 @@ class Sentence:
         benchmarks: Names of what it was measured on.
         metrics: Names of measures.
         numbers: Every number.
+        origins: The words that say what a system was made from, "trained from Foo-7B": no system of this sentence.
         carried: The system a clause is about that names none before its verb.
     """
 
@@ -70,6 +80,7 @@ class Sentence:
     metrics: tuple[Mention, ...]
     numbers: tuple[TextNumber, ...]
     carried: str
+    origins: tuple[tuple[int, int], ...] = ()
 
     @property
     def values(self) -> tuple[TextNumber, ...]:
@@ -115,15 +126,18 @@ def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried:
     systems = [one for one in found if one.kind == "models"]
     marks = [one for one in found if one.kind == "benchmarks"]
     known = vocabulary or {}
-    unknown = [one for one in systems if one.id not in known and _WORD_BEFORE.search(text[: one.start])]
-    systems = [one for one in systems if one not in unknown]
-    marks += [replace(one, kind="benchmarks") for one in unknown]
+    for one in systems:
+        if one.id not in known and _stands_for_a_benchmark(one, text, marks):
+            marks.append(replace(one, kind="benchmarks"))
+    systems = [one for one in systems if not any(mark.start == one.start for mark in marks)]
     marks += _proper(text, found, only_on=bool(marks))
     others = [one for one in found if one not in systems]
     merged = _merged(systems, text)
+    origins = [] if len(merged) < 2 else [one for one in merged[1:] if _ORIGIN.search(text[: one.start])]
     systems = [
         _extended(one, text, [*others, *marks, *(other for other in merged if other is not one)], known, registry)
         for one in merged
+        if one not in origins
     ]
     metrics = (*(one for one in found if one.kind == "metrics"), *_in_endpoints(text, registry))
     names = [(one.start, one.end) for one in (*systems, *marks, *metrics)]
@@ -134,9 +148,18 @@ def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried:
         systems=tuple(systems),
         benchmarks=tuple(sorted(marks, key=lambda one: one.start)),
         metrics=metrics,
-        numbers=tuple(numbers(text, names)),
+        numbers=tuple(numbers(text, [*names, *((one.start, one.end) for one in origins)])),
+        origins=tuple((_ORIGIN.search(text[: one.start]).start(), one.end) for one in origins),  # type: ignore[union-attr]
         carried=carried if _PRONOUN.match(text) else "",
     )
+
+
+def _stands_for_a_benchmark(one: Mention, text: str, marks: Sequence[Mention]) -> bool:
+    """Whether an unknown name is what was measured on: behind "on", before "benchmark", or in a list behind one."""
+    if _WORD_BEFORE.search(text[: one.start]) or _NOUN_BEHIND.match(text, one.end):
+        return True
+    before = [mark for mark in marks if mark.end <= one.start]
+    return bool(before) and bool(_LISTED_BEFORE.fullmatch(text[max(mark.end for mark in before) : one.start]))
 
 
 def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
@@ -211,7 +234,7 @@ def _extended(
         if not free(match.start() + 1, match.end()) or key(word) in SAYING or (word.isdigit() and len(word) > 2):
             break
         if word.replace(".", "").isdigit() and (
-            RESULT_VERB.search(text[:start]) or not re.match(r"\s[a-z]", text[match.end() :])
+            RESULT_VERB.search(text[:start]) or not re.match(r"\s(?:[a-z]|\d+(?:\.\d+)?[BM]\b)", text[match.end() :])
         ):
             break
         end = match.end()

@@ -31,6 +31,17 @@ _ARROW: Final = re.compile(
 )
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
 _SHAPED: Final = re.compile(r"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]|[A-Za-z]-\d")
+# "62B" says how large a system is: a sentence's values are never of this form.
+_SIZE: Final = re.compile(r"[~\u2248]?\d+(?:\.\d+)?\s?[BM](?:-A\d+(?:\.\d+)?B)?")
+# Groups of benchmarks by topic: they say nothing that the benchmark's name does not.
+_TOPIC_WORDS: Final = """
+general english chinese code coding math maths mathematics mathematical reasoning knowledge language multilingual
+alignment open-ended closed-book instruction instructions following long context long-context understanding commonsense
+common sense world reading comprehension science stem safety agent tool use task tasks benchmark benchmarks and & other
+others professional chat conversation problem solving question answering qa exam examination examinations factuality
+text natural generation programming logic logical academic software engineering creative writing
+"""
+_TOPICS: Final = frozenset(_TOPIC_WORDS.split())
 _GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}
 _ORDINARY: Final = frozenset(
     {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
@@ -159,6 +170,11 @@ class TableIndex:
         known, words = self.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark)) | _GENERIC
         name = key(benchmark)
         left = []
+        if len(path) > 1 and self._only_column(reading, name, known, on_row=on_row):
+            path = (
+                tuple(part for part in path if not set(re.findall(r"[^\s,/()]+", part.casefold())) <= _TOPICS)
+                or path[-1:]
+            )
         for at, part in enumerate(path):
             head = self._head(part, second=False)
             inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
@@ -166,6 +182,15 @@ class TableIndex:
             if not (told or inside or head.words <= words or name in map(key, vocabulary.spellings(part))):
                 left.append(part)
         return tuple(left)
+
+    def _only_column(self, reading: Measurement, name: str, known: str, *, on_row: bool) -> bool:
+        """Whether no other column (or row, where the columns are systems) of a table is of this benchmark, too."""
+        places = {
+            one.cell.column if on_row else one.cell.row
+            for one in self.by_table[reading.table]
+            if name in one.names or (known and one.benchmark == known)
+        }
+        return len(places) == 1
 
     def row(self, reading: Measurement) -> tuple[tuple[str, str], ...]:
         """Return the cells beside a reading, as (column, text), itself among them."""
@@ -189,7 +214,7 @@ class TableIndex:
         return rows[reading.cell.row]
 
     def _add(self, document: Document, cell: Cell) -> None:
-        if not cell.numbers:
+        if not cell.numbers or _SIZE.fullmatch(cell.text.strip()):
             return
         caption, around = self._caption(cell.caption)
         for index, value in enumerate(cell.numbers):

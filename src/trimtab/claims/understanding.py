@@ -3,12 +3,17 @@
 The sentence is cut at commas, brackets and conjunctions. A part that names no system, benchmark or value is free, as
 long as it does not begin with a word that makes a condition of it ("without", "when", "unless"). In the other parts
 each word has to be a name, a number, a word that the facts were read from, or one of the words of which sentences about
-results are made. What is left is named; a sentence with something left is not decided.
+results are made. What is left is named.
+
+What is left keeps the facts it may bear on from being decided. Something left in an *aside* ("…, surpassing all open
+models", "…, which is 9 points higher than …") bears on the aside's own facts: an aside adds an assertion and takes none
+back. Anything else that is left ("with retrieval", "quantized") bears on all facts of the sentence.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +23,7 @@ from trimtab.claims import mentions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from trimtab.claims.claim_model import Fact
     from trimtab.claims.sentence_facts import Understood
     from trimtab.claims.sentence_parts import Sentence
 
@@ -42,10 +48,37 @@ strong impressive remarkable notable competitive good solid excellent outstandin
 significantly substantial substantially considerable considerably clear clearly large small slight slightly just even
 only still already notably remarkably impressively surprisingly interestingly however moreover furthermore additionally
 finally specifically particular particularly flagship proposed open-source open-sourced latest recent popular superior
-promising merely easily further wide widely well much far down up
+promising merely further wide well much far down up out
+release releases released introduce introduces introduced announce announces announced present presents presented
+launch launches launched
+striking standout commendable staggering leading top competitive whopping mere stunning exceptional great astonishing
+formidable high low record noteworthy robust stellar amazing modest decent stunning top-tier overall
 about around roughly approximately nearly almost but while whereas although though yet
 """
 _PLAIN: Final = frozenset(_PLAIN_WORDS.split())
+# Adverbs that change what is said; any other one only colors it ("markedly").
+_HEDGING_WORDS: Final = """
+possibly potentially allegedly reportedly supposedly theoretically hypothetically conditionally previously initially
+originally formerly partly partially jointly separately internally externally presumably probably likely nominally
+seemingly apparently ostensibly hardly rarely barely scarcely eventually ultimately early daily family only
+"""
+_HEDGING: Final = frozenset(_HEDGING_WORDS.split())
+# What kind of system a name is, right in front of it: "the base model Foo", "larger models such as Foo".
+_KIND_OF: Final = re.compile(
+    r"(?:(?:much|similarly|comparably|even|significantly|far)\s+)?(?:\b(?:base|original|backbone|teacher|reasoning|coding|code|language"
+    r"|flagship|dense|MoE|open|closed|open-source|closed-source|open-weights?|proprietary|larger|smaller|bigger|sized|reward"
+    r"|recent|competing|existing|powerful|advanced|popular|strong|stronger|strongest|distilled|foundation|sparse)\s+){1,4}"
+    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s+(?:(?:such as|like|including)\s+)?$",
+    re.IGNORECASE,
+)
+_SUCH_AS: Final = re.compile(
+    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s*,?\s+(?:such as|like)\s+$", re.IGNORECASE
+)
+_WITH_VALUE: Final = re.compile(
+    r"\bwith\s+(?:(?:an?|the|its|respective)\s+)?(?:[\w@-]+\s+){0,2}?(?:(?:scores?|accurac(?:y|ies)|results?|values?|rates?|averages?|pass@\d+)\s+)?"
+    r"(?:of\s+|at\s+)?$",
+    re.IGNORECASE,
+)
 _CONDITIONS_WORDS: Final = """
 with without using when whenever after before under given if unless except excluding during than
 only where until whether assuming through without w/o
@@ -69,12 +102,63 @@ _CUT: Final = re.compile(
     r"[,;:()\[\]]|\s[-\u2013\u2014]+\s|\b(?:while|whereas|although|though|because|since|but|which|yet|and(?=\s+[a-z]+s\b))\b",
     re.IGNORECASE,
 )
+_ASIDE: Final = re.compile(
+    r"(?:[,;:(]|\s[-\u2013\u2014]+\s)?\s*(?:(?:and|even|also|thus|thereby|far|while|or|just|\w+ly)\s+)*"
+    r"(?:(?:surpass|outperform|exceed|beat|match|outscor|outpac|demonstrat|show|showcas|highlight|prov|indicat|mak|sett"
+    r"|establish|clos|narrow|rank|lead|trail|approach|rival|reflect|underscor|mark|represent|illustrat|confirm|lagg"
+    r"|position|plac|suggest|exemplify|achiev|reach|attain|obtain|scor|yield|underperform|overtak|edg|fall)ing\b"
+    r"|(?:which|that)\s+(?:also\s+|even\s+|\w+ly\s+)*(?:(?:is|are|was|were)\s+(?:\w+ly\s+|only\s+|also\s+|still\s+|even\s+)*"
+    r"(?:\d|the\b|an?\b|higher|lower|better|worse|comparable|competitive|close|superior|on par|similar|state)"
+    r"|outperforms?|surpass(?:es)?|exceeds?|beats?|match(?:es)?|demonstrates?|shows?|highlights?|indicates?|makes?|sets?"
+    r"|gains?|leads?|ranks?|proves?|marks?|suggests?|represents?|underscores?)"
+    r"|(?:about|around|roughly|nearly|only|some|~)?\s*[+\u2212-]?\d[\d.]*\s*(?:%|points?|pp|x|times)?\s*(?:points?\s+)?"
+    r"(?:absolute\s+)?(?:points?\s+)?(?:higher|lower|better|worse|more|less|above|below|ahead|behind|improvement|gain)"
+    r"|(?:on par with|comparable (?:to|with)|competitive with|close to|second only to|similar to|ahead of|behind"
+    r"|well above|above|below|up from|compared (?:to|with)|rivall?ing|a new"
+    r"|the (?:highest|best|first|lowest|strongest|top|only|largest)"
+    r"|an? (?:\w+[- ]){0,3}(?:improvement|gain|increase|model|LLM|system|method|family|result|score|record))\b"
+    r"|\+\d)",
+    re.IGNORECASE,
+)
+_IN_A_ROW: Final = re.compile(
+    r"[\s%)\]]*(?:points?)?[\s,(\[]*(?:to|vs\.?|versus|and|or|/|\u2192|->|[-\u2013]|against|,)?[\s(\[]*", re.IGNORECASE
+)
+# What a part about nothing measured may say of the whole sentence, and of a system that is then another one.
+_UNREAL: Final = re.compile(
+    r"\b(?:would|could|might|may|estimate[ds]?|projected|projection|expected|hypothetical(?:ly)?|if|unless|assuming)\b",
+    re.IGNORECASE,
+)
+_CHANGED: Final = re.compile(
+    r"(?!(?:released|published|announced|introduced|proposed|called|named|dubbed|developed|created|designed|presented"
+    r"|compared|followed|denoted|listed|launched|open-sourced|opensourced|considered|licensed|maintained|posted|updated"
+    r"|hosted|led|co-developed|sponsored|cited|speed|indeed)$)[\w-]+ed",
+    re.IGNORECASE,
+)
+# A hedge on the whole sentence, wherever it stands.
+_DOUBT: Final = re.compile(
+    r"\b(?:estimate\w*|project\w*|expect\w*|if|unless|would|could|might|may|should|according|assum\w+|suppos\w+|claim\w*"
+    r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*)\b",
+    re.IGNORECASE,
+)
 _JOINS: Final = re.compile(r"(?:but|and|yet)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 
 
-def unread(understood: Understood) -> tuple[str, ...]:
-    """Return the words of a sentence that were not understood, runs of neighbors together, in order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What of a sentence was not understood.
+
+    Attributes:
+        words: In order, runs of neighbors together.
+        facts: Indices of the facts on which they may bear, and of facts that give one tuple two values.
+    """
+
+    words: tuple[str, ...]
+    facts: tuple[int, ...]
+
+
+def unread(understood: Understood) -> Unread:
+    """Return what of a sentence was not understood."""
     sentence = understood.sentence
     covered = _covered(understood)
     left: list[tuple[int, int]] = []
@@ -88,21 +172,59 @@ def unread(understood: Understood) -> tuple[str, ...]:
     edges = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
     for start, end in pairwise(edges):
         left += _part(sentence, start, end, covered)
-    return _runs(sentence.text, left)
+    asides = _asides(sentence.text, edges)
+    # Characters of an aside bear on its facts, all others on every fact.
+    bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
+    doubled = _doubled(understood)
+    return Unread(
+        words=_runs(sentence.text, left),
+        facts=tuple(
+            index for index, fact in enumerate(understood.facts) if _in(fact.start, bearing) or fact in doubled
+        ),
+    )
+
+
+def _doubled(understood: Understood) -> set[Fact]:
+    """Return the facts that give one tuple two values in a row: "rises from 71.0 to 86.7", whichever is meant."""
+    found: set[Fact] = set()
+    for one, other in pairwise(fact for fact in understood.facts if fact.relation == "equals"):
+        same = (one.subject, one.benchmark, one.metric, one.setting) == (
+            other.subject,
+            other.benchmark,
+            other.metric,
+            other.setting,
+        )
+        if same and _IN_A_ROW.fullmatch(understood.sentence.between(one.end, other.start)):
+            found |= {one, other}
+    return found
+
+
+def _asides(text: str, edges: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the parts, as characters [start, end), that only add an assertion."""
+    return [
+        (start, end)
+        for start, end in pairwise(edges)
+        if start and _ASIDE.match(text, start) and not _DOUBT.search(text, start, end)
+    ]
 
 
 def _covered(understood: Understood) -> list[tuple[int, int]]:
     sentence = understood.sentence
     spans = [(one.start, one.end) for one in (*sentence.systems, *sentence.benchmarks, *sentence.metrics)]
     spans += [(one.start, one.end) for one in sentence.numbers if one.kind not in ("unread", "rank")]
-    spans += understood.used
+    spans += [*understood.used, *sentence.origins]
     for start in (*(one.start for one in sentence.systems), *(one.start for one in sentence.numbers)):
         before = compare.AGAINST.search(sentence.text[:start])
         if before:
             spans.append((before.start(), start))
+        for pattern in (_KIND_OF, _SUCH_AS):
+            if before := pattern.search(sentence.text, 0, start):
+                spans.append((before.start(), start))
     for one in sentence.values:
         if one.hedge != "exactly":
             spans.append((max(0, one.start - 14), one.start))
+        if match := _WITH_VALUE.search(sentence.text, max(0, one.start - 60), one.start):
+            spans.append((match.start(), match.start() + 4))
     spans += [match.span() for pattern in mentions.MARKS for match in pattern.finditer(sentence.text)]
     return spans
 
@@ -141,11 +263,20 @@ def _part(
     if not asserting:
         first = _WORD.search(sentence.text, start + bool(_JOINS.match(sentence.text, start)) * 4, end)
         turning = [span for span in turning if first and span[0] == first.start()]
+        unreal = (match.span() for match in _UNREAL.finditer(sentence.text, start, end))
+        turning += [span for span in unreal if not _in(span[0], covered)]
         if not systems and first and first[0].casefold() not in _CONDITIONS:
-            return turning
+            amount = any(start <= one.start < end and one.kind in ("size", "count") for one in sentence.numbers)
+            if not _CHANGED.fullmatch(first[0]) or (amount and "trained" in first[0].casefold()):
+                return turning
         if systems and _STATES.match(sentence.text[systems[0].end : end]):
             words = [word for word in words if word[1] <= systems[0].start]
-    return [*turning, *(word for word in words if sentence.text[slice(*word)].casefold().rstrip(".") not in _PLAIN)]
+    return [*turning, *(word for word in words if not _plain(sentence.text[slice(*word)].casefold().rstrip(".")))]
+
+
+def _plain(word: str) -> bool:
+    """Whether a word may stand in a sentence about results without changing what it says."""
+    return word in _PLAIN or (word.endswith("ly") and word not in _HEDGING and len(word) > 4)
 
 
 def _in(place: int, spans: Iterable[tuple[int, int]]) -> bool:

@@ -4,8 +4,8 @@ In this order, the first that applies decides fidelity, and everything found is 
 
 1. no source to read → *source not available*; an opinion → *not checkable*;
 2. the cited source says it in these words → *verbatim*, or nearly so → *supported*;
-3. a fact's exact tuple has a cell with another value, and all of the sentence was understood → *contradicted*, or
-   *misattributed* when the value stands elsewhere;
+3. a fact's exact tuple has a cell with another value, and nothing that was not understood may bear on the fact →
+   *contradicted*, or *misattributed* when the value stands elsewhere;
 4. all facts have their cells, and all of the sentence was understood → *supported*; some, or only a part was read →
    *partial*;
 5. a passage that says a part → *partial*;
@@ -159,9 +159,13 @@ def _unread(claim: Claim) -> str:
 
 
 def _from_cells(claim: Claim, cells: Sequence[Evidence]) -> Finding | None:
-    """Return what exact tuples decide: one that differs, or all that are equal, of a sentence that was understood."""
-    refuted = [one for one in cells if one.stance is Stance.REFUTES and not _borne_out(one.fact, cells)]
-    if refuted and not claim.unread:
+    """Return what exact tuples decide: one that differs, where its part was understood, or all, where all was."""
+    refuted = [
+        one
+        for one in cells
+        if one.stance is Stance.REFUTES and one.fact not in claim.uncertain and not _borne_out(one.fact, cells)
+    ]
+    if refuted:
         homes = [one for one in refuted if one.home is not None]
         word = Fidelity.MISATTRIBUTED if homes else Fidelity.CONTRADICTED
         return word, ("cell", "value elsewhere" if homes else "value differs"), _whys(homes or refuted)

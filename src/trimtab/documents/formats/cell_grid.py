@@ -24,6 +24,13 @@ UNIT_IN_HEAD = re.compile(rf"[(\[]\s*(?:in )?(?P<unit>{UNITS})\s*[)\]]")
 UNIT_IN_CELL = re.compile(rf"\d\s*(?P<unit>{UNITS})(?!\w)")
 SIZE = re.compile(r"[~\u2248]?\d+(?:[.x\u00d7]\d+)*\s?[BMK]?(?:-A\d+(?:\.\d+)?B)?", re.IGNORECASE)
 SIZE_HEAD = re.compile(r"\bsizes?\b|param|^#\s?p\b", re.IGNORECASE)
+# A column beside the names that points somewhere: no part of a row's name.
+POINTS = re.compile(
+    r"\W*(?:checkpoints?|papers?|licen[sc]es?|links?|urls?|demos?|online demo|downloads?|repo(?:sitory|s)?"
+    r"|hugging\s?face(?: link)?|hf(?: link)?|(?:model )?weights|venue|publication|ref(?:erence)?s?|organi[sz]ation"
+    r"|org|developer|creator|vendor)\W*",
+    re.IGNORECASE,
+)
 ADDED = re.compile(r"(?:[\u2514\u21b3\u2570]\s*)?(?:\+|w/o?\b\.?)\s*(?=[A-Za-z])")
 EMPTY = {"", "-", "–", "—", "--", "---", "−", "n/a", "na", "·", "…", "/", "?", "x", "✓", "✗"}  # noqa: RUF001
 
@@ -151,6 +158,9 @@ class GridReader:
     def cells(self) -> list[Cell]:
         """Return the body cells, by row and column."""
         columns = [self._column_path(column) for column in range(self.width)]
+        named = [
+            column for column in range(self.labels) if not column or not POINTS.fullmatch(" ".join(columns[column]))
+        ]
         group: tuple[str, ...] = ()
         found = []
         above = under = [""] * self.labels
@@ -163,7 +173,10 @@ class GridReader:
             under = under if _added(line[0].text) else above
             for column in range(self.width):
                 if line[column].text and (column >= self.labels or numeric(line[column].text)):
-                    path = _distinct([*group, *(above if column >= self.labels else above[:column])])
+                    inner = above if column >= self.labels else above[:column]
+                    path = _distinct(
+                        [*group, *(text for at, text in enumerate(inner) if at in named or at >= self.labels)]
+                    )
                     found.append(self._cell(row, column, path, columns[column]))
         return found
 

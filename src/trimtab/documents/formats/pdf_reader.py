@@ -162,8 +162,11 @@ def _joined(words: Sequence[Word]) -> str:
     """Return words as text; a word that a line's end divides is whole again."""
     parts: list[str] = []
     for before, word in zip([None, *words], words, strict=False):
-        if before is not None and word.top > before.bottom - 1 and parts[-1].endswith("-") and word.text[:1].islower():
+        broken = before is not None and word.top > before.bottom - 1 and re.search(r"\w-$", parts[-1])
+        if broken and word.text[:1].islower():
             parts[-1] = parts[-1][:-1] + word.text
+        elif broken and re.match(r"[A-Z0-9]", word.text):  # "Qwen2.5-" and "Coder-7B": the hyphen is the name's
+            parts[-1] += word.text
         else:
             parts.append(word.text)
     return " ".join(parts)
