@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings
 from trimtab.claims.claim_verdict import Target
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Fact
     from trimtab.claims.table_index import Measurement, TableIndex
+
+
+# Columns that describe a system and are no benchmark.
+DESCRIBES: Final = re.compile(
+    r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b|\bav(?:era)?g"
+    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b",
+    re.IGNORECASE,
+)
 
 
 def target(reading: Measurement, readings: TableIndex) -> Target:
@@ -48,8 +57,19 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
     metric = readings.registry.id_of(fact.metric, "metrics")
     found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
     found = _closest(readings, found, subject) if subject else found
+    if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
+        found = [one for one in found if not _describes(one, known, readings)]
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
+
+
+def _describes(one: Measurement, benchmark: str, readings: TableIndex) -> bool:
+    """Whether a number is of the system itself, in a table whose caption alone names the benchmark."""
+    heads = one.cell.column_path if readings.axis(one.table) == "row" else one.cell.row_path
+    text = " ".join(heads)
+    return bool(DESCRIBES.search(text)) and not any(
+        mark.id == benchmark for mark in readings.registry.find(text, ("benchmarks",))
+    )
 
 
 def _closest(readings: TableIndex, pool: Sequence[Measurement], subject: str) -> list[Measurement]:

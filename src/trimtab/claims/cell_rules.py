@@ -68,7 +68,12 @@ def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
     ]
     unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
     homes = _homes(fact, unlike, readings)
-    differing = [_differs(fact, index, one, homes.get(one.document.sha256), readings) for one in unlike]
+    differing = [
+        _undecided(fact, index, one, readings)
+        if _contested(one, found)
+        else _differs(fact, index, one, homes.get(one.document.sha256), readings)
+        for one in unlike
+    ]
     evidence = (*alike, *differing)
     return Lookup(evidence=_denied(fact, evidence), flags=tuple(_remarks(judged, fact)))
 
@@ -107,6 +112,22 @@ def _explained(reading: Measurement, judged: Sequence[tuple[Measurement, arithme
         and (other.table == reading.table or settings.conflicts(other.setting, reading.setting))
         for other, how in judged
     )
+
+
+def _contested(reading: Measurement, found: Sequence[Measurement]) -> bool:
+    """Whether the same file gives the tuple another value elsewhere: its headers then leave a setting unsaid."""
+    return any(
+        one.document is reading.document
+        and one.index == reading.index
+        and one.setting == reading.setting
+        and one.value != reading.value
+        for one in found
+    )
+
+
+def _undecided(fact: Fact, index: int, reading: Measurement, readings: TableIndex) -> Evidence:
+    why = f"{fact.words()}: the table has {reading.cell.text}, and another value for the same name elsewhere"
+    return Evidence(backend="table", stance=Stance.NEUTRAL, why=why, target=target(reading, readings), fact=index)
 
 
 def _agrees(fact: Fact, index: int, reading: Measurement, how: str, readings: TableIndex, *, rival: bool) -> Evidence:

@@ -6,14 +6,13 @@ were rounded, too, one unit off in the last digit refutes nothing.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from trimtab.claims import arithmetic, vocabulary
-from trimtab.claims.cell_lookup import candidates, target
+from trimtab.claims.cell_lookup import DESCRIBES, candidates, target
 from trimtab.claims.claim_verdict import Evidence, Stance
 from trimtab.claims.wording import key
 
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Fact
     from trimtab.claims.table_index import Measurement, TableIndex
-
-# Columns that describe a system and are no benchmark.
-_DESCRIBES: Final = re.compile(
-    r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b|\bav(?:era)?g"
-    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b",
-    re.IGNORECASE,
-)
 
 
 def compare(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, ...]:
@@ -175,7 +167,7 @@ def _measured_alike(
         heads = " ".join((*one.cell.row_path, *one.cell.column_path))
         for axis, place in (("column", one.cell.column), ("row", one.cell.row)):
             beside = places.get((one.table, axis, place, one.index))
-            if beside is not None and beside is not one and not _DESCRIBES.search(heads):
+            if beside is not None and beside is not one and not DESCRIBES.search(heads):
                 found.append((one, beside))
     return found
 

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from trimtab.claims.result_verbs import RESULT_VERB
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -84,6 +86,15 @@ _NOT: Final = re.compile(
     r"|\b(?:neither|nor)\b|\bhardly\b|\brarely\b",
     re.IGNORECASE,
 )
+_DENIED: Final = re.compile(
+    r"\s*(?:(?:yet|even|ever|always|quite|actually|really|also|to|be|been|able to|have|a|an|the|at|by|any|\w+ly)\s+)*",
+    re.IGNORECASE,
+)
+_REACH: Final = re.compile(
+    r"(?:match|equal|meet|pass|cross|break|attain|surpass|exceed|improve|outperform|beat|lead|win|top|come)\b",
+    re.IGNORECASE,
+)
+_NO_VERB: Final = re.compile(r"neither|nor|never|hardly|rarely", re.IGNORECASE)
 _COUNTS: Final = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _BENCHMARKS: Final = r"(?:benchmarks?|datasets?|data sets?|tasks?|tests?|evaluations?|columns?)"
 _ALL: Final = re.compile(
@@ -137,17 +148,20 @@ def scope(sentence: Sentence) -> Scope:
 def negation(sentence: Sentence) -> tuple[int, int] | None:
     """Return the characters of the word that denies a clause, if exactly one does.
 
-    It has to stand in the same part, between commas, as what is denied.
+    What it denies has to follow: a result, a comparison or a value. "Models that do not use tools reach 80" denies
+    nothing of the result.
     """
     found = list(_NOT.finditer(sentence.own))
     if len(found) != 1:
         return None
-    rest = sentence.own[found[0].end() :]
-    stop = re.search(r"[,;:]\s", rest)
-    reach = found[0].end() + (stop.start() if stop else len(rest))
-    anchors = [match.start() for match in (CUE.search(sentence.own), BEST.search(sentence.own)) if match]
-    anchors += [one.start for one in sentence.values]
-    return found[0].span() if any(found[0].start() <= at < reach for at in anchors) else None
+    between = _DENIED.match(sentence.own, found[0].end())
+    at = between.end() if between else found[0].end()
+    denies = (
+        any(pattern.match(sentence.own, at) for pattern in (RESULT_VERB, _REACH, CUE, BEST, THAN_ON))
+        or any(at <= one.start <= at + 1 for one in sentence.values)
+        or bool(_NO_VERB.fullmatch(found[0][0]) and CUE.search(sentence.own, found[0].end()))
+    )
+    return found[0].span() if denies else None
 
 
 def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:

@@ -66,7 +66,7 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
             r"|learning rate|lr"
             r"|batch size|context(?:\s+(?:length|window))?|capacity factor|max(?:imum)?[-_ ](?:new[-_ ])?tokens"
             r"|alpha|beta"
-            r"|gamma|lambda|epsilon|tau)\s*(?:=|of|:|is)?\s*\d+(?:\.\d+)?(?:e-?\d+)?|\b[A-Za-z]\s?=\s?\d+(?:\.\d+)?",
+            r"|gamma|lambda|epsilon|tau)\s*(?:=|of|:|is)?\s*\d+(?:\.\d+)?(?:e-?\d+)?|\b[A-Za-z]\w*\s?=\s?\d+(?:\.\d+)?",
             re.IGNORECASE,
         ),
     ),

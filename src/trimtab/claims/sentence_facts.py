@@ -17,7 +17,8 @@ from trimtab.claims import comparison_words as compare
 from trimtab.claims import settings
 from trimtab.claims.claim_model import Fact, Relation, Setting
 from trimtab.claims.comparison_words import CUE
-from trimtab.claims.sentence_parts import RESULT_VERB, Sentence, clauses, parse
+from trimtab.claims.result_verbs import RESULT_VERB
+from trimtab.claims.sentence_parts import Sentence, clauses, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import mentions
 from trimtab.claims.name_registry import Mention
 from trimtab.claims.number_kinds import TextNumber, numbers
+from trimtab.claims.result_verbs import RESULT_VERB, RESULT_VERBS
 from trimtab.claims.wording import SAYING, key
 
 if TYPE_CHECKING:
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import Vocabulary
 
-_RESULT_VERBS: Final = (
-    r"achiev(?:e|es|ed|ing)|reach(?:es|ed|ing)?|obtain(?:s|ed|ing)?|scor(?:e|es|ed|ing)|attain(?:s|ed|ing)?|gets?|got"
-    r"|yield(?:s|ed|ing)?|report(?:s|ed|ing)?|records?|recorded|hits?|posts?|posted|delivers?|delivered|register(?:s|ed)"
-    r"|shows?|showed|performs?|performed|demonstrat(?:es|ed)|exhibit(?:s|ed)|stands|comes|sets|earns?|earned|has|have|had"
-    r"|is|are|was|were|ranks?|boasts|manages|managed"
-)
-RESULT_VERB: Final = re.compile(rf"\b(?:{_RESULT_VERBS})\b", re.IGNORECASE)
 _SIZE: Final = r"v?\d+(?:\.\d+)*\s?[BMK]?(?![\w%.]|\s?points?\b)"
 _BEHIND: Final = re.compile(rf"\s(?:{_SIZE}|(?-i:[A-Z][\w.+]*(?:-[\w.+]+)*)(?<![.])(?!\s*[:=]))")
 _SIZE_BEHIND: Final = re.compile(r"\s\d+(?:\.\d+)?\s?[BM](?!\w)")
@@ -48,7 +42,12 @@ _ORIGIN: Final = re.compile(
     re.IGNORECASE,
 )
 _VARIANT: Final = re.compile(r"(?:with|without|w/o?|\+)\s", re.IGNORECASE)
-_PRONOUN: Final = re.compile(r"^\s*(?:it|the model|this model|the method|this method)\b", re.IGNORECASE)
+_PRONOUN: Final = re.compile(
+    r"^\s*(?:it(?!\s+(?:can|could|may|might|should|must|has|is|was)\s+(?:also\s+)?(?:be(?:en)?\s+)?(?:seen|noted|observed"
+    r"|worth|clear|evident|shown|important|found|interesting|noteworthy|known|obvious|possible|likely)\b)"
+    r"|the model|this model|the method|this method)\b",
+    re.IGNORECASE,
+)
 _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
 _JOINT: Final = re.compile(
     r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?", re.IGNORECASE
@@ -177,7 +176,7 @@ def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
         """Whether a verb comes first, or right behind a name."""
         first = next((one.end for one in sentence.systems if start <= one.start < start + 6 and one.end <= end), start)
         rest = sentence.text[first:end]
-        return bool(re.match(rf"\s*(?:also\s+)?(?:{_RESULT_VERBS})\b", rest, re.IGNORECASE) or cue.match(rest.lstrip()))
+        return bool(re.match(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b", rest, re.IGNORECASE) or cue.match(rest.lstrip()))
 
     def verbal(start: int, end: int) -> bool:
         """Whether a name is followed by any word in small letters, or the result comes first."""

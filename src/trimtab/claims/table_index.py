@@ -144,7 +144,7 @@ class TableIndex:
             columns = {one.cell.column_path for one in readings}
             known = self._share(columns, named=True) - self._share(rows, named=True)
             shaped = self._share(columns, named=False) - self._share(rows, named=False)
-            found = self._axes[table] = "column" if known < 0 or (known == 0 and shaped > 0) else "row"
+            found = self._axes[table] = "column" if known < 0 or (known == 0 and shaped > 0.5) else "row"
         return found
 
     def _share(self, paths: set[tuple[str, ...]], *, named: bool) -> float:

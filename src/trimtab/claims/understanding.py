@@ -40,7 +40,7 @@ stood come comes came sets set establish establishes established earn earns earn
 remain remains remained rank ranks ranked measure measured measures observe observed find found achieves evaluate
 evaluated evaluates
 performance performances result results accuracy accuracies value values rate rates point points percent percentage
-absolute average mean model models method methods system systems approach approaches baseline baselines benchmark
+absolute model models method methods system systems approach approaches baseline baselines benchmark
 benchmarks dataset datasets task tasks test tests suite leaderboard evaluation evaluations table column row margin gap
 difference improvement gain gains lead advantage increase decrease level terms comparison compared setting settings
 metric metrics number numbers counterpart llm llms variant version family competitor competitors rival
