@@ -19,7 +19,6 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
-import io
 import json
 import os
 import subprocess
@@ -253,7 +252,12 @@ def worker(name: str, folder: Path, first: int) -> None:
     judge = make(folder / package)
     for number, program in enumerate(programs()):
         if number >= first:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            # A file, since some judges ask for its descriptor.
+            with (
+                Path(os.devnull).open("w") as nowhere,
+                contextlib.redirect_stdout(nowhere),
+                contextlib.redirect_stderr(nowhere),
+            ):
                 try:
                     passed = bool(judge(program))
                 except Exception as error:  # noqa: BLE001 - a judge that raises judges nothing

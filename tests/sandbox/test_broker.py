@@ -221,6 +221,16 @@ def test_a_process_that_waits_for_the_other_does_not_idle(best, who):
     assert verdict.outcome is Outcome.PASSED, verdict
 
 
+def test_a_pair_of_which_neither_computes_is_ended_for_that(best):
+    started = time.monotonic()
+    program = "import os, signal\ndef solve(xs):\n    os.kill(os.getpid(), signal.SIGSTOP)\n    return sum(xs)\n"
+    test = "def check(candidate):\n    for x in (1, ):\n        assert candidate([x]) == x\n"
+    limits = Limits(cpu_s=1.0)
+    verdict = run(best, program, test, limits=limits)
+    assert verdict.outcome is Outcome.TIMEOUT_WALL, verdict
+    assert time.monotonic() - started < limits.latest  # 60 s; without computing it has 5
+
+
 def test_threads_may_share_a_sandbox():
     with Sandbox(workers=2) as box, concurrent.futures.ThreadPoolExecutor(6) as pool:
         programs = [GOOD, "def solve(xs): return 0"] * 20

@@ -385,7 +385,7 @@ class Job:
             if message["job"] != self._number:
                 return
             if "busy" in message:
-                self.idle = 0
+                self.idle = 0 if message["busy"] else self.idle + 1
             else:
                 status, cpu_s, rss_kib, ended = (message[name] for name in ("status", "cpu", "rss", "ended"))
                 self.report = Report(status, cpu_s, rss_kib, ended, tuple(message["progress"]))
