@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from trimtab.codeeval.problem import Benchmark
 
-SETS = ("humaneval", "humaneval-plus", "humaneval-pro", "mbpp-full", "mbpp-sanitized", "mbpp-378", "mbpp-pro", "mbpp-plus")
+SETS = ("humaneval", "humaneval-plus", "humaneval-pro", "mbpp-full", "mbpp-sanitized", "mbpp-378", "mbpp-pro",
+        "mbpp-plus")  # fmt: skip
 NAMESPACES = {"x86_64": [272, 165, 155, 308], "aarch64": [97, 40, 41, 268]}  # unshare, mount, pivot_root, setns
 LANDLOCK = (444, 445, 446)
 
