@@ -1,6 +1,7 @@
 """A model's own auxiliary loss beside what is attached: said at once, shown in metrics, caught by the check."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -181,3 +182,28 @@ def test_transforms_of_functions_are_refused_with_the_reason(build, text, family
         torch.func.grad(loss)(dict(model.named_parameters()))
     gates.detach()
     torch.func.grad(loss)(dict(model.named_parameters()))
+
+
+def test_a_loss_that_a_trainer_adds_without_labels_is_seen_by_its_gradient(build, text):
+    """TRL's GRPO takes ``aux_loss`` from the output and adds it to a loss of its own."""
+    model = build("qwen3_moe").train()
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01), accumulation=2)
+    for micro_batch in range(2):
+        out = model(input_ids=text, output_router_logits=True)
+        loss = (out.logits.square().mean() + 0.001 * out.aux_loss) / 2
+        with nullcontext() if micro_batch else pytest.warns(BalancerWarning, match="with coefficient 0.001"):
+            loss.backward()
+    gates.update()
+    assert all(line["own_loss"] == pytest.approx(0.001) for line in gates.metrics())
+    with pytest.raises(InactiveBalancerError, match="its own auxiliary loss"):
+        gates.assert_active()
+
+
+def test_an_auxiliary_loss_that_nobody_adds_is_no_second_balancer(build, text):
+    model = build("qwen3_moe").train()
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+    for factor in (None, 0.0):
+        out = model(input_ids=text, output_router_logits=True)
+        (out.logits.square().mean() + (0 if factor is None else factor * out.aux_loss)).backward()
+        gates.update()
+        assert all(line["own_loss"] == 0 for line in gates.metrics())

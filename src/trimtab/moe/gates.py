@@ -56,6 +56,7 @@ class Gates:
         for root in attachment.roots:
             root.__dict__[_GATES] = self
         self._metrics: list[dict[str, Any]] = []
+        self._loads: dict[int, Tensor] = {}
         self._penalty = torch.zeros(())
         self._watch = Watch()
 
@@ -171,7 +172,8 @@ class Gates:
         for gate in () if resting else self._gates:
             gate.move(step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
-        self._metrics = [layer_records.of_step(gate) for gate in self._gates]
+        self._metrics = [] if resting else [layer_records.of_step(gate) for gate in self._gates]
+        self._loads = {} if resting else {gate.router.layer: gate.tally.routed for gate in self._gates}
         if not resting:
             self._watch.after_step(self._gates, self.balancer, step)
         self._finish_step()
@@ -196,13 +198,17 @@ class Gates:
         return self._penalty
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the routing of the last step, one record a layer.
+        """Return the routing of the last step, one record a layer; none of a step that only replayed routes.
 
         Keys: layer, max_violation, entropy, drop_rate, dead_experts, bias_spread (:mod:`trimtab.moe.routing`);
         unread_masks, the passes in which padding could not be told from text, so that all tokens were counted;
         own_loss, the coefficient of an auxiliary loss that the model added by itself, 0 for none.
         """
         return [dict(line) for line in self._metrics]
+
+    def step_loads(self) -> dict[int, Tensor]:
+        """Return the calls [E] of each layer in the last step, over all processes; none of one that only replayed."""
+        return dict(self._loads)
 
     def loads(self) -> dict[int, Tensor]:
         """Return the calls [E] counted in each layer since the last update, before drops."""

@@ -18,7 +18,7 @@ from trimtab.moe.wrappers import adapted, reaches, resting
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.router import Router
@@ -62,11 +62,25 @@ class Lookout:
     def look_back(self, module: nn.Module, arguments: Mapping[str, Any], output: Any) -> None:  # noqa: ANN401
         """Look at what ``module`` returned; warn once of an auxiliary loss of its own beside what is attached."""
         current = self.attachment.passes.current
-        coefficient = own_coefficient(module, arguments, output) if current is not None and current.counted else 0.0
+        if current is None or not current.counted:
+            return
+        coefficient = own_coefficient(module, arguments, output)
+        own = getattr(output, "aux_loss", None)
         if coefficient:
-            self.attachment.passes.own_loss = coefficient
-            if self.attachment.balancer.has_bias or self.attachment.balancer.has_penalty:
-                self.attachment.passes.say_once(two_balancers(repr(self.attachment.balancer), coefficient))
+            self._note(coefficient)
+        elif isinstance(own, torch.Tensor) and own.requires_grad:
+            # A trainer may add it to a loss of its own (TRL): then a gradient comes back to it, which is its factor.
+            own.register_hook(self._note_gradient)
+
+    def _note_gradient(self, gradient: Tensor) -> None:
+        factor = float(gradient.abs().sum()) * self.attachment.accumulation / self.attachment.loss_scale
+        if factor:
+            self._note(factor)
+
+    def _note(self, coefficient: float) -> None:
+        self.attachment.passes.own_loss = coefficient
+        if self.attachment.balancer.has_bias or self.attachment.balancer.has_penalty:
+            self.attachment.passes.say_once(two_balancers(repr(self.attachment.balancer), coefficient))
 
 
 class Place:
@@ -175,8 +189,8 @@ def wants_own_loss(config: Any) -> bool:  # noqa: ANN401 - a transformers config
 def two_balancers(balancer: str, coefficient: float) -> str:
     """Say that a model adds its own auxiliary loss beside a balancer."""
     return (
-        f"{balancer} is attached, and the model adds its own auxiliary loss with coefficient {coefficient:g} to its"
-        " loss, because output_router_logits is set (TRL's trainers set it): two balancers are at work. Set"
+        f"{balancer} is attached, and the model's own auxiliary loss is added to the loss with coefficient"
+        f" {coefficient:g}, because output_router_logits is set (TRL's trainers set it): two balancers are at work. Set"
         " model.config.output_router_logits = False (in TRL router_aux_loss_coef=0); a loss that is wanted beside a"
         " bias is Stack(bias, loss)"
     )

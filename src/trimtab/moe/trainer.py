@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from trimtab.errors import ConfigurationError
 from trimtab.moe.loading import agrees, restore
 from trimtab.moe.saving import CONFIG, save_attachment, warn_of_added
 from trimtab.moe.stepping import take
+from trimtab.moe.training_health import TrainingHealth
+from trimtab.moe.training_log import RoutingLog, RoutingStatistics, put_in_front
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -32,12 +33,30 @@ class TrimtabCallback(TrainerCallback):
     Steps with a non-finite gradient move nothing. Checkpoints hold what :func:`trimtab.load` reads, and a resumed run
     goes on with it. The scale of a gradient scaler is passed on to the penalty.
 
+    What the Trainer logs of training gets the means over the steps since, under names that begin with ``moe/``
+    (:mod:`trimtab.moe.training_log`): of all layers ``max_violation``, ``entropy``, ``drop_rate`` (means, and with
+    ``_max`` or ``_min`` the worst layer), ``dead_experts`` (sum), ``bias_spread`` (largest), ``unread_masks``,
+    ``own_loss`` and ``penalty``; of each layer ``moe/layer_3/max_violation`` and so on.
+
+    Warns, once each, of a dead expert, a collapsing entropy, a bias that runs away and a router without a gradient
+    (:mod:`trimtab.moe.training_health`).
+
     Args:
         gates: Of the model that is trained; attach before the Trainer is made.
+        log_layers: Whether each layer is logged by itself.
+        log_every: Steps between two records of routing; None for one in each of the Trainer's, 0 for none.
+
+    Raises:
+        ConfigurationError: ``log_every`` is negative.
     """
 
-    def __init__(self, gates: Gates) -> None:
+    def __init__(self, gates: Gates, *, log_layers: bool = True, log_every: int | None = None) -> None:
+        if log_every is not None and log_every < 0:
+            raise ConfigurationError(f"TrimtabCallback(log_every={log_every}) must be at least 0")
         self.gates = gates
+        self.statistics = RoutingStatistics(layers=log_layers, every=log_every)
+        self.health = TrainingHealth(gates.routers, scored=gates.balancer.adds_only_bias)
+        self._log = RoutingLog(self.statistics)
         self._warned = False
 
     def on_train_begin(
@@ -60,8 +79,24 @@ class TrimtabCallback(TrainerCallback):
                 f"{self.gates.accumulation}): the penalty would count {told / self.gates.accumulation:g} times",
                 hint=f"attach(..., accumulation={told})",
             )
+        if not put_in_front(self._log):
+            warnings.warn(
+                "no list of callbacks was found around this one: statistics of routing are in no log",
+                UserWarning,
+                stacklevel=2,
+            )
         if state.global_step:
             self._resume(args, state.global_step)
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,  # noqa: ARG002
+        control: TrainerControl,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Look at gradients, while there are any."""
+        self.health.after_backward(kwargs["model"].parameters())
 
     def on_step_begin(
         self,
@@ -84,7 +119,14 @@ class TrimtabCallback(TrainerCallback):
     ) -> None:
         """Move the biases; the last step of an epoch may have fewer micro-batches."""
         skipped = bool(getattr(kwargs.get("optimizer"), "step_was_skipped", False))
-        take(kwargs["model"].parameters(), partial(self.gates.update, short=True), self.gates.skip, skipped=skipped)
+        take(kwargs["model"].parameters(), self._update, self.gates.skip, skipped=skipped)
+
+    def _update(self) -> None:
+        self.gates.update(short=True)
+        loads = self.gates.step_loads()
+        if loads:
+            self.statistics.add(self.gates.metrics(), float(self.gates.penalty()))
+            self.health.after_step(loads, self.gates.biases())
 
     def on_save(
         self,
