@@ -7,12 +7,15 @@ to be seen by all has to be added in front of them.
 from __future__ import annotations
 
 import sys
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import CallbackHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 PREFIX: Final = "moe/"
@@ -26,6 +29,7 @@ _OF_LAYERS: Final = {
     "unread_masks": ("sum",),
     "own_loss": ("max",),
 }
+_WAYS: Final[dict[str, Callable[[list[float]], float]]] = {"mean": fmean, "max": max, "min": min, "sum": sum}
 _PER_LAYER: Final = ("max_violation", "entropy", "drop_rate", "dead_experts", "bias_spread")
 
 
@@ -71,7 +75,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, float]:
     for name, ways in _OF_LAYERS.items():
         values = [float(record[name]) for record in records]
         for index, way in enumerate(ways):
-            value = sum(values) / len(values) if way == "mean" else {"max": max, "min": min, "sum": sum}[way](values)
+            value = _WAYS[way](values)
             numbers[f"{PREFIX}{name}{f'_{way}' if index else ''}"] = float(value)
     return numbers
 
