@@ -6,9 +6,12 @@ writes it, a test checks that it is current, and the parity test runs over the s
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import inspect
 import re
+import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -180,8 +183,8 @@ def survey() -> Iterator[Finding]:
             yield Finding(family=family, reason=re.sub(r"^\S+ \((\w+)\)", r"`\1`", error.message))
 
 
-def render(trials: Mapping[str, str] | None = None) -> str:
-    """Return the page; ``trials`` are the rows of its second table by family, which are tried anew where not given."""
+def render(trials: Mapping[str, str] | None = None, parities: Mapping[str, str] | None = None) -> str:
+    """Return the page; ``trials`` and ``parities`` are rows of its later tables by family, tried anew where missing."""
     found = list(survey())
     good = [finding for finding in found if finding.routers]
     lines = [
@@ -204,6 +207,14 @@ def render(trials: Mapping[str, str] | None = None) -> str:
         f"| family | {' | '.join(TRIALS)} |",
         f"|---|{'---|' * len(TRIALS)}",
         *((trials or {}).get(finding.family) or tried(finding.family) for finding in good),
+        "",
+        "## Parity",
+        "",
+        _PARITY,
+        "",
+        f"| family | {' | '.join(_parity().MEASURES)} |",
+        f"|---|{'---|' * len(_parity().MEASURES)}",
+        *((parities or {}).get(finding.family) or parity(finding.family) for finding in good),
         "",
         "## Not supported",
         "",
@@ -241,6 +252,32 @@ def tried(family: str) -> str:
             except TrimtabError as error:
                 cells.append(f"refused: {re.sub(r'[^ ]*[.][^ ]* ', '', error.message, count=1).split(':')[0]}")
     return f"| {family} | {' | '.join(cells)} |"
+
+
+def parity(family: str) -> str:
+    """Return the row of a family in the table of parity."""
+    found: dict[str, Mapping[str, float | None]] = {}
+    for implementation in ("eager", "grouped_mm"):
+        with contextlib.suppress(LookupError):  # an implementation of experts that the family does not have
+            found[implementation] = _parity().parity(family, implementation)
+    return parity_row(family, found)
+
+
+def parity_row(family: str, found: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Return the row of a family, given the difference in each measure under each implementation of its experts."""
+    cells = []
+    for measure in _parity().MEASURES:
+        same = [name for name, values in found.items() if values[measure] == 0]
+        apart = [f"{name.upper()} DIFFERS BY {value:.2g}" for name, v in found.items() if (value := v[measure])]
+        cells.append(", ".join(same + apart) or "none")
+    return f"| {family} | {' | '.join(cells)} |"
+
+
+@functools.cache
+def _parity() -> Any:  # noqa: ANN401 - a module
+    """Return ``benchmarks/moe_parity.py``, which compares an attached model with the plain one."""
+    sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+    return importlib.import_module("moe_parity")
 
 
 def _text() -> torch.Tensor:
@@ -384,6 +421,14 @@ _TRIED = (
     " twin rows, identical experts and a dead expert, those that could be written; the others are refused."
     " *Save, load*: weights and biases come back to the last bit, logits within 1e-5. *LoRA*: with PEFT's adapters on"
     " attention and on experts, the logits are those of the adapted model and every call is counted."
+)
+
+
+_PARITY = (
+    "A model with `NoBalancer` attached beside the plain one: the implementations of experts under which both are equal"
+    " to the last bit. *Evaluation* and *training*: loss and logits; *three steps*: parameters after three of AdamW;"
+    " *generation*: five tokens chosen greedily; *save and load*: what each computes once it was. *None*: the plain"
+    " model by itself cannot do it here. A difference would stand in capitals."
 )
 
 

@@ -4,6 +4,7 @@ Each is built tiny from its configuration (docs/make_families.py, which writes t
 models).
 """
 
+import contextlib
 import copy
 import importlib.util
 import re
@@ -113,15 +114,48 @@ def test_weights_of_ones_own_refuse_a_bias_and_take_a_loss():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_a_layer_is_recorded_and_counted_once_under_checkpointing(family):
+    """transformers records logits, and a gate counts, once a layer, though checkpointing calls its router twice."""
+    model = page.build(family).train()
+    gates = attach(model, balancer=NoBalancer())
+    with contextlib.suppress(ValueError):  # DiffusionGemma says that it can, and cannot
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    try:
+        out = model(input_ids=TEXT, use_cache=False, output_router_logits=True)
+    except TypeError:  # it returns none
+        out = model(input_ids=TEXT, use_cache=False)
+    (out.logits if "logits" in out else out.last_hidden_state).float().square().mean().backward()
+    per_token = gates.routers[0].num_experts_per_tok
+    called = {layer for layer, load in gates.loads().items() if load.any()}
+    assert called
+    assert all(int(gates.loads()[layer].sum()) == per_token * TEXT.numel() for layer in called)
+    recorded = getattr(out, "router_logits", None)
+    assert recorded is None or len(recorded) == len(called)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_tables_of_the_docs_are_current():
-    """All of the first table; of the second, which trains and saves each family, a row of each kind."""
+    """All of the first table; of the others, which train and save each family, a row of each kind."""
     text = page.TARGET.read_text()
-    rows = text.partition("## What was tried")[2].partition("## Not supported")[0].splitlines()
-    trials = {row.split(" ")[1]: row for row in rows if row.startswith("| ") and not row.startswith("| family")}
-    assert sorted(trials) == SUPPORTED
+    trials, parities = rows_of(text, "## What was tried"), rows_of(text, "## Parity")
+    assert sorted(trials) == sorted(parities) == SUPPORTED
     for family in ("mixtral", "phimoe"):
         trials[family] = page.tried(family)
-    assert text == page.render(trials), "run `make docs`"
+    parities["llama4"] = page.parity("llama4")
+    assert text == page.render(trials, parities), "run `make docs`"
+
+
+def rows_of(text, heading):
+    rows = text.partition(heading)[2].partition("\n## ")[0].splitlines()
+    return {row.split(" ")[1]: row for row in rows if row.startswith("| ") and not row.startswith("| family")}
+
+
+def test_a_difference_in_parity_is_in_capitals():
+    measures = page._parity().MEASURES
+    row = page.parity_row("x", {"eager": dict.fromkeys(measures, 0.0), "grouped_mm": dict.fromkeys(measures, 1e-6)})
+    assert row.count("eager, GROUPED_MM DIFFERS BY 1e-06") == len(measures)
+    assert page.parity_row("x", {"eager": dict.fromkeys(measures)}).count("none") == len(measures)
 
 
 def test_nothing_that_was_tried_went_wrong():

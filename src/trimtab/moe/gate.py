@@ -36,9 +36,12 @@ from trimtab.moe.routing import Routing
 from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from trimtab.moe.attachment import Attachment
+    from trimtab.moe.balancers import Balancer
     from trimtab.moe.masks import Text
     from trimtab.moe.passes import ForwardPass
     from trimtab.moe.router import Router
@@ -97,16 +100,11 @@ class Gate:
             return torch.zeros(self.router.num_experts)
         return torch.cat([self.bias, self.memory.to(self.bias.device)]) if len(self.memory) else self.bias
 
-    def move(self, step: int) -> None:
-        """Let the balancer learn from what was observed since the last step; ``moved`` says whether it did."""
-        self.restore_bias()
-        balancer = self.attachment.balancer
-        if self.bias is None or not balancer.has_bias or self.rests:
-            return
-        after = balancer.update(self.state, self.observed.to(self.bias.device), step)
-        self.moved = not torch.equal(after, self.state)
-        self.bias.copy_(after[: self.router.num_experts])
-        self.memory = after[self.router.num_experts :].clone()
+    def learn(self, state: Tensor) -> None:
+        """Take over a new state [S]."""
+        assert self.bias is not None  # noqa: S101 - only gates with a bias move
+        self.bias.copy_(state[: self.router.num_experts])
+        self.memory = state[self.router.num_experts :].clone()
 
     @property
     def rests(self) -> bool:
@@ -412,3 +410,27 @@ class Gate:
         self.unbiased_load = torch.zeros_like(self.unbiased_load)
         self.penalty = torch.zeros_like(self.penalty)
         self.passed_on = 0.0
+
+
+def move(gates: Sequence[Gate], balancer: Balancer, step: int) -> None:
+    """Let the balancer learn from what was observed since the last step; ``moved`` says at which gates it did.
+
+    Gates of as many experts on one device learn in one call, because each operation on so few numbers costs as much as
+    on many.
+    """
+    together: dict[tuple[Any, ...], list[Gate]] = {}
+    for gate in gates:
+        gate.restore_bias()
+        if gate.bias is not None and balancer.has_bias and not gate.rests:
+            alike = (gate.router.num_experts, gate.bias.device)
+            together.setdefault(alike if balancer.in_cells else (id(gate),), []).append(gate)
+    for group in together.values():
+        states = [gate.state for gate in group]
+        observed = [gate.observed.to(state.device) for gate, state in zip(group, states, strict=True)]
+        if len(group) == 1:
+            after = balancer.update(states[0], observed[0], step)[None]
+        else:
+            after = balancer.update(torch.stack(states), torch.stack(observed), step)
+        for gate, before, state in zip(group, states, after, strict=True):
+            gate.moved = not torch.equal(state, before)
+            gate.learn(state)

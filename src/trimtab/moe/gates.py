@@ -11,6 +11,7 @@ import torch
 from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe import layer_records, reduction, route_files, saving, stepping
 from trimtab.moe.activity import Watch
+from trimtab.moe.gate import move
 from trimtab.moe.route_forms import RouteReader, sequences_of
 from trimtab.moe.route_recording import RouteRecorder, shape_of
 from trimtab.moe.route_replay import RouteReplay
@@ -169,8 +170,7 @@ class Gates:
         step = self._attachment.passes.step
         # Where some processes replay and others count, all of them move.
         resting = self._attachment.passes.only_replayed and not any(int(g.tally.routed.sum()) for g in self._gates)
-        for gate in () if resting else self._gates:
-            gate.move(step)
+        move(() if resting else self._gates, self.balancer, step)
         self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
         self._metrics = [] if resting else [layer_records.of_step(gate) for gate in self._gates]
         self._loads = {} if resting else {gate.router.layer: gate.tally.routed for gate in self._gates}

@@ -97,7 +97,12 @@ class Place:
         self.root, name = next(paths, (router.block, ""))
         # What PEFT wraps may be another of its copies by the time it is called, so a path ends at the wrapper.
         self.path = re.split(r"\.?(?:modules_to_save|original_module|base_layer)\b", name)[0].split(".")
-        self.numbers = _numbers(router)
+        self.numbers = [
+            (kind, module, name, value)
+            for kind, module in (("router", router.module), ("block", router.block))
+            for name, value in vars(module).items()
+            if type(value) in {int, float, bool} and _DECISIVE.search(name)
+        ]
 
     def check(self, *, counted: bool) -> None:
         """Compare with what is there now; a pass that does not count may leave layers out.
@@ -110,14 +115,13 @@ class Place:
                 f"{self.router.name} is no longer part of the model: {'.'.join(self.path)} is gone, or another module",
                 hint="detach(), change the layers of the model, and attach(...) again",
             )
-        numbers = _numbers(self.router)
-        if numbers != self.numbers:
-            name = next(name for name in self.numbers | numbers if self.numbers.get(name) != numbers.get(name))
-            raise ConfigurationError(
-                f"{self.router.name}: {name} is {numbers.get(name)}, and was {self.numbers.get(name)} when it was"
-                " attached to",
-                hint="detach(), set it, and attach(...) again; gates.state_dict() keeps the biases",
-            )
+        for kind, module, name, value in self.numbers:
+            now = vars(module).get(name)
+            if now != value:
+                raise ConfigurationError(
+                    f"{self.router.name}: {kind}.{name} is {now}, and was {value} when it was attached to",
+                    hint="detach(), set it, and attach(...) again; gates.state_dict() keeps the biases",
+                )
 
     def _there(self) -> bool:
         block = self.router.block
@@ -130,16 +134,6 @@ class Place:
             return True
         # A wrapper of somebody else's holds the block; that it calls it is taken for granted.
         return not adapted(module) and any(inner is block for inner in module.modules())
-
-
-def _numbers(router: Router) -> dict[str, Any]:
-    """Return what a router and its block have been set to: experts a token, groups, scales."""
-    return {
-        f"{kind}.{name}": value
-        for kind, module in (("router", router.module), ("block", router.block))
-        for name, value in vars(module).items()
-        if type(value) in {int, float, bool} and _DECISIVE.search(name)
-    }
 
 
 def _check(router: Router, *, counted: bool) -> None:

@@ -63,6 +63,28 @@ def test_a_rule_of_a_users_own_is_a_rule():
         behavior("loss_free")
 
 
+def test_layers_that_learn_together_learn_what_each_would_alone(balancer, route, context_of, draw):
+    """What gates rely on when they update all layers in one call."""
+    assert balancer.in_cells
+    states, seen = [], []
+    for layer in range(3):
+        routing, state = route(draw(seed=layer, skew=float(layer))), state_of(balancer)
+        state[:8] *= layer
+        for _ in range(layer + 1):  # of unlike ages
+            observed = balancer.observe(routing, state, context_of(routing))
+            state = balancer.update(state, observed, 1)
+        states.append(state)
+        seen.append(balancer.observe(routing, state, context_of(routing)))
+    together = balancer.update(torch.stack(states), torch.stack(seen), 2)
+    for state, observed, after in zip(states, seen, together, strict=True):
+        assert torch.allclose(after, balancer.update(state, observed, 2), rtol=1e-6, atol=1e-7)
+
+
+def test_a_rule_of_a_users_own_learns_layer_by_layer():
+    assert not behavior(Own()).in_cells
+    assert not behavior(Stack(Own(), SwitchLoss(coef=0.1))).in_cells
+
+
 def test_methods_are_pure(balancer, route, context_of, draw):
     logits, state = draw(), state_of(balancer)
     routing, copies = route(logits), (logits.clone(), state.clone())

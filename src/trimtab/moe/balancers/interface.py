@@ -126,6 +126,11 @@ class Balancer(Rule, ABC):
         return False
 
     @property
+    def in_cells(self) -> bool:
+        """Whether ``update`` takes leading axes as cells of their own, so that layers can learn in one call."""
+        return self.settings is not self
+
+    @property
     def settings(self) -> Rule:
         """What is set, without what it does."""
         return self

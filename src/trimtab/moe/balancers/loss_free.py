@@ -46,8 +46,7 @@ class LossFreeBalancer(BiasBalancer):
             return state
         calls = observed.to(state.dtype)
         mean = calls.mean(-1, keepdim=True)
-        error = ((mean - calls) / mean).nan_to_num(0.0)  # 0/0 where there were no calls
-        delta = self.step_size(step) * _direction(error, self.settings.update)
+        delta = self.step_size(step) * _direction(mean - calls, mean, self.settings.update)
         after = state + (delta - delta.mean(-1, keepdim=True) if self.settings.centered else delta)
         return after if self.settings.clip is None else after.clamp(-self.settings.clip, self.settings.clip)
 
@@ -64,10 +63,11 @@ class LossFreeBalancer(BiasBalancer):
         return share is not None and steps is not None and step > share * steps
 
 
-def _direction(error: Tensor, update: str) -> Tensor:
-    """What a step of size 1 adds to the bias [..., E], given relative errors of the load."""
+def _direction(missing: Tensor, mean: Tensor, update: str) -> Tensor:
+    """What a step of size 1 adds to the bias [..., E], given the calls that each expert lacks."""
     if update == "sign":
-        return error.sign()
+        return missing.sign()
+    error = (missing / mean).nan_to_num(0.0)  # 0/0 where there were no calls
     if update == "proportional":
         return error
     return (error / error.square().mean(-1, keepdim=True).sqrt()).nan_to_num(0.0)  # 0/0 at balance

@@ -43,6 +43,11 @@ class StackBalancer(Balancer):
         return any(loss.pools for loss in self.losses)
 
     @property
+    def in_cells(self) -> bool:
+        """Whether the bias rule learns so."""
+        return self.bias.in_cells
+
+    @property
     def cuts_matter(self) -> bool:  # type: ignore[override] # known from its parts
         """Whether they do to the bias rule."""
         return self.bias.cuts_matter
