@@ -305,3 +305,52 @@ def test_a_failed_cell_keeps_its_traceback_and_the_exit_code_says_so(finished, t
     errors = list(Path(tmp_path / "run").glob("cells/*/error.txt"))
     assert len(errors) == 2
     assert "SkewedRouter" in errors[0].read_text()
+
+
+def start_worker(study, folder):
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "trimtab", "work", study, "-o", folder, "--lease", "6"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TRIMTAB_DATA": ""},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_workers_share_a_study_and_one_that_is_killed_costs_nothing(finished, tmp_path):
+    whole, study, _ = finished
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "cache").symlink_to(whole / "cache")
+    killed = start_worker(study, folder)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("cells/*/train.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    others = [start_worker(study, folder), start_worker(study, folder)]
+    refused = trimtab("run", study, "-o", folder, check=False)
+    assert refused.returncode == 2
+    assert "another run is working in" in refused.stderr
+    killed.kill()
+    killed.wait()
+    killed.stderr.close()
+    said = [worker.communicate()[1] for worker in others]
+    assert [worker.returncode for worker in others] == [0, 0], said
+    assert sorted(re.findall(r"^done: (\S+)", "".join(said), re.MULTILINE)) == [cell.name for cell in cells(whole)]
+    for cell in cells(whole):
+        for name in ("result.json", "train.jsonl", "samples.jsonl"):
+            assert (folder / "cells" / cell.name / name).read_bytes() == (cell / name).read_bytes(), name
+    numbers = [len(list(path.iterdir())) for path in (folder / "leases").iterdir()]
+    assert sorted(numbers) == [1, 1, 1, 2]  # the cell of the killed worker was taken over once
+
+
+def test_a_worker_with_other_versions_is_refused_before_it_takes_a_cell(finished, tmp_path):
+    whole, study, _ = finished
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    record = disk.read_json(whole / "environment.json")
+    record["packages"]["torch"] = "1.0"
+    disk.write_json(folder / "environment.json", record)
+    done = trimtab("work", study, "-o", folder, check=False)
+    assert done.returncode == 2
+    assert "torch" in done.stderr
+    assert "there 1.0" in done.stderr
+    assert not (folder / "cells").exists()

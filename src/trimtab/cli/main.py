@@ -21,6 +21,7 @@ from trimtab.cli import (
     routing,
     selfinvoke,
     serve,
+    sharing,
     simulate,
     study,
 )
@@ -36,6 +37,8 @@ def main() -> None:
 for verb in (
     study.plan,
     study.run,
+    sharing.work,
+    sharing.submit,
     study.status,
     study.table,
     study.report,

@@ -25,7 +25,7 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """List the cells of STUDY and estimate the time they will take here."""
     from trimtab.study import planning  # noqa: PLC0415 - each verb loads only what it needs
 
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     estimate = planning.estimate(study, folder)
     if as_json:
         click.echo(json.dumps(estimate.record(), indent=1))
@@ -48,7 +48,7 @@ def run(
     from trimtab.study import environment, progress, requirements  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
 
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     if not runner.unfinished(study, folder):
         click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
     else:
@@ -73,7 +73,7 @@ def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Say of each cell of STUDY whether it is done, running, failed or waiting."""
     from trimtab.study import planning  # noqa: PLC0415
 
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     states = planning.states(study, folder)
     if as_json:
         click.echo(json.dumps(states, indent=1))
@@ -88,7 +88,7 @@ def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @JSON
 def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Print the answer of STUDY from the cells that are done."""
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     if as_json:
         from trimtab.study.table import StudyTable  # noqa: PLC0415
 
@@ -102,7 +102,7 @@ def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @OUTPUT
 def report(study_file: Path, output: Path | None) -> None:
     """Write the report of STUDY from the cells that are done."""
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     _answer(study, folder, with_report=True)
 
 
@@ -114,7 +114,7 @@ def controls(study_file: Path, output: Path | None) -> None:
     from trimtab.study import controls as measuring  # noqa: PLC0415
     from trimtab.study.table import StudyTable  # noqa: PLC0415
 
-    study, folder = _open(study_file, output)
+    study, folder = open_study(study_file, output)
     click.echo(json.dumps(measuring.measure(StudyTable.load(folder.path, study)), indent=1))
 
 
@@ -127,7 +127,8 @@ def study_table(path: Path) -> StudyTable:
     return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
 
 
-def _open(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
+def open_study(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
+    """Read a study file, or the study of a run folder; return it with its run folder."""
     from trimtab.study import spec, store  # noqa: PLC0415
 
     if study_file.is_dir():  # a run folder, which holds the study it belongs to

@@ -9,7 +9,7 @@ import platform
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
-from trimtab.errors import BenchmarkError, StudyError
+from trimtab.errors import BenchmarkError, RunFolderError, StudyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,30 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
         "allow_unsandboxed": allow_unsandboxed,
     }
     disk.write_json(folder.environment, facts)
+
+
+def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsandboxed: bool) -> None:
+    """Do what :func:`record` does as the first of several workers; as a later one, hold this machine against the first.
+
+    Raises:
+        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun.
+        SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
+        StudyError: The controls file that the study names cannot be read.
+    """
+    if not folder.environment.exists():
+        record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
+        return
+    began, here = disk.read_json(folder.environment)["packages"], packages()
+    names = sorted(name for name in {*began, *here} if began.get(name) != here.get(name))
+    if names:
+        versions = ", ".join(
+            f"{name} {here.get(name, 'missing')} (there {began.get(name, 'missing')})" for name in names
+        )
+        raise RunFolderError(
+            f"this machine would give other results than where {folder.path} was begun: {versions}",
+            hint="install the same versions here, or run the study in another folder",
+        )
+    attestation(allow_unsandboxed=allow_unsandboxed)
 
 
 def _copy_controls(source: Path, folder: store.RunFolder) -> None:

@@ -149,7 +149,7 @@ def run(
     with folder.lock():
         folder.claim(study.text)
         cells = {cell.id: cell for cell in study.cells()}
-        corrupt = tuple(name for name in cells if _discard_if_corrupt(folder.cell(name)))
+        corrupt = tuple(name for name in cells if discard_if_corrupt(folder.cell(name)))
         for name, cell in cells.items():
             folder.cell(name).prepare(name, as_record(study, cell))
         skipped = tuple(name for name in cells if folder.cell(name).result.exists())
@@ -160,7 +160,7 @@ def run(
 
 def unfinished(study: Study, folder: store.RunFolder) -> list[str]:
     """Return the ids of the cells of ``study`` that have no sound result yet."""
-    return [cell.id for cell in study.cells() if not _is_done(folder.cell(cell.id))]
+    return [cell.id for cell in study.cells() if not is_done(folder.cell(cell.id))]
 
 
 def as_record(study: Study, cell: Cell) -> dict[str, Any]:
@@ -196,14 +196,15 @@ def _run_all(
     return done, failed
 
 
-def _is_done(folder: store.CellFolder) -> bool:
+def is_done(folder: store.CellFolder) -> bool:
+    """Tell whether a cell has a result that can be read."""
     try:
         return folder.result.exists() and store.CellResult.read(folder.result) is not None
     except RunFolderError:
         return False
 
 
-def _discard_if_corrupt(folder: store.CellFolder) -> bool:
+def discard_if_corrupt(folder: store.CellFolder) -> bool:
     """Move an unreadable result or cell description aside, so that only this cell is redone."""
     found = False
     for path, read in ((folder.cell, disk.read_json), (folder.result, store.CellResult.read)):

@@ -181,6 +181,11 @@ class RunFolder:
         return self.path / "controls.json"
 
     @property
+    def leases(self) -> Path:
+        """Which worker has which cell, where several work from a shared folder."""
+        return self.path / "leases"
+
+    @property
     def table(self) -> Path:
         """One row a cell, endpoint and evaluation capacity."""
         return self.path / "table.csv"
@@ -212,8 +217,11 @@ class RunFolder:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, shared: bool = False) -> Iterator[None]:
         """Hold the folder for one run at a time; a dead process releases it by itself.
+
+        Args:
+            shared: Whether others that share may hold it too, as workers that take single cells do.
 
         Raises:
             RunFolderError: Another run holds it.
@@ -221,7 +229,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunFolderError(f"another run is working in {self.path}", hint="wait for it or stop it") from error
             yield
