@@ -78,9 +78,7 @@ def work(
         cells = {cell.id: cell for cell in study.cells()}
         for name, cell in cells.items():
             folder.cell(name).prepare(name, as_record(study, cell))
-        worker = _Worker(
-            folder, leases.Leases(folder=folder.leases, patience_s=habits.patience_s), study.training.threads
-        )
+        worker = _Worker(study, folder, leases.Leases(folder=folder.leases, patience_s=habits.patience_s))
         damaged = {name for name in cells if folder.cell(name).result.exists() and not is_done(folder.cell(name))}
         tried: set[str] = set()
         while habits.most is None or len(worker.done) + len(worker.failed) < habits.most:
