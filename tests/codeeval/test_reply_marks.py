@@ -215,3 +215,12 @@ def test_calls_grow_with_the_length(piece):
 
     calls(500)  # the first fills caches
     assert calls(4_000) <= 10 * calls(500)
+
+
+def test_a_block_of_a_web_page_is_code_and_a_program_that_writes_one_is_left_alone():
+    block = '<pre><code class="language-python">def f(a, b):\n    return a &lt; b</code></pre>\nThat is all.'
+    assert reply_marks.delimited(block, "f") == "def f(a, b):\n    return a < b"
+    writes = "def f(x):\n    return f'<pre><code class=\"a\">{x} &lt; 1</code></pre>'\n"
+    assert reply_marks.delimited(writes, "f") == writes
+    template = "def f(x):\n    return '''\n<pre><code>\n%s &lt;</code></pre>\n''' % x\n"
+    assert reply_marks.delimited(template, "f") == template

@@ -9,6 +9,7 @@ the model's tokenizer says them. What stands in a string that is closed on its l
 from __future__ import annotations
 
 import functools
+import html
 import re
 from typing import Final, NamedTuple
 
@@ -78,8 +79,9 @@ _PAIRS: Final = (
     ("\\begin{lstlisting}", "\\end{lstlisting}"),
 )
 _PAIR_MARKS: Final = tuple(re.compile("|".join(map(re.escape, pair)), re.IGNORECASE) for pair in _PAIRS)
-
-
+_WEB_BLOCK: Final = re.compile(  # of a web page, whose code is escaped
+    r"^[ \t]*<pre\b[^>\n]*>\s*<code\b[^>\n]*>(.*?)</code>\s*</pre>", re.IGNORECASE | re.DOTALL | re.MULTILINE
+)
 _ANY_PAIR: Final = re.compile("|".join(re.escape(mark) for pair in _PAIRS for mark in pair), re.IGNORECASE)
 
 
@@ -196,6 +198,9 @@ def delimited(text: str, entry_point: str) -> str:
     if not _ANY_PAIR.search(text):
         return text
     defines = re.compile(rf"\bdef[ \t]+{re.escape(entry_point)}\b") if entry_point else None
+    for block in _WEB_BLOCK.finditer(text):
+        if defines is not None and defines.search(block[1]):
+            return html.unescape(block[1])
     for (opens, closes), marks in zip(_PAIRS, _PAIR_MARKS, strict=True):
         name = closes.strip("[]<>/|")
         subscript = closes[0] == "[" and re.search(rf"\b{name}[ \t]*[=,:]", text) is not None
