@@ -117,25 +117,25 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
 def _load(names: str, data: Path | None) -> list[Benchmark]:
     from trimtab.codeeval import problems  # noqa: PLC0415
 
-    asked = ["mbpp-378" if name.strip() == "mbpp" else name.strip() for name in names.split(",") if name.strip()]
-    return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(asked)]
+    chosen = ["mbpp-378" if name.strip() == "mbpp" else name.strip() for name in names.split(",") if name.strip()]
+    return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(chosen)]
 
 
 def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, PromptForm]:
     """Return the model and the form its prompts take."""
     from trimtab.codeeval.prompts import PromptForm  # noqa: PLC0415
 
-    asked = options["form"]
+    form = options["form"]
     if options["endpoint"]:
         from trimtab.codeeval.model_endpoint import ModelEndpoint  # noqa: PLC0415
 
         server = ModelEndpoint(url=options["endpoint"], model=model, concurrency=options["concurrency"])
-        return server, PromptForm.REPLY if asked == "auto" else PromptForm(asked)
+        return server, PromptForm.REPLY if form == "auto" else PromptForm(form)
     from trimtab.lm import pretrained  # noqa: PLC0415
 
     local = pretrained.load(model, batch_size=options["batch_size"], device=options["device"], dtype=options["dtype"])
     usual = PromptForm.CHAT if local.render is not None else PromptForm.COMPLETION
-    return local, usual if asked == "auto" else PromptForm(asked)
+    return local, usual if form == "auto" else PromptForm(form)
 
 
 def _progress(benchmark: str, done: int, total: int) -> None:
@@ -157,10 +157,10 @@ def _summarize(
     judged = verdicts.read(folder.verdicts)
     took = disk.read_lines(folder.timing, error=BenchmarkError)
     tallies = []
-    for one in loaded:
-        sampled = {verdict["task_id"] for verdict in judged.verdicts if verdict["benchmark"] == one.name}
-        unsound = soundness.unsound(one, box, only=sampled, report=_checking)
-        tallies.append(scores.tally(one, judged.verdicts, unsound))
+    for benchmark in loaded:
+        sampled = {verdict["task_id"] for verdict in judged.verdicts if verdict["benchmark"] == benchmark.name}
+        unsound = soundness.unsound(benchmark, box, only=sampled, report=_checking)
+        tallies.append(scores.tally(benchmark, judged.verdicts, unsound))
     record = summary.record(tallies, summary.drops(loaded, tallies), took, judged)
     if peer is not None:
         record["peer"] = dataclasses.asdict(peer)

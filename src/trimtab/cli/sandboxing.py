@@ -61,7 +61,7 @@ def sandbox(loaded: Sequence[Benchmark], options: dict[str, Any]) -> Sandbox:
     from trimtab.sandbox.verdict import Limits  # noqa: PLC0415
 
     named = [name.strip() for name in options["packages"].split(",") if name.strip() not in ("", "none")]
-    admitted = {*packages(problem for one in loaded for problem in one.problems), *needed(named)}
+    admitted = {*packages(problem for benchmark in loaded for problem in benchmark.problems), *needed(named)}
     limits = {"cpu_s": options["time_limit"], "call_s": options["time_limit"], "memory_mib": options["memory_limit"]}
     return Sandbox(
         tier=options["tier"],

@@ -72,14 +72,14 @@ def truth(sandbox: Sandbox, problem: Problem) -> batch.Truth:
 
 def _run_reference(sandbox: Sandbox, problem: Problem) -> batch.Truth:
     inputs = batch.pack(problem.entry_point, _inputs(problem))
-    found = sandbox.truth(problem.prompt + problem.canonical_solution, inputs, _REFERENCE)
-    if found.outcome is not Outcome.PASSED:
-        why = f"{found.outcome}: {found.detail}"
+    reference = sandbox.truth(problem.prompt + problem.canonical_solution, inputs, _REFERENCE)
+    if reference.outcome is not Outcome.PASSED:
+        why = f"{reference.outcome}: {reference.detail}"
         raise BenchmarkError(
-            f"the reference of {problem.task_id} ends on input {len(found.digests) + 1}: {why}",
+            f"the reference of {problem.task_id} ends on input {len(reference.digests) + 1}: {why}",
             hint="judge without this problem, or on a machine with more memory",
         )
-    return found
+    return reference
 
 
 def _of(problem: Problem) -> Differential:
@@ -94,11 +94,11 @@ def _inputs(problem: Problem) -> Sequence[Sequence[Any]]:
 
 def comparison(problem: Problem, expected: batch.Truth) -> Callable[[int, Any], bool]:
     """Return whether a result will do for an input, as the problem's oracle says."""
-    asked, oracle = _inputs(problem), _ORACLES[_of(problem).oracle]
+    inputs, oracle = _inputs(problem), _ORACLES[_of(problem).oracle]
     atol = _of(problem).atol
 
     def holds(index: int, value: Any) -> bool:
-        return bool(oracle(value, expected.value(index), asked[index], atol))
+        return bool(oracle(value, expected.value(index), inputs[index], atol))
 
     return holds
 

@@ -117,10 +117,10 @@ def clean(problem: AskedFunction, text: str, *, continues: bool = False, tokens:
     text = _step(steps, "delimiters", answer.text, reply_marks.delimited(answer.text, name))
     text = _step(steps, "json", text, _out_of_json(text, name))
     text = _step(steps, "truncated", text, text[:_LONGEST])
-    found = code_blocks.read(text, name, continues=continues)
-    if found is not None:
-        text, continues = found.code, continues and not found.opened
-        steps += ["fence", "helpers"] if found.helpers else ["fence"]
+    block = code_blocks.read(text, name, continues=continues)
+    if block is not None:
+        text, continues = block.code, continues and not block.opened
+        steps += ["fence", "helpers"] if block.helpers else ["fence"]
         if not text.strip():
             return Extracted("", tuple(steps))
     program = _whole(problem, text, steps, continues=continues)
@@ -166,10 +166,10 @@ def repair(problem: AskedFunction, cleaned: Extracted, *, cutting: bool = True) 
     if body:
         text = program[len(problem.prompt) :]
         text = _step(steps, "signs", text, text.translate(_SIGNS))
-        kept = cut(problem.prompt, text) if cutting else None
-        if kept is not None:
+        shortened = cut(problem.prompt, text) if cutting else None
+        if shortened is not None:
             steps.append("cut")
-        program = problem.prompt + (text if kept is None else kept)
+        program = problem.prompt + (text if shortened is None else shortened)
     else:
         program = _step(steps, "escapes", program, _unescaped(program))
         program = _step(steps, "signs", program, program.translate(_SIGNS))
@@ -225,8 +225,8 @@ def _through(program: str, entry_point: str) -> Iterator[str]:
     lines = _lines(program)
     tops = _tops(program, lines)
     defines = re.compile(rf"(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b")
-    found = [(at, after) for at, after in itertools.pairwise([*tops, len(lines)]) if defines.match(lines[at])]
-    for _, after in found[: -_DRAFTS - 1 : -1]:
+    definitions = [(at, after) for at, after in itertools.pairwise([*tops, len(lines)]) if defines.match(lines[at])]
+    for _, after in definitions[: -_DRAFTS - 1 : -1]:
         yield "".join(lines[:after])
 
 
@@ -237,8 +237,8 @@ def _tops(program: str, lines: list[str]) -> list[int]:
 
 
 def _shorter(text: str, end: int) -> str | None:
-    kept = text[: max(0, end)]
-    return kept if kept.strip() and kept != text else None
+    beginning = text[: max(0, end)]
+    return beginning if beginning.strip() and beginning != text else None
 
 
 def _end(lines: list[str], first: int) -> int:

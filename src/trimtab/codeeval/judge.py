@@ -119,9 +119,9 @@ def _of(sample: Sample, verdict: concurrent.futures.Future[SampleVerdict]) -> Sa
     return dataclasses.replace(verdict.result(), sample_index=sample.sample_index)
 
 
-def _without_output(found: RunVerdict) -> RunVerdict:
+def _without_output(verdict: RunVerdict) -> RunVerdict:
     """Return a verdict without what was printed, which would be kept as long as the run goes on."""
-    return dataclasses.replace(found, output="")
+    return dataclasses.replace(verdict, output="")
 
 
 def _judge(sample: Sample, known: dict[str, Problem], run: Callable[[Problem, str], RunVerdict]) -> SampleVerdict:
@@ -145,24 +145,24 @@ def _judged(sample: Sample, problem: Problem, run: Callable[[Problem, str], RunV
         return SampleVerdict(task_id=sample.task_id, sample_index=sample.sample_index, outcome=Outcome.NO_CODE)
     text = extract.raw(problem, sample.completion, continues=sample.continues)
     raw = run(problem, text)
-    found, chosen = headline(sample, problem, lambda program: raw if program == text else run(problem, program))
+    verdict, chosen = headline(sample, problem, lambda program: raw if program == text else run(problem, program))
     return SampleVerdict(
         task_id=sample.task_id,
         sample_index=sample.sample_index,
-        outcome=found.outcome,
+        outcome=verdict.outcome,
         raw=raw.outcome,
-        detail=found.detail,
-        cpu_s=found.cpu_s,
-        memory_mib=found.memory_mib,
+        detail=verdict.detail,
+        cpu_s=verdict.cpu_s,
+        memory_mib=verdict.memory_mib,
         steps=chosen.steps,
-        oracle=found.oracle,
-        limits=_limits(found),
+        oracle=verdict.oracle,
+        limits=_limits(verdict),
         calls_base=_calls_base(problem, chosen.program),
     )
 
 
-def _limits(found: RunVerdict) -> dict[str, float]:
-    limits = found.limits
+def _limits(verdict: RunVerdict) -> dict[str, float]:
+    limits = verdict.limits
     if limits is None:
         return {}
     return {"cpu_s": round(limits.cpu_s, 3), "call_s": round(limits.call, 3), "memory_mib": limits.memory_mib}
@@ -184,13 +184,13 @@ def headline(
     chosen = extract.clean(problem, sample.completion, continues=sample.continues, tokens=sample.tokens)
     if not chosen.program.strip():
         return RunVerdict(outcome=Outcome.NO_CODE), chosen
-    found = run(chosen.program)
-    lost = found.outcome is Outcome.SYNTAX or (found.outcome is Outcome.MISSING and not sample.continues)
+    verdict = run(chosen.program)
+    lost = verdict.outcome is Outcome.SYNTAX or (verdict.outcome is Outcome.MISSING and not sample.continues)
     for guess in extract.repairs(problem, chosen) if lost else ():
         again = run(guess.program)
         if again.outcome not in _NO_PROGRAM:
             return again, guess
-    return found, chosen
+    return verdict, chosen
 
 
 def _calls_base(problem: Problem, program: str) -> bool | None:
@@ -209,16 +209,16 @@ def run_program(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
     """
     if problem.differential is not None:
         return differential.verdict(sandbox, problem, program)
-    found = _test(sandbox, problem, program, None)
-    if found.outcome is Outcome.WRONG and problem.base_comparison is not None:
+    verdict = _test(sandbox, problem, program, None)
+    if verdict.outcome is Outcome.WRONG and problem.base_comparison is not None:
         again = differential.verdict(sandbox, _compared(problem), program)
-        return again if again.outcome is Outcome.PASSED else found
-    if found.outcome is not Outcome.TIMEOUT_CPU:
-        return found
+        return again if again.outcome is Outcome.PASSED else verdict
+    if verdict.outcome is not Outcome.TIMEOUT_CPU:
+        return verdict
     # Only a program that used up the usual budget is worth asking what the reference needs.
     reference = problem.prompt + problem.canonical_solution
     limits = budget.after_timeout(problem, sandbox.limits, lambda limits: _test(sandbox, problem, reference, limits))
-    return found if limits is None else _test(sandbox, problem, program, limits)
+    return verdict if limits is None else _test(sandbox, problem, program, limits)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -272,13 +272,13 @@ def _imports(text: str, names: set[str]) -> str:
         body = source.parse(text).body
     except SyntaxError:
         return ""
-    found = [
+    imports = [
         node
         for node in body
         if isinstance(node, ast.Import | ast.ImportFrom)
         and names & {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     ]
-    return "".join(f"{ast.unparse(node)}\n" for node in found)
+    return "".join(f"{ast.unparse(node)}\n" for node in imports)
 
 
 def _defined(text: str) -> frozenset[str]:

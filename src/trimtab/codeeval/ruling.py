@@ -93,8 +93,8 @@ def rule(request: RulingRequest, sandbox: Sandbox) -> Ruling:
         return _ruling(request, [RunVerdict(outcome=Outcome.NO_CODE)], _count(tests))
     if isinstance(tests, Problem):
         sample = _sample(request)
-        found, _ = headline(sample, tests, lambda program: run_program(sandbox, tests, program))
-        return _ruling(request, [found], 1)
+        verdict, _ = headline(sample, tests, lambda program: run_program(sandbox, tests, program))
+        return _ruling(request, [verdict], 1)
     if isinstance(tests, Assertions):
         return _by_assertions(request, tests, sandbox)
     if isinstance(tests, Calls):
@@ -123,12 +123,12 @@ def _by_assertions(request: RulingRequest, tests: Assertions, sandbox: Sandbox) 
         )
 
     problem = Function(tests.entry_point, request.prefix)
-    found, chosen = headline(_sample(request), problem, lambda program: run(program, tests.whole))
+    verdict, chosen = headline(_sample(request), problem, lambda program: run(program, tests.whole))
     total = len(tests.single)
-    if found.outcome is Outcome.PASSED:
-        return _ruling(request, [found], total, passed=total)
-    if not request.partial or total == 1 or found.outcome in _NO_PROGRAM:
-        return _ruling(request, [found], total)
+    if verdict.outcome is Outcome.PASSED:
+        return _ruling(request, [verdict], total, passed=total)
+    if not request.partial or total == 1 or verdict.outcome in _NO_PROGRAM:
+        return _ruling(request, [verdict], total)
     return _ruling(request, _patiently(lambda test: run(chosen.program, test), tests.single), total)
 
 
@@ -148,19 +148,19 @@ def _by_output(request: RulingRequest, tests: InputOutput, sandbox: Sandbox) -> 
     def run(program: str, pair: tuple[str, str]) -> RunVerdict:
         stdin, expected = pair
         most = 2 * len(expected.encode("utf-8", "replace")) + _KEPT_MORE
-        found = sandbox.script(program, stdin, request.limits, most)
-        outcome, detail = found.outcome, found.detail
+        script_run = sandbox.script(program, stdin, request.limits, most)
+        outcome, detail = script_run.outcome, script_run.detail
         if outcome is Outcome.PASSED:
-            wrong = stdout.difference(found.output, expected, request.tolerance)
-            if wrong or not found.whole:
+            wrong = stdout.difference(script_run.output, expected, request.tolerance)
+            if wrong or not script_run.whole:
                 outcome, detail = Outcome.WRONG, wrong or "it printed more than twice what is expected"
-        return RunVerdict(outcome=outcome, detail=detail, cpu_s=found.cpu_s)
+        return RunVerdict(outcome=outcome, detail=detail, cpu_s=script_run.cpu_s)
 
     first, *others = tests.pairs
     problem = Function("", request.prefix)
-    found, chosen = headline(_sample(request), problem, lambda program: run(program, first))
-    runs = [found]
-    if found.outcome in _NO_PROGRAM or not (request.partial or found.outcome is Outcome.PASSED):
+    verdict, chosen = headline(_sample(request), problem, lambda program: run(program, first))
+    runs = [verdict]
+    if verdict.outcome in _NO_PROGRAM or not (request.partial or verdict.outcome is Outcome.PASSED):
         return _ruling(request, runs, len(tests.pairs), number=True)
     if request.partial:
         runs += _patiently(lambda pair: run(chosen.program, pair), others)
@@ -215,14 +215,14 @@ def _by_calls(request: RulingRequest, tests: Calls, sandbox: Sandbox) -> Ruling:
 
 
 def _returned(result: tuple[RunVerdict, Any], expected: object, tolerance: float) -> RunVerdict:
-    found, value = result
+    verdict, value = result
     try:
-        if found.outcome is not Outcome.PASSED or _equal(value, expected, tolerance):
-            return found
+        if verdict.outcome is not Outcome.PASSED or _equal(value, expected, tolerance):
+            return verdict
     except RecursionError:
         pass
     detail = f"{repr(value)[:200]} instead of {repr(expected)[:200]}"
-    return RunVerdict(outcome=Outcome.WRONG, detail=detail, cpu_s=found.cpu_s)
+    return RunVerdict(outcome=Outcome.WRONG, detail=detail, cpu_s=verdict.cpu_s)
 
 
 def _equal(value: object, expected: object, tolerance: float) -> bool:

@@ -121,7 +121,7 @@ class JudgeServer:
             self._admit(http)
             self._load.pending += 1
             try:
-                found = await self._ruling(http)
+                ruled = await self._ruling(http)
             finally:
                 self._load.pending -= 1
         except RefusedError as refused:
@@ -129,9 +129,9 @@ class JudgeServer:
             headers = {"Retry-After": str(refused.retry_s)} if refused.retry_s else {}
             return JSONResponse({"error": refused.text}, refused.status, headers)
         took = time.perf_counter() - started
-        self._load.usual_s += 0.02 * (found.cpu_s - self._load.usual_s)
-        self._metrics.answered(found, took)
-        return Response(json.dumps(transfer.ruling_json(found)), media_type="application/json")
+        self._load.usual_s += 0.02 * (ruled.cpu_s - self._load.usual_s)
+        self._metrics.answered(ruled, took)
+        return Response(json.dumps(transfer.ruling_json(ruled)), media_type="application/json")
 
     def _admit(self, http: HttpRequest) -> None:
         """Raise RefusedError for a request that is not let in, before its body is read."""
@@ -198,15 +198,15 @@ class JudgeServer:
             await asyncio.wait((ruled, gone), return_when=asyncio.FIRST_COMPLETED)
             if not ruled.done() and future.cancel():
                 raise RefusedError(499, "the client has gone")
-            found = await ruled
+            answer = await ruled
         except asyncio.CancelledError:
             future.cancel()
             raise RefusedError(503, "this server is about to end", 5) from None
         finally:
             gone.cancel()
-        if found.reason == TOO_LATE:
+        if answer.reason == TOO_LATE:
             raise RefusedError(503, f"{TOO_LATE}: {self._settings.wait_s:g} s", self._retry_s())
-        return found
+        return answer
 
     async def _health(self, _: HttpRequest) -> Response:
         load, settings = self._load, self._workers.settings

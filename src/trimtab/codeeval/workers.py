@@ -134,16 +134,16 @@ class Workers:
             try:
                 if sandbox is None:
                     return ruling.failed("the pool was closed")
-                found = ruling.rule(request, sandbox)
+                ruled = ruling.rule(request, sandbox)
             except SandboxError as error:
                 reason = error.message
                 time.sleep(_PAUSE_S * 2**attempt)
                 continue
             except Exception as error:  # noqa: BLE001 - a fault of ours must not become a failed test
                 return ruling.failed(f"{type(error).__name__}: {error}")
-            killed += found.outcome is Outcome.CRASH and _KILLED in found.detail
-            if not killed or killed == _TRIES - 1 or found.outcome is not Outcome.CRASH:
-                return found
+            killed += ruled.outcome is Outcome.CRASH and _KILLED in ruled.detail
+            if not killed or killed == _TRIES - 1 or ruled.outcome is not Outcome.CRASH:
+                return ruled
         return ruling.failed(f"the sandbox failed {_TRIES} times: {reason}")
 
     def close(self) -> None:

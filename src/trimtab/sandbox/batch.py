@@ -183,9 +183,11 @@ def truth(lane: Lane, program: str, inputs: Inputs, limits: Limits) -> Truth:
         digests: list[str] = []
         frames: list[bytes] = []
         for _, run in stream.runs():
-            kept = [frame or b"" for frame in stream.values(range(len(run)))]
-            digests += ["-" if _UNLIKE.search(frame) else str(digest) for frame, digest in zip(kept, run, strict=True)]
-            frames += [frame if len(frame) <= MAX_ANSWER else b"" for frame in kept]
+            answers = [frame or b"" for frame in stream.values(range(len(run)))]
+            digests += [
+                "-" if _UNLIKE.search(frame) else str(digest) for frame, digest in zip(answers, run, strict=True)
+            ]
+            frames += [frame if len(frame) <= MAX_ANSWER else b"" for frame in answers]
         complete = len(digests) == sum(inputs.counts)
         if stream.judged is not None:
             job.kill()

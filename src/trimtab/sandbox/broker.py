@@ -86,13 +86,13 @@ class Sandbox:
         for tier in probe.candidates(self._requested, allow_unsandboxed=self._allow_unsandboxed):
             profile = named(self._profile, tier)
             self._settings = dataclasses.replace(self._settings, profile=profile)
-            found = self._try(tier) if tier in profile.tiers else probe.no_profile(profile.name)
-            if isinstance(found, probe.Observed):
+            observed = self._try(tier) if tier in profile.tiers else probe.no_profile(profile.name)
+            if isinstance(observed, probe.Observed):
                 break
-            reasons[tier] = found
+            reasons[tier] = observed
         else:
             raise probe.unavailable(reasons)
-        self._attestation = probe.attestation(found, self._requested, reasons, self._limits, self._settings)
+        self._attestation = probe.attestation(observed, self._requested, reasons, self._limits, self._settings)
         try:
             for _ in range(self._workers - 1):
                 self._pairs.append(ZygotePair(tier, self._settings))
@@ -299,7 +299,7 @@ class Sandbox:
 
     def _observe(self, pair: ZygotePair, program: str) -> Any:
         """Run a canary program and return what its ``probe()`` returned."""
-        found = calls.answers(pair.solution_for(program), program, [("probe", ())], Limits(cpu_s=10.0))
-        if not found.values:
-            raise SandboxError(f"the canaries did not run: {found.outcome}: {found.detail}")
-        return found.values[0]
+        answers = calls.answers(pair.solution_for(program), program, [("probe", ())], Limits(cpu_s=10.0))
+        if not answers.values:
+            raise SandboxError(f"the canaries did not run: {answers.outcome}: {answers.detail}")
+        return answers.values[0]

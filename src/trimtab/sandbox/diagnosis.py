@@ -75,17 +75,17 @@ def layers(held: Mapping[str, dict[str, Any]], refused: Mapping[str, dict[str, A
         held: Attestations of the tiers that hold.
         refused: For the others, the layer at which they failed, errno and text.
     """
-    found = []
+    findings = []
     for layer in _LAYERS:
         attested = next((record for tier, record in held.items() if layer in _MADE_OF[tier]), None)
         failed = next((facts for facts in refused.values() if facts["layer"] == layer), None)
         if attested is not None:
-            found.append(Finding(name=layer, holds=True, text=_describe(layer, attested["layers"][layer])))
+            findings.append(Finding(name=layer, holds=True, text=_describe(layer, attested["layers"][layer])))
         elif failed is not None:
-            found.append(Finding(name=layer, holds=False, text=failed["text"], fix=_fix(layer)))
+            findings.append(Finding(name=layer, holds=False, text=failed["text"], fix=_fix(layer)))
         else:
-            found.append(Finding(name=layer, holds=False, text="not reached: an earlier layer failed"))
-    return [*found, *_user(held)]
+            findings.append(Finding(name=layer, holds=False, text="not reached: an earlier layer failed"))
+    return [*findings, *_user(held)]
 
 
 def _describe(layer: str, facts: dict[str, Any]) -> str:

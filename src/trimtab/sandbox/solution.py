@@ -142,12 +142,12 @@ class Solution:
         digests: list[str] = []
         size = 0
         for args in inputs:
-            kept = len(self._kept)
+            handles_before = len(self._kept)
             answer = self._answer({"call": name, "args": args, "kwargs": {}, "frozen": True})
             if "value" not in answer:
                 return results, {"digests": digests, **answer}
             results.append(answer["value"])
-            digests.append(results[-1].digest if len(self._kept) == kept else "-")
+            digests.append(results[-1].digest if len(self._kept) == handles_before else "-")
             size += len(results[-1].data)
             self._note_time()  # freezing a large result can take longer than the call
             if size > _KEPT_BYTES:

@@ -68,19 +68,19 @@ def survey(packages: tuple[str, ...], profile: Profile, *, mounts: bool) -> Read
     inside = tuple(sorted(path for path in libraries if not f"{path}/".startswith(f"{stdlib}/")))
     places = tuple(f"{_ADMITTED}{path}" if mounts and _hidden(path) else path for path in packages)
     data = tuple(path for path in _DATA if os.path.exists(path))  # noqa: PTH110
-    found = Readable(stdlib=stdlib, libraries=inside, packages=packages, places=places, data=data)
-    return _with_programs(found) if profile.processes else found
+    readable = Readable(stdlib=stdlib, libraries=inside, packages=packages, places=places, data=data)
+    return _with_programs(readable) if profile.processes else readable
 
 
-def _with_programs(found: Readable) -> Readable:
+def _with_programs(readable: Readable) -> Readable:
     there = [path for path in _PROGRAMS if os.path.isdir(path)]  # noqa: PTH112
     links = tuple((path, os.readlink(path)) for path in there if os.path.islink(path))  # noqa: PTH114, PTH115
     folders = [path for path in there if path not in dict(links)]
     return Readable(
-        stdlib=found.stdlib,
-        libraries=found.libraries,
-        packages=found.packages,
-        places=found.places,
+        stdlib=readable.stdlib,
+        libraries=readable.libraries,
+        packages=readable.packages,
+        places=readable.places,
         programs=(*folders, os.path.realpath(sys.executable)),
         links=links,
     )
@@ -105,14 +105,14 @@ def rules(readable: Readable, profile: Profile) -> list[tuple[str, int]]:
         # Each sample pays for every rule, and the mount tree shows nothing else than what is listed below.
         everything = _READ | (kernel.FS_EXECUTE if profile.processes else 0)
         return [("/", everything), (_AROUND_SCRATCH, kernel.FS_SCRATCH)]
-    found: list[tuple[str, int]] = [(readable.stdlib, kernel.FS_READ_DIR)]
+    granted: list[tuple[str, int]] = [(readable.stdlib, kernel.FS_READ_DIR)]
     entries = [entry for entry in _names(readable.stdlib) if entry not in _INSTALLED]
-    found += [(f"{readable.stdlib}/{entry}", _READ) for entry in entries]
+    granted += [(f"{readable.stdlib}/{entry}", _READ) for entry in entries]
     for folder in readable.libraries:
-        found += [(f"{folder}/{name}", kernel.FS_READ_FILE) for name in _names(folder) if ".so" in name]
-    found += [(os.path.dirname(package), kernel.FS_READ_DIR) for package in readable.places]  # noqa: PTH120
-    found += [(place, _READ) for place in (*readable.places, *readable.data)]
-    return found + [(device, kernel.FS_READ_FILE) for device in _DEVICES]
+        granted += [(f"{folder}/{name}", kernel.FS_READ_FILE) for name in _names(folder) if ".so" in name]
+    granted += [(os.path.dirname(package), kernel.FS_READ_DIR) for package in readable.places]  # noqa: PTH120
+    granted += [(place, _READ) for place in (*readable.places, *readable.data)]
+    return granted + [(device, kernel.FS_READ_FILE) for device in _DEVICES]
 
 
 def _names(folder: str) -> list[str]:
@@ -187,16 +187,16 @@ class Scratch:
         return self._state()
 
     def _state(self) -> tuple[int, ...]:
-        found = os.stat(SCRATCH)  # noqa: PTH116
-        return found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_mtime_ns, found.st_ctime_ns
+        status = os.stat(SCRATCH)  # noqa: PTH116
+        return status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _outermost(folders: list[str]) -> list[str]:
-    found: list[str] = []
+    outermost: list[str] = []
     for folder in sorted(folders):
-        if not any(f"{folder}/".startswith(f"{outer}/") for outer in found):
-            found.append(folder)
-    return found
+        if not any(f"{folder}/".startswith(f"{outer}/") for outer in outermost):
+            outermost.append(folder)
+    return outermost
 
 
 def _masked(folder: str) -> list[str]:
@@ -207,16 +207,16 @@ def _masked(folder: str) -> list[str]:
 
 def _installed(folder: str, depth: int = 2) -> list[str]:
     """Find directories of installed packages beneath ``folder``."""
-    found = []
+    folders = []
     for name in _names(folder):
         path = f"{folder}/{name}"
         if os.path.islink(path) or not os.path.isdir(path):  # noqa: PTH112, PTH114
             continue
         if name in _INSTALLED:
-            found.append(path)
+            folders.append(path)
         elif depth > 1 and name.startswith("python"):
-            found += _installed(path, depth - 1)
-    return found
+            folders += _installed(path, depth - 1)
+    return folders
 
 
 def _bind(target: str, descriptor: int) -> None:

@@ -94,12 +94,14 @@ def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: L
         driver.send(codec.dumps(message))
         frame = driver.take(solution)
         driver_report = driver.finish()
-        found = {} if frame is None else codec.loads(frame)
-        if found.get("outcome") != "gone":
+        said_by_driver = {} if frame is None else codec.loads(frame)
+        if said_by_driver.get("outcome") != "gone":
             solution.kill()
         report = solution.finish(_DYING_S)  # one that has gone may still be dying, and how it dies is its outcome
         ended = ending(solution, report, limits)
-        judged = ended if solution.stalled else _driver_says(found, ended, ending(driver, driver_report, limits))
+        judged = (
+            ended if solution.stalled else _driver_says(said_by_driver, ended, ending(driver, driver_report, limits))
+        )
         return _verdict(solution, report, judged, limits, "driver")
     finally:
         for end in (link, theirs):
@@ -108,14 +110,14 @@ def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: L
             over(job)
 
 
-def _driver_says(found: dict[str, Any], solution: Judged, driver: Judged) -> Judged:
-    if not found:
+def _driver_says(said_by_driver: dict[str, Any], solution: Judged, driver: Judged) -> Judged:
+    if not said_by_driver:
         return driver[0], f"the test code: {driver[1]}"
-    if found["end"] is not None:
-        return unanswered(found)
-    if found["outcome"] == "gone":
+    if said_by_driver["end"] is not None:
+        return unanswered(said_by_driver)
+    if said_by_driver["outcome"] == "gone":
         return solution
-    return Outcome(found["outcome"]), found["detail"]
+    return Outcome(said_by_driver["outcome"]), said_by_driver["detail"]
 
 
 def _verdict(job: Job, report: Report, judged: Judged, limits: Limits, oracle: str) -> RunVerdict:

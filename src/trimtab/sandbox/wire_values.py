@@ -75,7 +75,7 @@ def short_fraction(numerator: int, denominator: int) -> fractions.Fraction:
 
 def named_type(content: Any) -> type:
     """Return the builtin type of that name."""
-    found = TYPES.get(strict(str, content))
-    if found is None:
+    kind = TYPES.get(strict(str, content))
+    if kind is None:
         raise CodecError("not a builtin type")
-    return found
+    return kind
