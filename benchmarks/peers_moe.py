@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FAMILIES = ("mixtral", "qwen3_moe", "olmoe", "phimoe", "glm4_moe", "gpt_oss", "jamba")
-PINNED = ("moewatch==0.1.0", "plumb-moe==0.1.0", "deepspeed==0.19.8", "hjson==3.1.0", "py-cpuinfo==9.0.0")
+PINNED = (
+    "moewatch==0.1.0", "plumb-moe==0.1.0", "deepspeed==0.19.8", "hjson==3.1.0", "py-cpuinfo==9.0.0", "einops==0.8.2",
+)  # fmt: skip
 
 
 def called(model: nn.Module, **more: Any) -> Any:

@@ -37,8 +37,8 @@ class Watch:
     def after_step(self, gates: Sequence[Gate], balancer: Balancer, step: int) -> None:
         """Look at a step that has been counted, before it is forgotten; warn where several in a row did nothing."""
         self.steps += 1
-        found = [reason for gate in gates for reason in idle(gate, balancer, step)]
-        self._idle = {reason: self._idle.get(reason, 0) + 1 for reason in found}
+        reasons = [reason for gate in gates for reason in idle(gate, balancer, step)]
+        self._idle = {reason: self._idle.get(reason, 0) + 1 for reason in reasons}
         for reason, steps in self._idle.items():
             if steps >= _PATIENCE and reason not in self._warned:
                 self._warned.add(reason)

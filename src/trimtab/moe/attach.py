@@ -131,8 +131,8 @@ def refuse(routers: list[Router], balancer: Balancer, limits: Capacity) -> None:
         UnsupportedModelError: There is no router, or one cannot choose what the rule or the capacity asks for.
         ConfigurationError: The rule refuses a router or the capacity, or a router is attached already.
     """
-    asked = not isinstance(balancer.settings, NoBalancer) or limits.factor is not None or limits.eval_factor is not None
-    if not routers and asked:
+    acts = not isinstance(balancer.settings, NoBalancer) or limits.factor is not None or limits.eval_factor is not None
+    if not routers and acts:
         raise UnsupportedModelError(
             f"the model has no router, so {balancer!r} with {limits!r} would do nothing",
             hint="attach NoBalancer() without a capacity to a dense model",

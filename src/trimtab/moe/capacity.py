@@ -126,18 +126,18 @@ def keep(
     Returns:
         [T, K] bool, or None when every valid call is kept and nothing is padding.
     """
-    asked = None if valid is None else valid[:, None].expand_as(experts)
+    calls = None if valid is None else valid[:, None].expand_as(experts)
     if isinstance(slots, int):
         slots = Rooms(slots=(slots,), tokens=(len(experts),))
     if slots is None or slots.plenty or not len(experts):
-        return asked
+        return calls
     num_experts = int(experts.max()) + 1
     room_of = slots.per_bucket(num_experts, experts.device)
     bucket = slots.bucket(experts, num_experts)
-    counted = bucket.flatten() if asked is None else bucket[asked]
+    counted = bucket.flatten() if calls is None else bucket[calls]
     if bool((torch.bincount(counted, minlength=len(room_of)) <= room_of).all()):
-        return asked
-    return served(bucket, asked, room_of, priority(weights, drop_policy, generator))
+        return calls
+    return served(bucket, calls, room_of, priority(weights, drop_policy, generator))
 
 
 def served(bucket: Tensor, asked: Tensor | None, room_of: Tensor, key: Tensor | None) -> Tensor:

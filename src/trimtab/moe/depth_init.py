@@ -58,10 +58,10 @@ def _layers(on: Stressed) -> tuple[str, nn.ModuleList]:
         ConfigurationError: There is none of the length that the configuration says.
     """
     depth = getattr(getattr(on.model, "config", None), "num_hidden_layers", None)
-    found = [(n, m) for n, m in on.model.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
-    if not found:
+    lists = [(n, m) for n, m in on.model.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
+    if not lists:
         raise ConfigurationError(f"{on.init!r}: {type(on.model).__name__} has no list of {depth} layers")
-    return found[0]
+    return lists[0]
 
 
 def _refuse_unknown(on: Stressed, layer: nn.Module, where: str, of_experts: set[int]) -> None:
@@ -103,12 +103,12 @@ def _refuse_norms_behind(on: Stressed, layer: nn.Module, outputs: list[nn.Module
 
 def _contribution(on: Stressed, layer: nn.Module) -> float:
     """Return the norm of what a layer adds to the residual stream on the sample."""
-    found: list[float] = []
+    effects: list[float] = []
 
     def note(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:  # noqa: ANN401
         before = args[0] if args else kwargs["hidden_states"]
         after = output[0] if isinstance(output, tuple) else output
-        found.append(float((after - before).double().norm()))
+        effects.append(float((after - before).double().norm()))
 
     handle = layer.register_forward_hook(note, with_kwargs=True)
     training = on.model.training
@@ -118,7 +118,7 @@ def _contribution(on: Stressed, layer: nn.Module) -> float:
     finally:
         handle.remove()
         on.model.train(training)
-    return found[0]
+    return effects[0]
 
 
 def collapse(init: initializations.CollapsedInputs, on: Stressed) -> None:

@@ -1,8 +1,8 @@
 """Find the routers of a transformers model by their interface, and learn what each computes by asking it.
 
 A mixture-of-experts block holds ``experts`` and a router (``gate`` or ``router``). No list of families is kept: each
-router is probed (:mod:`trimtab.moe.probe`), and one that cannot be understood is refused with the reason. The families
-of the installed transformers are listed, with what works in each, in ``docs/reference/families.md``, by code.
+router is probed (:mod:`trimtab.moe.router_probe`), and one that cannot be understood is refused with the reason. The
+families of the installed transformers are listed, with what works in each, in ``docs/reference/families.md``, by code.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 
 from trimtab.errors import UnsupportedModelError
 from trimtab.moe.ports import CHOICE_METHOD, DensePort, MethodPort, Port, TuplePort
-from trimtab.moe.probe import TOKENS, Probe, probe
 from trimtab.moe.router import BiasPlace, Formula, Groups, Router
+from trimtab.moe.router_probe import TOKENS, Probe, probe
 from trimtab.moe.routing import ScoreFunction, scores_of
 from trimtab.moe.wrappers import adapted, adapter_parameters, used, used_modules
 
@@ -42,14 +42,14 @@ def find_routers(model: nn.Module) -> list[Router]:
         UnsupportedModelError: A block has experts, but its router cannot be read.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    found = [
+    routers = [
         _read(names.get(id(used(getattr(block, child))), where), block, child)
         for where, block, child in _candidates(model)
     ]
-    layers = [_layer_number(router.name) for router in found]
+    layers = [_layer_number(router.name) for router in routers]
     if None in layers or len(set(layers)) < len(layers):
-        return [replace(router, layer=index) for index, router in enumerate(found)]
-    return found
+        return [replace(router, layer=index) for index, router in enumerate(routers)]
+    return routers
 
 
 def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
@@ -77,15 +77,15 @@ def _read(name: str, block: nn.Module, child: str) -> Router:
     where = f"{name} ({type(gate).__name__})"
     if hasattr(gate, "expert_capacity"):
         raise UnsupportedModelError(f"{where} returns masks of a capacity of its own (expert_capacity)")
-    asked = probe(where, gate, block)
-    output = asked.run()
+    probed = probe(where, gate, block)
+    output = probed.run()
     ports = [*_ports(output, gate, (block, experts))]
     if not ports:
         raise UnsupportedModelError(f"{where} does not return logits [T, E], weights [T, K] and experts [T, K]")
     understood, reasons = [], []
     for port in ports:
         try:
-            understood.append(_understand(asked, port, name, (gate, block, child)))
+            understood.append(_understand(probed, port, name, (gate, block, child)))
         except UnsupportedModelError as error:
             reasons.append(error)
         if understood and understood[-1].formula is not None:
@@ -146,40 +146,40 @@ def _methods(logits: Tensor, holders: tuple[nn.Module, nn.Module]) -> Iterator[P
             yield MethodPort(owner=owner, logits=len(names) - 1, weights=1 - experts, experts=experts)
 
 
-def _understand(asked: Probe, port: Port, name: str, held: tuple[nn.Module, nn.Module, str]) -> Router:
+def _understand(probed: Probe, port: Port, name: str, held: tuple[nn.Module, nn.Module, str]) -> Router:
     """Return the router that explains what was seen through ``port``.
 
     Raises:
         UnsupportedModelError: None does.
     """
     gate, block, child = held
-    read = _reader(port, asked)
-    logits, weights, chosen = read((asked.tokens,), asked.run())
+    read = _reader(port, probed)
+    logits, weights, chosen = read((probed.tokens,), probed.run())
     num_experts, per_token = logits.shape[1], chosen.shape[1]
     if int(chosen.max()) >= num_experts or bool((chosen.sort(1).values.diff(dim=1) == 0).any()):
-        raise UnsupportedModelError(f"{asked.where} does not return experts [T, K] that differ")
+        raise UnsupportedModelError(f"{probed.where} does not return experts [T, K] that differ")
     weight_name = _weight_name(gate, num_experts)
     if weight_name is None:
-        raise UnsupportedModelError(f"{asked.where} has no weight [{num_experts} experts, {asked.hidden} hidden]")
-    bias = asked.find_bias(read, num_experts)
-    score_function, formula = _formula(asked, (logits, weights, chosen))
+        raise UnsupportedModelError(f"{probed.where} has no weight [{num_experts} experts, {probed.hidden} hidden]")
+    bias = probed.find_bias(read, num_experts)
+    score_function, formula = _formula(probed, (logits, weights, chosen))
     if formula is None and bias is not None:
-        score_function = _score_by_choice(asked, read, bias, num_experts)
+        score_function = _score_by_choice(probed, read, bias, num_experts)
     groups, plain = _choice(gate, scores_of(logits, score_function), chosen)
     if formula is None and not plain:
-        raise UnsupportedModelError(f"{asked.where}: neither its choice nor its weights follow from its logits")
+        raise UnsupportedModelError(f"{probed.where}: neither its choice nor its weights follow from its logits")
     return Router(
         name=name, layer=_layer_number(name) or 0, module=gate, block=block, attribute=child,
         experts=used(block.experts), port=port, weight_name=weight_name,
         num_experts=num_experts, num_experts_per_tok=per_token, score_function=score_function, formula=formula,
-        groups=groups, plain=plain, native=None if bias is None else _place(gate, block, bias, asked),
+        groups=groups, plain=plain, native=None if bias is None else _place(gate, block, bias, probed),
     )  # fmt: skip
 
 
-def _reader(port: Port, asked: Probe) -> Any:  # noqa: ANN401 - a function of arguments and output
+def _reader(port: Port, probed: Probe) -> Any:  # noqa: ANN401 - a function of arguments and output
     """Return how to read a probe through ``port``: with the stand-in weights; a method on the logits returned."""
     if isinstance(port, TuplePort) and port.rows is not None:
-        return replace(port, rows=lambda: next(v for v in asked.values.values() if v.ndim == 2)).read
+        return replace(port, rows=lambda: next(v for v in probed.values.values() if v.ndim == 2)).read
     if not isinstance(port, MethodPort):
         return port.read
 
@@ -190,30 +190,32 @@ def _reader(port: Port, asked: Probe) -> Any:  # noqa: ANN401 - a function of ar
     return read
 
 
-def _formula(asked: Probe, seen: tuple[Tensor, Tensor, Tensor]) -> tuple[ScoreFunction, Formula | None]:
+def _formula(probed: Probe, seen: tuple[Tensor, Tensor, Tensor]) -> tuple[ScoreFunction, Formula | None]:
     """Return the score function and formula that reproduce the weights seen; the formula is None when none does."""
     logits, weights, chosen = seen
     factors: list[str | None] = [
         None,
-        *(n for n, v in asked.values.items() if v.shape == (logits.shape[1],) and v.any()),
+        *(n for n, v in probed.values.items() if v.shape == (logits.shape[1],) and v.any()),
     ]
     for score_function, renormalize, factor in itertools.product(_SCORES, (False, True), factors):
         formula = Formula(renormalize=renormalize, per_expert=factor)
-        made = formula.weights(scores_of(logits, score_function), chosen, asked.values[factor] if factor else None)
+        made = formula.weights(scores_of(logits, score_function), chosen, probed.values[factor] if factor else None)
         scale = float(weights.double().sum() / made.double().sum())
         if torch.allclose(made * scale, weights.float(), rtol=1e-4, atol=1e-6):
             return score_function, replace(formula, scale=float(f"{scale:.5g}"))
     return "softmax", None
 
 
-def _score_by_choice(asked: Probe, read: Any, bias: str, num_experts: int) -> ScoreFunction:  # noqa: ANN401
+def _score_by_choice(probed: Probe, read: Any, bias: str, num_experts: int) -> ScoreFunction:  # noqa: ANN401
     """Return the score function to which a random bias was added before top-k."""
     shift = 0.5 * torch.randn(num_experts, generator=torch.Generator().manual_seed(2))
-    logits, _, chosen = read((asked.tokens,), asked.run(**{bias: shift.view_as({**asked.values, **asked.extra}[bias])}))
+    logits, _, chosen = read(
+        (probed.tokens,), probed.run(**{bias: shift.view_as({**probed.values, **probed.extra}[bias])})
+    )
     for score_function in _SCORES:
         if _same(scores_of(logits, score_function) + shift, chosen, None):
             return score_function
-    raise UnsupportedModelError(f"{asked.where} adds its bias to neither a softmax nor a sigmoid of its logits")
+    raise UnsupportedModelError(f"{probed.where} adds its bias to neither a softmax nor a sigmoid of its logits")
 
 
 def _choice(gate: nn.Module, scores: Tensor, chosen: Tensor) -> tuple[Groups | None, bool]:
@@ -238,8 +240,8 @@ def _same(scores: Tensor, chosen: Tensor, groups: Groups | None) -> bool:
     return torch.equal(limited.topk(chosen.shape[1], dim=-1).indices.sort(1).values, chosen.long().sort(1).values)
 
 
-def _place(gate: nn.Module, block: nn.Module, name: str, asked: Probe) -> BiasPlace:
-    if name in asked.extra:
+def _place(gate: nn.Module, block: nn.Module, name: str, probed: Probe) -> BiasPlace:
+    if name in probed.extra:
         return BiasPlace(owner=block, name=name)
     path, _, attribute = name.rpartition(".")
     return BiasPlace(owner=gate.get_submodule(path), name=attribute)

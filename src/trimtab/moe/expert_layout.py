@@ -57,13 +57,13 @@ class ExpertLayout:
         Raises:
             ConfigurationError: None of the names is known.
         """
-        found = {name: parts for name, parts in self.pieces.items() if _OUTPUT.search(name)}
-        if not any(parts[0].ndim >= 2 for parts in found.values()) or len(found) == len(self.pieces):
+        last = {name: parts for name, parts in self.pieces.items() if _OUTPUT.search(name)}
+        if not any(parts[0].ndim >= 2 for parts in last.values()) or len(last) == len(self.pieces):
             raise ConfigurationError(
                 f"the experts beside {self.router.name} hold {', '.join(self.pieces)}, none of which is known to be"
                 " their output projection"
             )
-        return found
+        return last
 
     def full_name(self, name: str) -> str:
         """Return the name of a parameter of the experts as messages and records give it."""
@@ -112,7 +112,7 @@ def wrappers(module: torch.nn.Module) -> str:
     """
     for inner in module.modules():
         held = [getattr(inner, name, None) for name in ("base_layer", "original_module")]
-        if any(isinstance(one, torch.nn.Module) for one in held) or hasattr(inner, "parametrizations"):
+        if any(isinstance(behind, torch.nn.Module) for behind in held) or hasattr(inner, "parametrizations"):
             return type(inner).__name__
     return ""
 

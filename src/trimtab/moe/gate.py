@@ -128,13 +128,13 @@ class Gate:
         """
         if self.place is None or self.bias is None:
             return
-        found = self.place.read()
-        if found.dtype == torch.float32 and found.data_ptr() == self.bias.data_ptr():
+        in_model = self.place.read()
+        if in_model.dtype == torch.float32 and in_model.data_ptr() == self.bias.data_ptr():
             return
         # Never an inference tensor, which no later training step could change.
         with torch.inference_mode(mode=False):
-            cast_only = found.dtype != torch.float32 and torch.equal(self.bias.to(found), found)
-            self.bias = self.bias.to(found.device) if cast_only else found.float().clone()
+            cast_only = in_model.dtype != torch.float32 and torch.equal(self.bias.to(in_model), in_model)
+            self.bias = self.bias.to(in_model.device) if cast_only else in_model.float().clone()
         self.place.write(self.bias)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]

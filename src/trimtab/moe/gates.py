@@ -462,10 +462,10 @@ class Gates:
             by_layer[layer].frozen = frozen
 
     def _check_accumulation(self, *, short: bool) -> None:
-        seen, told = self._attachment.passes.ordinal, self._attachment.accumulation
-        if self.balancer.has_penalty and seen not in {0, told} and not (short and seen < told):
+        seen, promised = self._attachment.passes.ordinal, self._attachment.accumulation
+        if self.balancer.has_penalty and seen not in {0, promised} and not (short and seen < promised):
             raise ConfigurationError(
-                f"this step had {seen} micro-batches and attach(accumulation={told}): the penalty counted"
-                f" {seen / told:g} times",
+                f"this step had {seen} micro-batches and attach(accumulation={promised}): the penalty counted"
+                f" {seen / promised:g} times",
                 hint=f"attach(..., accumulation={seen})",
             )

@@ -100,10 +100,11 @@ def _read(place: Path) -> dict[str, Any]:
         saved: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{path} is not JSON: {error}") from error
-    found = saved.get("format") if isinstance(saved, dict) else None
-    if found != FORMAT:
+    version_of_format = saved.get("format") if isinstance(saved, dict) else None
+    if version_of_format != FORMAT:
         raise ConfigurationError(
-            f"{path}: format {found!r}, and this trimtab reads {FORMAT}", hint="use the version that wrote it"
+            f"{path}: format {version_of_format!r}, and this trimtab reads {FORMAT}",
+            hint="use the version that wrote it",
         )
     missing = {"model_class", "balancer", "capacity", "accumulation", "frozen"} - saved.keys()
     if missing:
@@ -117,10 +118,10 @@ def _model_class(name: str, place: Path) -> type[PreTrainedModel]:
             f"{place} holds adapters without their base model",
             hint="attach(...) to PeftModel.from_pretrained(base, folder); trimtab.moe.loading.restore(gates, folder)",
         )
-    found = getattr(transformers, name, None)
-    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+    model_class = getattr(transformers, name, None)
+    if not (isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel)):
         raise ConfigurationError(
             f"{place / CONFIG}: model_class {name!r} is no model of transformers {transformers.__version__}",
             hint="load the weights with the class itself, attach, and give the gates their saved state",
         )
-    return found
+    return model_class

@@ -41,15 +41,15 @@ def place(
         seed: What the random policy draws from.
     """
     shape = (len(routing.experts), routing.num_experts, routing.num_experts_per_tok)
-    found = rooms(limits, factor, routing.valid, sequence, shape=shape)
-    kept = _keep(routing, limits, found, seed)
-    if found is None or not limits.reroute or not _turned_away(routing, kept):
-        return replace(routing, kept=kept), found
-    asked = None if routing.valid is None else routing.valid[:, None].expand_as(routing.experts)
+    slots = rooms(limits, factor, routing.valid, sequence, shape=shape)
+    kept = _keep(routing, limits, slots, seed)
+    if slots is None or not limits.reroute or not _turned_away(routing, kept):
+        return replace(routing, kept=kept), slots
+    text_calls = None if routing.valid is None else routing.valid[:, None].expand_as(routing.experts)
     key = priority(routing.weights, limits.drop_policy, _generator(limits, seed))
     weight = _weight_of_all(routing) if limits.drop_policy == "probs" else None
-    experts, served = reroute(routing.experts, choice(), weight, asked, found, key)
-    return replace(routing, experts=experts, kept=served, demanded=routing.experts), found
+    experts, served = reroute(routing.experts, choice(), weight, text_calls, slots, key)
+    return replace(routing, experts=experts, kept=served, demanded=routing.experts), slots
 
 
 def _keep(routing: Routing, limits: Capacity, found: Rooms | None, seed: tuple[int, ...]) -> Tensor | None:

@@ -71,8 +71,8 @@ class Routing:
     @cached_property
     def load(self) -> Tensor:
         """[E] calls per expert before drops and rerouting, int64."""
-        asked = self.experts if self.demanded is None else self.demanded
-        return load(asked, self.num_experts, self.valid)
+        wanted = self.experts if self.demanded is None else self.demanded
+        return load(wanted, self.num_experts, self.valid)
 
     @cached_property
     def kept_load(self) -> Tensor:

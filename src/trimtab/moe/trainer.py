@@ -72,12 +72,12 @@ class TrimtabCallback(TrainerCallback):
             ConfigurationError: The Trainer accumulates otherwise than the penalty was told, or the checkpoint of this
                 step in the output folder is not the one that is resumed from.
         """
-        told = args.gradient_accumulation_steps
-        if self.gates.balancer.has_penalty and told != self.gates.accumulation:
+        accumulated = args.gradient_accumulation_steps
+        if self.gates.balancer.has_penalty and accumulated != self.gates.accumulation:
             raise ConfigurationError(
-                f"TrainingArguments(gradient_accumulation_steps={told}) and attach(accumulation="
-                f"{self.gates.accumulation}): the penalty would count {told / self.gates.accumulation:g} times",
-                hint=f"attach(..., accumulation={told})",
+                f"TrainingArguments(gradient_accumulation_steps={accumulated}) and attach(accumulation="
+                f"{self.gates.accumulation}): the penalty would count {accumulated / self.gates.accumulation:g} times",
+                hint=f"attach(..., accumulation={accumulated})",
             )
         if not put_in_front(self._log):
             warnings.warn(

@@ -43,10 +43,10 @@ def load_whole(kind: Any, place: str, *, exempt: str = r"(?!)", **options: Any) 
         ConfigurationError: Weights are missing, left over, or of another shape than the configuration says.
     """
     model: PreTrainedModel
-    model, told = kind.from_pretrained(place, output_loading_info=True, **options)
+    model, report = kind.from_pretrained(place, output_loading_info=True, **options)
     name = f"{place}/{options['gguf_file']}" if options.get("gguf_file") else place
     hint = "is it another model than its configuration says? Load the folder that it was made from"
-    for what, names in (("has no", told["missing_keys"]), ("has, and nothing uses,", told["unexpected_keys"])):
+    for what, names in (("has no", report["missing_keys"]), ("has, and nothing uses,", report["unexpected_keys"])):
         wrong = sorted(each for each in names if not re.search(exempt, each) and not _BUFFERS.search(each))
         if wrong:
             raise ConfigurationError(f"{name} {what} {_list(wrong)} of {type(model).__name__}", hint=hint)

@@ -107,14 +107,14 @@ def arguments_from(gate: nn.Module, block: nn.Module, where: str) -> dict[str, T
     Raises:
         UnsupportedModelError: It takes something else.
     """
-    found = {}
+    arguments = {}
     for parameter in list(inspect.signature(gate.forward).parameters.values())[1:]:
         held = getattr(block, parameter.name, None)
         if isinstance(held, torch.Tensor):
-            found[parameter.name] = held
+            arguments[parameter.name] = held
         elif parameter.default is inspect.Parameter.empty and parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
             raise UnsupportedModelError(f"{where} wants {parameter.name!r} beside hidden states")
-    return found
+    return arguments
 
 
 def bare_copy(module: nn.Module) -> nn.Module:
