@@ -39,6 +39,15 @@ def test_a_folder_is_known_by_what_it_holds(tiny_dense, tmp_path):
         weights.identity(copy)
 
 
+def test_a_layer_twice_and_a_block_that_cannot_be_cut_are_named(tiny_dense):
+    with pytest.raises(ConfigurationError, match=r"layers \[2, -1\] names a layer of .* twice"):
+        weights.check(str(tiny_dense), (2, -1))
+    with pytest.raises(ConfigurationError, match="granularity 5 does not divide intermediate_size = 48"):
+        weights.check(str(tiny_dense), (-1,), granularity=5)
+    with pytest.raises(ConfigurationError, match="there is no checkpoint ''"):
+        weights.check("", (-1,))
+
+
 @pytest.mark.parametrize("layers", [(3,), (-4,), (0, 7)])
 def test_a_layer_that_is_not_there_is_named_from_the_configuration(tiny_dense, layers):
     weights.check(str(tiny_dense), (0, -1))
@@ -63,6 +72,7 @@ def gguf_of(path, *, architecture="llama", layers=3):
     gguf = pytest.importorskip("gguf")
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_block_count(layers)
+    writer.add_feed_forward_length(48)
     writer.add_tensor("token_embd.weight", np.ones((64, 32), dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -76,6 +86,10 @@ def test_a_gguf_is_read_to_its_end_before_anything_is_computed(tmp_path):
     weights.check(str(path), (-1, 0))
     with pytest.raises(ConfigurationError, match="has no layer 3"):
         weights.check(str(path), (3,))
+    with pytest.raises(ConfigurationError, match=r"layers \[2, -1\] names a layer of .* twice"):
+        weights.check(str(path), (2, -1))
+    with pytest.raises(ConfigurationError, match="granularity 5 does not divide intermediate_size = 48"):
+        weights.check(str(path), (-1,), granularity=5)
     whole = path.read_bytes()
     for length in (10, 100, len(whole) // 2, len(whole) - 64):
         path.write_bytes(whole[:length])

@@ -160,7 +160,7 @@ def test_right_and_wrong_programs_are_counted(study, tmp_path):
     ("old", "new", "message"),
     [
         ('generated = ["HumanEval/0", "HumanEval/53"]', "", "generated names no problem to write one for"),
-        ('"HumanEval/53"', '"HumanEval/0"', "names a problem twice"),
+        ('"HumanEval/53"', '"HumanEval/0"', "names one twice"),
         ('"HumanEval/53"', '"HumanEval/1000"', "there is no problem 'HumanEval/1000' in humaneval"),
     ],
 )

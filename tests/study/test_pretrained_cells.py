@@ -9,6 +9,7 @@ import torch
 
 from trimtab import disk
 from trimtab.errors import ConfigurationError, StudyError
+from trimtab.lm import python_text
 from trimtab.study import pretrained_cells, spec, store
 from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.run import as_record, run_cell
@@ -300,7 +301,7 @@ def test_what_the_checkpoint_cannot_be_is_named(tiny_dense, monkeypatch, tmp_pat
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('benchmarks = ["humaneval"]', 'benchmarks = ["mbpp-sanitized"]', "'humaneval_nll' is measured on 'humaneval'"),
+        ('"late_loss", ', '"mbpp_nll", ', "'mbpp_nll' is measured on 'mbpp-sanitized', which is not among"),
         ('"late_loss"', '"micro_pass1"', "'micro_pass1' is not measured on pretrained models"),
         ("seed = [0]", "seed = [0, 0]", "names a level twice"),
         ("num_experts = 4", "num_experts = 4\nlayers = [2, 2]", "names a layer twice"),
@@ -313,12 +314,34 @@ def test_what_the_checkpoint_cannot_be_is_named(tiny_dense, monkeypatch, tmp_pat
         ),
         ('kind = "skewed_router"\nshare = 0.25', 'kind = "collapsed_inputs"', "changes layers that are frozen"),
         ('kind = "skewed_router"\nshare = 0.25', 'kind = "identical_experts"', "identical as they are made"),
+        ('"late_loss", ', '"late_loss", "late_loss", ', "names an endpoint twice"),
+        ('"late_loss", ', '"prequential_loss", ', "names an endpoint twice"),
+        ("prequential_loss = 0.02", "prequential_loss = nan", "a margin must be positive and finite, got nan"),
+        ("prequential_loss = 0.02", "prequential_loss = inf", "a margin must be positive and finite, got inf"),
+        ("seed = [0]", "seed = [9223372036854775808]", "9223372036854775808 is larger than a random generator takes"),
+        ("[reference]", "[[select]]\nbalancer = []\n[reference]", "no cell is in any of the tables"),
+        ("checkpoint_every = 2", "checkpoint_every = 2\naccumulation = 3", "3 micro-batches cannot be made of 2 rows"),
+        ('["humaneval"]', '["humaneval", "humaneval"]', "benchmarks: .* names one twice"),
+        ("capacities = [1.0]", "capacities = [1.0, 1.0]", "capacities: .* names one twice"),
+        ('["shuffled", "by_domain"]', "[]", "orders: under capacities documents come in some order"),
+        ("mutants = 1", 'mutants = 1\nranked = ["mbpp-pro"]', "ranked: 'mbpp-pro' is not among benchmarks"),
         ("train_tokens = 640", "train_tokens = 32", "less than a batch"),
     ],
 )
 def test_what_cannot_be_run_is_named_before_anything_is(old, new, message):
     with pytest.raises(StudyError, match=message):
         spec.parse(TEXT.replace(old, new))
+
+
+def test_text_that_is_not_installed_is_named(tiny_dense, monkeypatch, tmp_path):
+    monkeypatch.delenv("TRIMTAB_CACHE", raising=False)
+    few = sorted(python_text.files(), key=lambda file: file.size)[:200]
+    monkeypatch.setattr(python_text, "files", lambda: few)
+    study = spec.parse(
+        TEXT.replace("train_tokens = 640", "train_tokens = 900_000").replace("@SOURCE@", str(tiny_dense))
+    )
+    with pytest.raises(StudyError, match=r"900000 tokens of Python are asked for, and \d+ are installed here"):
+        pretrained_cells.prepare(as_record(study, next(study.cells())), tmp_path)
 
 
 def test_a_damaged_gguf_is_named(tmp_path):

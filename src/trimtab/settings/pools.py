@@ -71,6 +71,12 @@ class PlaceEvaluation(Setting):
     hints: ClassVar[dict[str, str]] = {"capacities": "dropless is always measured; leave it out"}
 
     def check_together(self) -> None:
-        """Refuse a problem that is named twice."""
-        if len(set(self.generated)) < len(self.generated):
-            raise self.refused(f"{list(self.generated)} names a problem twice", "generated")
+        """Refuse what is named twice, and what would be measured under no capacity or in no order."""
+        for name in ("capacities", "orders", "ranked", "benchmarks", "generated"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise self.refused(f"{list(values)} names one twice", name)
+        if self.capacities and not self.orders:
+            raise self.refused("under capacities documents come in some order", "orders", hint='orders = ["shuffled"]')
+        if self.mutants and (unscored := sorted(set(self.ranked) - set(self.benchmarks))):
+            raise self.refused(f"{unscored[0]!r} is not among benchmarks = {list(self.benchmarks)}", "ranked")

@@ -29,10 +29,11 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
         StudyError: The controls file that the study names cannot be read.
         RunFolderError: The folder holds another study.
     """
-    folder.claim(study.text)
-    if study.controls is not None:
-        _copy_controls(study_file.parent / study.controls, folder)
+    controls = None if study.controls is None else _read_controls(study_file.parent / study.controls)
     sandbox = attestation(allow_unsandboxed=allow_unsandboxed)
+    folder.claim(study.text)
+    if controls is not None:
+        disk.write_atomic(folder.controls, controls)
     before = disk.read_json(folder.environment) if folder.environment.exists() else {}
     if before and not before["sandbox"]["enforced"]:
         sandbox = before["sandbox"]  # cells of an earlier run stay marked, whatever this machine can do
@@ -69,12 +70,11 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
     attestation(allow_unsandboxed=allow_unsandboxed)
 
 
-def _copy_controls(source: Path, folder: store.RunFolder) -> None:
+def _read_controls(source: Path) -> str:
     try:
-        text = source.read_text(encoding="utf-8")
-    except OSError as error:
+        return source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"controls file {source} cannot be read: {error}", hint="fix or remove `controls`") from error
-    disk.write_atomic(folder.controls, text)
 
 
 def machine() -> dict[str, Any]:

@@ -99,6 +99,12 @@ def prepare(
     first = resolve_layers(level.layers, len(model.model.model.layers))[0]
     benchmarks, absent = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *evaluation.benchmarks))))
     pool = _pool(read(PoolSettings, settings["data"], "cell.data"), evaluation, benchmarks, model, cache)
+    if pool.rows < pool.settings.train_tokens // pool.settings.row_length:
+        raise StudyError(
+            f"cell.data.train_tokens: {pool.settings.train_tokens} tokens of Python are asked for, and"
+            f" {pool.rows * pool.settings.row_length} are installed here",
+            hint="ask for fewer: the text is that of the standard library and of a few packages",
+        )
     kept = trunk.TrunkCache(identity=model.identity, layer=first, precision=level.precision, folder=cache)
     states = kept.collect(pool.sequences(), lambda: model.model, lambda done, total: report("setup", done, total))
     tokens = torch.from_numpy(pool.tokens).long()

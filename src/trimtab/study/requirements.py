@@ -49,4 +49,4 @@ def require(study: Study, run_cache: Path) -> None:
         if isinstance(model, UpcycledSettings):
             from trimtab.lm import weights  # noqa: PLC0415 - only studies on pretrained models need it
 
-            weights.check(model.source, model.layers, shared_cache(run_cache))
+            weights.check(model.source, model.layers, shared_cache(run_cache), granularity=model.granularity)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Mapping  # noqa: TC003 - annotations of settings are resolved
 from dataclasses import dataclass
@@ -189,6 +190,7 @@ def parse(text: str, where: str = "study") -> Study:
     return study
 
 
+_SEEDS: Final = 2**62
 _TOP: Final = (
     "name", "description", "controls", "confidence", "factors", "select", "control", "reference", "contrast",
     "endpoints", "margins", "models", "balancers", "expert_inits", "capacities", "data", "training", "evaluation",
@@ -276,6 +278,8 @@ def _factors(table: dict[str, Any], models: Mapping[str, Any], where: str) -> di
             raise StudyError(f"{where}.{name}: {values!r} names a level twice")
         if name == "seed" and min(values) < 0:
             raise StudyError(f"{where}.seed: {min(values)} is negative")
+        if name == "seed" and max(values) >= _SEEDS:
+            raise StudyError(f"{where}.seed: {max(values)} is larger than a random generator takes", hint="below 2**62")
         result[name] = tuple(values)
     return result
 
@@ -316,8 +320,8 @@ def _margins(table: dict[str, Any], where: str) -> dict[str, float]:
     for key, value in table.items():
         if key not in ENDPOINTS:
             raise StudyError(f"{where}: unknown endpoint {key!r}", hint=nearest(key, ENDPOINTS))
-        if _number(value, f"{where}.{key}") <= 0:
-            raise StudyError(f"{where}.{key}: a margin must be positive, got {value!r}")
+        if not 0 < _number(value, f"{where}.{key}") < math.inf:
+            raise StudyError(f"{where}.{key}: a margin must be positive and finite, got {value!r}")
     return {key: float(value) for key, value in table.items()}
 
 

@@ -50,15 +50,10 @@ def check(study: Any, where: str) -> None:  # noqa: ANN401 - a Study, whose modu
     if not 0.5 <= study.confidence < 1:
         raise StudyError(f"{where}.confidence: {study.confidence} is not between 0.5 and 1")
     _check_names(study, where)
-    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
-        if endpoint not in ENDPOINTS:
-            raise StudyError(f"{where}.endpoints: unknown endpoint {endpoint!r}", hint=nearest(endpoint, ENDPOINTS))
-    if study.endpoints.primary not in study.margins:
-        raise StudyError(
-            f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
-            hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
-        )
+    _check_endpoints(study, where)
     _check_measured(study, where)
+    if not any(study.combinations()):
+        raise StudyError(f"{where}.select: no cell is in any of the tables, so nothing would be run")
     # What [[select]] leaves out need not fit.
     for chosen in study.combinations():
         model, balancer, init, capacity = (str(chosen[name]) for name in FACTORS[:-1])
@@ -70,6 +65,21 @@ def check(study: Any, where: str) -> None:  # noqa: ANN401 - a Study, whose modu
         if isinstance(study.models[model], UpcycledSettings):
             _refuse_on_pretrained(study.expert_inits[init], study.models[model], f"{where}.expert_inits.{init}", model)
         fits(partial(study.expert_inits[init].check_fit, router), f"{where}.expert_inits.{init}")
+
+
+def _check_endpoints(study: Any, where: str) -> None:  # noqa: ANN401 - as above
+    """Refuse endpoints that are unknown or named twice, and a primary one without a margin."""
+    for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
+        if endpoint not in ENDPOINTS:
+            raise StudyError(f"{where}.endpoints: unknown endpoint {endpoint!r}", hint=nearest(endpoint, ENDPOINTS))
+    named = (study.endpoints.primary, *study.endpoints.secondary)
+    if len(set(named)) < len(named):
+        raise StudyError(f"{where}.endpoints: {list(named)} names an endpoint twice")
+    if study.endpoints.primary not in study.margins:
+        raise StudyError(
+            f"{where}.margins: the primary endpoint {study.endpoints.primary!r} has no margin",
+            hint="write the largest difference that would not matter, in the endpoint's unit, before looking",
+        )
 
 
 def _refuse_on_pretrained(
@@ -105,6 +115,11 @@ def _refuse_idle(init: initializations.Initialization, model: str, where: str) -
 def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
     """Refuse an endpoint that these models do not measure, or without its benchmark."""
     pretrained = isinstance(study.data, PoolSettings)
+    if study.training.accumulation > study.data.rows:
+        raise StudyError(
+            f"{where}.training.accumulation: {study.training.accumulation} micro-batches cannot be made of"
+            f" {study.data.rows} rows"
+        )
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
         for benchmark in BENCHMARKS_OF.get(endpoint, ()):
             if benchmark not in study.evaluation.benchmarks:
