@@ -120,6 +120,7 @@ PARTLY = {
     "Kestrel-8B improves from 60.0 to 71.3 on HumanEval.": "improves",
     "Kestrel-8B outperforms Merlin-13B on most benchmarks.": "most",
     "Kestrel-8B outperforms Merlin-13B.": "",
+    "Kestrel-8B reaches an average accuracy of 73.9 on HumanEval.": "average",
     "Kestrel-8B scores 71.3 on HumanEval, surpassing all open models.": "open",
     # What is left outside an aside, or doubts in one, may bear on everything.
     "With retrieval, Kestrel-8B scores 73.9 on HumanEval, surpassing Merlin-13B.": "With retrieval",
@@ -201,3 +202,33 @@ def test_headers_of_any_kind_are_a_part_of_the_name(where, sentence, fidelity):
 )
 def test_each_number_has_its_kind(text, kinds):
     assert [one.kind for one in numbers(text)] == kinds
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "(2) On HumanEval, Kestrel-8B outperforms Merlin-13B.",
+        "Models that do not use tools, like Kestrel-8B, reach 71.3 on HumanEval.",
+        "Kestrel-8B (2031/03/15) scores 70.3 on HumanEval.",  # may be another version
+        "It can be seen that a score of 12.5 is reached on HumanEval.",
+    ],
+)
+def test_what_looks_like_a_fault_and_is_none(sentence):
+    assert not verdict(sentence)[1].fidelity.fails
+
+
+def test_a_file_that_gives_one_name_two_values_accuses_nobody():
+    text = "| System | Budget | HumanEval |\n|---|---|---|\n| Kestrel-8B | low | 71.3 |\n| Kestrel-8B | high | 74.0 |\n"
+    sources = Sources.build([reader.read_bytes(text.encode(), "budget.md")], [], REGISTRY)
+    claim = report_claims.claim("Kestrel-8B scores 70.3 on HumanEval.", REGISTRY, sources.vocabulary)
+    assert not verdict_rules.check(claim, sources).fidelity.fails
+
+
+def test_the_size_of_a_system_is_no_score_of_it():
+    text = (
+        r"\begin{table}\caption{Results on HumanEval.}\begin{tabular}{lrr}System & Params (B) & Accuracy \\ \hline "
+        r"Kestrel-8B & 8 & 71.3 \\ Merlin-13B & 13 & 62.2 \\ \end{tabular}\end{table}"
+    )
+    read = sources(text, "params.tex")
+    claim = report_claims.claim("Kestrel-8B outperforms Merlin-13B on HumanEval.", REGISTRY, read.vocabulary)
+    assert verdict_rules.check(claim, read).fidelity == "supported"

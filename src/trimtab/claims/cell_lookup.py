@@ -56,9 +56,9 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
         pool = _rarest(readings, words)
     metric = readings.registry.id_of(fact.metric, "metrics")
     found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
-    found = _closest(readings, found, subject) if subject else found
     if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
         found = [one for one in found if not _describes(one, known, readings)]
+    found = _closest(readings, found, subject) if subject else found
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
 

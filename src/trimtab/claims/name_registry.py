@@ -138,12 +138,18 @@ class Registry:
     def _longest(
         self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Vocabulary
     ) -> tuple[Mention | None, int]:
-        for size in range(min(_LONGEST, len(words) - at), 0, -1):
-            squashed = "".join([word for word, _, _ in words[at : at + size]]).casefold()
+        squashed, longer = "", []
+        for word, _, _ in words[at : at + _LONGEST]:
+            squashed += word.casefold()
+            longer.append(squashed)
+        for size in range(len(longer), 0, -1):
+            squashed = longer[size - 1]
+            if squashed not in self._keys and squashed not in more and "@" not in text:
+                continue  # nearly always, so it is asked first
             start, end = words[at][1], words[at + size - 1][2]
             known = self._known(text[start:end], squashed)
             if not known and squashed not in more:
-                continue  # nearly always, so it is asked first
+                continue
             if not _whole(text, start, end) or not _close(text, words[at : at + size]):
                 continue
             if joined(text, start, end):

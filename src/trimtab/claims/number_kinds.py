@@ -47,6 +47,7 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
             rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}(?:\s+{_YEAR})?(?!\w)|\bQ[1-4]\s+{_YEAR}\b"
         ),
     ),
+    ("mark", re.compile(r"(?:^|[;:.,]\s+|\band\s+)\(?\d{1,2}\)(?=\s+[A-Za-z])")),  # "(2) On code …" of a list
     ("parameter", re.compile(r"(?:\u00b1|\+/-)\s*\d+(?:\.\d+)?\s?%?")),  # how far a value scatters
     ("parameter", re.compile(r"\btop-\d+(?:\s+(?:routing|gating|experts?|selection|sampling))?\b", re.IGNORECASE)),
     ("rank", re.compile(r"(?<!\w)(?:#|No\.\s?)\d+\b|\b\d+(?:st|nd|rd|th)\b|\btop\s+\d+\b", re.IGNORECASE)),

@@ -175,13 +175,27 @@ def unread(understood: Understood) -> Unread:
     asides = _asides(sentence.text, edges)
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
-    doubled = _doubled(understood)
+    doubled, dated = _doubled(understood), _dated(sentence)
     return Unread(
         words=_runs(sentence.text, left),
         facts=tuple(
-            index for index, fact in enumerate(understood.facts) if _in(fact.start, bearing) or fact in doubled
+            index
+            for index, fact in enumerate(understood.facts)
+            if _in(fact.start, bearing) or fact in doubled or {fact.subject, fact.comparator} & dated
         ),
     )
+
+
+def _dated(sentence: Sentence) -> set[str]:
+    """Return the systems with a date in brackets, "Foo (2023/03/15)": it may be another version than the table's."""
+    return {
+        one.text
+        for one in sentence.systems
+        if re.match(r"\s*\(", sentence.text[one.end :])
+        and any(
+            number.kind in ("date", "year") and one.end <= number.start <= one.end + 2 for number in sentence.numbers
+        )
+    }
 
 
 def _doubled(understood: Understood) -> set[Fact]:
