@@ -19,7 +19,7 @@ def published(name):
     return StudyTable.load(RESULTS / name, spec.load(RESULTS / name / "study.toml"))
 
 
-@pytest.mark.parametrize("name", ["quick", "robustness"])
+@pytest.mark.parametrize("name", ["quick", "robustness", "robustness-axes"])
 def test_the_published_folder_is_the_study_of_its_file(name):
     found, file = published(name).study, spec.load(ROOT / "studies" / f"{name}.toml")
     assert [cell.id for cell in found.cells()] == [cell.id for cell in file.cells()]
