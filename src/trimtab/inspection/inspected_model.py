@@ -150,14 +150,18 @@ def load(name: str, *, device: str = "cpu", dtype: str = "float32") -> Inspected
         )
     from transformers import AutoTokenizer  # noqa: PLC0415 - heavy, and needed only here
 
+    kind = getattr(torch, dtype, None)
+    if not isinstance(kind, torch.dtype):
+        raise ConfigurationError(f"torch has no dtype {dtype!r}", hint="for example float32 or bfloat16")
     with pretrained.quiet():
-        model, _ = loading.load(folder, capacity=Capacity(), dtype=getattr(torch, dtype))
+        model, _ = loading.load(folder, capacity=Capacity(), dtype=kind)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{name} holds a model without a tokenizer: {error}", hint="tokenizer.save_pretrained(folder) beside it"
+            f"the tokenizer of {name} cannot be loaded: {error}", hint="tokenizer.save_pretrained(folder) beside it"
         ) from error
+    pretrained.refuse_empty(tokenizer, name)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     bos = tokenizer.bos_token_id if getattr(tokenizer, "add_bos_token", False) else None
     placed: Any = model

@@ -137,6 +137,8 @@ class _Sample:
 
     def offer(self, window: TokenWindow) -> None:
         """Take a window that belongs to the sample; the first ones too, where too few do."""
+        if len(window.ids) < 2:
+            return  # predicts nothing
         name = f"{window.domain}/{window.name}:{window.start}"
         drawn = zlib.crc32(name.encode()) % _SAMPLED_SHARE == 0
         held = (self._drawn if drawn else self._first).setdefault(window.domain, [])
@@ -231,7 +233,7 @@ def _flag(
     flags = expert_condition.silent_death([health[layer]["median_norm"] for layer in with_norms], before)
     for layer, flag in zip(with_norms, flags, strict=True):
         health[layer]["silent_death"] = flag
-        if flag is False:
+        if flag is False or not sample:
             continue
         try:
             masked = [router for router in model.routers if router.layer == layer]

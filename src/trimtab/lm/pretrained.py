@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from trimtab.codeeval.completion import Chat
 
 
+def refuse_empty(tokenizer: Any, model: str) -> None:  # noqa: ANN401 - transformers' own
+    """Refuse a tokenizer that knows no text: transformers 5.17 makes one of a folder without any tokenizer file.
+
+    Raises:
+        ConfigurationError: It gives no token for a letter.
+    """
+    if not tokenizer.encode("a", add_special_tokens=False):
+        raise ConfigurationError(
+            f"{model} holds a model without a tokenizer", hint="tokenizer.save_pretrained(folder) beside it"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class HubTokenizer:
     """A transformers tokenizer that adds no special token by itself."""
@@ -72,6 +84,7 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
             if "gguf_file" in options:
                 check_gguf(Path(model), network)
             tokenizer = AutoTokenizer.from_pretrained(where, **options)
+            refuse_empty(tokenizer, model)
     except ConfigurationError:
         raise
     except Exception as error:  # a damaged file ends in whatever its reader stumbled over
