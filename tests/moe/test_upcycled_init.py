@@ -154,3 +154,17 @@ def test_a_router_of_prompts_has_rows_of_one_length_that_point_to_texts(build, t
     rows = router.weight.detach()
     assert rows.norm(dim=1).tolist() == pytest.approx([2.0] * len(rows), rel=1e-5)
     assert len({tuple(row) for row in rows.tolist()}) == len(rows)
+
+
+@pytest.mark.parametrize(("texts", "tokens"), [(1, 8), (1, 12), (3, 5), (2, 7)])
+def test_a_router_of_prompts_finds_a_piece_of_text_for_every_expert(build, family, texts, tokens):
+    """Eight experts; twelve tokens cut into eight by size would be six pieces."""
+    sample = torch.randint(3, 64, (texts, tokens), generator=torch.Generator().manual_seed(1))
+    router, _, _ = stacks(apply(PromptRouter(), build(family), sample))
+    assert len({tuple(row) for row in router.weight.tolist()}) == 8
+
+
+def test_a_router_of_prompts_refuses_a_sample_that_is_too_short(build, family):
+    sample = torch.randint(3, 64, (1, 7), generator=torch.Generator().manual_seed(1))
+    with pytest.raises(ConfigurationError, match="8 experts, and the sample 1 texts of 7 tokens"):
+        apply(PromptRouter(), build(family), sample)

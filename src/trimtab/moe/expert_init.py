@@ -60,11 +60,18 @@ def prompt(init: initializations.PromptRouter, on: Stressed) -> None:
         inputs = _inputs(on, router)
         texts = inputs.view(len(on.sample_batch), -1, inputs.shape[-1])
         rows = router.weight.clone()
+        pieces = -(-router.num_experts // len(texts))
+        if pieces > texts.shape[1]:
+            raise ConfigurationError(
+                f"{init!r}: {router.name} has {router.num_experts} experts, and the sample {texts.shape[0]} texts of"
+                f" {texts.shape[1]} tokens, which is less than one an expert",
+                hint="a sample of more or longer texts",
+            )
         for expert in range(router.num_experts):
-            # Further experts than texts get a later piece of a text.
+            # Further experts than texts get a later piece of a text; chunk() may cut into fewer than it is asked for.
             text, piece = expert % len(texts), expert // len(texts)
-            pieces = -(-router.num_experts // len(texts))
-            mean = texts[text].chunk(pieces)[piece].mean(0)
+            cut = texts[text].chunk(pieces)
+            mean = (cut if len(cut) == pieces else texts[text].tensor_split(pieces))[piece].mean(0)
             rows[expert] = (init.norm * mean / mean.norm()).to(rows)
         on.write(weight_name(router), router.weight, rows, router.name)
 
