@@ -38,7 +38,9 @@ def again(requirement: str, what: str) -> int:
         constraints = Path(folder, "constraints.txt")
         constraints.write_text("\n".join(pin for pin in pins if not pin.startswith("fsspec")))  # inspect wants its own
         install = [str(python), "-m", "pip", "install", "-q", "-c", str(constraints), requirement]
-        subprocess.run(install, check=True)
+        # Constraints of the shell, which hold the pin that was just left out, would come on top.
+        free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+        subprocess.run(install, check=True, env=free)
         return subprocess.run([str(python), __file__, what], check=False).returncode
 
 
