@@ -14,7 +14,7 @@ from trimtab.documents import reader, source_folder
 from trimtab.documents.document_store import Corpus
 from trimtab.documents.formats.limits import Limits
 from trimtab.errors import ClaimError, DocumentError
-from trimtab.report import evidence
+from trimtab.report import checked_report
 from trimtab.review import report_check
 
 TOLD = "the secret scores 99.9 on HumanEval"
@@ -213,7 +213,7 @@ def test_html_in_claims_names_and_sources_stays_text(tmp_path):
         "cites": [HTML],
     }
     (tmp_path / "claims.jsonl").write_text(json.dumps(line) + "\n")
-    path = evidence.write(report_check.check(tmp_path / "claims.jsonl", sources), tmp_path / "out")
+    path = checked_report.write(report_check.check(tmp_path / "claims.jsonl", sources), tmp_path / "out")
     page = path.read_text()
     assert "alert(1)" in page
     for tag in ("<script>alert", "<img", "<svg onload", "<b>paper"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.report import evidence
+from trimtab.report import checked_report
 from trimtab.review import report_check
 
 CLICKS = (Path(__file__).parent / "filter_clicks.js").read_text()
@@ -31,7 +31,7 @@ def page(tmp_path):
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "paper.md").write_text(PAPER)
     (tmp_path / "report.md").write_text(REPORT)
-    return evidence.write(report_check.check(tmp_path / "report.md", tmp_path / "papers"), tmp_path / "out")
+    return checked_report.write(report_check.check(tmp_path / "report.md", tmp_path / "papers"), tmp_path / "out")
 
 
 def browser():

@@ -102,7 +102,7 @@ def check(  # noqa: PLR0913 - one argument an option
     click.echo(json.dumps(found.record(), indent=1) if as_json else "\n".join(check_lines.lines(found, every=every)))
     proposals = _proposals(found, options, output)
     if output is not None:
-        from trimtab.report import evidence as page  # noqa: PLC0415
+        from trimtab.report import checked_report as page  # noqa: PLC0415
 
         report_check.write(found, output)
         click.echo(f"report: {page.write(found, output, proposals)}", err=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from trimtab.disk import write_atomic
 from trimtab.report import flow, html, markdown
 from trimtab.report import svg as drawing
+from trimtab.report.checked_report import claim_row
 from trimtab.report.document import Bullets, Cell, Code, Document, Figure, Paragraph, Section, Strong, Table, cell
-from trimtab.report.evidence import claim_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ import pytest
 from trimtab.claims import report_claims
 from trimtab.claims.claim_model import dump
 from trimtab.claims.name_registry import Registry
-from trimtab.report import evidence
+from trimtab.report import checked_report
 from trimtab.review import report_check
 
 PAPER = """# A paper
@@ -43,7 +43,7 @@ def page(tmp_path):
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "paper.md").write_text(PAPER)
     (tmp_path / "report.md").write_text(REPORT)
-    path = evidence.write(report_check.check(tmp_path / "report.md", tmp_path / "sources"), tmp_path / "out")
+    path = checked_report.write(report_check.check(tmp_path / "report.md", tmp_path / "sources"), tmp_path / "out")
     return path.read_text(), path.with_suffix(".md").read_text()
 
 
@@ -70,7 +70,7 @@ def test_of_a_passage_only_the_matching_words_are_marked(tmp_path):
     (tmp_path / "sources" / "paper.md").write_text(SAID)
     claims = [report_claims.claim(text, Registry.load()) for text in STATED]
     (tmp_path / "claims.jsonl").write_text(dump(replace(one, id=f"c{index}") for index, one in enumerate(claims)))
-    path = evidence.write(report_check.check(tmp_path / "claims.jsonl", tmp_path / "sources"), tmp_path / "out")
+    path = checked_report.write(report_check.check(tmp_path / "claims.jsonl", tmp_path / "sources"), tmp_path / "out")
     html, markdown = path.read_text(), path.with_suffix(".md").read_text()
     assert "As said, the <mark>size of A&lt;B&gt; &amp; C limits tokens in each batch</mark>, always." in html
     split = (
