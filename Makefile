@@ -33,6 +33,7 @@ docs: $(READY)  ## regenerate the command reference, the tables of settings and 
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_families.py
 	$(BIN)/python docs/make_replay.py
+	$(BIN)/python docs/make_support.py
 
 site: $(READY)  ## the pages as a site, in build/site; strict
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
