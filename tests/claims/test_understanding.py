@@ -120,6 +120,7 @@ PARTLY = {
     "Kestrel-8B improves from 60.0 to 71.3 on HumanEval.": "improves",
     "Kestrel-8B outperforms Merlin-13B on most benchmarks.": "most",
     "Kestrel-8B outperforms Merlin-13B.": "",
+    "Only Merlin-13B exceeds 60 on HumanEval.": "Only",
     "Kestrel-8B reaches an average accuracy of 73.9 on HumanEval.": "average",
     "Kestrel-8B scores 71.3 on HumanEval, surpassing all open models.": "open",
     # What is left outside an aside, or doubts in one, may bear on everything.
@@ -222,6 +223,12 @@ def test_a_file_that_gives_one_name_two_values_accuses_nobody():
     sources = Sources.build([reader.read_bytes(text.encode(), "budget.md")], [], REGISTRY)
     claim = report_claims.claim("Kestrel-8B scores 70.3 on HumanEval.", REGISTRY, sources.vocabulary)
     assert not verdict_rules.check(claim, sources).fidelity.fails
+
+
+def test_a_size_that_the_name_says_leaves_nothing_open():
+    read = sources("| System | Size | MBPP |\n|---|---|---|\n| Plover-12B | 12B | 65.2 |\n| Tern-7B | 7B | 61.0 |\n")
+    claim = report_claims.claim("Plover-12B scores 66.2 on MBPP.", REGISTRY, read.vocabulary)
+    assert verdict_rules.check(claim, read).fidelity == "contradicted"
 
 
 def test_the_size_of_a_system_is_no_score_of_it():

@@ -160,7 +160,8 @@ class TableIndex:
             found = vocabulary.names(path).get(subject)
             if found is not None:
                 rest = path[len(path) - found.behind :] if found.behind else ()
-                counts.append(found.cut + sum(not self._head(part, second=False).named for part in rest))
+                unsaid = [part for part in rest if not _within(part, subject)]
+                counts.append(found.cut + sum(not self._head(part, second=False).named for part in unsaid))
         return min(counts, default=0)
 
     def unsaid(self, reading: Measurement, subject: str, benchmark: str) -> tuple[str, ...]:
@@ -297,6 +298,11 @@ class _Head:
     setting: Setting
     lower: bool | None
     words: frozenset[str]
+
+
+def _within(part: str, subject: str) -> bool:
+    """Whether a size beside a name is a part of it already: "12B" of "Plover-12B"."""
+    return bool(_SIZE.fullmatch(part.strip())) and bool(re.search(rf"(?<![\d.]){re.escape(key(part))}", subject))
 
 
 def _nameable(name: str) -> bool:

@@ -91,7 +91,7 @@ _TURNING: Final = re.compile(
     r"|any|all|every|second"
     r"|among|one of|similar|comparable|on par|match(?:es|ed|ing)?|close to|worse|better|higher|lower|more"
     r"|less|fewer|best"
-    r"|highest|lowest|worst|without|twice|half|double|ratio)\b|\b\w+n['\u2019]t\b",
+    r"|^only|highest|lowest|worst|without|twice|half|double|ratio)\b|\b\w+n['\u2019]t\b",
     re.IGNORECASE,
 )
 _STATES: Final = re.compile(
