@@ -1,6 +1,7 @@
 """A model's own auxiliary loss beside what is attached: said at once, shown in metrics, caught by the check."""
 
 import copy
+import warnings
 from contextlib import nullcontext
 
 import pytest
@@ -207,3 +208,16 @@ def test_an_auxiliary_loss_that_nobody_adds_is_no_second_balancer(build, text):
         (out.logits.square().mean() + (0 if factor is None else factor * out.aux_loss)).backward()
         gates.update()
         assert all(line["own_loss"] == 0 for line in gates.metrics())
+
+
+def test_two_balancers_are_said_once_however_long_they_are_at_work(build, text):
+    model = build("qwen3_moe").train()
+    model.router_aux_loss_coef = 0.5
+    model.config.output_router_logits = True
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(5):
+            model(input_ids=text, labels=text).loss.backward()
+            gates.update()
+    assert len(caught) == 1

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # A single idle step has harmless causes, such as a load that happens to be flat.
 _PATIENCE: Final = 3
+_OWN_LOSS: Final = "its own auxiliary loss"
 
 
 class Watch:
@@ -40,7 +41,8 @@ class Watch:
         reasons = [reason for gate in gates for reason in idle(gate, balancer, step)]
         self._idle = {reason: self._idle.get(reason, 0) + 1 for reason in reasons}
         for reason, steps in self._idle.items():
-            if steps >= _PATIENCE and reason not in self._warned:
+            # An auxiliary loss of the model's own has been warned of when it was seen.
+            if steps >= _PATIENCE and reason not in self._warned and _OWN_LOSS not in reason:
                 self._warned.add(reason)
                 warnings.warn(f"{balancer!r} had no proper effect for {steps} steps: {reason}", BalancerWarning, 2)
 
@@ -78,7 +80,7 @@ def idle(gate: Gate, balancer: Balancer, step: int) -> list[str]:
         reasons.append(f"{name}: the penalty counted {gate.passed_on:g} times")
     own = gate.attachment.passes.own_loss
     if own and (balancer.has_bias or balancer.has_penalty):
-        reasons.append(f"{name}: the model adds its own auxiliary loss with coefficient {own:g} (output_router_logits)")
+        reasons.append(f"{name}: the model adds {_OWN_LOSS} with coefficient {own:g} (output_router_logits)")
     return reasons
 
 
