@@ -36,7 +36,9 @@ def again(requirement: str, what: str) -> int:
         Path(site, "present.pth").write_text(f"{ours}\n{HERE / 'src'}\n")
         pins = (HERE / "constraints.txt").read_text().splitlines()
         constraints = Path(folder, "constraints.txt")
-        constraints.write_text("\n".join(pin for pin in pins if not pin.startswith("fsspec")))  # inspect wants its own
+        # inspect and its storage want their own versions of these.
+        own = ("fsspec", "python-dateutil")
+        constraints.write_text("\n".join(pin for pin in pins if not pin.startswith(own)))
         install = [str(python), "-m", "pip", "install", "-q", "-c", str(constraints), requirement]
         # Constraints of the shell, which hold the pin that was just left out, would come on top.
         free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
