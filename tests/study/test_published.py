@@ -26,28 +26,48 @@ def test_the_published_folder_is_the_study_of_its_file(name):
     assert (found.margins, found.contrast, found.endpoints) == (file.margins, file.contrast, file.endpoints)
 
 
-def test_the_paper_s_matrix_and_the_readme_s_are_rebuilt_from_the_cells():
+def in_words(row):
+    """The difference, its interval and its word as the pages print them; the word may be bold."""
+    endpoint = ENDPOINTS[row.endpoint]
+    value = numbers.signed(endpoint, row.difference.value, row.margin)
+    interval = numbers.span(endpoint, row.difference.interval, row.margin)
+    return value, interval, rf"{re.escape(f'{value} {interval}')} \**{row.words}"
+
+
+def whole(table):
+    return [row for row in table.answers if row.role != "exploratory" and row.seeds and not row.waiting]
+
+
+def test_the_matrix_of_the_quick_study_is_rebuilt_from_the_cells():
     table = published("quick")
     assert not table.missing
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in table.answers:
-        endpoint = ENDPOINTS[row.endpoint]
-        value = numbers.signed(endpoint, row.difference.value, row.margin)
-        told = f"{value} {numbers.span(endpoint, row.difference.interval, row.margin)}"
-        assert re.search(rf"{re.escape(told)} \**{row.words}", PAPER), (row.stressor.label, row.endpoint, told)
-        if row.role == "primary":
-            assert told in readme
+        assert re.search(in_words(row)[2], PAPER), (row.stressor.label, row.endpoint)
 
 
-def test_rows_of_the_robustness_study_that_are_whole_are_printed_as_they_are():
-    table = published("robustness")
-    whole = [row for row in table.answers if row.role != "exploratory" and row.seeds and not row.waiting]
-    assert whole
-    for row in whole:
-        endpoint = ENDPOINTS[row.endpoint]
-        value = numbers.signed(endpoint, row.difference.value, row.margin)
-        told = f"{value} {numbers.span(endpoint, row.difference.interval, row.margin)} | {row.words}"
-        assert f"| {row.stressor.short} | {endpoint.title}, {numbers.unit(endpoint)} | {told} |" in PAPER
+@pytest.mark.parametrize(("name", "rows"), [("robustness", 42), ("robustness-axes", 2)])
+def test_rows_that_are_whole_are_printed_as_they_are(name, rows):
+    page = (RESULTS / name / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    found = whole(published(name))
+    assert len(found) == rows
+    for row in found:
+        stress = row.stressor.short.split(": ")[-1].replace("drop_upcycled", "Drop-upcycled")
+        printed = [line for line in lines if line.startswith(f"| `{row.method}` |") and f"| {stress} |" in line]
+        assert any(re.search(in_words(row)[2], line) for line in printed), (row.method, stress, row.endpoint)
+
+
+def test_the_readme_has_the_named_contrast_and_no_other_number():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    answer = readme[readme.index("**The answer so far.**") : readme.index("**What it is not.**")]
+    primary = [row for row in whole(published("robustness")) if row.role == "primary"]
+    named = [row for row in primary if row.method == "loss_free"]
+    for row in named:
+        value, interval, _ = in_words(row)
+        assert re.search(rf"{re.escape(f'{value} {interval}')} \| \**{row.words}", answer), row.stressor.label
+    printed = re.findall(r"[+\N{MINUS SIGN}]\d\.\d{3}(?= \[)", answer)
+    assert set(printed) <= {in_words(row)[0] for row in primary}
+    assert len(printed) == len(named) + 2
 
 
 def test_every_control_of_the_paper_passed():
