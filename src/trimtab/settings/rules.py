@@ -120,20 +120,17 @@ class QuantileBalancing(BiasRule):
 
 @setting
 class NewtonBalancing(BiasRule):
-    """Newton steps on the dual of the assignment, and a forecast of the next bias from those found so far.
+    """Newton steps on the dual of the assignment, averaged over a memory that grows until the scores change.
 
-    Each step finds a bias: b − H⁺(A/T − K/E). While nothing moves, their mean over the N steps since the last change is
-    best, with an error that falls as 1/√N (arXiv 2512.03915 for why 1/N). A router in training moves, and goes on as it
-    went: so means of short memory and of memory with a trend (Holt's linear method) forecast the next bias beside it,
-    and the one is used whose forecasts would have got the least load wrong lately.
-
-    When a residual is too large for chance, by the bound of Laurent and Massart (2000, Eq. 4.3) on χ², over one step or
-    over a window of them, N falls: to the window, or, for an error that a single batch shows, to 1 with one step to the
-    quantile of margins that would have given each expert its share (Quantile Balancing's step, kexue.fm 11619). The
-    longer the rule has been right, the more evidence it wants: a level of 1/eN.
+    While the load is within its noise: b ← b − H⁺(A/T − K/E) / N, with N the steps since the last change, so that on a
+    stationary stream the error of the bias falls as 1/√N (arXiv 2512.03915 for why 1/N). When a residual is too large
+    for chance, by the bound of Laurent and Massart (2000, Eq. 4.3) on χ², over one step or over a window of them, N
+    falls: to the window, or, for an error that a single batch shows, to 1 with one step to the quantile of margins that
+    would have given each expert its share (Quantile Balancing's step, kexue.fm 11619). The longer the rule has been
+    right, the more evidence it wants: a level of 1/eN.
 
     There is nothing to tune: scores of any range, runs of any length. It counts routed calls whatever the capacity. Its
-    memory is 2E² + 21E + 12 numbers a layer. Refuses K = E and group-limited routing, where neither the margins nor the
+    memory is 2E² + 8E + 4 numbers a layer. Refuses K = E and group-limited routing, where neither the margins nor the
     calls it counts are the ones that decide. It is a bias, so repeated tokens (T3) stay as indivisible as for any, and
     so do exact twins (T6) unless they are told apart by a dither.
 

@@ -97,7 +97,7 @@ def test_it_notices_that_scores_have_changed():
     (jump,) = run(Jumping(at=60), SHAPE, [arm], seeds=[8], steps=90)
     assert jump.max_violation[70:, 0].max() < 0.5
     (drift,) = run(Drifting(), SHAPE, [arm], seeds=[8], steps=120)
-    assert drift.max_violation[-40:].mean() < FLOOR + 0.05
+    assert drift.max_violation[-40:].mean() < FLOOR + 0.08
     assert float(drift.state[:, 16].max()) < 100  # N stays at what the drift allows
 
 

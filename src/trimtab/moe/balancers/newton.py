@@ -1,4 +1,4 @@
-"""Newton balancing, a rule of our own: it solves for the bias, and forecasts the next from what it found.
+"""Newton balancing, a rule of our own: it solves for the bias, and averages what it found for as long as it holds.
 
 The bias is the price of a load in an assignment problem (:mod:`trimtab.moe.dual`). The gradient of its dual is the load
 less the target; its Hessian is the Laplacian of a graph of experts, weighted by how many tokens stand between two of
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from trimtab.errors import ConfigurationError
 from trimtab.moe.balancers import dither as dithering
 from trimtab.moe.balancers import margins
-from trimtab.moe.balancers.forecasts import FORECASTS, Forecasts
 from trimtab.moe.balancers.interface import BiasBalancer, Context, Ranked
 
 if TYPE_CHECKING:
@@ -105,10 +104,8 @@ class NewtonBalancer(BiasBalancer):
             memory.note(seen, shock)
             memory.learn(seen, shock)
             memory.steps = np.where(shock, 1, lasting).astype(before.dtype)
-            laplacian = memory.laplacian()
-            found = bias + np.where(shock[..., None], -seen.quantile, memory.newton(seen, laplacian))
-            found = found - found.mean(-1, keepdims=True)
-            after, memory.steps = memory.forecasts.follow(found, shock, memory.steps, laplacian)
+            change = np.where(shock[..., None], -seen.quantile, memory.newton(seen) / memory.steps[..., None])
+            after = bias + change
             after = memory.pack(after - after.mean(-1, keepdims=True))
             moved = np.where(seen.tokens[..., None] > 0, after, before)
         return torch.from_numpy(moved.astype(before.dtype, copy=False)).to(state.device)
@@ -162,7 +159,6 @@ class _Memory:
         learned: [...] steps that the densities are a mean of.
         previous: [..., E] the last residual.
         lasting: [..., 6, E] means of residuals over windows.
-        forecasts: Of the bias.
         density: [..., E, E] tokens between two experts, a token and unit of margin.
         reach: [..., E, E] margin up to which they are counted.
     """
@@ -173,25 +169,21 @@ class _Memory:
     learned: Numbers
     previous: Numbers
     lasting: Numbers
-    forecasts: Forecasts
     density: Numbers
     reach: Numbers
 
     @classmethod
     def initial(cls, experts: int) -> Tensor:
         """Return the state without a bias and without a memory."""
-        forecasts = 1 + FORECASTS * (1 + 2 * experts)
-        state = torch.zeros(experts + _SCALARS + (1 + len(_WINDOWS)) * experts + forecasts + 2 * experts**2)
+        state = torch.zeros(experts + _SCALARS + (1 + len(_WINDOWS)) * experts + 2 * experts**2)
         state[experts + 2] = 1  # the noise is the binomial one until it is known better
         return state
 
     @classmethod
     def unpack(cls, state: Numbers, experts: int) -> tuple[Numbers, _Memory]:
         """Return the bias and the memory in a state."""
-        sizes = [experts, _SCALARS, experts, len(_WINDOWS) * experts]
-        sizes += [1, FORECASTS, FORECASTS * experts, FORECASTS * experts, experts**2]
-        parts = np.split(state, np.cumsum(sizes), axis=-1)
-        bias, scalars, previous, lasting, calm, error, level, trend, density, reach = parts
+        sizes = [experts, _SCALARS, experts, len(_WINDOWS) * experts, experts**2]
+        bias, scalars, previous, lasting, density, reach = np.split(state, np.cumsum(sizes), axis=-1)
         cells = state.shape[:-1]
         memory = cls(
             steps=scalars[..., 0],
@@ -200,12 +192,6 @@ class _Memory:
             learned=scalars[..., 3],
             previous=previous,
             lasting=lasting.reshape(*cells, len(_WINDOWS), experts),
-            forecasts=Forecasts(
-                calm=calm[..., 0],
-                error=error,
-                level=level.reshape(*cells, FORECASTS, experts),
-                trend=trend.reshape(*cells, FORECASTS, experts),
-            ),
             density=density.reshape(*cells, experts, experts),
             reach=reach.reshape(*cells, experts, experts),
         )
@@ -213,10 +199,9 @@ class _Memory:
 
     def pack(self, bias: Numbers) -> Numbers:
         """Return the state."""
-        cells, forecasts = bias.shape[:-1], self.forecasts
+        cells = bias.shape[:-1]
         scalars = np.stack([self.steps, self.age, self.noise, self.learned], -1)
-        parts = [bias, scalars, self.previous, self.lasting, forecasts.calm, forecasts.error]
-        parts += [forecasts.level, forecasts.trend, self.density, self.reach]
+        parts = [bias, scalars, self.previous, self.lasting, self.density, self.reach]
         return np.concatenate([part.reshape(*cells, -1) for part in parts], -1)
 
     def judge(self, seen: _Seen) -> tuple[Numbers, Numbers]:
@@ -260,22 +245,18 @@ class _Memory:
         self.density = np.where(forget, 0, density)
         self.learned = np.where(shock, 0, learned)
 
-    def laplacian(self) -> Numbers:
-        """Return the Hessian [..., E, E] of the dual, a token: what a unit of bias moves between experts."""
-        degree = self.density.sum(-1)
-        return np.asarray(degree[..., None] * np.eye(degree.shape[-1], dtype=degree.dtype) - self.density)
-
-    def newton(self, seen: _Seen, laplacian: Numbers) -> Numbers:
+    def newton(self, seen: _Seen) -> Numbers:
         """Return −H⁺(A/T − K/E), shortened as a whole to where margins were looked at.
 
         As a whole, because experts that are nearly alike must move together: cutting one component alone tears them
         apart by more than what lies between them.
         """
-        degree = np.diagonal(laplacian, axis1=-2, axis2=-1)  # nobody stands between an expert and itself
+        degree = self.density.sum(-1)
         experts = degree.shape[-1]
+        identity = np.eye(experts, dtype=degree.dtype)
         mean = np.maximum(np.asarray(degree.mean(-1)), np.float32(1e-6))[..., None, None]
-        doubt = np.asarray(_RIDGE / np.maximum(self.learned, 1))[..., None, None] * np.eye(experts, dtype=degree.dtype)
-        system = laplacian + mean * (doubt + 1 / experts)
+        doubt = np.asarray(_RIDGE / np.maximum(self.learned, 1))[..., None, None] * identity
+        system = degree[..., None] * identity - self.density + mean * (doubt + 1 / experts)
         excess = (seen.calls - seen.target) / seen.size[..., None]
         step = -torch.linalg.solve(torch.from_numpy(system), torch.from_numpy(excess)).numpy()
         limit = np.maximum(seen.width, np.abs(seen.quantile)).max(-1, keepdims=True)
