@@ -9,6 +9,7 @@ from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe import routing
 from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
+from trimtab.moe.gates import Gates
 from trimtab.settings.capacities import Capacity
 from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
 
@@ -85,6 +86,28 @@ def test_detached_models_have_no_hooks_left(build, text, family, step, equal):
     before = gates.state_dict()
     model(input_ids=text)
     equal(gates.state_dict(), before)
+
+
+def test_gates_whose_routers_have_all_left_the_model_make_room_for_others(build, text, family, step):
+    model, donor, rule = build(family), build(family), LossFree(bias_update_rate=1e-2)
+    earlier = attach(model, balancer=rule)
+    places = [place for place, layer in enumerate(model.model.layers) if find_routers(layer)]
+    model.model.layers[places[0]] = donor.model.layers[places[0]]
+    with pytest.raises(ConfigurationError, match="attached already"):
+        attach(model, balancer=rule)
+    for place in places:
+        model.model.layers[place] = donor.model.layers[place]
+    with pytest.raises(ConfigurationError):
+        attach(model, balancer=rule, accumulation=0)
+    assert Gates.of(model) is earlier
+    gates = attach(model, balancer=rule)
+    earlier.detach()
+    assert Gates.of(model) is gates
+    loads, *_ = step(model, gates, text)
+    assert all(load.any() for load in loads.values())
+    assert not any(load.any() for load in earlier.loads().values())
+    gates.detach()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_the_bias_steers_selection_in_every_family(build, text, any_family):

@@ -49,6 +49,8 @@ def attach(
 ) -> Gates:
     """Attach ``balancer`` and ``capacity`` to every router of a transformers model.
 
+    Earlier gates whose routers have all left the model, because its expert layers were replaced, are detached.
+
     Args:
         model: The model; families are recognized by the interface of their routers.
         balancer: The rule.
@@ -71,6 +73,9 @@ def attach(
     routers = find_routers(model)
     acting = behavior(balancer)
     refuse(routers, acting, limits)
+    for earlier in Gates.held_by(model):
+        if earlier.departed:
+            earlier.detach()
     attachment = Attachment(balancer=acting, capacity=limits, eval_factor=limits.eval_factor, accumulation=accumulation)
     gates = [Gate(router, attachment) for router in routers]
     attachment.roots = _roots(model, routers)

@@ -24,30 +24,26 @@ from torch import distributed
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
 from trimtab.errors import ConfigurationError, UnsupportedModelError
-from trimtab.moe import wrappers
+from trimtab.moe.balancer_state import BalancerState
 from trimtab.moe.balancers import Context
 from trimtab.moe.balancers.layer_pool import LayerPool
 from trimtab.moe.capacity import renormalized
 from trimtab.moe.injection import inject
 from trimtab.moe.passes import Decision, in_backward
 from trimtab.moe.placement import place
-from trimtab.moe.router import BIAS_NAME, BiasPlace
 from trimtab.moe.routing import Routing
 from trimtab.moe.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor, nn
 
     from trimtab.moe.attachment import Attachment
-    from trimtab.moe.balancers import Balancer
     from trimtab.moe.masks import Text
     from trimtab.moe.passes import ForwardPass
     from trimtab.moe.router import Router
 
 
-class Gate:
+class Gate(BalancerState):
     """State and hook of one router.
 
     A gate is copied with its model. Where only a part of a model is copied, its counts and passes stay behind: the copy
@@ -57,18 +53,12 @@ class Gate:
     lost = ""
 
     def __init__(self, router: Router, attachment: Attachment) -> None:
-        self.router = router
+        super().__init__(router, attachment.balancer)
         self.attachment = attachment
-        self.place = self._bias_place()
-        self.bias = None if self.place is None else self.place.read()
-        self.frozen: bool | None = None
-        self.memory = attachment.balancer.initial(router.num_experts)[router.num_experts :]
         self.tally = Tally.empty(router.num_experts)
-        self.observed = attachment.balancer.nothing(router.num_experts)
         self.unbiased_load = torch.zeros(router.num_experts, dtype=torch.int64)
         self.penalty = torch.zeros(())
         self.measured: Tally | None = None
-        self.moved = True
         self.passed_on = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
@@ -80,62 +70,6 @@ class Gate:
         else:
             other.lost = self.lost or self.router.name
         return other
-
-    def _bias_place(self) -> BiasPlace | None:
-        """Return where the bias lives: with the router's own, or in a buffer added to the router; always float32."""
-        place = self.router.native
-        balancer, num_experts = self.attachment.balancer, self.router.num_experts
-        if place is None and balancer.has_bias:
-            place = BiasPlace(owner=self.router.module, name=BIAS_NAME)
-            initial = balancer.initial(num_experts)[:num_experts].clone().to(self.router.weight.device)
-            self.router.module.register_buffer(BIAS_NAME, initial)
-        elif place is not None and place.read().dtype != torch.float32:
-            place.write(place.read().float())
-        return place
-
-    @property
-    def state(self) -> Tensor:
-        """[S] what the balancer has learned: the bias [E], and behind it whatever else the rule remembers."""
-        if self.bias is None:
-            return torch.zeros(self.router.num_experts)
-        return torch.cat([self.bias, self.memory.to(self.bias.device)]) if len(self.memory) else self.bias
-
-    def learn(self, state: Tensor) -> None:
-        """Take over a new state [S]."""
-        assert self.bias is not None  # noqa: S101 - only gates with a bias move
-        self.bias.copy_(state[: self.router.num_experts])
-        self.memory = state[self.router.num_experts :].clone()
-
-    @property
-    def rests(self) -> bool:
-        """Whether the bias stays where it is: frozen, or not told otherwise while the router does not learn."""
-        return not self.router.learns if self.frozen is None else self.frozen
-
-    @property
-    def bias_in_use(self) -> Tensor | None:
-        """[E] the bias that the router called by the model would use; None where it has none."""
-        router, name = wrappers.used(self.router.outer), "" if self.place is None else self.place.name
-        if self.place is None or wrappers.reaches(self.router.outer, self.router.module):
-            return None if self.place is None else self.place.read()
-        held = (getattr(module, name, None) for module in (router, *router.modules(), self.router.block))
-        return next((bias.detach().view(-1) for bias in held if isinstance(bias, torch.Tensor)), None)
-
-    def restore_bias(self) -> None:
-        """Undo a cast of the bias: a bfloat16 bias stops moving at 0.5.
-
-        ``model.to(...)`` replaces what the model holds. A cast is undone from the tensor held here; values that came
-        from elsewhere (another device, a loaded state) are taken over.
-        """
-        if self.place is None or self.bias is None:
-            return
-        in_model = self.place.read()
-        if in_model.dtype == torch.float32 and in_model.data_ptr() == self.bias.data_ptr():
-            return
-        # Never an inference tensor, which no later training step could change.
-        with torch.inference_mode(mode=False):
-            cast_only = in_model.dtype != torch.float32 and torch.equal(self.bias.to(in_model), in_model)
-            self.bias = self.bias.to(in_model.device) if cast_only else in_model.float().clone()
-        self.place.write(self.bias)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def before(self, _module: nn.Module, _args: Any) -> None:  # noqa: ANN401 - a forward pre-hook
@@ -410,27 +344,3 @@ class Gate:
         self.unbiased_load = torch.zeros_like(self.unbiased_load)
         self.penalty = torch.zeros_like(self.penalty)
         self.passed_on = 0.0
-
-
-def move(gates: Sequence[Gate], balancer: Balancer, step: int) -> None:
-    """Let the balancer learn from what was observed since the last step; ``moved`` says at which gates it did.
-
-    Gates of as many experts on one device learn in one call, because each operation on so few numbers costs as much as
-    on many.
-    """
-    together: dict[tuple[Any, ...], list[Gate]] = {}
-    for gate in gates:
-        gate.restore_bias()
-        if gate.bias is not None and balancer.has_bias and not gate.rests:
-            alike = (gate.router.num_experts, gate.bias.device)
-            together.setdefault(alike if balancer.in_cells else (id(gate),), []).append(gate)
-    for group in together.values():
-        states = [gate.state for gate in group]
-        observed = [gate.observed.to(state.device) for gate, state in zip(group, states, strict=True)]
-        if len(group) == 1:
-            after = balancer.update(states[0], observed[0], step)[None]
-        else:
-            after = balancer.update(torch.stack(states), torch.stack(observed), step)
-        for gate, before, state in zip(group, states, after, strict=True):
-            gate.moved = not torch.equal(state, before)
-            gate.learn(state)

@@ -4,43 +4,37 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from trimtab.errors import ConfigurationError, nearest
-from trimtab.moe import layer_records, reduction, route_files, saving, stepping
+from trimtab.moe import layer_records, reduction, saving, stepping
 from trimtab.moe.activity import Watch
-from trimtab.moe.gate import move
-from trimtab.moe.route_forms import RouteReader, sequences_of
-from trimtab.moe.route_recording import RouteRecorder, shape_of
-from trimtab.moe.route_replay import RouteReplay
-from trimtab.moe.routes import Routes
+from trimtab.moe.balancer_state import move
+from trimtab.moe.route_sessions import RouteSessions
 from trimtab.moe.tally import Tally
 from trimtab.settings.capacities import Capacity, check_factor
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
-    from transformers import PreTrainedModel
 
     from trimtab.moe.attachment import Attachment
     from trimtab.moe.balancers import Balancer
     from trimtab.moe.gate import Gate
-    from trimtab.moe.route_replay import Match, Missing
     from trimtab.moe.router import Router
-    from trimtab.moe.routes import RouteShape
 
 
 # Under this name the models around the routers hold their gates, so that a copy of a model has its own.
 _GATES: Final = "_trimtab_gates"
 
 
-class Gates:
+class Gates(RouteSessions):
     """The gates of a model; made by :func:`attach`.
 
     A copy of the whole model (``copy.deepcopy``, an average of weights, a reference model, a pickle) has gates of its
@@ -68,11 +62,16 @@ class Gates:
         Raises:
             ConfigurationError: Nothing is attached to ``model``.
         """
-        held = (vars(module).get(_GATES) for module in model.modules())
-        gates = next((gates for gates in held if isinstance(gates, cls)), None)
-        if gates is None:
+        gates = cls.held_by(model)
+        if not gates:
             raise ConfigurationError(f"nothing is attached to this {type(model).__name__}", hint="attach(model, ...)")
-        return gates
+        return gates[0]
+
+    @classmethod
+    def held_by(cls, model: nn.Module) -> list[Gates]:
+        """Return all gates that ``model`` and the models inside it hold, each once, outermost first."""
+        held = (vars(module).get(_GATES) for module in model.modules())
+        return list(dict.fromkeys(gates for gates in held if isinstance(gates, cls)))
 
     @property
     def balancer(self) -> Balancer:
@@ -93,6 +92,12 @@ class Gates:
     def routers(self) -> tuple[Router, ...]:
         """The routers found, in the order of their layers."""
         return tuple(gate.router for gate in self._gates)
+
+    @property
+    def departed(self) -> bool:
+        """Whether no router is part of the attached model any longer, because all of their layers were replaced."""
+        present = {id(module) for root in self._attachment.roots for module in root.modules()}
+        return not any(id(router.module) in present for router in self.routers)
 
     @property
     def added(self) -> frozenset[str]:
@@ -246,87 +251,6 @@ class Gates:
             for gate in self._gates:
                 gate.measured = None
 
-    @contextmanager
-    def record(self) -> Iterator[Routes]:
-        """Record which experts every token is given in the forward passes inside; the routes are there at the end.
-
-        What is recorded is the choice, before a capacity drops or reroutes calls. Tokens are recorded with it where the
-        model is called with ``input_ids``. Passes behind a cache go on with the sequences of the last one, as in
-        ``generate``. The number of bytes grows with tokens × layers × experts a token × 2.
-
-        Raises:
-            ConfigurationError: The model has no router, or a router sees other tokens than the model is called with.
-        """
-        routes = Routes(shape=self.route_shape)
-        recorder = RouteRecorder(routes)
-        before, self._attachment.recorder = self._attachment.recorder, recorder
-        try:
-            yield routes
-        finally:
-            self._attachment.recorder = before
-            recorder.finish()
-
-    @contextmanager
-    def replay(self, routes: Routes, *, match: Match = "order", missing: Missing = "refuse") -> Iterator[None]:
-        """Give every token the experts that ``routes`` have for it in the forward passes inside (arXiv 2510.11370).
-
-        Weights come from the scores of the model as it is now, without bias, in the router's own normalization, so that
-        the router gets its gradient. Nothing is counted, penalized or learned by a bias; a capacity goes on as set. The
-        last token of a sequence may be one that was sampled and never ran: the model routes it, and padding, as it does
-        now.
-
-        Args:
-            routes: From :meth:`record` or :meth:`read_routes`.
-            match: ``"order"`` takes a sequence for each one that the model is called with; ``"tokens"`` finds each by
-                its tokens, in any order and as often as is asked.
-            missing: What to do with other tokens that lack their routes: ``"refuse"``, or route them ``"live"``.
-
-        Raises:
-            ConfigurationError: The routes are of another model or of other sequences: nothing is shifted to fit.
-            UnsupportedModelError: A router that weighs in a way of its own (Phi-3.5-MoE) chose otherwise.
-        """
-        player = RouteReplay(routes, self.route_shape, match=match, missing=missing)
-        before, self._attachment.replay = self._attachment.replay, player
-        try:
-            yield
-        finally:
-            self._attachment.replay = before
-
-    def read_routes(
-        self,
-        source: Any,  # noqa: ANN401 - whatever engines return
-        *,
-        tokens: Sequence[Any] | None = None,
-        attention_mask: Any = None,  # noqa: ANN401 - a tensor, an array, nested lists
-        physical_to_logical: Any = None,  # noqa: ANN401 - the same
-        extra_layers: int = 0,
-    ) -> Routes:
-        """Return the routes of this model in the form of vLLM, SGLang or verl (:mod:`trimtab.moe.route_forms`).
-
-        Args:
-            source: A path; a list with a table [rows, layers, K], a pair of tables (prompt, generated), a base64 string
-                or a response for each sequence; or one padded table [B, S, layers, K].
-            tokens: Token ids of each sequence, the last one sampled included (of a padded table [B, S]). Without them
-                lengths are checked at the replay, and tokens not at all.
-            attention_mask: [B, S] what is text, for a padded table.
-            physical_to_logical: [slots] or [layers, slots] the expert in each slot, where ids are those of slots.
-            extra_layers: Layers of multi-token prediction behind those of the model, to be left out.
-
-        Raises:
-            ConfigurationError: They are of another model or length, or have ids that are none of its experts.
-        """
-        reader = RouteReader(shape=self.route_shape, physical_to_logical=physical_to_logical, extra_layers=extra_layers)
-        if isinstance(source, (str, Path)):
-            return route_files.read(source, reader, tokens, attention_mask)
-        return Routes(shape=reader.shape, sequences=sequences_of(reader, source, tokens, attention_mask))
-
-    @property
-    def route_shape(self) -> RouteShape:
-        """What routes of this model look like."""
-        config: Any = getattr(self._attachment.roots[0], "config", None)
-        text = config.get_text_config() if hasattr(config, "get_text_config") else config
-        return shape_of(self.routers, int(getattr(text, "num_hidden_layers", 0) or 0))
-
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a resumed run needs: the step, and of each layer its bias and the counts of an open step."""
         self._restore_biases()
@@ -379,7 +303,7 @@ class Gates:
             ConfigurationError: The model cannot be saved by itself, has adapters inside, is quantized in a way that
                 cannot be written, or would not come back as it is. What an earlier save left in ``folder`` stays.
         """
-        model = self._saved_model()
+        model = saving.saved_model(self._model, self._attachment.roots[0])
         self._restore_biases()
         if options.get("push_to_hub"):
             options.setdefault("repo_id", Path(folder).name)
@@ -400,18 +324,6 @@ class Gates:
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
         saving.save_attachment(self.written(type(self._model).__name__), folder)
-
-    def _saved_model(self) -> PreTrainedModel:
-        """Return the model whose weights are saved: of PEFT's wrapper the model inside, once adapters are merged."""
-        saving.refuse_adapters(self._model)
-        outer, root = self._model, self._attachment.roots[0]
-        wraps = any(hasattr(outer, name) for name in ("peft_config", "_orig_mod"))
-        model: Any = root if wraps else outer
-        if not hasattr(model, "save_pretrained"):
-            raise ConfigurationError(
-                f"{type(model).__name__} has no save_pretrained", hint="attach(...) to the model of transformers inside"
-            )
-        return cast("PreTrainedModel", model)
 
     def _bias_names(self, model: nn.Module) -> Iterator[str]:
         """Yield the names in ``model`` of the biases, which gates save themselves."""
@@ -437,7 +349,8 @@ class Gates:
         while self._undo:
             self._undo.pop()()
         for root in self._attachment.roots:
-            root.__dict__.pop(_GATES, None)
+            if root.__dict__.get(_GATES) is self:  # gates attached later may be there instead
+                del root.__dict__[_GATES]
 
     def _restore_biases(self) -> None:
         """See to it that the biases held are those of the model, which may have been cast or lent others for a call."""

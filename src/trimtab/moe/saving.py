@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import transformers
 from safetensors.torch import save
@@ -92,6 +92,26 @@ def part(folder: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         if new and not any(place.iterdir()):
             place.rmdir()
+
+
+def saved_model(outer: nn.Module, root: nn.Module) -> PreTrainedModel:
+    """Return the model whose weights are saved: of PEFT's wrapper the model inside, once adapters are merged.
+
+    Args:
+        outer: What was attached to.
+        root: The outermost model of transformers in it.
+
+    Raises:
+        ConfigurationError: Adapters are inside, or there is no model that can be saved by itself.
+    """
+    refuse_adapters(outer)
+    wraps = any(hasattr(outer, name) for name in ("peft_config", "_orig_mod"))
+    model: Any = root if wraps else outer
+    if not hasattr(model, "save_pretrained"):
+        raise ConfigurationError(
+            f"{type(model).__name__} has no save_pretrained", hint="attach(...) to the model of transformers inside"
+        )
+    return cast("PreTrainedModel", model)
 
 
 def refuse_adapters(model: nn.Module) -> None:

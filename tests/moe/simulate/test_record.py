@@ -7,8 +7,9 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.simulate import names
+from trimtab.moe.simulate.dumped_logits import Dumped
 from trimtab.moe.simulate.record import record
-from trimtab.moe.simulate.streams import Dumped, Shape
+from trimtab.moe.simulate.streams import Shape
 from trimtab.settings.rules import LossFree
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.errors import ConfigurationError, nearest
 from trimtab.moe.simulate import streams
 from trimtab.moe.simulate.choices import Choice, DynamicThreshold, ExpertChoice
+from trimtab.moe.simulate.dumped_logits import Dumped
 from trimtab.moe.simulate.streams import Stream
 from trimtab.settings import rules
 from trimtab.settings.families import Rule
@@ -69,6 +70,7 @@ def stream(text: str) -> Stream:
         for name, found in vars(streams).items()
         if isinstance(found, type) and issubclass(found, Stream) and found is not Stream
     }
+    classes["Dumped"] = Dumped
     made = _make(STREAMS.get(text, text), classes, "stream", STREAMS)
     assert isinstance(made, Stream)  # noqa: S101 - only such classes are offered
     return made

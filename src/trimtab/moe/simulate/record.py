@@ -1,4 +1,4 @@
-"""Logits of a model's routers, written down for :class:`~trimtab.moe.simulate.streams.Dumped` to draw from."""
+"""Logits of a model's routers, written down for :class:`~trimtab.moe.simulate.dumped_logits.Dumped` to draw from."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
-import numpy as np
 import torch
 
 from trimtab.errors import ConfigurationError
@@ -350,53 +349,5 @@ class Relay(Stream):
             logits = tokens(shape, seed, number) @ router.T
             logits[:, (number - 1) // self.every % shape.num_experts] += self.skew
             return logits
-
-        return draw
-
-
-@final
-@setting
-class Dumped(Stream):
-    """Logits of a checkpoint, from a NumPy file [N, E]: each batch is a draw of rows.
-
-    A file [steps, T, E], of a model in training, is shown as it is: one batch after the other, to every seed the same,
-    and from the first again behind the last.
-
-    Args:
-        path: The file, as ``numpy.save`` or :func:`~trimtab.moe.simulate.record.record` writes it.
-        scores: How scores come from its logits.
-    """
-
-    path: str
-    scores: ScoreFunction = "sigmoid"
-
-    @property
-    def score_function(self) -> ScoreFunction:  # type: ignore[override] # of the file, not of the class
-        """How scores come from logits."""
-        return self.scores
-
-    def open(self, shape: Shape, seed: int) -> Callable[[int], Tensor]:
-        """Read the file.
-
-        Raises:
-            ConfigurationError: It cannot be read, or has not E finite columns; or there are no such scores.
-        """
-        try:
-            table = torch.from_numpy(np.load(self.path, allow_pickle=False)).float()
-        except (OSError, ValueError, TypeError) as error:
-            raise ConfigurationError(f"{self.path} is no NumPy file of logits: {error}") from error
-        fits = table.ndim in {2, 3} and table.shape[-1] == shape.num_experts and bool(torch.isfinite(table).all())
-        if not fits or (table.ndim == 3 and table.shape[1] != shape.tokens) or not len(table):
-            tokens = f" --tokens {table.shape[1]}" if table.ndim == 3 else ""
-            raise ConfigurationError(
-                f"{self.path} holds {tuple(table.shape)}; logits [N, {shape.num_experts}] or"
-                f" [steps, {shape.tokens}, {shape.num_experts}], all finite, were expected",
-                hint=f"--experts {table.shape[-1] if table.ndim else 0}{tokens}",
-            )
-        if table.ndim == 3:
-            return lambda number: table[(number - 1) % len(table)]
-
-        def draw(number: int) -> Tensor:
-            return table[torch.randint(len(table), (shape.tokens,), generator=generator(seed, 2, number))]
 
         return draw
