@@ -1,7 +1,7 @@
 """Results of an untrusted program: data in order, how it ended, and nothing that is not data."""
 
 from trimtab.sandbox.broker import Sandbox
-from trimtab.sandbox.codec import Handle
+from trimtab.sandbox.stand_ins import Handle
 from trimtab.sandbox.verdict import Limits, Outcome
 
 PROGRAM = """

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.sandbox import codec
+from trimtab.sandbox import codec, stand_ins
 
 hashable = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.dates(),
@@ -97,7 +97,7 @@ def test_reading_garbage_gives_plain_data_or_a_codec_error(data, plain):
         value = codec.Decoder(plain=plain).decode(data)
     except codec.CodecError:
         return
-    allowed = {"builtins", "collections", "datetime", "decimal", "fractions", codec.__name__}
+    allowed = {"builtins", "collections", "datetime", "decimal", "fractions", stand_ins.__name__}
     assert type(value).__module__ in allowed
 
 
@@ -198,12 +198,12 @@ def test_an_object_is_refused_or_kept_as_a_handle():
         codec.encode([object()])
     data = codec.encode([object()], lambda _: {"handle": [0, "object", True]})
     (handle,) = codec.Decoder(plain=True).decode(data)
-    assert isinstance(handle, codec.Handle)
+    assert isinstance(handle, stand_ins.Handle)
     assert bool(handle) is True
 
 
 def test_a_handle_equals_nothing_and_differs_from_nothing():
-    handle = codec.Handle(0, "Any", truth=False)
+    handle = stand_ins.Handle(0, "Any", truth=False)
     assert not handle == 6  # noqa: SIM201 - the operator itself is meant
     assert not handle != 6  # noqa: SIM202
     assert not handle == handle  # noqa: SIM201, PLR0124
@@ -246,7 +246,7 @@ def test_views_of_a_dictionary_cross_as_such(plain):
 
 
 def test_an_iterator_is_shown_by_its_items():
-    assert codec.show(codec.Decoder(plain=True).decode(codec.encode(iter([1])))) == "<iterator of [1]>"
+    assert stand_ins.show(codec.Decoder(plain=True).decode(codec.encode(iter([1])))) == "<iterator of [1]>"
 
 
 def test_an_endless_iterator_is_refused():

@@ -19,7 +19,7 @@ import numpy as np
 from trimtab.codeeval import budget
 from trimtab.codeeval.problem import Oracle
 from trimtab.errors import BenchmarkError
-from trimtab.sandbox import batch, codec
+from trimtab.sandbox import batch, stand_ins
 from trimtab.sandbox.verdict import Limits, Outcome
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def verdict(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
     inputs = _inputs(problem)
 
     def named(number: int) -> str:
-        arguments = ", ".join(map(codec.show, inputs[number - 1])) if number <= len(inputs) else ""
+        arguments = ", ".join(map(stand_ins.show, inputs[number - 1])) if number <= len(inputs) else ""
         return f"input {number}, {problem.entry_point}({arguments[:200]})"
 
     limits = budget.for_many(sandbox.limits, expected)

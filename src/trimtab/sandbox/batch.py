@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.sandbox import codec
+from trimtab.sandbox import codec, stand_ins
 from trimtab.sandbox.calls import MAX_ANSWER
 from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Outcome, RunVerdict
@@ -25,7 +25,8 @@ from trimtab.sandbox.verdict import Outcome, RunVerdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from trimtab.sandbox.lane import Job, Lane
+    from trimtab.sandbox.job import Job
+    from trimtab.sandbox.lane import Lane
     from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.verdict import Limits
 
@@ -285,4 +286,4 @@ def _wrong(frame: bytes | None, holds: Callable[[int, Any], bool], index: int) -
             return None
     except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
         return Outcome.WRONG, f"input {index + 1}: {type(error).__name__}: {error}"[:500]
-    return Outcome.WRONG, f"input {index + 1}: got {codec.show(value)}"[:500]
+    return Outcome.WRONG, f"input {index + 1}: got {stand_ins.show(value)}"[:500]

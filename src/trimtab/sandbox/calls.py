@@ -27,7 +27,7 @@ class Answers:
 
     Attributes:
         outcome: ``Outcome.PASSED`` when every call was answered, else how the program ended.
-        values: The results, as far as there are any; an object that is not data is a ``codec.Handle``.
+        values: The results, as far as there are any; an object that is not data is a ``stand_ins.Handle``.
         detail: Which exception, which signal; empty when all were answered.
         cpu_s: CPU seconds of the program's process: loading and all calls.
         memory_mib: Its peak resident memory.

@@ -16,17 +16,20 @@ import collections.abc
 import itertools
 import json
 import math
-import reprlib
 import sys
 import types
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import wire_values
 from trimtab.sandbox.iterators import ITERATORS
+from trimtab.sandbox.stand_ins import Handle, Items
 from trimtab.sandbox.wire_values import (
     BIG,
     TYPES,
     byte_string,
+    datetime_class,
+    decimal_number,
+    fraction,
     named_type,
     short_decimal,
     short_fraction,
@@ -43,60 +46,10 @@ MAX_ITEMS: Final = 1_000_000  # items taken from an iterator
 PLAIN_ALIKE: Final = 8  # keys read in plain mode whose hash another has: each costs as much as those before it are long
 _ROW: Final = 16  # items from which on it pays to look at all their types first
 _THEMSELVES: Final = frozenset({type(None), bool, str})
-_SHOWN: Final = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 120
-_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = 20
-
-
-class Handle:
-    """An object that stayed in the other process: never equal to anything, not even different.
-
-    Args:
-        number: Its number over there.
-        kind: The name of its type, for messages.
-        truth: Whether it counts as true over there, which a program could as well return outright.
-    """
-
-    __slots__ = ("trimtab_parts",)  # one name, and none that an object of a program has
-    trimtab_parts: tuple[int, str, bool]
-
-    def __init__(self, number: int, kind: str, *, truth: bool) -> None:
-        object.__setattr__(self, "trimtab_parts", (number, kind, truth))
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __bool__(self) -> bool:
-        return self.trimtab_parts[2]
-
-    __hash__ = object.__hash__
-
-    def __repr__(self) -> str:
-        return f"<{self.trimtab_parts[1]} object>"
 
 
 def _refuse_object(value: object) -> Any:
     raise CodecError(f"a {type(value).__name__} object is not data")
-
-
-class Items:
-    """Stands for an iterator where only cheap comparisons are made: gives its items once, and equals nothing."""
-
-    def __init__(self, items: list[Any]) -> None:
-        self._items = items
-        self._rest = iter(items)
-
-    def __iter__(self) -> Items:
-        return self
-
-    def __next__(self) -> Any:
-        return next(self._rest)
-
-    def __repr__(self) -> str:
-        return f"<iterator of {_SHOWN.repr(self._items)}>"
 
 
 def encode(value: Any, keep: Callable[[object], Any] = _refuse_object) -> Any:  # noqa: PLR0911 - a table of kinds, the frequent ones first
@@ -318,24 +271,6 @@ def _range(reader: Decoder, content: Any) -> range:
     return range(start, stop, step)
 
 
-def _datetime(kind: str) -> Any:
-    import datetime as dt  # noqa: PLC0415 - rare
-
-    return getattr(dt, kind)
-
-
-def _decimal(text: str) -> Any:
-    import decimal  # noqa: PLC0415 - rare
-
-    return decimal.Decimal(text)
-
-
-def _fraction(numerator: int, denominator: int) -> Any:
-    import fractions  # noqa: PLC0415 - rare
-
-    return fractions.Fraction(numerator, denominator)
-
-
 def _complex(reader: Decoder, content: Any) -> complex:
     real, imaginary = (strict(float, part) for part in reader.items(content))
     return complex(real, imaginary)
@@ -364,10 +299,12 @@ _PLAIN_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "UserString": lambda _, content: collections.UserString(strict(str, content)),
     "array": lambda reader, content: typed_array(*_split(reader.items(content))),
     "memoryview": lambda _, content: memoryview(byte_string(content)),
-    "datetime": lambda _, content: _datetime("datetime").fromisoformat(strict(str, content)),
-    "date": lambda _, content: _datetime("date").fromisoformat(strict(str, content)),
-    "time": lambda _, content: _datetime("time").fromisoformat(strict(str, content)),
-    "timedelta": lambda reader, content: _datetime("timedelta")(*(strict(int, part) for part in reader.items(content))),
+    "datetime": lambda _, content: datetime_class("datetime").fromisoformat(strict(str, content)),
+    "date": lambda _, content: datetime_class("date").fromisoformat(strict(str, content)),
+    "time": lambda _, content: datetime_class("time").fromisoformat(strict(str, content)),
+    "timedelta": lambda reader, content: datetime_class("timedelta")(
+        *(strict(int, part) for part in reader.items(content))
+    ),
     "Decimal": lambda _, content: short_decimal(strict(str, content)),
     "Fraction": lambda reader, content: short_fraction(*(strict(int, part) for part in reader.items(content))),
 }
@@ -375,8 +312,8 @@ _RICH_READERS: Final[dict[str, Callable[[Decoder, Any], Any]]] = {
     "iter": lambda reader, content: iter(reader.items(content)),
     "bytearray": lambda _, content: bytearray(byte_string(content)),
     "range": _range,
-    "Decimal": lambda _, content: _decimal(strict(str, content)),
-    "Fraction": lambda reader, content: _fraction(*(strict(int, part) for part in reader.items(content))),
+    "Decimal": lambda _, content: decimal_number(strict(str, content)),
+    "Fraction": lambda reader, content: fraction(*(strict(int, part) for part in reader.items(content))),
     "type": lambda _, content: named_type(content),
 }
 
@@ -423,14 +360,6 @@ def dumps(message: Any) -> bytes:
 def text(data: Any) -> str:
     """Return encoded data as JSON."""
     return _write(data)
-
-
-def show(value: Any) -> str:
-    """Return a short text for a decoded value, however large it is."""
-    try:
-        return _SHOWN.repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return f"a large {type(value).__name__}"
 
 
 def loads(data: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from trimtab.sandbox.verdict import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trimtab.sandbox.lane import Job, Report
+    from trimtab.sandbox.job import Job, Report
     from trimtab.sandbox.verdict import Limits
 
 _NEARLY: Final = 0.75  # of the memory limit

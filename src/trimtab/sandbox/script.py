@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.sandbox import codec
-from trimtab.sandbox.lane import Script
+from trimtab.sandbox.job import Script
 from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Outcome
 
 if TYPE_CHECKING:
-    from trimtab.sandbox.lane import Job, Lane, Report
+    from trimtab.sandbox.job import Job, Report
+    from trimtab.sandbox.lane import Lane
     from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.verdict import Limits
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.sandbox import calls, codec
+from trimtab.sandbox import calls, codec, stand_ins
 from trimtab.sandbox.program_end import ending, over, unanswered
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from trimtab.sandbox import asserts
-    from trimtab.sandbox.lane import Job, Report
+    from trimtab.sandbox.job import Job, Report
     from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.zygote_pair import ZygotePair
 
@@ -76,7 +76,7 @@ def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
         raise NeedsDriverError from None
     except Exception as error:  # noqa: BLE001 - a wrong result may not compare at all
         return Outcome.ERROR, f"assert {number}: {case.source}: {type(error).__name__}: {error}"[:500]
-    return Outcome.WRONG, f"assert {number}: {case.source}: got {codec.show(value)}"[:500]
+    return Outcome.WRONG, f"assert {number}: {case.source}: got {stand_ins.show(value)}"[:500]
 
 
 def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: Limits) -> RunVerdict:

@@ -1,4 +1,4 @@
-"""Single values as they are read from the wire: of exactly the kind that was written, and cheap to compare."""
+"""Single values as they are read from the wire: of exactly the kind that was written; short ones compare cheaply."""
 
 # ruff: noqa: ANN401 - values of any type pass through here
 
@@ -52,6 +52,27 @@ def special_float(content: Any) -> float:
     if content not in ("nan", "inf", "-inf"):
         raise CodecError("not a special float")
     return float(content)
+
+
+def datetime_class(name: str) -> Any:
+    """Return a class of the module datetime."""
+    import datetime as dt  # noqa: PLC0415
+
+    return getattr(dt, name)
+
+
+def decimal_number(text: str) -> decimal.Decimal:
+    """Return a decimal number of any length."""
+    import decimal  # noqa: PLC0415
+
+    return decimal.Decimal(text)
+
+
+def fraction(numerator: int, denominator: int) -> fractions.Fraction:
+    """Return a fraction of integers of any size."""
+    import fractions  # noqa: PLC0415
+
+    return fractions.Fraction(numerator, denominator)
 
 
 def short_decimal(text: str) -> decimal.Decimal:
