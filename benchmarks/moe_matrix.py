@@ -306,7 +306,10 @@ class Trial:
         """Compare the logits of text; what padding computes is nobody's business, and a gate gives it no expert."""
         wanted, got = self._of_text(wanted), self._of_text(got)
         # Padding goes to other experts, so theirs are products of other shapes, which round otherwise.
-        room = 0.0 if self.text.all() else {"float32": 2e-4, "float64": 1e-10, "bfloat16": 0.25}[self.asked.dtype]
+        rooms = {"float32": 2e-4, "float64": 1e-10, "bfloat16": 0.25}
+        # OpenAI's privacy filter computes its experts and its attention in float32 whatever its dtype is.
+        inside = "float32" if self.asked.family == "openai_privacy_filter" else self.asked.dtype
+        room = 0.0 if self.text.all() else max(rooms[self.asked.dtype], rooms[inside])
         if not (np.array_equal(wanted, got) or np.allclose(wanted, got, rtol=0, atol=room)):
             raise Differs(f"{what} differ by {np.max(np.abs(wanted - got)):.3g}")
 

@@ -68,13 +68,21 @@ def _template(family: str, dtype: str) -> nn.Module:
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return the model in ``dtype``, what is never saved (rotary frequencies) in float32, as loading leaves it."""
+    """Return the model in ``dtype``, as loading leaves it.
+
+    What is never saved (rotary frequencies) stays in float32, and so do selection biases where the family asks for it
+    (DeepSeek-V3 and V4): a router that adds its bias in bfloat16 chooses otherwise where a token is nearly indifferent.
+    """
     before = {
         (module, name): module._buffers[name]  # noqa: SLF001
         for module in model.modules()
         for name in module._non_persistent_buffers_set  # noqa: SLF001
     }
     model.to(dtype)
+    precise = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ()) if dtype.itemsize < 4 else set()
+    for name, tensor in (*model.named_buffers(), *model.named_parameters()):
+        if NATIVE.search(name) and precise & set(name.split(".")):
+            tensor.data = tensor.data.float()
     for (module, name), buffer in before.items():
         module._buffers[name] = buffer  # noqa: SLF001
     return model
