@@ -10,15 +10,15 @@ from __future__ import annotations
 import click
 
 from trimtab.cli import (
-    capacity,
+    capacity_command,
     codeeval,
     compare,
     demo,
     evidence,
     machine,
     prune,
-    routes,
-    routing,
+    routes_command,
+    routing_command,
     selfinvoke,
     serve,
     sharing,
@@ -48,13 +48,13 @@ for verb in (
     selfinvoke.selfinvoke,
     evidence.evidence,
     simulate.simulate,
-    routing.routing,
-    capacity.capacity,
+    routing_command.routing,
+    capacity_command.capacity,
     prune.prune,
     codeeval.evaluate,
     codeeval.judge,
     compare.compare,
-    routes.routes,
+    routes_command.routes,
     serve.serve,
 ):
     main.add_command(verb)
