@@ -354,3 +354,14 @@ def test_a_worker_with_other_versions_is_refused_before_it_takes_a_cell(finished
     assert "torch" in done.stderr
     assert "there 1.0" in done.stderr
     assert not (folder / "cells").exists()
+
+
+def test_a_worker_without_isolation_does_not_join_a_study_begun_with_it(finished, tmp_path):
+    whole, study, _ = finished
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    disk.write_json(folder / "environment.json", disk.read_json(whole / "environment.json"))
+    done = trimtab("work", study, "-o", folder, "--allow-unsandboxed", check=False)
+    assert done.returncode == 2
+    assert "was begun without --allow-unsandboxed" in done.stderr
+    assert not (folder / "cells").exists()

@@ -50,14 +50,22 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
     """Do what :func:`record` does as the first of several workers; as a later one, hold this machine against the first.
 
     Raises:
-        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun.
+        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun, or
+            generated code may run without isolation here and may not there.
         SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
         StudyError: The controls file that the study names cannot be read.
     """
     if not folder.environment.exists():
         record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
         return
-    began, here = disk.read_json(folder.environment)["packages"], packages()
+    environment = disk.read_json(folder.environment)
+    # What a cell may do without isolation stands in the folder, so here each cell would fail, and rank worst.
+    if allow_unsandboxed and not environment["allow_unsandboxed"]:
+        raise RunFolderError(
+            f"{folder.path} was begun without --allow-unsandboxed, and all its workers run generated code isolated",
+            hint="leave the option out, or run the study in another folder",
+        )
+    began, here = environment["packages"], packages()
     names = sorted(name for name in {*began, *here} if began.get(name) != here.get(name))
     if names:
         versions = ", ".join(
