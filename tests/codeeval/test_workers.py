@@ -38,14 +38,11 @@ def test_workers_killed_while_they_judge_change_no_ruling(pool):
     killer.start()
     try:
         texts = [f"def add(a, b):\n    sum(range(100000))\n    return a + b + {n % 2} * {n}\n" for n in range(60)]
-        found = CodeReward(pool).rulings(texts, tests=[TESTS] * 60)
+        rulings = CodeReward(pool).rulings(texts, tests=[TESTS] * 60)
     finally:
         stop.set()
         killer.join()
-    assert [one.reward for one in found if one.reward is not None] == [
-        float(n == 0 or n % 2 == 0) for n, one in enumerate(found) if one.reward is not None
-    ]
-    assert all(one.reason.startswith("the sandbox failed") for one in found if one.reward is None)
+    assert [ruling.reward for ruling in rulings] == [float(n % 2 == 0) for n in range(60)]
     assert killed
     assert rule(pool, RIGHT, TESTS).reward == 1
 
@@ -54,7 +51,7 @@ def test_only_a_program_that_ends_itself_each_time_is_ended_by_its_own_doing(poo
     before = pool.retried
     found = rule(pool, "import os\nos.kill(os.getpid(), 9)\ndef add(a, b): return a\n", TESTS)
     assert (found.outcome, found.detail[:14], found.reward) == (Outcome.CRASH, "signal SIGKILL", 0.0)
-    assert pool.retried == before + 2
+    assert pool.retried == before + 4
 
 
 def test_a_forked_process_starts_its_own_and_both_get_their_own_rulings(pool):

@@ -1,10 +1,8 @@
 """A sandbox that is kept warm, with a thread for each of its workers: requests in, one ruling each.
 
-Decisions: it starts at the first request and stays; where the sandbox itself fails a request is tried again with new
-processes, and only then is there a ruling that says so, never a failed test. A program that was ended by SIGKILL and
-not for its limits may have been a victim of the machine (its out-of-memory killer, an operator), so it runs again, and
-only what happens each time is its own doing. In a forked process the pool lets go of its parent's processes and
-starts its own; a copy made by pickling is an unstarted one with the same settings.
+Decisions: it starts at the first request and stays; where the sandbox itself fails for good
+(:mod:`trimtab.sandbox.retries`) there is a ruling that says so, never a failed test. In a forked process the pool lets
+go of its parent's processes and starts its own; a copy made by pickling is an unstarted one with the same settings.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import atexit
 import concurrent.futures
 import dataclasses
 import os
-import signal
 import threading
 import time
 import weakref
@@ -24,7 +21,7 @@ from trimtab.codeeval import ruling
 from trimtab.codeeval.packages import needed
 from trimtab.errors import SandboxError, SandboxUnavailable
 from trimtab.sandbox.broker import Sandbox
-from trimtab.sandbox.verdict import Limits, Outcome
+from trimtab.sandbox.verdict import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +29,6 @@ if TYPE_CHECKING:
     from trimtab.codeeval.ruling import Ruling, RulingRequest
 
 TOO_LATE: Final = "waited too long for a free worker"
-_TRIES: Final = 4
-_PAUSE_S: Final = 0.05  # before the second try; each further one waits twice as long
-_KILLED: Final = f"signal {signal.SIGKILL.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +60,6 @@ class Workers:
 
     Attributes:
         settings: The same.
-        retried: How often a request was tried again since the pool was made.
     """
 
     def __init__(self, settings: WorkerSettings | None = None) -> None:
@@ -77,7 +70,6 @@ class Workers:
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
-        self.retried = 0
         _pools.add(self)
 
     def start(self) -> None:
@@ -101,6 +93,11 @@ class Workers:
         self.start()
         assert self._sandbox is not None  # noqa: S101 - for the type checker
         return self._sandbox.attestation
+
+    @property
+    def retried(self) -> int:
+        """How often a program ran again; see :mod:`trimtab.sandbox.retries`."""
+        return 0 if self._sandbox is None else self._sandbox.retried
 
     def submit(self, request: RulingRequest, latest: float | None = None) -> concurrent.futures.Future[Ruling]:
         """Judge a request as soon as a worker is free.
@@ -126,25 +123,13 @@ class Workers:
     def _rule(self, request: RulingRequest, latest: float | None) -> Ruling:
         if latest is not None and time.monotonic() > latest:
             return ruling.failed(TOO_LATE)
-        sandbox, reason = self._sandbox, ""
-        killed = 0
-        for attempt in range(_TRIES):
-            if attempt:
-                self.retried += 1
-            try:
-                if sandbox is None:
-                    return ruling.failed("the pool was closed")
-                ruled = ruling.rule(request, sandbox)
-            except SandboxError as error:
-                reason = error.message
-                time.sleep(_PAUSE_S * 2**attempt)
-                continue
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not become a failed test
-                return ruling.failed(f"{type(error).__name__}: {error}")
-            killed += ruled.outcome is Outcome.CRASH and _KILLED in ruled.detail
-            if not killed or killed == _TRIES - 1 or ruled.outcome is not Outcome.CRASH:
-                return ruled
-        return ruling.failed(f"the sandbox failed {_TRIES} times: {reason}")
+        sandbox = self._sandbox
+        try:
+            return ruling.failed("the pool was closed") if sandbox is None else ruling.rule(request, sandbox)
+        except SandboxError as error:
+            return ruling.failed(f"the sandbox failed: {error.message}")
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not become a failed test
+            return ruling.failed(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
         """End the sandbox; what is under way is judged, what waits is told that the pool was closed."""

@@ -24,6 +24,7 @@ from trimtab.errors import SandboxError
 from trimtab.sandbox import asserts, batch, calls, probe, script, trial
 from trimtab.sandbox.lane import LayerRefusedError, Settings
 from trimtab.sandbox.profile import named
+from trimtab.sandbox.retries import Ended, Retries
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 from trimtab.sandbox.zygote_pair import ZygotePair
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 # How the standard library says that a profile does not let it.
 _REFUSALS: Final = ("can't start new thread", "[Errno 30]", "[Errno 1]", "No usable temporary directory")
 _LACKING: Final = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
-_Result = TypeVar("_Result")
+_Result = TypeVar("_Result", bound=Ended)
 
 
 class Sandbox:
@@ -80,6 +81,7 @@ class Sandbox:
         self._pairs: list[ZygotePair] = []
         self._attestation: dict[str, Any] | None = None
         self._reasons: dict[str, dict[str, Any]] = {}
+        self._retries = Retries()
 
     def __enter__(self) -> Self:
         reasons = self._reasons
@@ -149,6 +151,11 @@ class Sandbox:
         return self._workers
 
     @property
+    def retried(self) -> int:
+        """How often a sample ran again, because the sandbox failed or something ended its process."""
+        return self._retries.count
+
+    @property
     def limits(self) -> Limits:
         """What samples may use that are given no limits of their own."""
         return self._limits
@@ -186,7 +193,7 @@ class Sandbox:
             limits: For this sample.
 
         Raises:
-            SandboxError: The sandbox itself failed, twice; a failing program is a verdict.
+            SandboxError: The sandbox itself failed, again and again; a failing program is a verdict.
         """
         bounds = limits or self._limits
         cases = None if support else asserts.parse(test, entry_point)
@@ -198,7 +205,7 @@ class Sandbox:
                     return trial.by_data(pair, program, cases, bounds)
             return trial.by_driver(pair, program, message, bounds)
 
-        return self._explained(self._twice(judge))
+        return self._explained(self._persist(judge))
 
     def call(self, program: str, asked: Sequence[calls.Call], limits: Limits | None = None) -> calls.Answers:
         """Run a program and return what its functions return; data that the program chose, never a verdict.
@@ -209,9 +216,9 @@ class Sandbox:
             limits: For this sample.
 
         Raises:
-            SandboxError: The sandbox itself failed, twice.
+            SandboxError: The sandbox itself failed, again and again.
         """
-        return self._twice(
+        return self._persist(
             lambda pair: calls.answers(pair.solution_for(program), program, asked, limits or self._limits)
         )
 
@@ -225,18 +232,18 @@ class Sandbox:
             kept_bytes: How much of its standard output is kept.
 
         Raises:
-            SandboxError: The sandbox itself failed, twice.
+            SandboxError: The sandbox itself failed, again and again.
         """
         bounds = limits or self._limits
-        return self._twice(lambda pair: script.run(pair.solution_for(program), program, stdin, bounds, kept_bytes))
+        return self._persist(lambda pair: script.run(pair.solution_for(program), program, stdin, bounds, kept_bytes))
 
     def truth(self, program: str, inputs: batch.Inputs, limits: Limits) -> batch.Truth:
         """Run a reference on many inputs and keep what it returned; see :mod:`trimtab.sandbox.batch`.
 
         Raises:
-            SandboxError: The sandbox itself failed, twice.
+            SandboxError: The sandbox itself failed, again and again.
         """
-        return self._twice(lambda pair: batch.truth(pair.solution_for(program), program, inputs, limits))
+        return self._persist(lambda pair: batch.truth(pair.solution_for(program), program, inputs, limits))
 
     def compare(
         self,
@@ -256,23 +263,19 @@ class Sandbox:
             named: How an input is named in messages, by its number from 1 on.
 
         Raises:
-            SandboxError: The sandbox itself failed, twice.
+            SandboxError: The sandbox itself failed, again and again.
         """
         bounds = limits or self._limits
 
         def judge(pair: ZygotePair) -> RunVerdict:
             return batch.compare(pair.solution_for(program), program, expected, holds, bounds, named)
 
-        return self._explained(self._twice(judge))
+        return self._explained(self._persist(judge))
 
-    def _twice(self, act: Callable[[ZygotePair], _Result]) -> _Result:
-        """Do something with a pair of zygotes, and again with new ones where these broke."""
+    def _persist(self, act: Callable[[ZygotePair], _Result]) -> _Result:
+        """Do something with a pair of zygotes until it has an outcome; see :mod:`trimtab.sandbox.retries`."""
         with self._pair() as pair:
-            try:
-                return act(pair)
-            except SandboxError:
-                pair.restart()
-            return act(pair)
+            return self._retries.run(pair, act)
 
     def _explained(self, verdict: RunVerdict) -> RunVerdict:
         """Say so where a program probably failed for what its profile or the list of packages refuses."""
@@ -299,7 +302,10 @@ class Sandbox:
 
     def _observe(self, pair: ZygotePair, program: str) -> Any:
         """Run a canary program and return what its ``probe()`` returned."""
-        answers = calls.answers(pair.solution_for(program), program, [("probe", ())], Limits(cpu_s=10.0))
+        answers = self._retries.run(
+            pair,
+            lambda pair: calls.answers(pair.solution_for(program), program, [("probe", ())], Limits(cpu_s=10.0)),
+        )
         if not answers.values:
             raise SandboxError(f"the canaries did not run: {answers.outcome}: {answers.detail}")
         return answers.values[0]

@@ -37,6 +37,7 @@ _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 _START_S: Final = 30.0
+_STARTS: Final = 3  # of a zygote that is ended while it starts
 
 
 class LayerRefusedError(SandboxError):
@@ -45,6 +46,10 @@ class LayerRefusedError(SandboxError):
     def __init__(self, facts: dict[str, Any]) -> None:
         super().__init__(facts["text"])
         self.facts = facts
+
+
+class _EndedError(SandboxError):
+    """A zygote ended before it was ready, without a word: something from outside may have ended it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +86,24 @@ class Lane:
 
     def __init__(self, *, role: str, tier: str, settings: Settings = _DEFAULTS, lean: bool = False) -> None:
         self._numbers = iter(range(1, 1 << 62))
+        what = {"role": role, "tier": tier, "lean": lean}
+        config = {**what, "packages": settings.packages, "profile": settings.profile.name}
+        for start in range(1, _STARTS + 1):
+            try:
+                self.layers = self._start(config, settings.hash_seed)
+                break
+            except _EndedError:
+                if start == _STARTS:
+                    raise
+
+    def _start(self, config: dict[str, Any], hash_seed: int) -> dict[str, Any]:
+        """Start the process and return the layers that it has put around itself."""
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
                 [sys.executable, "-s", "-S", "-P", "-B", "-c", _BOOT, str(_SOURCE), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_ENVIRONMENT | {"PYTHONHASHSEED": str(settings.hash_seed)},
+                env=_ENVIRONMENT | {"PYTHONHASHSEED": str(hash_seed)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -95,12 +112,12 @@ class Lane:
             )
         self.control.settimeout(_START_S)
         try:
-            config = {"packages": settings.packages, "profile": settings.profile.name}
-            self.layers = self._handshake({"role": role, "tier": tier, "lean": lean, **config})
+            layers = self._handshake(config)
         except BaseException:
             self.close()
             raise
         self.control.setblocking(False)
+        return layers
 
     def _handshake(self, config: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -115,7 +132,9 @@ class Lane:
                 elif "ready" in answer:
                     return dict(answer["ready"])
                 else:
-                    raise SandboxError("the zygote ended while it confined itself")
+                    raise _EndedError("the zygote ended while it confined itself")
+        except (ConnectionResetError, BrokenPipeError) as error:
+            raise _EndedError(f"the zygote ended while it started: {error}") from error
         except OSError as error:
             raise SandboxError(f"the zygote did not come up: {error}") from error
 
@@ -132,6 +151,8 @@ class Lane:
                 (folder / "uid_map").write_text(f"1000 {user} 1")
                 (folder / "gid_map").write_text(f"1000 {group} 1")
         except OSError as error:
+            if self._process.poll() is not None:
+                raise _EndedError("the zygote ended while it asked for its namespaces") from None
             facts = {"layer": "namespaces", "errno": error.errno, "text": f"uid_map: {error.strerror}"}
             raise LayerRefusedError(facts) from None
 
