@@ -143,6 +143,12 @@ def test_each_step_gives_the_right_program_and_is_named(text, continues, steps):
         (BODY.replace("sum(", "math.fsum(").replace("\n", "\\n"), False, "escapes"),
         (f"```python\n\ufeff{BODY}```", False, "signs"),
         (BODY.replace("    ", "\u00a0   "), False, "signs"),
+        (f">>> {BODY.replace(chr(10) + '    ', chr(10) + '...     ')}...\n>>> f([1])\n1\n", False, "session"),
+        ("\tif xs:\n\t\treturn sum(xs)\n\treturn 0\n", True, "level"),
+        ("  if xs:\n    return sum(xs)\n  return 0\n", True, "level"),
+        ("   total = sum(xs)\n    return total\n", True, "level"),
+        ("     if xs:\n        return sum(xs)\n    return 0\n", True, "level"),
+        ("  a = '''x\n  y'''\n  return sum(xs) if a == 'x\\n  y' else 0\n", True, "level"),
     ],
 )
 def test_a_text_that_is_no_program_is_repaired(text, continues, step):

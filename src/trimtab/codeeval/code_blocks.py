@@ -299,12 +299,21 @@ def _unindented(block: Block, defines: re.Pattern[str]) -> str:
     if filled and all(line.lstrip().startswith(">") for line in filled) and not filled[0].startswith(">>>"):
         lines = [re.sub(r"^[ \t]*>[ ]?", "", line) for line in lines]
     if filled and filled[0].lstrip().startswith(">>> ") and defines.search(filled[0].lstrip()[4:]):
-        lines = [line.lstrip()[4:] for line in lines if line.lstrip().startswith((">>> ", "... "))]
+        lines = [typed(block.code)]
     code = "".join(lines)
     starts = next((line.lstrip() for line in lines if line.strip()), "")
     # The inside of a function stays indented.
     whole = block.opened and (python_scan.DEFINES.match(starts) or defines.search(code))
     return textwrap.dedent(code) if whole else code
+
+
+def typed(session: str) -> str:
+    """Return what was typed at Python's prompt, where a text is such a session, else the text."""
+    lines = [line.lstrip() for line in python_scan.lines(session)]
+    first = next((line for line in lines if line.strip()), "")
+    if not first.startswith(">>> "):
+        return session
+    return "".join(line[4:] or "\n" for line in lines if line.startswith((">>> ", "... ")))
 
 
 def _helpers(code: str, others: Sequence[Block], entry_point: str) -> str:

@@ -39,6 +39,7 @@ _SIGNS: Final = str.maketrans(
     | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")
 )
 _JSON_FENCE: Final = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL | re.IGNORECASE)
+_INDENTATION: Final = re.compile(r"^[ \t]*", re.MULTILINE)
 _LEVEL: Final = 4  # spaces before a function's body
 _DRAFTS: Final = 3  # definitions of the function that a repair tries
 _LONGEST: Final = 1 << 20  # characters; a program is shorter, a runaway generation need not be
@@ -166,6 +167,7 @@ def repair(problem: AskedFunction, cleaned: Extracted, *, cutting: bool = True) 
     if body:
         text = program[len(problem.prompt) :]
         text = _step(steps, "signs", text, text.translate(_SIGNS))
+        text = _step(steps, "level", text, _at_level_of(problem.prompt, text))
         shortened = cut(problem.prompt, text) if cutting else None
         if shortened is not None:
             steps.append("cut")
@@ -174,6 +176,7 @@ def repair(problem: AskedFunction, cleaned: Extracted, *, cutting: bool = True) 
         program = _step(steps, "escapes", program, _unescaped(program))
         program = _step(steps, "signs", program, program.translate(_SIGNS))
         program = _step(steps, "magic", program, _MAGIC.sub("", program))
+        program = _step(steps, "session", program, code_blocks.typed(program))
         program = _step(steps, "dedent", program, textwrap.dedent(program))
         program = _step(steps, "prose", program, _from_first_definition(program))
         if cutting:
@@ -285,6 +288,32 @@ def _indented(text: str) -> str:
         lines[first] = "    " + lines[first]
         return "".join(lines)
     return "".join(f"    {line}" if line.strip() else line for line in lines)
+
+
+def _at_level_of(prompt: str, text: str) -> str:
+    """Return a function's body at the level at which the prompt's docstring is; Python takes no other after one."""
+    lines = _lines(text)
+    inside = python_scan.inside_strings(text)
+    filled = [at for at, line in enumerate(lines) if line.strip() and at not in inside]
+    level = _INDENTATION.findall(prompt.rstrip())[-1:]
+    if not filled or not level:
+        return text
+    own, to = _margin(lines[filled[0]]), level[0]
+    if not own or not to or own == to:
+        return text
+    below = [_margin(lines[at]) for at in filled[1:2]]
+    if below and all(_margin(lines[at]).startswith(to) for at in filled[1:]):
+        # Only the first line lost its place, unless what follows hangs below it.
+        if not lines[filled[0]].rstrip().endswith((":", "(", "[", "{", ",")) or len(below[0]) > len(to):
+            filled = filled[:1]
+    for at in filled:
+        if lines[at].startswith(own):
+            lines[at] = to + lines[at][len(own) :]
+    return "".join(lines)
+
+
+def _margin(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _unescaped(program: str) -> str:
