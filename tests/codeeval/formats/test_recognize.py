@@ -116,6 +116,15 @@ def test_lm_eval_keeps_one_filtered_response_of_several(tmp_path, made, humaneva
     assert [reply.passed for reply in found.replies.values()] == [True, None]
 
 
+def test_lm_eval_s_responses_count_once_however_many_filters_a_task_has(tmp_path, made, humaneval):
+    records = list(made.lm_eval(humaneval))
+    path = tmp_path / "samples_x.jsonl"
+    path.write_bytes(made.lines([{**record, "filter": name} for name in ("first", "second") for record in records]))
+    once = tmp_path / "samples_y.jsonl"
+    once.write_bytes(made.lines([{**record, "filter": "first"} for record in records]))
+    assert samples.read(path, humaneval).samples == samples.read(once, humaneval).samples
+
+
 def test_an_inspect_sample_without_an_answer_is_left_out_and_said(tmp_path, made, humaneval):
     log = made.inspect_json(humaneval)
     log["samples"][0] |= {"error": {"message": "the server is gone"}, "output": {"choices": []}}

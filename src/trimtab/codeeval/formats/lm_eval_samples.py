@@ -3,7 +3,8 @@
 ``resps`` holds what the model wrote: for each request a list of its repeats. ``filtered_resps`` holds what is left
 after the task's filter, and for some tasks one sample of several. ``doc_id`` counts within the selection of samples
 that was asked for, so the problem is ``doc["task_id"]``. What a reply continues is the end of its own prompt, so it is
-a body where that ends with the problem's prompt, and a program elsewhere.
+a body where that ends with the problem's prompt, and a program elsewhere. A task with several filters is logged once
+for each, with the same responses: those of the first filter are read, and what it scored.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     Raises:
         BenchmarkError: A record is not of this form; the message names the place, the field and what is there.
     """
+    first_filter = content.rows[0].record.get("filter")
     for number, record in content.rows:
+        if record.get("filter") != first_filter:
+            continue
         place = f"{content.path}, line {number}"
         doc = object_of(record.get("doc"), place, "the field 'doc'")
         if "task_id" not in doc:
