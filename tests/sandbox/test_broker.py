@@ -268,6 +268,12 @@ def test_allow_listed_packages_and_only_those_can_be_imported():
         assert run(box, assert_without).outcome is Outcome.ERROR
 
 
+def test_a_package_that_is_not_admitted_is_named_with_the_option_at_every_tier(box):
+    verdict = run(box, "import click\ndef solve(xs): return sum(xs)")
+    assert verdict.outcome is Outcome.ERROR
+    assert "click is installed and not admitted" in verdict.detail
+
+
 def test_unknown_tier_and_package_are_refused():
     with pytest.raises(SandboxError, match="'AA'"), Sandbox(tier="AA"):
         pass
