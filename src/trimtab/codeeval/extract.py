@@ -301,11 +301,10 @@ def _at_level_of(prompt: str, text: str) -> str:
     own, to = _margin(lines[filled[0]]), level[0]
     if not own or not to or own == to:
         return text
-    below = [_margin(lines[at]) for at in filled[1:2]]
-    if below and all(_margin(lines[at]).startswith(to) for at in filled[1:]):
-        # Only the first line lost its place, unless what follows hangs below it.
-        if not lines[filled[0]].rstrip().endswith((":", "(", "[", "{", ",")) or len(below[0]) > len(to):
-            filled = filled[:1]
+    below = [_margin(lines[at]) for at in filled[1:]]
+    opens = lines[filled[0]].rstrip().endswith((":", "(", "[", "{", ","))
+    if below and all(margin.startswith(to) for margin in below) and not (opens and len(below[0]) <= len(to)):
+        filled = filled[:1]  # only the first line lost its place
     for at in filled:
         if lines[at].startswith(own):
             lines[at] = to + lines[at][len(own) :]

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 # How the standard library says that a profile does not let it.
 _REFUSALS: Final = ("can't start new thread", "[Errno 30]", "[Errno 1]", "No usable temporary directory")
 # How a package that is not admitted looks: not there, or at tier B there and not to be opened.
-_LACKING: Final = re.compile(r"(?:ModuleNotFoundError: No module named '|Permission denied: '[^']*/site-packages/)(\w+)")
+_LACKING: Final = re.compile(
+    r"(?:ModuleNotFoundError: No module named '|Permission denied: '[^']*/site-packages/)(\w+)"
+)
 _Result = TypeVar("_Result", bound=Ended)
 
 
