@@ -28,12 +28,13 @@ bench: $(READY)  ## side-by-side measurements against peers; minutes
 matrix: $(READY)  ## thousands of ways to wrap, mask and train tiny models, against a plain reference; resumable
 	$(BIN)/python benchmarks/moe_matrix.py --out runs/matrix.jsonl
 
-docs: $(READY)  ## regenerate the command reference, the tables of settings and of families
+docs: $(READY)  ## regenerate the command reference, the tables, the pictures of routing
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_families.py
 	$(BIN)/python docs/make_replay.py
 	$(BIN)/python docs/make_support.py
+	$(BIN)/python docs/make_pictures.py
 
 site: $(READY)  ## the pages as a site, in build/site; strict
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

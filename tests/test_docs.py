@@ -33,6 +33,14 @@ def test_a_reference_is_generated(name):
     assert module.TARGET.read_text() == module.render(), "run `make docs`"
 
 
+def test_the_pictures_of_routing_are_drawn_by_their_script():
+    specification = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    for name, draw in module.PICTURES.items():
+        assert (module.FOLDER / f"{name}.svg").read_text(encoding="utf-8") == draw(), "run `make docs`"
+
+
 @pytest.mark.parametrize("name", DOCTESTED)
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)

@@ -114,6 +114,7 @@ BAD = {
     "negative margin": ("python_loss = 0.01", "python_loss = -1", "a margin must be positive", ""),
     "endpoint": ('primary = "python_loss"', 'primary = "python_los"', "unknown endpoint 'python_los'", "did you mean"),
     "seed twice": ("seed = [0, 1]", "seed = [0, 0]", "names a level twice", ""),
+    "missing factor": ("capacity = [", "# [", "missing factor 'capacity'", 'capacity = ["dropless"]'),
     "seed type": ("seed = [0, 1]", 'seed = ["0"]', "expected a list of int", ""),
     "name": ('name = "demo"', 'name = "../demo"', "may hold letters", ""),
     "not toml": ('name = "demo"', "name = demo", "is not TOML", ""),

@@ -271,7 +271,12 @@ def _factors(table: dict[str, Any], models: Mapping[str, Any], where: str) -> di
     result: dict[str, tuple[str | int, ...]] = {}
     for name in FACTORS:
         kind: type = int if name == "seed" else str
-        values = table.get(name)
+        if name not in table:
+            level = {"seed": "[0, 1, 2]", "capacity": '["dropless"]'}.get(name, '["NAME"]')
+            raise StudyError(
+                f"{where}: missing factor {name!r}", hint=f"a factor that does not vary has one level: {name} = {level}"
+            )
+        values = table[name]
         if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
             raise StudyError(f"{where}.{name}: expected a list of {kind.__name__}, got {values!r}")
         if len(set(values)) < len(values):
