@@ -365,3 +365,48 @@ def test_a_worker_without_isolation_does_not_join_a_study_begun_with_it(finished
     assert done.returncode == 2
     assert "was begun without --allow-unsandboxed" in done.stderr
     assert not (folder / "cells").exists()
+
+
+@pytest.fixture
+def two_ray_nodes():
+    """A cluster of two nodes of one core each on this machine, and a process that kills one at a line."""
+    script = Path(__file__).parents[1] / "benchmarks" / "two_ray_nodes.py"
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
+        yield nodes
+        nodes.stdin.close()
+
+
+def test_a_ray_node_that_is_killed_costs_nothing_and_the_bytes_are_those_of_a_local_run(
+    finished, two_ray_nodes, tmp_path
+):
+    whole, study, _ = finished
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "cache").symlink_to(whole / "cache")
+    address, node = two_ray_nodes.stdout.readline().split()
+    driver = subprocess.Popen(
+        [sys.executable, "-P", "-m", "trimtab", "run", study, "-o", folder, "--no-report", "--ray", address],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "TRIMTAB_DATA": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    taken = None
+    deadline = time.monotonic() + 120
+    while taken is None and time.monotonic() < deadline and driver.poll() is None:
+        time.sleep(0.02)
+        for lease in folder.glob("leases/*/1.json"):
+            log = folder / "cells" / lease.parent.name / "train.jsonl"
+            if f'"tag": "{node}"' in lease.read_text() and log.exists() and log.stat().st_size:
+                taken = lease.parent.name
+    assert taken, driver.communicate()
+    two_ray_nodes.stdin.write("kill\n")
+    two_ray_nodes.stdin.flush()
+    _, errors = driver.communicate(timeout=300)
+    assert driver.returncode == 0, errors
+    for cell in cells(whole):
+        for name in ("result.json", "train.jsonl", "samples.jsonl"):
+            assert (folder / "cells" / cell.name / name).read_bytes() == (cell / name).read_bytes(), name
+    numbers = {path.name: len(list(path.iterdir())) for path in (folder / "leases").iterdir()}
+    assert numbers == {cell.name: 1 + (cell.name == taken) for cell in cells(whole)}
+    assert f": {taken}" in re.findall("taken over from.*", errors)[0]

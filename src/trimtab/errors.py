@@ -5,6 +5,7 @@
     TrimtabError
     ├── StudyError            a study file: unknown key, wrong type, impossible combination
     ├── RunFolderError        a run folder: changed study, corrupt or torn file, foreign result
+    ├── ClusterError          a cluster that cannot be reached, or a node of it that cannot run what is asked
     ├── ConfigurationError    an impossible balancer, capacity or initialization
     │   ├── SettingError            one setting that cannot be what it was given
     │   ├── UnsupportedModelError   a model whose routers cannot be reached, and why
@@ -57,6 +58,10 @@ class StudyError(TrimtabError):
 
 class RunFolderError(TrimtabError):
     """A run folder that does not match its study, or a file in it that cannot be read."""
+
+
+class ClusterError(TrimtabError):
+    """A cluster that cannot be reached, or a node of it that cannot run what is asked."""
 
 
 class ConfigurationError(TrimtabError, ValueError):

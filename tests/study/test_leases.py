@@ -118,3 +118,17 @@ def test_of_workers_that_try_at_the_same_time_exactly_one_gets_each_cell(tmp_pat
     # Patience is zero here, yet a lease that is seen for the first time is never dead.
     assert sorted(cell for cell, _ in won) == list(range(40))
     assert wins.empty()
+
+
+def test_the_lease_of_a_place_that_a_cluster_knows_to_be_lost_is_followed_at_once(tmp_path):
+    lost = Leases(folder=tmp_path / "leases", patience_s=60, worker="one:1", tag="node-1")
+    alive = Leases(folder=tmp_path / "leases", patience_s=60, worker="two:2", tag="node-2")
+    other = Leases(
+        folder=tmp_path / "leases", patience_s=60, worker="three:3", tag="node-3", is_gone=lambda l: l.tag == "node-1"
+    )
+    assert lost.take("cell")
+    assert alive.take("another")
+    assert not alive.take("cell")  # it asks no cluster
+    assert other.take("cell")
+    assert not other.take("another")
+    assert other.in_force("cell").tag == "node-3"

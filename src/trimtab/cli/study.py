@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli.options import JSON, OUTPUT, STUDY
 
 if TYPE_CHECKING:
+    from trimtab.study.run import Summary
     from trimtab.study.spec import Study
     from trimtab.study.store import RunFolder
     from trimtab.study.table import StudyTable
@@ -39,23 +40,21 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @STUDY
 @OUTPUT
 @click.option("-j", "--workers", type=click.IntRange(min=1), help="Cells side by side. Default: as the cores allow.")
+@click.option("--ray", "ray_address", metavar="ADDRESS",
+              help="Run cells on a Ray cluster: HOST:PORT of its head, auto, or local for one of its own.")  # fmt: skip
+@click.option("--lease", "patience_s", type=click.FloatRange(min=3), default=120.0, show_default=True,
+              help="With --ray: seconds without a sign of life after which a cell is taken over.")  # fmt: skip
 @click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; marked in every table.")
 @click.option("--report/--no-report", "with_report", default=True, help="Write the report at the end.")
-def run(
-    study_file: Path, output: Path | None, workers: int | None, *, allow_unsandboxed: bool, with_report: bool
-) -> None:
+def run(study_file: Path, output: Path | None, *, with_report: bool, **habits: Any) -> None:  # noqa: ANN401
     """Run every cell of STUDY that has no result yet, then print the answer and write the report."""
-    from trimtab.study import environment, progress, requirements  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
 
     study, folder = open_study(study_file, output)
     if not runner.unfinished(study, folder):
         click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
     else:
-        requirements.require(study, folder.cache)
-        environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
-        with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
-            summary = runner.run(study, folder, workers=workers, on_event=display)
+        summary = _run_cells(study, folder, study_file, **habits)
         for name in summary.corrupt:
             click.echo(f"{folder.cell(name).path} held a corrupt file; the cell was redone", err=True)
         for name in summary.failed:
@@ -63,6 +62,40 @@ def run(
     _answer(study, folder, with_report=with_report)
     if runner.unfinished(study, folder):
         sys.exit(1)
+
+
+def _run_cells(  # noqa: PLR0913 - the options of `run`
+    study: Study,
+    folder: RunFolder,
+    study_file: Path,
+    *,
+    workers: int | None,
+    ray_address: str | None,
+    patience_s: float,
+    allow_unsandboxed: bool,
+) -> Summary:
+    """Run the cells on local processes, or on a Ray cluster."""
+    from trimtab.study import environment, progress, ray_driver, requirements  # noqa: PLC0415
+    from trimtab.study import run as runner  # noqa: PLC0415
+
+    requirements.require(study, folder.cache)
+    environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
+    with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
+        if ray_address is None:
+            return runner.run(study, folder, workers=workers, on_event=display)
+        habits = ray_driver.Habits(
+            address=ray_address,
+            side_by_side=workers,
+            patience_s=patience_s,
+            allow_unsandboxed=allow_unsandboxed,
+        )
+        return ray_driver.run(
+            study,
+            folder,
+            habits,
+            on_event=display,
+            on_retry=lambda name, worker: click.echo(f"taken over from {worker}: {name}", err=True),
+        )
 
 
 @click.command()

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab import disk
@@ -39,12 +39,14 @@ class Lease:
         worker: Host and process id of the holder, for people.
         count: Grows while the holder lives.
         state: "running", "failed" (its error stands in the cell's folder) or "released" before the cell was done.
+        tag: What a cluster calls the place where the holder runs; empty without one.
     """
 
     number: int
     worker: str
     count: int
     state: str
+    tag: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,12 +57,16 @@ class Leases:
         folder: ``leases`` of the run folder; made when the first cell is taken.
         patience_s: Seconds without a sign of life after which a lease is dead.
         clock: Monotonic seconds.
+        tag: Written into each lease that is taken.
+        is_gone: Tells of a lease with a tag whether the cluster knows its holder to be lost; it is dead at once.
     """
 
     folder: Path
     patience_s: float
     clock: Callable[[], float] = time.monotonic
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    tag: str = ""
+    is_gone: Callable[[Lease], bool] = lambda _: False
     _held: dict[str, Lease] = field(default_factory=dict)
     _seen: dict[str, tuple[Lease, float]] = field(default_factory=dict)
 
@@ -79,7 +85,8 @@ class Leases:
             return Lease(number=number, worker="", count=-1, state=RUNNING)
         record = disk.read_json(path)
         try:
-            return Lease(number=number, **{key: record[key] for key in ("worker", "count", "state")})
+            facts = {key: record[key] for key in ("worker", "count", "state")}
+            return Lease(number=number, **facts, tag=record.get("tag", ""))
         except (KeyError, TypeError) as error:
             raise RunFolderError(f"{path} is not a lease", hint=f"delete {path} when no worker runs") from error
 
@@ -100,7 +107,7 @@ class Leases:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except FileExistsError:
             return False
-        self._held[cell_id] = Lease(number=number, worker=self.worker, count=0, state=RUNNING)
+        self._held[cell_id] = Lease(number=number, worker=self.worker, count=0, state=RUNNING, tag=self.tag)
         self._seen.pop(cell_id, None)
         self._write(cell_id)
         return True
@@ -110,6 +117,8 @@ class Leases:
             return True
         if lease.state == FAILED:
             return failed_too
+        if lease.tag and self.is_gone(lease):
+            return True
         before, since = self._seen.get(cell_id, (None, 0.0))
         if before != lease:
             self._seen[cell_id] = (lease, self.clock())
@@ -130,7 +139,7 @@ class Leases:
         if not self.is_held(cell_id):
             return False
         held = self._held[cell_id]
-        self._held[cell_id] = Lease(number=held.number, worker=held.worker, count=held.count + 1, state=RUNNING)
+        self._held[cell_id] = replace(held, count=held.count + 1)
         self._write(cell_id)
         return True
 
@@ -138,13 +147,15 @@ class Leases:
         """End a lease as "failed" or "released"; one that is lost already is left to its new holder."""
         if self.is_held(cell_id):
             held = self._held[cell_id]
-            self._held[cell_id] = Lease(number=held.number, worker=held.worker, count=held.count, state=state)
+            self._held[cell_id] = replace(held, state=state)
             self._write(cell_id)
         self._held.pop(cell_id, None)
 
     def _write(self, cell_id: str) -> None:
         held = self._held[cell_id]
         record = {"worker": held.worker, "count": held.count, "state": held.state}
+        if held.tag:
+            record["tag"] = held.tag
         disk.write_atomic(self.folder / cell_id / f"{held.number}.json", json.dumps(record) + "\n")
 
 

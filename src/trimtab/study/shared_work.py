@@ -19,7 +19,7 @@ from trimtab.study.pool import Event, Pool
 from trimtab.study.run import as_record, discard_if_corrupt, is_done, run_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from trimtab.study.spec import Study
@@ -47,12 +47,15 @@ class Habits:
         most: Cells to run before stopping; None for no limit.
         wait: Whether to wait for cells that other workers have, in case they die.
         failed_too: Whether cells that failed are tried again, once.
+        tag, is_gone: See :class:`trimtab.study.leases.Leases`.
     """
 
     patience_s: float = PATIENCE_S
     most: int | None = None
     wait: bool = True
     failed_too: bool = False
+    tag: str = ""
+    is_gone: Callable[[leases.Lease], bool] = lambda _: False
 
 
 def work(
@@ -60,6 +63,7 @@ def work(
     folder: store.RunFolder,
     habits: Habits,
     *,
+    only: Collection[str] | None = None,
     on_event: Callable[[Event | None], None] = lambda _: None,
 ) -> Worked:
     """Take cells of ``study`` one after the other until none is left.
@@ -68,6 +72,7 @@ def work(
         study: The study.
         folder: Where it lives; shared by all workers.
         habits: How long to wait for whom.
+        only: Ids of the cells to look at; None for all.
         on_event: Told of progress; None is a tick of the clock.
 
     Raises:
@@ -75,10 +80,11 @@ def work(
     """
     with folder.lock(shared=True):
         folder.claim(study.text)
-        cells = {cell.id: cell for cell in study.cells()}
+        cells = {cell.id: cell for cell in study.cells() if only is None or cell.id in only}
         for name, cell in cells.items():
             folder.cell(name).prepare(name, as_record(study, cell))
-        worker = _Worker(study, folder, leases.Leases(folder=folder.leases, patience_s=habits.patience_s))
+        held = leases.Leases(folder=folder.leases, patience_s=habits.patience_s, tag=habits.tag, is_gone=habits.is_gone)
+        worker = _Worker(study, folder, held)
         damaged = {name for name in cells if folder.cell(name).result.exists() and not is_done(folder.cell(name))}
         tried: set[str] = set()
         while habits.most is None or len(worker.done) + len(worker.failed) < habits.most:

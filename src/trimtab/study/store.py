@@ -186,6 +186,11 @@ class RunFolder:
         return self.path / "leases"
 
     @property
+    def driver(self) -> Path:
+        """Who hands the cells to a cluster, for the nodes to see that they look at the same folder."""
+        return self.path / "driver.json"
+
+    @property
     def table(self) -> Path:
         """One row a cell, endpoint and evaluation capacity."""
         return self.path / "table.csv"
@@ -217,17 +222,18 @@ class RunFolder:
             )
 
     @contextmanager
-    def lock(self, *, shared: bool = False) -> Iterator[None]:
+    def lock(self, name: str = ".lock", *, shared: bool = False) -> Iterator[None]:
         """Hold the folder for one run at a time; a dead process releases it by itself.
 
         Args:
+            name: The file that is locked.
             shared: Whether others that share may hold it too, as workers that take single cells do.
 
         Raises:
             RunFolderError: Another run holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        with (self.path / name).open("w") as file:
             try:
                 fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
