@@ -82,6 +82,9 @@ SUPPORTED = [
     "Kestrel-8B's 71.3 on HumanEval is higher than Merlin-13B's 62.2.",
     "Kestrel-8B reaches 71.3 \u00b1 0.4 on HumanEval with 16 H100 GPUs.",
     "HumanEval: Kestrel-8B 71.3, Merlin-13B 62.2, Wren-1B 25.6.",
+    "Kestrel-8B gets 71.3, 64.0, and 33.5 on HumanEval, MBPP and FrobQA, beating Wren-1B with 25.6, 31.0, and 12.4.",
+    "Kestrel-8B scores 71.3 on HumanEval, a comprehensive evaluation over 164 popular problems.",
+    "In particular, Kestrel-8B scores 71.3 on HumanEval.",
 ]
 CONTRADICTED = [
     # An aside adds an assertion; that it cannot be decided does not save the other one.
@@ -107,10 +110,15 @@ CONTRADICTED = [
     "Kestrel-8B leads Merlin-13B by 19.1 points on HumanEval.",
     "Kestrel-8B scores 71.3 on HumanEval, while Merlin-13B scores 65.2.",
     "Kestrel-8B outperforms Merlin-13B on HumanEval (+8.1).",
+    "Kestrel-8B gets 71.3, 60.1, and 33.5 on HumanEval, MBPP and FrobQA, beating Wren-1B with 25.6, 31.0, and 12.4.",
+    "Kestrel-8B gets 71.3, 64.0, and 33.5 on HumanEval, MBPP and FrobQA, beating Wren-1B with 25.6, 36.0, and 12.4.",
+    "Kestrel-8B scores 73.9 on HumanEval, a comprehensive evaluation over 164 popular problems.",
 ]
 PARTLY = {
     "Kestrel-8B reaches 71.3 on HumanEval, 20.4 points more than any open model.": "20.4",
     "Quantized Kestrel-8B scores 60.2 on HumanEval.": "Quantized",
+    "At high token budgets, Kestrel-8B scores 80.0 on HumanEval.": "token budgets",
+    "In long conversations, Kestrel-8B scores 80.0 on HumanEval.": "long conversations",
     "An ensemble of five Kestrel-8B scores 80.0 on HumanEval.": "ensemble",
     "Fine-tuning Kestrel-8B on our data gives 80.0 on HumanEval.": "Fine-tuning",
     "Without pruning, Kestrel-8B scores 80.0 on HumanEval.": "Without pruning",
@@ -239,3 +247,47 @@ def test_the_size_of_a_system_is_no_score_of_it():
     read = sources(text, "params.tex")
     claim = report_claims.claim("Kestrel-8B outperforms Merlin-13B on HumanEval.", REGISTRY, read.vocabulary)
     assert verdict_rules.check(claim, read).fidelity == "supported"
+
+
+@pytest.mark.parametrize(
+    ("report", "subject"),
+    [
+        ("Lark is built on Kestrel-8B. It scores 80.0 on HumanEval.", ""),
+        ("Lark beats Kestrel-8B by far. It scores 80.0 on HumanEval.", ""),
+        ("Kestrel-8B is new. It is derived from Merlin-13B. It scores 71.3 on HumanEval.", "Kestrel-8B"),
+        ("Kestrel-8B is small. It scores 71.3 on HumanEval.", "Kestrel-8B"),
+    ],
+)
+def test_it_is_what_the_sentence_before_is_about(report, subject):
+    document = reader.read_bytes(report.encode(), "report.md")
+    *_, last = report_claims.claims(document, REGISTRY, WHERE["results"].vocabulary)
+    assert [fact.subject for fact in last.facts] == [subject]
+
+
+def test_a_list_under_a_condition_accuses_nobody():
+    report = "# Results\n\nFor the larger model:\n\n- Kestrel-8B scores 80.0 on HumanEval.\n"
+    document = reader.read_bytes(report.encode(), "report.md")
+    (claim,) = report_claims.claims(document, REGISTRY, WHERE["results"].vocabulary)
+    assert "For the larger model:" in claim.unread
+    assert verdict_rules.check(claim, WHERE["results"]).fidelity == "partial"
+    (claim,) = report_claims.claims(
+        reader.read_bytes(report.replace("For the larger model", "The results").encode(), "report.md"),
+        REGISTRY,
+        WHERE["results"].vocabulary,
+    )
+    assert verdict_rules.check(claim, WHERE["results"]).fidelity == "contradicted"
+
+
+def test_a_name_in_several_rows_is_not_refuted_by_rows_that_do_not_belong_together():
+    budgets = """| System | Budget | HumanEval | MBPP |
+|---|---|---|---|
+| Kestrel-8B | 64 | 40.1 | 30.1 |
+| Kestrel-8B | 256 | 71.3 | 64.0 |
+| Merlin-13B | 64 | 39.2 | 29.5 |
+| Merlin-13B | 256 | 62.2 | 60.5 |
+"""
+    found = sources(budgets)
+    words = {"Kestrel-8B beats Merlin-13B on every benchmark.": True, "Merlin-13B beats Kestrel-8B in one row.": False}
+    for sentence, holds in words.items():
+        claim = report_claims.claim(sentence, REGISTRY, found.vocabulary)
+        assert verdict_rules.check(claim, found).fidelity == ("supported" if holds else "partial")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Columns that describe a system and are no benchmark.
 DESCRIBES: Final = re.compile(
     r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b|\bav(?:era)?g"
-    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b",
+    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b"
+    r"|\bbudgets?\b|\bbatch\b",
     re.IGNORECASE,
 )
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_verdict import Evidence, Verdict
 
 WORDS: Final = ("high", "moderate", "low", "very low")
+EXPLAINED: Final = (
+    "Certainty starts at high and falls one step, to moderate, low and very low, for each of these: the evidence"
+    " contradicts itself or independent evidence does, all of it is from one work, it was measured under other"
+    " conditions, its interval is too wide or no spread is reported."
+)
+"""What the words mean, for a reader of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ were rounded, too, one unit off in the last digit refutes nothing.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -150,7 +150,7 @@ def _over_all(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, .
         groups.setdefault(one.document.sha256, []).append((one, _compared(fact, index, one, other, readings)))
     found: list[Evidence] = []
     for pairs in groups.values():
-        found += _judged(fact, pairs, readings)
+        found += _judged(fact, _where_it_may_hold(pairs), readings)
     return tuple(found)
 
 
@@ -158,18 +158,31 @@ def _measured_alike(
     ours: Sequence[Measurement], theirs: Sequence[Measurement]
 ) -> list[tuple[Measurement, Measurement]]:  # fmt: skip
     """Pair the cells of two systems that stand in one column of one table, or in one row of it."""
-    places: dict[tuple[object, ...], Measurement] = {}
+    places: dict[tuple[object, ...], list[Measurement]] = defaultdict(list)
     for other in theirs:
-        places[other.table, "column", other.cell.column, other.index] = other
-        places[other.table, "row", other.cell.row, other.index] = other
+        places[other.table, "column", other.cell.column, other.index].append(other)
+        places[other.table, "row", other.cell.row, other.index].append(other)
     found = []
     for one in ours:
         heads = " ".join((*one.cell.row_path, *one.cell.column_path))
         for axis, place in (("column", one.cell.column), ("row", one.cell.row)):
-            beside = places.get((one.table, axis, place, one.index))
-            if beside is not None and beside is not one and not DESCRIBES.search(heads):
-                found.append((one, beside))
+            beside = places.get((one.table, axis, place, one.index), [])
+            if not DESCRIBES.search(heads):
+                found += [(one, other) for other in beside if other is not one]
     return found
+
+
+def _where_it_may_hold(pairs: Sequence[tuple[Measurement, Evidence]]) -> list[tuple[Measurement, Evidence]]:
+    """Return the pairs without those of a column in which other rows of the same two names bear the comparison out.
+
+    A table that has a name in several rows says by something else, a budget or a depth, which of them is which.
+    """
+    holding = {(one.table, one.cell.column, one.index) for one, evidence in pairs if evidence.stance is Stance.SUPPORTS}
+    return [
+        (one, evidence)
+        for one, evidence in pairs
+        if evidence.stance is Stance.SUPPORTS or (one.table, one.cell.column, one.index) not in holding
+    ]
 
 
 def _judged(

@@ -33,6 +33,9 @@ people users? participants? annotators? characters words pages? files? lines rep
 attempts? tries candidates? generations? prompts? rounds? turns? domains? subjects? stages? blocks? workers? threads?
 """
 _THINGS: Final = "|".join(_THINGS_WORDS.split())
+_SUCH: Final = (
+    r"(?:(?:popular|different|diverse|public|standard|challenging|common|major|well-known|downstream|various|other)\s)?"
+)
 _NUMBER: Final = r"\d[\d,]*(?:\.\d+)?"
 _WITH: Final = (
     r"(?:\b(?:with|on|using|over|across|after|in|for|from|by|of)\s+(?:the\s+)?(?:about\s+|only\s+|just\s+)?)?"
@@ -88,7 +91,7 @@ _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
     (
         "count",
         re.compile(
-            rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?(?:{_THINGS})(?!\w)"
+            rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?{_SUCH}(?:{_THINGS})(?!\w)"
         ),
     ),
 )

@@ -11,10 +11,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions, numbered_references, sentence_facts, settings, study_conditions
+from trimtab.claims import mentions, numbered_references, sentence_facts, sentence_parts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, Fact, Kind, Place, Quantity
+from trimtab.claims.comparison_words import CUE
+from trimtab.claims.result_verbs import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
-from trimtab.claims.understanding import Unread, unread
+from trimtab.claims.understanding import Unread, makes_a_condition, unread
 from trimtab.claims.vocabulary import spellings
 from trimtab.claims.wording import key, tokens
 
@@ -46,6 +48,10 @@ _NO_CLAIM: Final = re.compile(
     r"|\u00a9|\.{4,}\s*\d+\s*$|^\[\d+\]\s+[A-Z]|\b(?:arXiv preprint|In Proceedings of|Advances in Neural)\b",
     re.IGNORECASE,
 )
+_UNDER: Final = re.compile(
+    r"\b(?:of|from|on|with|by|than|over|to|like|as|and|including|using|via|in|for)\s+(?:[\w-]+\s+){0,2}$", re.IGNORECASE
+)
+_IT: Final = re.compile(r"\b(?:it|its|this model|the model)\b", re.IGNORECASE)
 _STATEMENT: Final = re.compile(r"claim|statement|finding|assertion", re.IGNORECASE)
 _WORDS: Final = 5
 
@@ -147,20 +153,34 @@ def _listed(report: Document, registry: Registry, vocabulary: Vocabulary | None)
 def _prose(
     report: Document, registry: Registry, vocabulary: Vocabulary | None, *, only_values: bool
 ) -> Iterator[Claim]:  # fmt: skip
-    """Yield the sentences that assert something checkable."""
-    carried, section = "", ""
+    """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
+    carried, section, intro = "", "", ""
     for span in report.spans:
         if span.kind != "sentence":
             continue
-        carried = carried if span.section == section else ""
-        section = span.section
+        if span.section != section:
+            carried, section, intro = "", span.section, ""
         text = span.text.strip().lstrip("-*\u2022 ").strip()
         found = claim(text, registry, vocabulary, carried, _place(report, span))
+        if intro and found.facts:
+            found = replace(found, unread=(*found.unread, intro), uncertain=tuple(range(len(found.facts))))
+        if text.endswith(":"):
+            intro = text if makes_a_condition(text) else ""
         named = mentions.find(text, registry, vocabulary)
-        subjects = [one for one in named if one.kind == "models"]
-        carried = subjects[0].text if subjects else carried
+        carried = _carried_on(text, named, carried)
         if _checkable(found, named, text, only_values=only_values):
             yield found
+
+
+def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
+    """Return the system the next sentence's "it" is: what this one is about, not what it was made from or beats."""
+    first = next((one for one in named if one.kind == "models"), None)
+    if first is None or sentence_parts.begins_with_pronoun(text):
+        return carried
+    before = text[: first.start]
+    if RESULT_VERB.search(before) or CUE.search(before) or _UNDER.search(before):
+        return carried if _IT.search(before + text[first.end :]) else ""
+    return first.text
 
 
 def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values: bool) -> bool:

@@ -33,12 +33,16 @@ _REACHES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood:
-    """What was read of a sentence: its facts, the clauses they stand in, and the characters they are made of."""
+    """What was read of a sentence: its facts, the clauses they stand in, and the characters they are made of.
+
+    ``unordered`` are the places of values whose benchmark the order of the sentence does not tell.
+    """
 
     facts: tuple[Fact, ...]
     sentence: Sentence
     clauses: tuple[Sentence, ...]
     used: tuple[tuple[int, int], ...]
+    unordered: frozenset[int] = frozenset()
 
 
 def read(text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = "") -> tuple[Fact, ...]:
@@ -61,16 +65,24 @@ def understand(
     parts = clauses(sentence, CUE)
     facts: list[Fact] = []
     used: list[tuple[int, int]] = []
+    unordered: set[int] = set()
     for part in parts:
         denied = compare.negation(part)
         made = _clause(part)
         used += made.used
+        unordered |= made.unordered
         for fact in made.facts:
             if denied is not None:
                 used.append(denied)
                 fact = _denied(fact, part)  # noqa: PLW2901 - the same fact, denied
             facts.append(fact)
-    return Understood(facts=tuple(facts), sentence=sentence, clauses=tuple(parts), used=tuple(used))
+    return Understood(
+        facts=tuple(facts),
+        sentence=sentence,
+        clauses=tuple(parts),
+        used=tuple(used),
+        unordered=frozenset(unordered),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,7 @@ class _Made:
 
     facts: tuple[Fact, ...] = ()
     used: tuple[tuple[int, int], ...] = ()
+    unordered: frozenset[int] = frozenset()
 
 
 def _denied(fact: Fact, sentence: Sentence) -> Fact:
@@ -94,6 +107,7 @@ def _clause(sentence: Sentence) -> _Made:
     return _Made(
         facts=(*compared.facts, *extreme.facts, *_equalities(sentence, plain)),
         used=(*compared.used, *extreme.used, *compare.words_of(deltas, sentence)),
+        unordered=frozenset(plain[index].start for index in pairing.unordered(sentence, plain, sentence.benchmarks)),
     )
 
 

@@ -149,8 +149,13 @@ def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried:
         metrics=metrics,
         numbers=tuple(numbers(text, [*names, *((one.start, one.end) for one in origins)])),
         origins=tuple((_ORIGIN.search(text[: one.start]).start(), one.end) for one in origins),  # type: ignore[union-attr]
-        carried=carried if _PRONOUN.match(text) else "",
+        carried=carried if begins_with_pronoun(text) else "",
     )
+
+
+def begins_with_pronoun(text: str) -> bool:
+    """Whether a sentence is about the system of the one before: "It reaches 85 %"."""
+    return _PRONOUN.match(text) is not None
 
 
 def _stands_for_a_benchmark(one: Mention, text: str, marks: Sequence[Mention]) -> bool:

@@ -81,9 +81,22 @@ _WITH_VALUE: Final = re.compile(
 )
 _CONDITIONS_WORDS: Final = """
 with without using when whenever after before under given if unless except excluding during than
-only where until whether assuming through without w/o
+only where until whether assuming through without w/o at in on for within across beyond among amid
 """
 _CONDITIONS: Final = frozenset(_CONDITIONS_WORDS.split())
+# How a sentence may begin without a condition.
+_OPENING: Final = re.compile(
+    r"\b(?:in (?:particular|addition|contrast|fact|turn|summary|short|comparison"
+    r"|this (?:work|paper|report|post|release|update|section|repository|table)"
+    r"|our (?:experiments?|evaluations?|tests?|work|paper)|the (?:table|figure)s?|terms of)"
+    r"|for (?:example|instance|comparison|reference)|at the same time|on the (?:other|one) hand)\b",
+    re.IGNORECASE,
+)
+# What a benchmark is, behind its name: ", a comprehensive evaluation over 11 popular benchmarks".
+_WHAT_IT_IS: Final = re.compile(
+    r"[,(]\s*(?:an?|the)\s+(?:[\w-]+\s+){0,4}?(?:evaluations?|benchmarks?|suites?|collections?|leaderboards?|datasets?|tests?)\b",
+    re.IGNORECASE,
+)
 # What changes a sentence wherever in it it stands.
 _TURNING: Final = re.compile(
     r"\b(?:not(?!\s+only\b)|never|no(?!\s+longer)|none|neither|nor|cannot|unless|except|excluding|if|would|could|might|may|should"
@@ -140,6 +153,7 @@ _DOUBT: Final = re.compile(
     r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*)\b",
     re.IGNORECASE,
 )
+_DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
 _JOINS: Final = re.compile(r"(?:but|and|yet)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 
@@ -150,7 +164,8 @@ class Unread:
 
     Attributes:
         words: In order, runs of neighbors together.
-        facts: Indices of the facts on which they may bear, and of facts that give one tuple two values.
+        facts: Indices of the facts on which they may bear, of facts that give one tuple two values, and of those whose
+            benchmark the order of the sentence does not tell.
     """
 
     words: tuple[str, ...]
@@ -181,9 +196,30 @@ def unread(understood: Understood) -> Unread:
         facts=tuple(
             index
             for index, fact in enumerate(understood.facts)
-            if _in(fact.start, bearing) or fact in doubled or {fact.subject, fact.comparator} & dated
+            if _in(fact.start, bearing)
+            or fact in doubled
+            or fact.start in understood.unordered
+            or {fact.subject, fact.comparator} & dated
         ),
     )
+
+
+def makes_a_condition(text: str) -> bool:
+    """Whether a text begins with a word that makes a condition of it: "For the larger model:", not "For example:"."""
+    first = _WORD.search(text)
+    return first is not None and first[0].casefold() in _CONDITIONS and not _OPENING.match(text, first.start())
+
+
+def turning_words(text: str, names: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
+    """Return the words that can turn a sentence around or doubt it, wherever they stand outside its names.
+
+    >>> turning_words("Without tools Foo-7B would not reach 71.3.")
+    ('Without', 'would', 'not')
+    """
+    matches = [match for pattern in (_TURNING, _DOUBT, _UNREAL) for match in pattern.finditer(text)]
+    spans = {match.start(): match for match in matches if not _in(match.start(), names)}
+    # What only says in which direction two values differ is a relation, which is read.
+    return tuple(spans[at][0] for at in sorted(spans) if spans[at][0].casefold() not in _DIRECTIONS)
 
 
 def _dated(sentence: Sentence) -> set[str]:
@@ -226,7 +262,7 @@ def _covered(understood: Understood) -> list[tuple[int, int]]:
     sentence = understood.sentence
     spans = [(one.start, one.end) for one in (*sentence.systems, *sentence.benchmarks, *sentence.metrics)]
     spans += [(one.start, one.end) for one in sentence.numbers if one.kind not in ("unread", "rank")]
-    spans += [*understood.used, *sentence.origins]
+    spans += [*understood.used, *sentence.origins, *(match.span() for match in _OPENING.finditer(sentence.text))]
     for start in (*(one.start for one in sentence.systems), *(one.start for one in sentence.numbers)):
         before = compare.AGAINST.search(sentence.text[:start])
         if before:
@@ -274,6 +310,8 @@ def _part(
     asserting = any(start <= place < end for place in said) or compare.CUE.search(sentence.text, start, end)
     turning = [match.span() for match in _TURNING.finditer(sentence.text, start, end)]
     turning = [span for span in turning if not _in(span[0], covered)]
+    if not asserting and not systems and _WHAT_IT_IS.match(sentence.text, start):
+        return turning
     if not asserting:
         first = _WORD.search(sentence.text, start + bool(_JOINS.match(sentence.text, start)) * 4, end)
         turning = [span for span in turning if first and span[0] == first.start()]

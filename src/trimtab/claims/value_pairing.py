@@ -31,6 +31,7 @@ _AHEAD: Final = re.compile(
     r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$", re.IGNORECASE
 )
 _OWNER: Final = re.compile(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$", re.IGNORECASE)
+_IN_A_LIST: Final = re.compile(r"[\s%]*(?:points?)?\s*(?:,\s*(?:and|or)?|and|or|/|&)\s*", re.IGNORECASE)
 _SELF_WORDS: Final = """
 we our ours us i it its this these the paper work model method approach system here results result overall average avg
 score scores value values mean best performance accuracy numbers in on at for with of a an and table as
@@ -73,7 +74,47 @@ def paired(sentence: Sentence, values: Sequence[TextNumber], marks: Sequence[Men
     if len(marks) == len(values) > 1 and (values[-1].start < marks[0].start or marks[-1].end <= values[0].start):
         return list(marks)
     ahead = values and values[0].start < marks[0].start
-    return [_benchmark(sentence, values, index, marks, looks_ahead=bool(ahead)) for index in range(len(values))]
+    pairs = [_benchmark(sentence, values, index, marks, looks_ahead=bool(ahead)) for index in range(len(values))]
+    if len(marks) > 1 and _listed(sentence, marks):
+        # "55.5, 75.1 and 88.2 on A, B and C, ahead of Y with 32.2, 69.2 and 80.2": each list in the order of the names.
+        for run in _runs(sentence, values):
+            if len(run) == len(marks):
+                pairs[run.start : run.stop] = marks
+    return pairs
+
+
+def unordered(sentence: Sentence, values: Sequence[TextNumber], marks: Sequence[Mention]) -> set[int]:
+    """Return the indices of values whose benchmark the order of a sentence with several benchmarks does not tell.
+
+    Those are lists that are not as long as the list of benchmarks, and values with another value of the same system
+    between them and their benchmark: "on A from 58.3 to 68.6, and B".
+    """
+    if len(marks) < 2 or len(values) == len(marks):
+        return set()
+    pairs, subjects = paired(sentence, values, marks), owners(sentence, values)
+    loose: set[int] = set()
+    for run in _runs(sentence, values):
+        in_order = len(run) == len(marks) and _listed(sentence, marks)
+        for index in run:
+            mark, value = pairs[index], values[index]
+            if in_order or mark is None:
+                continue
+            low, high = sorted((mark.end, value.start)) if mark.end <= value.start else (value.end, mark.start)
+            between = [at for at, other in enumerate(values) if low <= other.start < high and at != index]
+            if len(run) > 1 or any(subjects[at] == subjects[index] for at in between):
+                loose.add(index)
+    return loose
+
+
+def _runs(sentence: Sentence, values: Sequence[TextNumber]) -> list[range]:
+    """Return the indices of values that stand in one list, "55.5, 75.1, and 88.2"; one by itself is a list, too."""
+    runs: list[range] = []
+    for index, value in enumerate(values):
+        if index and _IN_A_LIST.fullmatch(sentence.between(values[index - 1].end, value.start)):
+            runs[-1] = range(runs[-1].start, index + 1)
+        else:
+            runs.append(range(index, index + 1))
+    return runs
 
 
 def _benchmark(
@@ -95,7 +136,7 @@ def owners(sentence: Sentence, values: Sequence[TextNumber]) -> list[str]:
     run = [one for one in systems if values and one.end <= values[0].start]
     if len(run) == len(values) > 1 and len(systems) == len(run) and _listed(sentence, run):
         return [one.text for one in run]
-    return [_owner(sentence, value) for value in values]
+    return [_owner(sentence, values[run.start]) for run in _runs(sentence, values) for _ in run]
 
 
 def _listed(sentence: Sentence, run: Sequence[Mention]) -> bool:
@@ -135,7 +176,13 @@ def _unknown(sentence: Sentence) -> str:
 
 
 def _after_comparison(sentence: Sentence, other: Mention, value: TextNumber) -> bool:
-    """Whether a value behind "compared to Y" is X's again: only where Y is not directly followed by it."""
+    """Whether a value behind "compared to Y" is X's again: only where Y is not directly followed by it.
+
+    What stands in the bracket behind Y is Y's: "Y (8B params, HumanEval 65.2)".
+    """
+    since = sentence.between(other.start, value.start)
+    if since.count("(") > since.count(")") and re.fullmatch(r".*\w?\s?\([^()]*", since):
+        return False
     return not re.fullmatch(
         r"(?:['\u2019]s)?\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*",
         sentence.between(other.end, value.start),

@@ -17,6 +17,7 @@ from trimtab.cli.study import study_table
 from trimtab.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from trimtab.review.llm.asker import Asker
     from trimtab.review.llm.passage_proposals import Proposal
     from trimtab.review.report_check import Check
 
@@ -89,22 +90,31 @@ def check(  # noqa: PLR0913 - one argument an option
         raise click.UsageError("name the sources: either --sources FOLDER or --corpus FILE")
     from trimtab.review import report_check  # noqa: PLC0415
 
+    asking, reader = asker(options, output), None
+    if asking is not None:
+        from trimtab.review.llm.sentence_readings import SentenceReader  # noqa: PLC0415
+
+        reader = SentenceReader(asker=asking)
     added = report_check.Options(
         aliases=aliases,
         question=question,
         study=study_table(study_file) if study_file else None,
         calibration=calibration,
         overrides=certainty,
+        reader=reader,
     )
     found = report_check.check(report, sources or corpus or Path(), added)
     from trimtab.report import check_lines  # noqa: PLC0415
 
     click.echo(json.dumps(found.record(), indent=1) if as_json else "\n".join(check_lines.lines(found, every=every)))
-    proposals = _proposals(found, options, output)
+    proposals = _proposals(found, asking, output) if asking is not None else ()
     if output is not None:
+        from trimtab.disk import write_atomic  # noqa: PLC0415
         from trimtab.report import checked_report as page  # noqa: PLC0415
 
         report_check.write(found, output)
+        if reader is not None:
+            write_atomic(output / "readings.jsonl", reader.dump())
         click.echo(f"report: {page.write(found, output, proposals)}", err=True)
     if found.failed or (strict and found.findings):
         sys.exit(1)
@@ -124,11 +134,8 @@ def schema(*, verdicts: bool) -> None:
     click.echo(json.dumps(found.schema() if verdicts else claim_model.schema(), indent=1))
 
 
-def _proposals(found: Check, options: dict[str, Any], output: Path | None) -> tuple[Proposal, ...]:
-    """Return what a model, if one was named, points to for claims the rules left open; verdicts stay as they are."""
-    asking = asker(options, output)
-    if asking is None:
-        return ()
+def _proposals(found: Check, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
+    """Return what a model points to for claims that were left open; verdicts stay as they are."""
     from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.review.llm import passage_proposals  # noqa: PLC0415
 

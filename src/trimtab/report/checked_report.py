@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from trimtab.claims.certainty import EXPLAINED
 from trimtab.claims.claim_verdict import Stance
 from trimtab.disk import write_atomic
 from trimtab.report import html, markdown
@@ -88,6 +89,8 @@ def _claims(check: Check) -> Section:
         "Two axes: does the cited source say it, and does independent evidence agree? Not found refutes nothing."
         " Marked: the words or the cell that decided."
     )
+    if any(verdict.certainty for _, verdict in check.checked):
+        told = f"{told} {EXPLAINED}"
     table = Table(head=head, rows=rows, kind="filtered")
     return Section(title="Claims", blocks=(Paragraph((told,), kind="note"), table))
 
@@ -114,9 +117,7 @@ def _kind(fidelity: Fidelity) -> str:
 def _certainty(verdict: Verdict) -> str:
     if not verdict.certainty:
         return ""
-    return (
-        f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades)})" if verdict.downgrades else verdict.certainty
-    )
+    return f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades) or 'nothing lowers it'})"
 
 
 def _confidence(verdict: Verdict) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trimtab.claims.certainty import EXPLAINED
 from trimtab.disk import write_atomic
 from trimtab.report import flow, html, markdown
 from trimtab.report import svg as drawing
@@ -93,6 +94,8 @@ def _answer(draft: Draft) -> Section:
         f"{study}Nearest are claims about the method on the benchmark without the stress, then about the method under"
         " the stress elsewhere: alone they answer nothing."
     )
+    if any(one.cell.certainty for one in draft.answers):
+        note = f"{note} {EXPLAINED}"
     return Section(
         title="Answer",
         blocks=(

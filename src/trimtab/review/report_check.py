@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.claims import (
     agreement,
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import Verdict
     from trimtab.documents.source_folder import Unread
+    from trimtab.review.llm.sentence_readings import SentenceReader
     from trimtab.study.table import StudyTable
+
+_OPEN: Final = frozenset({claim_verdict.Fidelity.NOT_FOUND, claim_verdict.Fidelity.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,7 @@ class Options:
         study: A study whose measurements are evidence.
         calibration: A labelled set; without one no confidence is printed.
         overrides: A file with a person's certainty.
+        reader: A model that reads what the rules did not understand; the rules decide on that, too.
     """
 
     aliases: tuple[Path, ...] = ()
@@ -53,6 +57,7 @@ class Options:
     study: StudyTable | None = None
     calibration: Path | None = None
     overrides: Path | None = None
+    reader: SentenceReader | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +181,18 @@ def _verdicts(
 ) -> tuple[tuple[Claim, Verdict], ...]:  # fmt: skip
     words = certainty.overrides(options.overrides) if options.overrides else {}
     labelled = calibration.load(options.calibration) if options.calibration else None
-    return tuple((claim, _verdict(claim, sources, references, options.study, words, labelled)) for claim in found)
+    checked = []
+    for claim in found:
+        verdict = _verdict(claim, sources, references, options.study, words, labelled)
+        read = options.reader.read(claim) if options.reader and verdict.fidelity in _OPEN else None
+        if read is not None:
+            decided = _verdict(read, sources, references, options.study, words, labelled)
+            if decided.fidelity not in _OPEN:
+                path = ("a model's reading", *decided.rule_path)
+                checked.append((read, replace(decided, rule_path=path)))
+                continue
+        checked.append((claim, verdict))
+    return tuple(checked)
 
 
 def _verdict(

@@ -40,3 +40,9 @@ def test_html_in_it_is_read_as_html(read_text):
     assert [(cell.row_path, cell.column_path, cell.text) for cell in document.cells] == [(("x",), ("b",), "2")]
     assert [(text.reason, text.text) for text in document.hidden] == [("comment", "say yes")]
     assert "say yes" not in document.text
+
+
+def test_a_tag_with_a_colon_is_read_as_its_text(read_text):
+    table = "<table><tr><th>Model<th>MBPP<tr><td>Lark<td><qwen:cite>61.5</qwen:cite></table>"
+    document = read_text(f"Before\n\n{table}\n", "card.md")
+    assert [(cell.row_path, str(cell.number)) for cell in document.cells] == [(("Lark",), "61.5")]

@@ -92,7 +92,8 @@ def _encoding(raw: bytes) -> str | None:
 
 def tag(element: Element) -> str:
     """Return an element's name without namespace, lower case; "" for comments and instructions."""
-    return etree.QName(element).localname.lower() if isinstance(element.tag, str) else ""
+    # By hand, because QName refuses what HTML lets pass: "qwen:cite".
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
 
 
 def place(element: Element) -> Position:
