@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FAMILIES = ("mixtral", "qwen3_moe", "olmoe", "phimoe", "glm4_moe", "gpt_oss", "jamba")
 PINNED = (
     "moewatch==0.1.0", "plumb-moe==0.1.0", "deepspeed==0.19.8", "hjson==3.1.0", "py-cpuinfo==9.0.0", "einops==0.8.2",
+    "msgpack==1.1.2",
 )  # fmt: skip
 
 

@@ -367,3 +367,12 @@ def test_decoding_after_left_padding_counts_the_new_tokens_alone(build, text, fa
             )
     assert [line["tokens"] for line in lines] == [4, 4]
     assert sum(lines[0]["load"]) == 8
+
+
+def test_attached_within_inference_mode_a_model_still_learns(build, text, family, step):
+    model = build(family)
+    with torch.inference_mode():
+        gates = attach(model, balancer=LossFree(bias_update_rate=1e-2))
+    for _ in range(2):
+        step(model, gates, text)
+    assert all(bias.any() for bias in gates.biases().values())

@@ -284,6 +284,24 @@ def test_a_copy_of_any_family_stands_by_itself(family):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["afmoe", "ernie4_5_moe"])
+def test_a_bias_that_is_a_parameter_can_be_lent_for_a_call(family):
+    model = page.build(family)
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.05))
+    losses_of(model, gates, steps=1)
+    before = gates.biases()
+    lent = {name: 2 * tensor.detach() for name, tensor in model.named_parameters()}
+    with torch.no_grad():
+        found = torch.func.functional_call(model.eval(), lent, (), {"input_ids": TEXT, "use_cache": False}).logits
+    for layer, bias in gates.biases().items():
+        assert torch.equal(bias, before[layer])
+    gates.detach()
+    with torch.no_grad():
+        expected = torch.func.functional_call(model, lent, (), {"input_ids": TEXT, "use_cache": False}).logits
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["deepseek_v2", "gpt_oss", "jamba", "ernie4_5_moe", "qwen3_next"])
 def test_forms_of_a_mask_agree_in_other_families(family):
     mask = torch.ones(2, 8, dtype=torch.long)

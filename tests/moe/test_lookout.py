@@ -20,18 +20,18 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize("way", ["config", "call"])
+@pytest.mark.parametrize("way", ["config", "call", "tuple"])
 @pytest.mark.parametrize("family", ["qwen3_moe", "mixtral", "olmoe"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 def test_two_balancers_are_said_shown_and_missed_by_no_check(*, build, text, family, rule, way):
     model = build(family).train()
     model.router_aux_loss_coef = 0.5
-    options = {"output_router_logits": True} if way == "call" else {}
+    options = {} if way == "config" else {"output_router_logits": True, "return_dict": way != "tuple"}
     model.config.output_router_logits = way == "config"
     gates = attach(model, balancer=rule)
     with pytest.warns(BalancerWarning, match="two balancers are at work"):
-        loss = model(input_ids=text, labels=text, **options).loss
-    loss.backward()
+        output = model(input_ids=text, labels=text, **options)
+    (output[0] if way == "tuple" else output.loss).backward()
     gates.update()
     assert all(line["own_loss"] == 0.5 for line in gates.metrics())
     with pytest.raises(InactiveBalancerError, match="its own auxiliary loss with coefficient"):
@@ -221,3 +221,13 @@ def test_two_balancers_are_said_once_however_long_they_are_at_work(build, text):
             model(input_ids=text, labels=text).loss.backward()
             gates.update()
     assert len(caught) == 1
+
+
+def test_a_loss_out_of_a_tuple_that_a_trainer_adds_is_seen_by_its_gradient(build, text):
+    model = build("qwen3_moe").train()
+    gates = attach(model, balancer=LossFree(bias_update_rate=0.01))
+    own, logits = model(input_ids=text, output_router_logits=True, return_dict=False)[:2]
+    with pytest.warns(BalancerWarning, match=r"with coefficient 0\.25"):
+        (logits.square().mean() + 0.25 * own).backward()
+    gates.update()
+    assert gates.metrics()[0]["own_loss"] == 0.25

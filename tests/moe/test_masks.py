@@ -1,5 +1,7 @@
 """Every form of a mask says the same: which tokens are text, and where sequences begin."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn.attention.flex_attention import create_block_mask
@@ -108,6 +110,23 @@ def test_what_cannot_be_read_is_said_to_be_unread(mask):
     text = masks.read({"input_ids": IDS, "attention_mask": mask})
     assert text.valid is None
     assert text.unread
+
+
+def opened_to_themselves(mask):
+    """A causal 4-D mask in which padding attends to itself, so that no row of it is empty."""
+    return causal(mask) | torch.eye(COLUMNS, dtype=torch.bool)
+
+
+def test_padding_behind_a_text_that_attends_to_itself_is_said_to_be_unread():
+    """It looks like the branches of a tree of drafts, all of which are text; in front of a text it stands alone."""
+    left = masks.read({"input_ids": IDS, "attention_mask": opened_to_themselves(padded("left"))})
+    assert torch.equal(left.valid, padded("left").bool().flatten())
+    right = masks.read({"input_ids": IDS, "attention_mask": opened_to_themselves(padded("right"))})
+    assert right.valid is None
+    assert "later ones do not see" in right.unread
+    tree = torch.ones(COLUMNS, COLUMNS).tril().bool()
+    tree[9:, 8] = False
+    assert masks.read({"input_ids": IDS, "attention_mask": tree.expand(ROWS, 1, -1, -1)}).unread
 
 
 @pytest.mark.parametrize("mask", [None, {}, {"full_attention": None, "sliding_attention": causal(padded("left"))}])
@@ -234,3 +253,17 @@ def test_masks_that_transformers_makes_are_read(build):
             made = create_causal_mask(model.config, torch.zeros(ROWS, COLUMNS, 32), padded(side), None)
             text = masks.read({"input_ids": IDS, "attention_mask": made})
             assert torch.equal(text.valid, padded(side).bool().flatten())
+
+
+def test_of_a_layer_attached_to_by_itself_padding_is_known_by_its_mask_or_said_to_be_unknown(build, family):
+    mask = padded("left")
+    for layer, expected, unread in ((lambda m: m.model.layers[1], 2 * int(mask.sum()), 0), (
+        lambda m: m.model.layers[1].mlp, 2 * mask.numel(), 1,
+    )):  # fmt: skip
+        model = build(family).train()
+        gates = attach(layer(model), balancer=LossFree(bias_update_rate=0.01))
+        with pytest.warns(BalancerWarning, match="without a mask") if unread else nullcontext():
+            model(input_ids=IDS, attention_mask=mask, use_cache=False).logits.sum().backward()
+        assert [int(calls.sum()) for calls in gates.loads().values()] == [expected]
+        gates.update()
+        assert [line["unread_masks"] for line in gates.metrics()] == [unread]

@@ -151,6 +151,25 @@ def test_without_a_bias_nothing_is_warned_of(build, tmp_path):
     assert json.loads((tmp_path / CONFIG).read_text())["added_biases"] == []
 
 
+def test_a_state_dict_that_would_come_back_as_neither_is_refused_and_others_are_saved(saved, family, text, tmp_path):
+    """What is handed over is written, unless it is rounded, or has biases beside those that gates write."""
+    model, gates = saved
+    new, own = tmp_path / "new", model.state_dict()
+    half = {name: tensor.half() for name, tensor in own.items()}
+    with pytest.raises(ConfigurationError, match=r"in torch\.float16, and the model in torch\.float32"):
+        gates.save_pretrained(new, state_dict=half)
+    biases = {name: tensor + 1 for name, tensor in own.items() if name.endswith("e_score_correction_bias")}
+    with pytest.raises(ConfigurationError, match="another bias"):
+        gates.save_pretrained(new, state_dict=own | biases)
+    assert not new.exists()
+    doubled = {name: tensor * 2 for name, tensor in own.items() if name == "lm_head.weight"}
+    with warned(family):
+        gates.save_pretrained(new, state_dict=own | doubled)
+    again, _ = trimtab.load(new)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(text).logits, 2 * model.eval()(text).logits)
+
+
 def test_other_processes_write_nothing_of_their_own(build, tmp_path):
     gates = attach(build("qwen3_moe"), balancer=RULE)
     gates.save_pretrained(tmp_path, is_main_process=False)

@@ -66,12 +66,12 @@ class Watch:
 
 def idle(gate: Gate, balancer: Balancer, step: int) -> list[str]:
     """Return what the balancer failed to do at this gate in this step, as sentences."""
-    name, calls = gate.router.name, gate.tally.routed.cpu().numpy()  # few numbers, which cost less as an array
-    if not calls.any():
+    name, calls = gate.router.name, gate.tally.routed.tolist()
+    if not any(calls):
         active = balancer.has_bias or balancer.has_penalty
         return [f"{name}: no calls were counted; is the model in training mode, with gradients?"] if active else []
     reasons = []
-    flat = calls.max() == calls.min()
+    flat = max(calls) == min(calls)
     if balancer.has_bias and not (gate.rests or balancer.resting(step)) and not gate.moved and not flat:
         reasons.append(f"{name}: the bias did not move at an uneven load")
     if balancer.has_penalty and not gate.passed_on:

@@ -84,7 +84,7 @@ def attach(
     for root in attachment.roots:
         hook = PassHook(attachment.passes, root, lookout.look, lookout.look_back)
         undo.append(root.register_forward_pre_hook(hook.begin, with_kwargs=True, prepend=True).remove)
-        undo.append(root.register_forward_hook(hook.end, with_kwargs=True, always_call=True).remove)
+        undo.append(root.register_forward_hook(hook.end, always_call=True).remove)
     for gate in gates:
         undo += _listen(gate)
     return Gates(model, gates, attachment, undo)

@@ -45,7 +45,9 @@ class BalancerState:
         place, num_experts = self.router.native, self.router.num_experts
         if place is None and balancer.has_bias:
             place = BiasPlace(owner=self.router.module, name=BIAS_NAME)
-            initial = balancer.initial(num_experts)[:num_experts].clone().to(self.router.weight.device)
+            # Never an inference tensor, which no later training step could change.
+            with torch.inference_mode(mode=False):
+                initial = balancer.initial(num_experts)[:num_experts].clone().to(self.router.weight.device)
             self.router.module.register_buffer(BIAS_NAME, initial)
         elif place is not None and place.read().dtype != torch.float32:
             place.write(place.read().float())
@@ -62,7 +64,8 @@ class BalancerState:
         """Take over a new state [S]."""
         assert self.bias is not None  # noqa: S101 - only gates with a bias move
         self.bias.copy_(state[: self.router.num_experts])
-        self.memory = state[self.router.num_experts :].clone()
+        if len(self.memory):
+            self.memory = state[self.router.num_experts :].clone()
 
     @property
     def rests(self) -> bool:
@@ -86,9 +89,10 @@ class BalancerState:
         """
         if self.place is None or self.bias is None:
             return
-        in_model = self.place.read()
-        if in_model.dtype == torch.float32 and in_model.data_ptr() == self.bias.data_ptr():
+        held: Tensor = getattr(self.place.owner, self.place.name)
+        if held.dtype == torch.float32 and held.data_ptr() == self.bias.data_ptr():
             return
+        in_model = self.place.read()
         # Never an inference tensor, which no later training step could change.
         with torch.inference_mode(mode=False):
             cast_only = in_model.dtype != torch.float32 and torch.equal(self.bias.to(in_model), in_model)
@@ -112,7 +116,7 @@ def move(gates: Sequence[BalancerState], balancer: Balancer, step: int) -> None:
         states = [gate.state for gate in group]
         observed = [gate.observed.to(state.device) for gate, state in zip(group, states, strict=True)]
         if len(group) == 1:
-            after = balancer.update(states[0], observed[0], step)[None]
+            after: Sequence[Tensor] | Tensor = [balancer.update(states[0], observed[0], step)]
         else:
             after = balancer.update(torch.stack(states), torch.stack(observed), step)
         for gate, before, state in zip(group, states, after, strict=True):

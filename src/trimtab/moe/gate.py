@@ -32,7 +32,7 @@ from trimtab.moe.injection import inject
 from trimtab.moe.passes import Decision, in_backward
 from trimtab.moe.placement import place
 from trimtab.moe.routing import Routing
-from trimtab.moe.tally import Tally
+from trimtab.moe.tally import Tally, zeros
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Gate(BalancerState):
         super().__init__(router, attachment.balancer)
         self.attachment = attachment
         self.tally = Tally.empty(router.num_experts)
-        self.unbiased_load = torch.zeros(router.num_experts, dtype=torch.int64)
+        self.unbiased_load = zeros(router.num_experts)
         self.penalty = torch.zeros(())
         self.measured: Tally | None = None
         self.passed_on = 0.0
@@ -121,8 +121,7 @@ class Gate(BalancerState):
         return weights_TK, routing.experts
 
     def _context(self, current: ForwardPass, logits_TE: Tensor) -> Context:
-        weight, capacity, text = self.router.weight, self.attachment.capacity, current.text
-        balancer = self.attachment.balancer
+        balancer, capacity, text = self.attachment.balancer, self.attachment.capacity, current.text
         read = balancer.has_penalty or balancer.reads_sequences or capacity.scope == "sequence"
         here = text.rows * text.columns == len(logits_TE)
         if balancer.reads_sequences:
@@ -134,9 +133,9 @@ class Gate(BalancerState):
             score_function=self.router.score_function,
             logits=logits_TE,
             valid=text.valid if here else None,
-            sequence=None if sequence is None else sequence.to(weight.device),
+            sequence=None if sequence is None else sequence.to(logits_TE.device),
             load_signal=capacity.load_signal,
-            router_weight=weight,
+            router_weight=self.router.weight if balancer.has_penalty else None,
             accumulation=self.attachment.accumulation,
         )
 
@@ -341,6 +340,7 @@ class Gate(BalancerState):
         """Forget the counts of the step."""
         self.tally = Tally.empty(self.router.num_experts)
         self.observed = torch.zeros_like(self.observed)
-        self.unbiased_load = torch.zeros_like(self.unbiased_load)
-        self.penalty = torch.zeros_like(self.penalty)
-        self.passed_on = 0.0
+        if self.attachment.balancer.has_penalty:
+            self.unbiased_load = zeros(self.router.num_experts)
+            self.penalty = torch.zeros_like(self.penalty)
+            self.passed_on = 0.0

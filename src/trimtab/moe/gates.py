@@ -176,7 +176,8 @@ class Gates(RouteSessions):
         # Where some processes replay and others count, all of them move.
         resting = self._attachment.passes.only_replayed and not any(int(g.tally.routed.sum()) for g in self._gates)
         move(() if resting else self._gates, self.balancer, step)
-        self._penalty = torch.stack([gate.penalty for gate in self._gates]).sum() if self._gates else torch.zeros(())
+        penalties = [gate.penalty for gate in self._gates] if self.balancer.has_penalty else []
+        self._penalty = torch.stack(penalties).sum() if penalties else torch.zeros(())
         self._metrics = [] if resting else [layer_records.of_step(gate) for gate in self._gates]
         self._loads = {} if resting else {gate.router.layer: gate.tally.routed for gate in self._gates}
         if not resting:
@@ -301,12 +302,15 @@ class Gates(RouteSessions):
 
         Raises:
             ConfigurationError: The model cannot be saved by itself, has adapters inside, is quantized in a way that
-                cannot be written, or would not come back as it is. What an earlier save left in ``folder`` stays.
+                cannot be written, or would not come back as it is; or a ``state_dict`` among the options is of another
+                precision, or has other biases. What an earlier save left in ``folder`` stays.
         """
         model = saving.saved_model(self._model, self._attachment.roots[0])
         self._restore_biases()
         if options.get("push_to_hub"):
             options.setdefault("repo_id", Path(folder).name)
+        if options.get("state_dict") is not None:
+            saving.refuse_other_numbers(model, options["state_dict"], frozenset(self._bias_names(model)))
         record = self.written(type(model).__name__)
         with saving.part(folder) as place:
             saving.write_weights(model, place, **options)

@@ -65,10 +65,10 @@ class Lookout:
         if current is None or not current.counted:
             return
         coefficient = own_coefficient(module, arguments, output)
-        own = getattr(output, "aux_loss", None)
+        own = _own_loss(arguments, output)
         if coefficient:
             self._note(coefficient)
-        elif isinstance(own, torch.Tensor) and own.requires_grad:
+        elif own is not None and own.requires_grad:
             # A trainer may add it to a loss of its own (TRL): then a gradient comes back to it, which is its factor.
             own.register_hook(self._note_gradient)
 
@@ -170,9 +170,19 @@ def own_coefficient(model: nn.Module, arguments: Mapping[str, Any], output: Any)
     transformers adds one where there are labels and ``output_router_logits`` is set, by a call or the configuration,
     and returns it beside: what is looked for is that loss, and not a setting that a family may ignore.
     """
-    if arguments.get("labels") is None or not isinstance(getattr(output, "aux_loss", None), torch.Tensor):
+    if arguments.get("labels") is None or _own_loss(arguments, output) is None:
         return 0.0
     return _coefficient(model, model.config)
+
+
+def _own_loss(arguments: Mapping[str, Any], output: Any) -> Tensor | None:  # noqa: ANN401
+    """Return the auxiliary loss that a model returned; in a tuple it is the number behind the loss, if there is one."""
+    if isinstance(output, tuple):
+        place = 0 if arguments.get("labels") is None else 1
+        own = output[place] if len(output) > place else None
+        return own if isinstance(own, torch.Tensor) and own.ndim == 0 else None
+    own = getattr(output, "aux_loss", None)
+    return own if isinstance(own, torch.Tensor) else None
 
 
 def wants_own_loss(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration

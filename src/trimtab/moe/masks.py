@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # What is added to a score so that nobody attends: finfo.min, -inf, -1e4; a position bias is far above.
 _CLOSED: Final = -1e3
 _LENGTHS: Final = ("cu_seq_lens_q", "cu_seqlens_q", "cu_seq_lens", "cu_seqlens")
+_READ: Final = (
+    "input_ids", "inputs_embeds", "hidden_states", "attention_mask", "past_key_values", "position_ids", "seq_idx",
+    *_LENGTHS,
+)  # fmt: skip
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,9 +85,14 @@ def read(arguments: Mapping[str, Any]) -> Text:
     """Return the text among the tokens of a forward pass, given the arguments of the model by name."""
     tokens = arguments.get("input_ids")
     tokens = tokens if tokens is not None else arguments.get("inputs_embeds")
+    hidden = arguments.get("hidden_states")
+    if tokens is None and isinstance(hidden, torch.Tensor) and hidden.ndim == 3:
+        tokens = hidden  # a layer of a model, attached to by itself
     rows, columns = (1, 0) if tokens is None or tokens.ndim < 2 else tuple(tokens.shape[:2])
     past = _past(arguments.get("past_key_values"))
     text = Text(rows=rows, columns=columns, ids=arguments.get("input_ids"), past=past or 0)
+    if hidden is tokens is not None and "attention_mask" not in arguments:
+        text.unread = "a layer that is called without a mask"
     if columns:
         _read_mask(text, arguments.get("attention_mask"), past)
         _read_positions(text, arguments.get("position_ids"))
@@ -92,6 +101,11 @@ def read(arguments: Mapping[str, Any]) -> Text:
     if text.valid is not None and bool(text.valid.all()):
         text.valid = None
     return text
+
+
+def alike(arguments: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Tell whether :func:`read` would read the very same objects in both."""
+    return all(arguments.get(name) is others.get(name) for name in _READ)
 
 
 def _read_mask(text: Text, mask: Any, past: int | None) -> None:  # noqa: ANN401 - whatever a model accepts
@@ -146,6 +160,9 @@ def _read_square(text: Text, mask: Tensor, past: int | None) -> None:
         if unclear:
             text.unread = "an attention mask with a row whose tokens attend to themselves alone"
             return
+        if bool(_passed_over(own_BQQ).any()):
+            text.unread = "an attention mask with tokens that see earlier ones and that later ones do not see"
+            return
         valid_BS &= ~alone_BS
         text.starts.append(partial(_cuts, own_BQQ))
     text.valid = valid_BS.flatten()
@@ -162,6 +179,24 @@ def _alone(own_BQQ: Tensor, open_BQK: Tensor) -> tuple[Tensor, bool]:
     right_BS = alone_BS.flip(1).int().cumprod(1).bool().flip(1)
     others_B = (own_BQQ.any(1) & ~alone_BS).any(1)
     return (left_BS | right_BS) & others_B[:, None], bool((~others_B & (alone_BS.sum(1) > 1)).any())
+
+
+def _passed_over(own_BQQ: Tensor) -> Tensor:
+    """Return [B, S] the tokens in front of which a later token sees something, and that no other token sees.
+
+    Padding behind a text is so where it was opened to itself; so are the branches of a tree of drafts, which are text.
+    A single padding token at the very end is not told from text: nothing comes later.
+    """
+    others_BQQ = own_BQQ.clone()
+    others_BQQ.diagonal(0, 1, 2).fill_(False)
+    seen_BS = others_BQQ.any(1)
+    sees_BQ, first_BQ = own_BQQ.max(2)
+    # The first thing that any later token sees, for each token: the least over the rows behind it.
+    first_BQ = first_BQ.masked_fill(~sees_BQ, own_BQQ.shape[2])
+    later_BQ = first_BQ.flip(1).cummin(1).values.flip(1).roll(-1, 1)
+    later_BQ[:, -1] = own_BQQ.shape[2]
+    place_S = torch.arange(own_BQQ.shape[2], device=own_BQQ.device)
+    return own_BQQ.diagonal(0, 1, 2) & ~seen_BS & (later_BQ < place_S)
 
 
 def _read_function(text: Text, mask: BlockMask) -> None:
@@ -187,7 +222,7 @@ def _read_positions(text: Text, positions: Any) -> None:  # noqa: ANN401
     if positions.ndim == 3 and len(positions) == 4:
         positions = positions[0]
     if positions.ndim == 2 and positions.shape[1] == text.columns and positions.shape[0] in {1, text.rows}:
-        text.starts.append(partial(_jumps, positions.expand(text.rows, -1)))
+        text.starts.append(partial(_jumps, positions, text.rows))
 
 
 def _read_numbers(text: Text, numbers: Any) -> None:  # noqa: ANN401
@@ -212,9 +247,9 @@ def _changes(numbers_BS: Tensor) -> Tensor:
     return functional.pad(numbers_BS.diff(dim=1) != 0, (1, 0))
 
 
-def _jumps(positions_BS: Tensor) -> Tensor:
-    """Return [B, S] where a position is not the next of the one before."""
-    return functional.pad(positions_BS.diff(dim=1) != 1, (1, 0))
+def _jumps(positions: Tensor, rows: int) -> Tensor:
+    """Return [B, S] where a position [1 or B, S] is not the next of the one before."""
+    return functional.pad(positions.expand(rows, -1).diff(dim=1) != 1, (1, 0))
 
 
 def _cuts(own_BQQ: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import itertools
 import warnings
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
@@ -45,6 +45,14 @@ class Decision:
     demanded: Tensor | None
     kept: Tensor | None
     load_so_far: Tensor | None
+
+
+class Call(NamedTuple):
+    """A model that is being called, with what, and the pass that it is in."""
+
+    module: nn.Module
+    arguments: Mapping[str, Any]
+    passed: ForwardPass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,8 +91,7 @@ class Passes:
     """
 
     def __init__(self) -> None:
-        # Each model that is being called, and the pass it is in.
-        self._open: list[tuple[nn.Module, ForwardPass]] = []
+        self._open: list[Call] = []  # outermost first
         # Bounded for loops that never call update().
         self._counted: deque[ForwardPass] = deque(maxlen=_MOST_PASSES)
         self._said: set[str] = set()
@@ -96,18 +103,25 @@ class Passes:
         """Leave passes behind when a model is copied: their backward passes are those of the original."""
         return {**self.__dict__, "_open": [], "_counted": deque(maxlen=_MOST_PASSES)}
 
-    def begin(self, module: nn.Module, arguments: Mapping[str, Any]) -> None:
-        """Note that ``module`` is called with ``arguments``; one that another calls takes part in its pass."""
+    def begin(self, module: nn.Module, arguments: Mapping[str, Any]) -> bool:
+        """Note that ``module`` is called with ``arguments``; one that another calls takes part in its pass.
+
+        Returns:
+            Whether a pass begins, and not only a call within one.
+        """
         # A model does not call itself: what is open above it was interrupted.
-        self._open = list(itertools.takewhile(lambda entry: entry[0] is not module, self._open))
+        self._open = list(itertools.takewhile(lambda call: call.module is not module, self._open))
+        around = self._open[-1] if self._open else None
+        if around is not None and masks.alike(arguments, around.arguments):
+            self._open.append(Call(module, arguments, around.passed))
+            return False
         text = masks.read(arguments)
-        if self._open and (not text.columns or self._open[-1][1].text.of_the_same_tokens(text)):
-            self._open[-1][1].text.take_over(text)
-            self._open.append((module, self._open[-1][1]))
-            return
+        if around is not None and (not text.columns or around.passed.text.of_the_same_tokens(text)):
+            around.passed.text.take_over(text)
+            self._open.append(Call(module, arguments, around.passed))
+            return False
         counted = module.training and torch.is_grad_enabled()
-        first = not self._open
-        ordinal = self.ordinal if first else self._open[-1][1].ordinal
+        ordinal = self.ordinal if around is None else around.passed.ordinal
         passed = ForwardPass(
             text=text,
             training=module.training,
@@ -115,20 +129,26 @@ class Passes:
             ordinal=ordinal if counted else 0,
             step=self.step if counted else 0,
         )
-        self._open.append((module, passed))
+        self._open.append(Call(module, arguments, passed))
         if counted:
             self._counted.append(passed)
-            self.ordinal += first
+            self.ordinal += around is None
+        return True
 
     def end(self, module: nn.Module) -> None:
         """Note that ``module`` has been called, even when it failed."""
-        if self._open and self._open[-1][0] is module:
+        if self._open and self._open[-1].module is module:
             self._open.pop()
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What the innermost model under way was called with."""
+        return self._open[-1].arguments if self._open else {}
 
     @property
     def current(self) -> ForwardPass | None:
         """The pass under way."""
-        return self._open[-1][1] if self._open else None
+        return self._open[-1].passed if self._open else None
 
     @property
     def only_replayed(self) -> bool:
@@ -145,7 +165,7 @@ class Passes:
         """Return the pass that a router call belongs to, and what was decided in it if this is its recomputation."""
         if not in_backward():
             # A block called by itself: every token is text, and nothing is counted.
-            return (self._open[-1][1] if self._open else _alone(len(logits))), None
+            return (self._open[-1].passed if self._open else _alone(len(logits))), None
         known = [
             (passed, decision)
             for passed in self._counted
@@ -193,15 +213,17 @@ class PassHook:
     @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Forward pre-hook of the model."""
-        if not in_backward():
-            self.passes.begin(module, {**dict(zip(self.names, args, strict=False)), **kwargs})
+        if in_backward():
+            return
+        arguments = {**dict.fromkeys(self.names), **dict(zip(self.names, args, strict=False)), **kwargs}
+        if self.passes.begin(module, arguments):
             self.look()
 
     @torch.compiler.disable(reason=OUTSIDE)  # type: ignore[untyped-decorator]
-    def end(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:  # noqa: ANN401
+    def end(self, module: nn.Module, _args: Any, output: Any) -> None:  # noqa: ANN401 - a forward hook
         """Forward hook of the model, called even when it failed."""
         if not in_backward():
-            self.look_back(module, {**dict(zip(self.names, args, strict=False)), **kwargs}, output)
+            self.look_back(module, self.passes.arguments, output)
             self.passes.end(module)
 
 

@@ -82,11 +82,13 @@ class BiasPlace:
 
     def write(self, bias: Tensor) -> None:
         """Make the model hold ``bias`` [E] itself, not a copy of it."""
-        found: Tensor = getattr(self.owner, self.name)
-        if isinstance(found, torch.nn.Parameter):
-            found.data = bias.view(found.shape)
+        held: Tensor = getattr(self.owner, self.name)
+        if isinstance(held, torch.nn.Parameter):
+            held.data = bias.view(held.shape)
+        elif self.name in self.owner._parameters:  # noqa: SLF001 - lent by functional_call for the time of a call
+            self.owner._parameters[self.name] = bias.view(held.shape)  # type: ignore[assignment]  # noqa: SLF001
         else:
-            setattr(self.owner, self.name, bias.view(found.shape))
+            setattr(self.owner, self.name, bias.view(held.shape))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,6 +3,8 @@
 Axes: T tokens, E experts, K experts per token. A *call* is one (token, expert) assignment; the *load* of an expert is
 the number of calls it got before any was dropped. Padding is neither routed nor counted.
 
+The few numbers of a load are read as a list, on which statistics cost less than on a tensor or an array.
+
 Every statistic here comes with what chance alone would show (its *floor*): a router that picks experts uniformly at
 random is not perfectly balanced on a finite batch, and it overflows a finite capacity.
 """
@@ -16,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from scipy.special import bdtr, bdtrc, xlogy
+from scipy.special import bdtr, bdtrc
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
 ScoreFunction = Literal["softmax", "sigmoid", "sqrtsoftplus"]
@@ -116,9 +117,9 @@ def load(experts: Tensor, num_experts: int, valid: Tensor | None = None) -> Tens
 
 def max_violation(calls: Tensor) -> float:
     """MaxVio of a load [E]: (max − mean) / mean (arXiv 2408.15664, Eq. 4); 0 when there were no calls."""
-    numbers_E = _numbers(calls)
-    total = float(numbers_E.sum())
-    return float(numbers_E.max()) * numbers_E.size / total - 1 if total else 0.0
+    numbers: list[float] = calls.tolist()
+    total = sum(numbers)
+    return max(numbers) * len(numbers) / total - 1 if total else 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -143,18 +144,18 @@ def max_violation_floor(tokens: int, num_experts: int, num_experts_per_tok: int)
 
 def entropy(calls: Tensor) -> float:
     """Entropy of a load [E] over its maximum log E: 1 at balance or without calls, 0 when one expert gets all."""
-    numbers_E = _numbers(calls)
-    total = float(numbers_E.sum())
-    if not total or numbers_E.size == 1:
+    numbers: list[float] = calls.tolist()
+    total = sum(numbers)
+    if not total or len(numbers) == 1:
         return 1.0
-    shares = numbers_E.astype(np.float64) / total
-    return float(-xlogy(shares, shares).sum()) / math.log(numbers_E.size)
+    shares = [number / total for number in numbers if number]
+    return -math.fsum(share * math.log(share) for share in shares) / math.log(len(numbers))
 
 
 def drop_rate(calls: Tensor, kept: Tensor) -> float:
     """Share of calls dropped, given the loads [E] before and after; 0 when there were no calls."""
-    total = float(_numbers(calls).sum())
-    return 1 - float(_numbers(kept).sum()) / total if total else 0.0
+    total = sum(calls.tolist())
+    return 1 - sum(kept.tolist()) / total if total else 0.0
 
 
 @lru_cache(maxsize=65536)
@@ -184,16 +185,14 @@ def drop_floor(tokens: int, num_experts: int, num_experts_per_tok: int, room: in
 
 def dead_experts(calls: Tensor) -> int:
     """Count experts with less than a tenth of the mean load [E]; 0 when there were no calls."""
-    numbers_E = _numbers(calls)
-    return int((numbers_E * numbers_E.size < DEAD_SHARE * numbers_E.sum()).sum())
+    numbers: list[float] = calls.tolist()
+    least = DEAD_SHARE * sum(numbers)
+    return sum(number * len(numbers) < least for number in numbers)
 
 
 def bias_spread(bias: Tensor | None) -> float:
     """Return the largest minus the smallest bias [E], in units of score; 0 without a bias."""
-    return 0.0 if bias is None else float(np.ptp(_numbers(bias)))
-
-
-def _numbers(tensor: Tensor) -> NDArray[Any]:
-    """Return the few numbers [E] of a load as an array, on which statistics cost less than on tensors."""
-    numbers: NDArray[Any] = tensor.detach().cpu().numpy()
-    return numbers
+    if bias is None:
+        return 0.0
+    smallest, largest = bias.detach().aminmax()
+    return float(largest - smallest)

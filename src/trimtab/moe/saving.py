@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import torch
 import transformers
 from safetensors.torch import save
 
@@ -30,7 +31,7 @@ from trimtab.settings.reading import encode
 from trimtab.settings.rule_tables import to_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
     from transformers import PreTrainedModel
@@ -129,6 +130,26 @@ def refuse_adapters(model: nn.Module) -> None:
             hint="merge_and_unload() first; or save the adapters with PEFT's save_pretrained(folder) and what is"
             " attached with gates.save(folder)",
         )
+
+
+def refuse_other_numbers(model: nn.Module, state: Mapping[str, Tensor], biases: frozenset[str]) -> None:
+    """Refuse to save ``state`` in place of the model's own where it would come back as neither of the two.
+
+    Raises:
+        ConfigurationError: A tensor has another precision than the model, or one of ``biases`` differs.
+    """
+    for name, own in model.state_dict().items():
+        given = state.get(name, own)
+        if given.dtype != own.dtype:
+            raise ConfigurationError(
+                f"state_dict has {name} in {given.dtype}, and the model in {own.dtype}: loaded it would be rounded",
+                hint=f"model.to({given.dtype}) before saving, or a state_dict in {own.dtype}",
+            )
+        if name in biases and not torch.equal(given.to(own.device), own):
+            raise ConfigurationError(
+                f"state_dict has another bias {name} than the gates, which save their own",
+                hint="save a copy of the whole model with Gates.of(copy).save_pretrained(folder)",
+            )
 
 
 def write_weights(model: Any, folder: Path, **options: Any) -> None:  # noqa: ANN401 - a model, and transformers' options

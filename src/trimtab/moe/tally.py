@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
     from trimtab.moe.routing import Routing
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
+def zeros(num_experts: int) -> Tensor:
+    """Return no calls [E], int64: one tensor for all who ask, to be added to and never changed in place."""
+    return torch.zeros(num_experts, dtype=torch.int64)
+
+
 @dataclass(slots=True)
 class Tally:
     """Calls counted over some passes: ``routed`` and ``kept`` [E], tokens, drops expected of a uniform router.
 
-    ``unread`` counts the passes in which padding could not be told from text.
+    ``unread`` counts the passes in which padding could not be told from text. Counts are replaced and never changed in
+    place, so that all empty tallies share their zeros.
     """
 
     routed: Tensor
@@ -32,12 +41,13 @@ class Tally:
     @classmethod
     def empty(cls, num_experts: int) -> Tally:
         """Return a tally of nothing."""
-        return cls(torch.zeros(num_experts, dtype=torch.int64), torch.zeros(num_experts, dtype=torch.int64))
+        return cls(zeros(num_experts), zeros(num_experts))
 
     def add(self, routing: Routing, rooms: Rooms | None, *, reroute: bool, unread: bool = False) -> None:
         """Count a routing that had these rooms."""
+        nothing_dropped = routing.kept is None and self.kept is self.routed
         self.routed = self.routed + routing.load.to(self.routed.device)
-        self.kept = self.kept + routing.kept_load.to(self.kept.device)
+        self.kept = self.routed if nothing_dropped else self.kept + routing.kept_load.to(self.kept.device)
         self.tokens += len(routing.experts) if routing.valid is None else int(routing.valid.sum())
         self.unread += unread
         if rooms is not None:
