@@ -75,7 +75,7 @@ def _block(block: Block) -> str:
                 + "</ul>"
             )
         case Figure():
-            return f"<figure>{block.svg}<figcaption>{escape(block.caption)}</figcaption></figure>"
+            return f'<figure tabindex="0">{block.svg}<figcaption>{escape(block.caption)}</figcaption></figure>'
         case Listing():
             summary = f"<summary>{escape(block.summary)}</summary>"
             return f"<details>{summary}<pre>{escape(block.text)}</pre></details>"
@@ -84,21 +84,23 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in table.head)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row, table.head))}</tr>" for row in table.rows)
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
     written = (
-        f'<div class="scroll"><table class="{escape(table.kind)}">{caption}'
+        f'<div class="scroll" tabindex="0"><table class="{escape(table.kind)}">{caption}'
         f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
     )
     return f"<details><summary>{escape(table.folded)}</summary>{written}</details>" if table.folded else written
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, head: str) -> str:
+    """Return a cell; where a narrow screen stacks a row, its head stands above it."""
     lines = "".join(f'<span class="l{index}">{_inline(line)}</span>' for index, line in enumerate(cell.lines))
     kind = f' class="{escape(cell.kind)}"' if cell.kind else ""
     tip = f' title="{escape(cell.tip)}"' if cell.tip else ""
-    return f"<td{kind}{tip}>{lines}{cell.picture}</td>"
+    named = f' data-head="{escape(head)}"' if head else ""
+    return f"<td{kind}{tip}{named}>{lines}{cell.picture}</td>"
 
 
 def _inline(parts: Iterable[Inline]) -> str:

@@ -42,3 +42,27 @@ for (const table of document.querySelectorAll("table.filtered")) {
   }
   table.parentNode.before(bar);
 }
+// A click on a head of a table of numbers sorts its rows by that column: numbers by value, words by letter.
+for (const table of document.querySelectorAll("table.numbers")) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    if (!head.textContent) return;
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (row) => row.cells[column].textContent.trim();
+      const number = (text) => parseFloat(text.replace("\u2212", "-").replace(",", ""));
+      const order = (a, b) => {
+        const [x, y] = [number(key(a)), number(key(b))];
+        return isNaN(x) || isNaN(y) ? key(a).localeCompare(key(b)) : x - y;
+      };
+      const rows = [...body.rows].sort(order);
+      body.append(...(down ? rows.reverse() : rows));
+    });
+  });
+}

@@ -81,7 +81,7 @@ def _map_section(record: Mapping[str, Any]) -> str:
 <div class="scale">{scale} &nbsp; framed: dead by calls</div>
 <div class="heat" id="map"><noscript>The heat maps need the page's script; the table does not.</noscript></div>
 <p class="note">A row is a layer, a cell an expert; the color is the ratio to an even share.</p>
-<div class="scroll"><table class="numbers"><thead><tr>{head}</tr></thead>
+<div class="scroll" tabindex="0"><table class="numbers"><thead><tr>{head}</tr></thead>
 <tbody id="layer-rows">{rows}</tbody></table></div>
 </section>"""
 

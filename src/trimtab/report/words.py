@@ -20,9 +20,9 @@ _DETECTABLE: Final = {3: 3.26, 5: 1.68, 8: 1.16, 10: 1.00}
 
 def lead(table: StudyTable) -> str:
     """Return the answer in one sentence, from the primary endpoint's rows of the study's contrast."""
-    rows = [row for row in table.answers if row.role == "primary"]
-    endpoint = ENDPOINTS[table.study.endpoints.primary]
     contrast = table.study.contrast
+    rows = [row for row in table.answers if row.role == "primary" and row.method == contrast.treatment]
+    endpoint = ENDPOINTS[table.study.endpoints.primary]
     subject = f"Does {contrast.treatment} lose more under stress than {contrast.control}?"
     if not rows:
         return f"{subject} Not answerable here: the primary endpoint, {endpoint.title}, has no row that may be tested."
