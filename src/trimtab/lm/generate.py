@@ -16,6 +16,7 @@ import torch
 from trimtab.codeeval.completion import Completion
 from trimtab.errors import ConfigurationError
 from trimtab.lm import cache as caches
+from trimtab.lm import grouped_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -93,7 +94,8 @@ class LocalCompleter:
                 batch = rows[start : start + self.batch_size]
                 asked = [row for row in batch if (row.prompt_index, row.sample_index) in missing]
                 if asked:
-                    self._decode(batch, sampling)
+                    with grouped_attention.without_copies(self.model):
+                        self._decode(batch, sampling)
                     yield from map(_completion, asked)
         finally:
             self.model.train(training)
