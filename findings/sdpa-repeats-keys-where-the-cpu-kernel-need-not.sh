@@ -5,7 +5,7 @@
 # attention mask, a rule made for CUDA kernels. A batch of prompts padded on the left always has a mask, so keys and
 # values are repeated for every query head at each new token. torch's CPU kernel reads groups under a mask without a
 # copy, and its result is equal to the last bit. SmolLM2's shape (9 query heads, 3 key heads of 64), 16 rows, 600 tokens:
-# Output seen: repeated 42.2 MiB a layer and token, by groups 0.0 MiB of copies; same kernel, equal bits.
+# Output seen: 42.3 MiB taken a layer and token with repeated keys, 0.1 MiB by groups; same kernel, equal bits.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/env"

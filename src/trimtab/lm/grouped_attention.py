@@ -9,7 +9,7 @@ one query meets a long cache, the copy costs fourteen times the attention itself
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME: Final = "sdpa_without_copies"
 
 
-def attend(  # noqa: PLR0913 - what transformers gives an attention function
+def attend(  # noqa: PLR0913, PLR0917 - what transformers gives an attention
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -33,7 +33,7 @@ def attend(  # noqa: PLR0913 - what transformers gives an attention function
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **options: object,
+    **options: Any,  # noqa: ANN401 - passed on
 ) -> tuple[Tensor, None]:
     """Return the attention [B, S, H, D] of ``query`` [B, H, S, D] over ``key`` and ``value`` [B, H / groups, past, D].
 
