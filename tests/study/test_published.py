@@ -34,6 +34,16 @@ def in_words(row):
     return value, interval, rf"{re.escape(f'{value} {interval}')} \**{row.words}"
 
 
+def in_plain_words(stressor):
+    """A stress as the pages name it."""
+    stress = stressor.short.split(": ")[-1]
+    names = {"drop_upcycled": "Drop-upcycled", "random_experts": "random experts"}
+    names |= {"c1.25": "capacity 1.25", "c0.75": "capacity 0.75"}
+    for level, name in names.items():
+        stress = stress.replace(level, name)
+    return stress
+
+
 def whole(table):
     return [row for row in table.answers if row.role != "exploratory" and row.seeds and not row.waiting]
 
@@ -45,16 +55,32 @@ def test_the_matrix_of_the_quick_study_is_rebuilt_from_the_cells():
         assert re.search(in_words(row)[2], PAPER), (row.stressor.label, row.endpoint)
 
 
-@pytest.mark.parametrize(("name", "rows"), [("robustness", 42), ("robustness-axes", 2)])
+@pytest.mark.parametrize(("name", "rows"), [("robustness", 108), ("robustness-axes", 2)])
 def test_rows_that_are_whole_are_printed_as_they_are(name, rows):
     page = (RESULTS / name / "README.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     found = whole(published(name))
     assert len(found) == rows
     for row in found:
-        stress = row.stressor.short.split(": ")[-1].replace("drop_upcycled", "Drop-upcycled")
+        stress = in_plain_words(row.stressor)
         printed = [line for line in lines if line.startswith(f"| `{row.method}` |") and f"| {stress} |" in line]
         assert any(re.search(in_words(row)[2], line) for line in printed), (row.method, stress, row.endpoint)
+
+
+def test_what_each_stress_costs_each_arm_is_printed_as_it_is():
+    table = published("robustness")
+    start = PAPER.index("| stress | `aux` |")
+    lines = [line.split(" | ") for line in PAPER[start:].split("\n\n")[0].splitlines()]
+    arms = [cell.strip("` |") for cell in lines[0][1:]]
+    printed = {(line[0].strip("| "), arm): cell.strip(" |") for line in lines[2:] for arm, cell in zip(arms, line[1:])}
+    measured = [found for found in table.degradations if found.endpoint == "prequential_loss"]
+    endpoint = ENDPOINTS["prequential_loss"]
+    costs = {
+        (in_plain_words(found.stressor), found.method): numbers.signed(endpoint, found.estimate.value, 0.02)
+        for found in measured
+    }
+    assert len(measured) == 45
+    assert printed == costs
 
 
 def test_the_readme_has_the_named_contrast_and_no_other_number():
