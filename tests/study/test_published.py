@@ -72,7 +72,11 @@ def test_what_each_stress_costs_each_arm_is_printed_as_it_is():
     start = PAPER.index("| stress | `aux` |")
     lines = [line.split(" | ") for line in PAPER[start:].split("\n\n")[0].splitlines()]
     arms = [cell.strip("` |") for cell in lines[0][1:]]
-    printed = {(line[0].strip("| "), arm): cell.strip(" |") for line in lines[2:] for arm, cell in zip(arms, line[1:])}
+    printed = {
+        (stress.strip("| "), arm): cost.strip(" |")
+        for stress, *costs in lines[2:]
+        for arm, cost in zip(arms, costs, strict=True)
+    }
     measured = [found for found in table.degradations if found.endpoint == "prequential_loss"]
     endpoint = ENDPOINTS["prequential_loss"]
     costs = {
