@@ -24,7 +24,7 @@ def place(tmp_path):
 
 
 def habits(address):
-    return ray_driver.Habits(address=address)
+    return ray_driver.OnRay(address=address)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "host:", ":6379", "ray://host:10001", "host:port"])

@@ -39,6 +39,7 @@ for verb in (
     study.run,
     sharing.work,
     sharing.submit,
+    sharing.export_cells,
     study.status,
     study.table,
     study.report,

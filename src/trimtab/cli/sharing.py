@@ -1,10 +1,11 @@
-"""Verbs for a study that several processes or machines share: work, submit."""
+"""Verbs for a study that runs elsewhere: work, submit, export."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,6 @@ from trimtab.cli.options import OUTPUT, STUDY
 from trimtab.cli.study import open_study
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trimtab.study.pool import Event
 
 
@@ -82,6 +81,32 @@ def submit(study_file: Path, output: Path | None, *, dry_run: bool, **array: Any
         raise RunFolderError(
             f"sbatch refused {script} with exit code {submitted.returncode}", hint="its message stands above"
         )
+
+
+@click.command("export")
+@STUDY
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: NAME-FRAMEWORK beside you.")
+@click.option("--to", "framework", required=True, metavar="FRAMEWORK",
+              help="megatron, torchtitan, olmo-core or nemo-automodel.")  # fmt: skip
+def export_cells(study_file: Path, output: Path | None, framework: str) -> None:
+    """Write each cell of STUDY as keyword arguments of another framework's configuration classes.
+
+    Comments say what differs there under the same name. A cell that it has no words for is named, not written.
+    """
+    from trimtab.disk import write_atomic  # noqa: PLC0415
+    from trimtab.study import export  # noqa: PLC0415
+
+    study, _ = open_study(study_file, None)
+    texts, refused = export.export(study, framework)
+    folder = output or Path(f"{study.name}-{framework}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_atomic(folder / f"{name}.py", text)
+    for name, reason in refused.items():
+        click.echo(f"not written: {name}: {reason}", err=True)
+    click.echo(f"{len(texts)} of {len(texts) + len(refused)} cells in {folder}", err=True)
+    if refused:
+        sys.exit(1)
 
 
 def _print(event: Event | None) -> None:

@@ -45,6 +45,8 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @click.option("--lease", "patience_s", type=click.FloatRange(min=3), default=120.0, show_default=True,
               help="With --ray: seconds without a sign of life after which a cell is taken over.")  # fmt: skip
 @click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; marked in every table.")
+@click.option("--track", "trackers", multiple=True, metavar="NAME",
+              help="Follow training in tensorboard, wandb, trackio or mlflow; repeatable.")  # fmt: skip
 @click.option("--report/--no-report", "with_report", default=True, help="Write the report at the end.")
 def run(study_file: Path, output: Path | None, *, with_report: bool, **habits: Any) -> None:  # noqa: ANN401
     """Run every cell of STUDY that has no result yet, then print the answer and write the report."""
@@ -73,17 +75,20 @@ def _run_cells(  # noqa: PLR0913 - the options of `run`
     ray_address: str | None,
     patience_s: float,
     allow_unsandboxed: bool,
+    trackers: tuple[str, ...],
 ) -> Summary:
     """Run the cells on local processes, or on a Ray cluster."""
     from trimtab.study import environment, progress, ray_driver, requirements  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
+    from trimtab.study import trackers as tracking  # noqa: PLC0415
 
     requirements.require(study, folder.cache)
+    tracking.choose(folder, trackers)
     environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
     with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
         if ray_address is None:
             return runner.run(study, folder, workers=workers, on_event=display)
-        habits = ray_driver.Habits(
+        habits = ray_driver.OnRay(
             address=ray_address,
             side_by_side=workers,
             patience_s=patience_s,

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from trimtab.errors import RunFolderError
+from trimtab.lm import sharding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ def collect(model: nn.Module, optimizer: Optimizer, gates: Mapping[str, Tensor])
     tensors |= {f"gates.{name}": tensor for name, tensor in gates.items()}
     tensors["rng"] = torch.get_rng_state()
     # safetensors refuses memory shared between names; a detached copy also survives the next step.
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return {name: sharding.whole(tensor.detach()).clone() for name, tensor in tensors.items()}
 
 
 def restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
@@ -88,9 +89,13 @@ def restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: Optimize
     own = _unique(model)
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(tensors[f"model.{name}"])
+            tensor.copy_(sharding.shared_like(tensors[f"model.{name}"], tensor))
     state = optimizer.state_dict()
-    state["state"] = _moments(tensors)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state["state"] = {
+        index: {key: sharding.shared_like(value, parameters[index]) for key, value in moments.items()}
+        for index, moments in _moments(tensors).items()
+    }
     optimizer.load_state_dict(state)
     torch.set_rng_state(tensors["rng"])
     return {name.removeprefix("gates."): tensor for name, tensor in tensors.items() if name.startswith("gates.")}

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
-from trimtab.lm import checkpoint
+from trimtab.lm import checkpoint, sharding
+from trimtab.lm.tracking import followed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor, nn
 
+    from trimtab.lm.tracking import Tracking
     from trimtab.settings.runs import Schedule
 
 
@@ -108,6 +111,7 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
     folder: Path,
     *,
     loss_of: Callable[[Any, Tensor, Tensor, Tensor], Tensor] = language_model_loss,
+    tracked: Tracking | None = None,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
@@ -117,23 +121,35 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
         gates: The attached balancer.
         batch_at: The batch of step i, from 1; the same i always gives the same batch.
         schedule: Optimization settings.
-        folder: Gets ``train.jsonl`` and ``checkpoint/``.
+        folder: Gets ``train.jsonl`` and ``checkpoint/``, from the first of several processes.
         loss_of: Sum of weight × negative log-likelihood in nats, of the model, tokens, positions and weights [B, S].
+        tracked: Trackers that follow the run; None for none.
         on_step: Called with the number of each finished step.
 
     Raises:
         RunFolderError: A checkpoint is there but cannot be read.
     """
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        log_with=list(tracked.names) if tracked else None,
+        project_dir=tracked.folder if tracked else None,
+    )
+    is_sharded = schedule.sharded and accelerator.num_processes > 1
+    if is_sharded:
+        sharding.shard(model, accelerator.device.type, accelerator.num_processes)
     groups = _parameter_groups(model, gates, schedule)
     optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(schedule.beta1, schedule.beta2), fused=True)
     step, tokens = _resume(folder, model, optimizer, gates)
-    wrapped, prepared = accelerator.prepare(model, optimizer)
+    if accelerator.is_main_process:
+        _cut_log(folder / "train.jsonl", step)
+    # Accelerate would wrap a model that is sharded already once more.
+    wrapped, prepared = (model, optimizer) if is_sharded else accelerator.prepare(model, optimizer)
     wrapped.train()
     loop = _Loop(
         accelerator=accelerator, model=wrapped, optimizer=prepared, gates=gates, schedule=schedule, loss_of=loss_of
     )
-    with (folder / "train.jsonl").open("a", encoding="utf-8", buffering=1) as log:
+    log_file = folder / "train.jsonl" if accelerator.is_main_process else Path(os.devnull)
+    with log_file.open("a", encoding="utf-8", buffering=1) as log, followed(tracked, accelerator) as follow:
         while step < schedule.steps:
             step += 1
             line = loop.step(step, batch_at(step))
@@ -141,9 +157,12 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
             if not math.isfinite(line["loss"] + line["grad_norm"]):
                 return Outcome(steps=step, tokens=tokens, diverged=True)
             log.write(json.dumps({**line, "tokens": tokens}) + "\n")
+            follow({**line, "tokens": tokens})
             if step % schedule.checkpoint_every == 0 and step < schedule.steps:
                 state = checkpoint.collect(model, optimizer, gates.state_dict())
-                checkpoint.save(folder / "checkpoint", checkpoint.Checkpoint(step=step, tokens=tokens, tensors=state))
+                if accelerator.is_main_process:
+                    moment = checkpoint.Checkpoint(step=step, tokens=tokens, tensors=state)
+                    checkpoint.save(folder / "checkpoint", moment)
             on_step(step)
     return Outcome(steps=step, tokens=tokens, diverged=False)
 
@@ -164,7 +183,8 @@ class _Loop:
         tokens = torch.as_tensor(batch.tokens)
         loss = self._backward(tokens, torch.as_tensor(batch.weights), torch.as_tensor(batch.positions))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.max_grad_norm)
-        line = {"step": step, "loss": loss, "lr": rate, "grad_norm": float(norm), "batch_tokens": tokens.numel()}
+        length = float(sharding.whole(norm))
+        line = {"step": step, "loss": loss, "lr": rate, "grad_norm": length, "batch_tokens": tokens.numel()}
         if math.isfinite(loss + line["grad_norm"]):
             self.optimizer.step()
             self.gates.update()
@@ -199,15 +219,17 @@ def _parameter_groups(model: nn.Module, gates: Gates, schedule: Schedule) -> lis
 
 
 def _resume(folder: Path, model: nn.Module, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
-    """Go back to the newest checkpoint: state restored, log cut to its step. (0, 0) when there is none."""
+    """Go back to the newest checkpoint; return its step and tokens, (0, 0) when there is none."""
     found = checkpoint.latest(folder / "checkpoint")
-    log = folder / "train.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    kept = lines[: found.step if found else 0]
-    temporary = log.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(log)
     if found is None:
         return 0, 0
     gates.load_state_dict(checkpoint.restore(found.tensors, model, optimizer))
     return found.step, found.tokens
+
+
+def _cut_log(log: Path, step: int) -> None:
+    """Leave the lines of the first steps in the log."""
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    temporary = log.with_suffix(".tmp")
+    temporary.write_text("".join(lines[:step]), encoding="utf-8")
+    temporary.replace(log)

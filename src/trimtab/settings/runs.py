@@ -64,9 +64,11 @@ class Schedule(Setting):
         max_grad_norm: Where gradients are clipped.
         accumulation: Micro-batches of an optimizer step.
         checkpoint_every: Steps between checkpoints.
-        threads: Of torch, in the process of a cell.
+        threads: Of torch, in each process of a cell.
         beta1, beta2: Of AdamW.
         router_scale: What the learning rate of routers is multiplied with.
+        processes: That share the rows of each micro-batch while a cell is trained (:mod:`trimtab.study.ranks`).
+        sharded: Whether each process holds a share of each parameter (FSDP2), or all of them (DDP).
     """
 
     steps: Count = 300
@@ -81,6 +83,13 @@ class Schedule(Setting):
     beta1: _Beta = later(0.9)
     beta2: _Beta = later(0.95)
     router_scale: Positive = later(1.0)
+    processes: Count = later(1)
+    sharded: bool = later(default=False)
+
+    @property
+    def cores(self) -> int:
+        """CPUs that a cell keeps busy."""
+        return self.threads * self.processes
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of ``step`` (from 1)."""

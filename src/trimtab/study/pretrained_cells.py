@@ -32,7 +32,7 @@ from trimtab.settings.reading import read
 from trimtab.settings.rules import NoBalancer
 from trimtab.settings.runs import Schedule
 from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study import arms, generation, store
+from trimtab.study import arms, generation, store, trackers
 from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, shared_cache, without_none
 from trimtab.study.measured import DROPLESS, CellMeasurements
 
@@ -212,6 +212,7 @@ def train(bench: PretrainedBench, folder: store.CellFolder, report: Callable[[st
         bench.training,
         folder.path,
         loss_of=bench.vocabulary.place_loss,
+        tracked=trackers.of_cell(store.RunFolder(folder.path.parent.parent), folder),
         on_step=lambda step: report("train", step, bench.training.steps),
     )
     outcome = {

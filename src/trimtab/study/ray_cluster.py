@@ -130,5 +130,5 @@ def require_room(ray: Any, need: dict[str, int]) -> None:  # noqa: ANN401 - a mo
         described = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('memory', 0) / _MIB:.0f} MiB" for n in nodes)
         raise ClusterError(
             f"no node holds a cell of {need['num_cpus']} CPU and {need['memory'] / _MIB:.0f} MiB: {described}",
-            hint="start a larger node; a cell's CPUs are training.threads of the study",
+            hint="start a larger node; a cell's CPUs are training.threads times training.processes",
         )

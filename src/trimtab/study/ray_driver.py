@@ -32,7 +32,7 @@ _UNMEASURED_MIB: Final = {False: 1024, True: 3072}  # of a cell, without and wit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class OnRay:
     """How cells are handed out.
 
     Attributes:
@@ -53,7 +53,7 @@ class Habits:
 def run(
     study: Study,
     folder: RunFolder,
-    habits: Habits,
+    habits: OnRay,
     *,
     on_event: Callable[[Event | None], None] = lambda _: None,
     on_retry: Callable[[str, str], None] = lambda *_: None,
@@ -92,10 +92,10 @@ def run(
             patience_s=habits.patience_s,
             allow_unsandboxed=habits.allow_unsandboxed,
         )
-        side_by_side = habits.side_by_side or max(1, len(os.sched_getaffinity(0)) // study.training.threads)
-        with ray_cluster.connected(habits.address, side_by_side * study.training.threads) as ray:
+        side_by_side = habits.side_by_side or max(1, len(os.sched_getaffinity(0)) // study.training.cores)
+        with ray_cluster.connected(habits.address, side_by_side * study.training.cores) as ray:
             ray_cluster.examine_nodes(ray, order)
-            need = {"num_cpus": study.training.threads, "memory": memory_of_a_cell(study, folder)}
+            need = {"num_cpus": study.training.cores, "memory": memory_of_a_cell(study, folder)}
             ray_cluster.require_room(ray, need)
             handing = _Handing(ray=ray, study=study, folder=folder, order=order, need=need, on_retry=on_retry)
             handing.run(waiting, habits.side_by_side or len(waiting), on_event)

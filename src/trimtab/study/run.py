@@ -137,7 +137,7 @@ def run(
     Args:
         study: The study.
         folder: Where it lives; created, or continued if it holds the same study.
-        workers: Processes; by default as many as the cores allow at ``training.threads`` each.
+        workers: Processes; by default as many as the cores allow at ``training.cores`` each.
         on_event: Told of progress; None is a tick of the clock.
 
     Raises:
@@ -170,7 +170,7 @@ def as_record(study: Study, cell: Cell) -> dict[str, Any]:
 
 def default_workers(study: Study) -> int:
     """Return how many cells fit on this machine's cores side by side."""
-    return max(1, len(os.sched_getaffinity(0)) // study.training.threads)
+    return max(1, len(os.sched_getaffinity(0)) // study.training.cores)
 
 
 def _run_all(

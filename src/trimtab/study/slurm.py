@@ -57,7 +57,7 @@ def write(study: Study, folder: RunFolder, array: Array, study_file: Path) -> Pa
     options = (
         f"--job-name=trimtab-{study.name}",
         f"--array=0-{max(1, min(array.workers, cells)) - 1}",
-        f"--cpus-per-task={study.training.threads}",
+        f"--cpus-per-task={study.training.cores}",
         f"--mem={array.memory}",
         f"--time={array.limit}",
         "--requeue",

@@ -120,6 +120,7 @@ def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
             f"{where}.training.accumulation: {study.training.accumulation} micro-batches cannot be made of"
             f" {study.data.rows} rows"
         )
+    _check_processes(study, f"{where}.training.processes", pretrained=pretrained)
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
         for benchmark in BENCHMARKS_OF.get(endpoint, ()):
             if benchmark not in study.evaluation.benchmarks:
@@ -136,6 +137,18 @@ def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
                 " problem to write one for",
                 hint='generated = ["HumanEval/0", ...]: those that the dense model ever solves',
             )
+
+
+def _check_processes(study: Any, where: str, *, pretrained: bool) -> None:  # noqa: ANN401 - as above
+    """Refuse processes that would have other micro-batches than one process has."""
+    schedule = study.training
+    if schedule.processes > 1 and pretrained:
+        raise StudyError(f"{where}: experts in a pretrained model are trained in one process, not {schedule.processes}")
+    if schedule.processes > 1 and study.data.rows % (schedule.processes * schedule.accumulation):
+        raise StudyError(
+            f"{where}: {study.data.rows} rows cannot be shared evenly by {schedule.processes} processes in"
+            f" {schedule.accumulation} micro-batches"
+        )
 
 
 def _check_names(study: Any, where: str) -> None:  # noqa: ANN401 - as above

@@ -10,16 +10,18 @@ import json
 import shutil
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import distributed
 from transformers.utils.logging import disable_progress_bar
 
 from trimtab import disk
 from trimtab.errors import ConfigurationError, RunFolderError, StudyError
-from trimtab.lm import checkpoint, models
+from trimtab.lm import checkpoint, models, sharding
 from trimtab.lm import train as training
 from trimtab.lm.corpus import Corpus
 from trimtab.moe import experts, stresses
@@ -31,7 +33,7 @@ from trimtab.settings.capacities import Capacity
 from trimtab.settings.reading import read
 from trimtab.settings.rules import NoBalancer
 from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
-from trimtab.study import arms, store
+from trimtab.study import arms, launch, store, trackers
 from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks, without_none
 
 if TYPE_CHECKING:
@@ -158,12 +160,22 @@ def train(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, in
             _load(bench, folder.model)
         return outcome
     _discard_unreadable(folder.checkpoint)
+    if bench.training.processes == 1:
+        return train_here(bench, folder, report)
+    steps = bench.training.steps
+    launch.train_together(folder.path, bench.training.processes, lambda step: report("train", step, steps))
+    return train(bench, folder, report)
+
+
+def train_here(bench: Bench, folder: store.CellFolder, report: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Train in this process, which may be one of several, and write the model; return what :func:`train` does."""
     ended = training.train(
         bench.model,
         bench.gates,
         lambda step: bench.corpus.batch(bench.seed, step),
         bench.training,
         folder.path,
+        tracked=trackers.of_cell(store.RunFolder(folder.path.parent.parent), folder),
         on_step=lambda step: report("train", step, bench.training.steps),
     )
     outcome = {
@@ -198,9 +210,12 @@ def _discard_unreadable(folder: Path) -> None:
 
 def _save(bench: Bench, folder: Path, outcome: Mapping[str, Any]) -> None:
     """Write the model in transformers' form, and the gates beside it; the folder appears whole or not at all."""
+    weights = sharding.whole_state(bench.model)  # of which every process has a part to give
+    if distributed.is_initialized() and distributed.get_rank():
+        return
     temporary = folder.with_name("model.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    bench.model.save_pretrained(temporary)
+    bench.model.save_pretrained(temporary, state_dict=weights)
     save_file(
         {name: tensor.contiguous() for name, tensor in bench.gates.state_dict().items()},
         temporary / "gates.safetensors",
@@ -211,7 +226,9 @@ def _save(bench: Bench, folder: Path, outcome: Mapping[str, Any]) -> None:
 
 def _load(bench: Bench, folder: Path) -> None:
     # Through transformers, because what it saves has other names and shapes than what it computes with.
-    saved = type(bench.model).from_pretrained(folder).state_dict()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # a model without shared experts
+        saved = type(bench.model).from_pretrained(folder).state_dict()
     # Biases that gates added are unknown to transformers, and come back with the gates.
     own = bench.model.state_dict().keys() - bench.gates.added
     if missing := own - saved.keys():

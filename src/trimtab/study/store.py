@@ -186,6 +186,11 @@ class RunFolder:
         return self.path / "leases"
 
     @property
+    def trackers(self) -> Path:
+        """Names of the trackers that follow its cells; absent for none."""
+        return self.path / "trackers.json"
+
+    @property
     def driver(self) -> Path:
         """Who hands the cells to a cluster, for the nodes to see that they look at the same folder."""
         return self.path / "driver.json"
