@@ -27,7 +27,7 @@ GROUPS: Final = {
 LIMIT: Final = 200
 _ABBREVIATION: Final = re.compile(r"\b(?:e\.g|i\.e|etc|vs|al|Eq|Eqs|Fig|Sec|cf|approx|No)\.$")
 _END: Final = re.compile(
-    r"(?<=[.!?])(?:[\"')\]*_`]*)\s+(?=[A-Z`\"'(\[*_0-9\N{LEFT DOUBLE QUOTATION MARK}+\N{MINUS SIGN}])"
+    r"(?<=[.!?])(?:[\"')\]*_`]*)\s+(?=[A-Z`\"'(\[*_0-9\N{LEFT DOUBLE QUOTATION MARK}+\N{MINUS SIGN}]|[\w/]+\.py\b)"
 )
 _POINT: Final = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z'-]*")
