@@ -110,7 +110,7 @@ def study() -> list[str]:
     unit = f"{endpoint.title}, {numbers.unit(endpoint)}"
     run = f"{len(collected.results)} of {len(collected.cells)} cells are run"
     return [
-        f"Unit: {unit}. {run}",
+        f"Unit: {unit}. {run}; {len(rows)} of {len(primary)} rows are whole.",
         "",
         *table(("arm against `aux`", "stress", "difference, 95 % interval", "verdict"), rows),
     ]
