@@ -64,6 +64,7 @@ class Corpus:
         (found,) = self._database.execute("PRAGMA user_version").fetchone()
         self._refuse_foreign(found)  # before anything is written; the next line already changes the file
         self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")  # after a power cut the file is whole, perhaps older
         self._database.execute("PRAGMA foreign_keys = ON")
         if found == 0:
             schema = resources.files("trimtab.documents").joinpath("schema.sql").read_text(encoding="utf-8")
@@ -124,10 +125,12 @@ class Corpus:
             with self._database:
                 self._database.execute(store_rows.INSERT_DOCUMENT, store_rows.document_row(document))
                 self._database.executemany(store_rows.INSERT_SPAN, map(store_rows.span_row, document.spans))
-                for cell in document.cells:
-                    added = self._database.execute(store_rows.INSERT_CELL, store_rows.cell_row(cell))
-                    values = [(float(number), added.lastrowid) for number in cell.numbers]
-                    self._database.executemany("INSERT INTO cell_number VALUES (?, ?)", values)
+                (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM cell").fetchone()
+                cells = list(enumerate(document.cells, last + 1))
+                rows = (store_rows.cell_row(number, cell) for number, cell in cells)
+                self._database.executemany(store_rows.INSERT_CELL, rows)
+                values = ((float(value), number) for number, cell in cells for value in cell.numbers)
+                self._database.executemany("INSERT INTO cell_number VALUES (?, ?)", values)
         except sqlite3.IntegrityError:
             return False
         return True

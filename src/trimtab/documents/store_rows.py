@@ -9,6 +9,7 @@ import datetime as dt
 import json
 from dataclasses import asdict
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from trimtab.documents.parts import Cell, Document, HiddenText, Position, Span
@@ -20,7 +21,7 @@ CELL_FIELDS = (
     'document, "table", "row", "column", label, caption, row_path, column_path, '
     "text, numbers, spread, unit, bold, position"
 )
-INSERT_CELL = f"INSERT INTO cell ({CELL_FIELDS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants
+INSERT_CELL = f"INSERT INTO cell (id, {CELL_FIELDS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants
 SELECT_DOCUMENT = "SELECT sha256, path, format, work, version, title, text, hidden, warnings FROM document"
 _SPAN_FIELDS = 'document, kind, section, start, "end", span.text, position'
 SELECT_SPAN = f"SELECT {_SPAN_FIELDS} FROM span"  # noqa: S608 - constants
@@ -28,6 +29,7 @@ SELECT_SPAN_SCORED = f"SELECT {_SPAN_FIELDS}, bm25(span_text) FROM span_text JOI
 SELECT_CELL = f"SELECT {CELL_FIELDS} FROM cell"  # noqa: S608 - constants
 
 Row = tuple[Any, ...]
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def dump(work: Work) -> str:
@@ -80,8 +82,7 @@ def load_document(row: Row, *, spans: tuple[Span, ...], cells: tuple[Cell, ...])
 
 def span_row(span: Span) -> Row:
     """Return the columns of a span."""
-    position = json.dumps(asdict(span.position))
-    return (span.document, span.kind, span.section, span.start, span.end, span.text, position)
+    return (span.document, span.kind, span.section, span.start, span.end, span.text, _placed(span.position))
 
 
 def load_span(row: Row) -> Span:
@@ -91,13 +92,13 @@ def load_span(row: Row) -> Span:
     return Span(document=document, kind=kind, section=section, start=start, end=end, text=text, position=place)
 
 
-def cell_row(cell: Cell) -> Row:
-    """Return the columns of a cell."""
-    paths = (json.dumps(cell.row_path, ensure_ascii=False), json.dumps(cell.column_path, ensure_ascii=False))
-    numbers = json.dumps([str(number) for number in cell.numbers])
+def cell_row(number: int, cell: Cell) -> Row:
+    """Return the columns of a cell that is row ``number`` of its table."""
+    paths = (_headers(cell.row_path), _headers(cell.column_path))
+    numbers = _encode([str(number) for number in cell.numbers])
     spread = None if cell.spread is None else str(cell.spread)
-    place = (cell.document, cell.table, cell.row, cell.column, cell.label, cell.caption, *paths)
-    return (*place, cell.text, numbers, spread, cell.unit, int(cell.bold), json.dumps(asdict(cell.position)))
+    place = (number, cell.document, cell.table, cell.row, cell.column, cell.label, cell.caption, *paths)
+    return (*place, cell.text, numbers, spread, cell.unit, int(cell.bold), _placed(cell.position))
 
 
 def load_cell(row: Row) -> Cell:
@@ -134,6 +135,17 @@ def load_cell(row: Row) -> Cell:
         bold=bool(bold),
         position=_position(json.loads(position)),
     )
+
+
+def _placed(position: Position) -> str:
+    """Return a position as JSON; ``asdict`` copies deeply, which costs more than all the rest of a row."""
+    return _encode({"page": position.page, "path": position.path, "line": position.line, "box": position.box})
+
+
+@lru_cache(maxsize=4096)
+def _headers(path: tuple[str, ...]) -> str:
+    """Return headers as JSON; a row's and a column's cells share theirs."""
+    return _encode(path)
 
 
 def _position(values: dict[str, Any]) -> Position:

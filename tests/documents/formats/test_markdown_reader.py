@@ -46,3 +46,13 @@ def test_a_tag_with_a_colon_is_read_as_its_text(read_text):
     table = "<table><tr><th>Model<th>MBPP<tr><td>Lark<td><qwen:cite>61.5</qwen:cite></table>"
     document = read_text(f"Before\n\n{table}\n", "card.md")
     assert [(cell.row_path, str(cell.number)) for cell in document.cells] == [(("Lark",), "61.5")]
+
+
+def test_single_tildes_mean_about_and_strike_nothing_out(read_text):
+    document = read_text("It takes 5~10 steps and 20~30 seconds, not ~~7~~ 8.\n", "card.md")
+    assert document.text == "It takes 5~10 steps and 20~30 seconds, not 8."
+
+
+def test_attributes_of_a_hand_written_element_are_no_line_numbers(read_text):
+    document = read_text('Before\n\n<p data-sourcepos="x" data-line="y">inside</p>\n', "card.md")
+    assert [span.text for span in document.spans] == ["Before", "inside"]

@@ -104,6 +104,8 @@ class Builder:
 
     def clean(self, text: str, position: Position) -> str:
         """Return a text on one line, normalized (NFC), without characters nobody sees; these are reported."""
+        if text.isascii():
+            return " ".join(text.replace("\0", "").split())
         for match in TAGS.finditer(text):
             self.hide("unicode tags", "".join(chr(ord(letter) - 0xE0000) for letter in match[0]), position)
         untagged = TAGS.sub("", text.translate(SOFT)).removeprefix("\ufeff")

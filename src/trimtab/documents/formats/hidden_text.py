@@ -41,11 +41,14 @@ class Styles:
         """Return why a reader does not see an element, or None."""
         if element.get("hidden") is not None and str(element.tag).lower() != "math":
             return "hidden attribute"
+        own = element.get("style")
+        if not own and not self._rules:
+            return None
         style: Style = {}
         for match, declared in self._rules:
             if _selects(match, element):
                 style |= declared
-        style |= _declarations(element.get("style") or "")
+        style |= _declarations(own or "")
         return _reason(style, on_color=_on_color(element)) if style else None
 
 

@@ -1,20 +1,27 @@
-"""Markdown: rendered by markdown-it with each block's line noted, then read as HTML: both give the same cells."""
+"""Markdown: rendered by comrak with each block's line noted, then read as HTML: both give the same cells."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-
 from trimtab.documents.formats import html_reader
 from trimtab.documents.formats.limits import past
+from trimtab.errors import MissingExtraError
+
+try:
+    from comrak import ExtensionOptions, RenderOptions, render_markdown
+except ImportError as error:
+    raise MissingExtraError("comrak", extra="evidence") from error
 
 if TYPE_CHECKING:
     from trimtab.documents.formats.document_builder import Builder
 
 TABLE = re.compile(r"(?:^[^\n]*\|[^\n]*(?:\n|\Z))+", re.MULTILINE)
 BAR = re.compile(r"\|")
+# Between two single tildes GitHub strikes text out; authors write them for "about" and "to": "5~10 and 20~30".
+TILDE = re.compile(r"(?<!~)~(?!~)")
+_STAND_IN = "\ue07e"
 
 
 def read(raw: bytes, name: str, builder: Builder) -> None:
@@ -23,14 +30,14 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
     Raises:
         DocumentError: There is nothing in it.
     """
-    markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    environment: dict[str, object] = {}
-    tokens = markdown.parse(_bounded(raw.decode("utf-8", errors="replace"), builder), environment)
-    for token in tokens:
-        if token.map is not None and token.nesting >= 0:
-            token.attrSet("data-line", str(token.map[0] + 1))
-    rendered = markdown.renderer.render(tokens, markdown.options, environment)
-    html_reader.read(rendered.encode(), name, builder, format_="markdown")
+    text = _bounded(raw.decode("utf-8", errors="replace"), builder).replace("\0", "")
+    text = TILDE.sub(_STAND_IN, text)
+    extensions, render = ExtensionOptions(), RenderOptions()
+    extensions.table = extensions.strikethrough = True
+    render.sourcepos = True
+    render.unsafe_ = True  # HTML in it is read as HTML
+    rendered = render_markdown(text, extension_options=extensions, render_options=render)
+    html_reader.read(rendered.replace(_STAND_IN, "~").encode(), name, builder, format_="markdown")
 
 
 def _bounded(text: str, builder: Builder) -> str:

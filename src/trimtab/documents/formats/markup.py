@@ -7,6 +7,7 @@ both "billion laughs" and reading of local files work, and no journal article ne
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell
@@ -38,6 +39,7 @@ SCRIPTS = {
     "munder": ("sub",),
     "munderover": ("sub", "sup"),
 }
+_NOTED = re.compile(r"(\d{1,9}):")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 UNSEEN = {"script", "style", "template", "annotation", "annotation-xml", "head", "title-hidden"}
 SPACED = {"br", "break", "p", "div", "li", "td", "th", "tr"}
@@ -92,15 +94,23 @@ def _encoding(raw: bytes) -> str | None:
 
 def tag(element: Element) -> str:
     """Return an element's name without namespace, lower case; "" for comments and instructions."""
-    # By hand, because QName refuses what HTML lets pass: "qwen:cite".
-    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
+    name = element.tag
+    return _local_name(name) if isinstance(name, str) else ""
+
+
+@lru_cache(maxsize=1024)
+def _local_name(name: str) -> str:
+    """Return a name without its namespace; by hand, because QName refuses what HTML lets pass: "qwen:cite"."""
+    return name.rpartition("}")[2].lower()
 
 
 def place(element: Element) -> Position:
-    """Return where an element is: the line a Markdown reader noted, else XPath and line."""
-    noted = next((each.get("data-line") for each in (element, *element.iterancestors()) if each.get("data-line")), None)
-    if noted:
-        return Position(line=int(noted))
+    """Return where an element is: the line a Markdown reader noted ("12:1-14:9"), else XPath and line."""
+    noted = element.get("data-sourcepos") or next(
+        (text for each in element.iterancestors() if (text := each.get("data-sourcepos"))), ""
+    )
+    if line := _NOTED.match(noted):
+        return Position(line=int(line[1]))
     return Position(path=element.getroottree().getpath(element), line=element.sourceline)
 
 
@@ -203,6 +213,8 @@ class Text:
 
     def _bold(self, element: Element, text: str) -> bool:
         """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
+        if not len(element) and not element.get("style") and not element.get("class"):
+            return False
         for each in element.iter("*"):
             bold = tag(each) in BOLD or BOLD_STYLE.search(each.get("style") or "")
             if bold or "ltx_font_bold" in (each.get("class") or "").split():
