@@ -20,7 +20,7 @@ check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_docs.py
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/docs/test_readability.py
 
 bench: $(READY)  ## side-by-side measurements against peers; minutes
 	for script in $$(grep -l '^if __name__' benchmarks/*.py | grep -v moe_matrix); do $(BIN)/python $$script; done

@@ -149,7 +149,7 @@ def test_commands_of_a_page_run_as_they_stand(on_page, pages, reader_folder):
                 continue
             done = subprocess.run(
                 ["bash", "-e", "-c", command], cwd=reader_folder, env=environment, capture_output=True, text=True,
-                timeout=120, check=False,
+                timeout=300, check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
             printed = (done.stdout + done.stderr).splitlines()

@@ -29,13 +29,27 @@ _PHASES = ("prefill", "batched_decoding", "single_decoding")
 @inspecting.texts
 @click.option("-c", "--capacities", default="1,1.25,1.5,2,dropless", show_default=True, help="Factors, by commas.")
 @click.option(
-    "--policy", "policies", multiple=True, type=click.Choice(_POLICIES), default=("probs",), show_default=True
+    "--policy",
+    "policies",
+    multiple=True,
+    type=click.Choice(_POLICIES),
+    default=("probs",),
+    show_default=True,
+    help="Which calls a full expert keeps: those of largest weight, the first, any, or first choices first.",
 )
 @click.option(
     "--composition", "compositions", multiple=True, type=click.Choice(_COMPOSITIONS), default=("shuffled",),
     show_default=True, help="Who shares a batch.",
 )  # fmt: skip
-@click.option("--phase", "phases", multiple=True, type=click.Choice(_PHASES), default=("prefill",), show_default=True)
+@click.option(
+    "--phase",
+    "phases",
+    multiple=True,
+    type=click.Choice(_PHASES),
+    default=("prefill",),
+    show_default=True,
+    help="Which tokens compete for room: all of a batch, one of each sequence, or none.",
+)
 @click.option(
     "--duplicates", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True,
     help="So many experts with most calls of each layer are there twice.",

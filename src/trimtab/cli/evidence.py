@@ -81,8 +81,8 @@ def check(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
 
-    Exit codes: 0 nothing is contradicted or misattributed; 1 a claim is, or with --strict the linter found something;
-    2 the check could not be carried out, or a document among the sources could not be read and nothing was wrong in
+    Exit code 0: nothing is contradicted or misattributed. 1: a claim is, or with --strict the linter found something.
+    2: the check could not be carried out, or a document among the sources could not be read and nothing was wrong in
     the others.
     """
     _needs_the_extra()

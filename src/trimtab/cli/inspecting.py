@@ -20,7 +20,9 @@ def texts(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dtype", default="float32", show_default=True, help="Of the model's weights."),
         click.option("--device", default="cpu", show_default=True, help="Where the model runs."),
         click.option("--max-tokens", type=click.IntRange(min=2), help="Read at most so many tokens of each domain."),
-        click.option("--batch-tokens", type=click.IntRange(min=2), default=4096, show_default=True),
+        click.option(
+            "--batch-tokens", type=click.IntRange(min=2), default=4096, show_default=True, help="Tokens read at once."
+        ),
         click.option(
             "--window", type=click.IntRange(min=2), help="Cut texts to so many tokens. Default: 1024 or less."
         ),

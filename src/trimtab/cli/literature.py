@@ -314,7 +314,13 @@ def plant(folder: Path, output: Path) -> None:
 
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--metric", type=click.Choice(["interval", "ordinal", "nominal"]), default="interval", show_default=True)
+@click.option(
+    "--metric",
+    type=click.Choice(["interval", "ordinal", "nominal"]),
+    default="interval",
+    show_default=True,
+    help="What a rating is: a distance, an order, or a name.",
+)
 @JSON
 def agreement(table: Path, *, metric: Metric, as_json: bool) -> None:
     """Say how far reviewers agree: TABLE (.tsv or .csv) has one line a unit; what is no number is passed over.

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def routing(model: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Show how the experts of MODEL are used on texts, layer by layer: loads, choices, health.
 
-    MODEL is a folder, .gguf file or hub name; or loads that others measured, recognized by content: a .pt file of
-    SGLang's expert distribution recorder, an imatrix of llama.cpp, a routing trace of Megatron (a file, or a folder).
+    MODEL is a folder, .gguf file or hub name. It may also be loads that others measured, recognized by content: a .pt
+    file of SGLang's expert distribution recorder, an imatrix of llama.cpp, a routing trace of Megatron.
     """
     from trimtab.inspection import foreign_loads  # noqa: PLC0415
     from trimtab.report import routing_page  # noqa: PLC0415

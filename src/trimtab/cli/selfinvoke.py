@@ -46,8 +46,8 @@ def selfinvoke() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. Default: runs/selfinvoke-BASE-MODEL.")
 @click.option("--attempts", type=click.IntRange(min=1), default=8, show_default=True, help="For each base at most.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many base problems.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--temperature", type=float, default=0.2, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of templates and of sampling.")
+@click.option("--temperature", type=float, default=0.2, show_default=True, help="Of a model's sampling; 0 is greedy.")
 @WORKERS
 @UNSANDBOXED
 def build(base: str, model: str, output: Path | None, *, allow_unsandboxed: bool, **options: Any) -> None:  # noqa: ANN401

@@ -82,7 +82,10 @@ def _signed(row: Answer, estimate: Estimate | None) -> str:
 
 
 def _notes(table: StudyTable) -> list[str]:
-    notes = [f"not measured: {name}: {why}" for name, why in sorted(table.absent().items())]
+    notes = [
+        f"not measured: {name}: {why}; text for training was not cleaned of it either"
+        for name, why in sorted(table.absent().items())
+    ]
     notes += [f"missing: {name}: {why}" for name, why in table.missing.items() if name not in table.waiting]
     if table.waiting:
         notes.append(f"not yet run: {len(table.waiting)} of {len(table.cells)} cells; `trimtab run` goes on from here")
