@@ -66,7 +66,7 @@ def main() -> int:
     import torch
     import trl
 
-    from trimtab.codeeval.remote import RemoteJudge
+    from trimtab.codeeval.remote_judge import RemoteJudge
     from trimtab.codeeval.reward import AsyncCodeReward, CodeReward, CombinedReward
     from trimtab.codeeval.workers import Workers, WorkerSettings
     from trimtab.sandbox.verdict import Limits

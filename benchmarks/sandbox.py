@@ -23,7 +23,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval import micro, problems
+from trimtab.codeeval import micro_benchmark, problems
 from trimtab.errors import SandboxUnavailable
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.lane import Lane
@@ -201,7 +201,7 @@ def main() -> None:
     # 75 takes a second by itself; the tests of the others use helpers from the prompt.
     left_out = {f"HumanEval/{number}" for number in (32, 38, 50, 75)}
     humaneval = [p for p in problems.load("humaneval").problems if p.task_id not in left_out][: options.samples]
-    sets = {"micro-benchmark": micro.problems(count=options.samples), "HumanEval": humaneval}
+    sets = {"micro-benchmark": micro_benchmark.problems(count=options.samples), "HumanEval": humaneval}
     boxes = {}
     for tier in "ABC":
         start = time.perf_counter()

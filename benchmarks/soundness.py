@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from trimtab.codeeval import problems, registry, soundness
+from trimtab.codeeval import benchmark_registry, problems, soundness
 from trimtab.codeeval.packages import packages
 from trimtab.sandbox.broker import Sandbox
 
@@ -22,7 +22,7 @@ FILE = Path(soundness.__file__).with_name("soundness.json")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    usual = [name for name in registry.BENCHMARKS if "bigcode" not in name]
+    usual = [name for name in benchmark_registry.BENCHMARKS if "bigcode" not in name]
     parser.add_argument("benchmarks", nargs="*", default=usual)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.codeeval import problems, registry
+from trimtab.codeeval import benchmark_registry, problems
 from trimtab.codeeval.workers import Workers, WorkerSettings
 from trimtab.sandbox.verdict import Limits
 
@@ -27,7 +27,7 @@ def published():
     @functools.cache
     def load(name):
         folder = _folder()
-        if folder is None or not (folder / registry.BENCHMARKS[name].filename).is_file():
+        if folder is None or not (folder / benchmark_registry.BENCHMARKS[name].filename).is_file():
             pytest.skip(f"{name} is not on this machine: set TRIMTAB_DATA")
         return problems.load(name, folder)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.codeeval import benchmark_cache, problems, registry
+from trimtab.codeeval import benchmark_cache, benchmark_registry, problems
 from trimtab.errors import BenchmarkError
 
 NAME = "HumanEval.jsonl.gz"
@@ -36,7 +36,9 @@ def server(no_data, monkeypatch):
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{serving.server_port}/{NAME}"
         monkeypatch.setattr(
-            registry, "FILES", {**registry.FILES, NAME: dataclasses.replace(registry.FILES[NAME], url=url)}
+            benchmark_registry,
+            "FILES",
+            {**benchmark_registry.FILES, NAME: dataclasses.replace(benchmark_registry.FILES[NAME], url=url)},
         )
         monkeypatch.setattr(problems.importlib.metadata, "files", lambda _: None)
         yield Handler
@@ -60,8 +62,8 @@ def test_other_bytes_are_refused_with_both_hashes_and_not_kept(server):
 
 
 def test_a_server_that_is_not_there_is_named_with_a_way_out(no_data, monkeypatch):
-    nowhere = dataclasses.replace(registry.FILES[NAME], url=f"http://127.0.0.1:9/{NAME}")
-    monkeypatch.setattr(registry, "FILES", {NAME: nowhere})
+    nowhere = dataclasses.replace(benchmark_registry.FILES[NAME], url=f"http://127.0.0.1:9/{NAME}")
+    monkeypatch.setattr(benchmark_registry, "FILES", {NAME: nowhere})
     with pytest.raises(BenchmarkError, match="cannot be reached") as raised:
         benchmark_cache.fetch(NAME)
     assert "TRIMTAB_DATA" in raised.value.hint

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from trimtab.codeeval import budget, differential
+from trimtab.codeeval import differential, reference_budget
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.problem import Differential, Oracle, Problem
 from trimtab.errors import BenchmarkError
@@ -183,7 +183,7 @@ def test_a_slow_reference_gives_five_times_its_time_and_is_measured_once(took, e
 
     task = dataclasses.replace(HALF, task_id=f"own/{took}")
     for _ in range(2):
-        found = budget.after_timeout(task, Limits(), run)
+        found = reference_budget.after_timeout(task, Limits(), run)
         assert (None if found is None else found.cpu_s) == expected
     assert len(asked) == 1
 

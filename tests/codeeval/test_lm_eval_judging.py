@@ -5,7 +5,7 @@ import importlib
 import pytest
 import yaml
 
-from trimtab.codeeval import lm_eval_judging, registry
+from trimtab.codeeval import benchmark_registry, lm_eval_judging
 from trimtab.errors import BenchmarkError
 
 RIGHT = "def add(a, b):\n    return a + b\n"
@@ -35,7 +35,7 @@ def test_the_tasks_name_benchmarks_and_functions_that_there_are():
     assert len(tasks) == 6
     for name, task in tasks.items():
         assert task["task"] == name
-        assert task["dataset_kwargs"]["benchmark"] in registry.BENCHMARKS
+        assert task["dataset_kwargs"]["benchmark"] in benchmark_registry.BENCHMARKS
         base = files[task["include"].removesuffix(".yaml")]
         for function in (
             base["custom_dataset"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.codeeval import problems, registry
+from trimtab.codeeval import benchmark_registry, problems
 from trimtab.codeeval.judge import Outcome, Sample, judge
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox.broker import Sandbox
@@ -66,10 +66,12 @@ def test_the_explicit_path_comes_before_the_environment_and_that_before_the_whee
     assert problems.load("humaneval", explicit).source == str(explicit / "HumanEval.jsonl.gz")
 
 
-@pytest.mark.parametrize("name", [name for name, entry in registry.BENCHMARKS.items() if entry.numbers is None])
+@pytest.mark.parametrize(
+    "name", [name for name, entry in benchmark_registry.BENCHMARKS.items() if entry.numbers is None]
+)
 def test_every_benchmark_loads_in_one_form(published, name):
     found = published(name)
-    assert len(found.problems) == registry.BENCHMARKS[name].count
+    assert len(found.problems) == benchmark_registry.BENCHMARKS[name].count
     assert len({p.task_id for p in found.problems}) == len(found.problems)
     for problem in found.problems:
         names = {}
@@ -84,7 +86,9 @@ def test_the_sets_that_share_tasks_line_up(published):
     pro = [p for name in ("humaneval-pro", "mbpp-pro") for p in published(name).problems]
     named = [base[p.pro.base_task_id].entry_point in p.pro.raw_problem + p.pro.raw_solution for p in pro]
     assert all(named)
-    ids = {name: {p.task_id for p in published(name).problems} for name in registry.BENCHMARKS if "mbpp" in name}
+    ids = {
+        name: {p.task_id for p in published(name).problems} for name in benchmark_registry.BENCHMARKS if "mbpp" in name
+    }
     assert ids["mbpp-378"] < ids["mbpp-sanitized"] < ids["mbpp-full"]
     splits = ("mbpp-prompt", "mbpp-test", "mbpp-validation", "mbpp-train")
     assert set().union(*(ids[split] for split in splits)) == ids["mbpp-full"]

@@ -13,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from trimtab.codeeval.remote import RemoteJudge
+from trimtab.codeeval.remote_judge import RemoteJudge
 from trimtab.codeeval.reward import CodeReward
 from trimtab.codeeval.ruling import Ruling
 from trimtab.codeeval.server import listen

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from trimtab.codeeval import micro, problems
+from trimtab.codeeval import micro_benchmark, problems
 from trimtab.codeeval.grammar import Grammar
 from trimtab.errors import BenchmarkError, ConfigurationError
 from trimtab.lm import corpus as module
@@ -95,8 +95,8 @@ def test_shares_and_weights_are_settings(small, tmp_path):
 
 def test_micro_rows_are_whole_samples_and_one_beginning(small):
     """Against the texts themselves: each piece between <bos> is a sample, and the last of a row at least begins one."""
-    samples = {a + b for a, b in micro.training_samples(count=SMALL.micro_samples, seed=0)}
-    solutions = {b for _, b in micro.training_samples(count=SMALL.micro_samples, seed=0)}
+    samples = {a + b for a, b in micro_benchmark.training_samples(count=SMALL.micro_samples, seed=0)}
+    solutions = {b for _, b in micro_benchmark.training_samples(count=SMALL.micro_samples, seed=0)}
     whole = cut = 0
     for row, flags in zip(small._micro, small._solution, strict=True):
         starts = [*np.flatnonzero(row == BOS), len(row)]
@@ -278,5 +278,5 @@ def test_micro_names_are_no_task_names(name):
         tasks = problems.load(name).problems
     except BenchmarkError as error:
         pytest.skip(error.message)
-    ours = {*Grammar().functions, *Grammar().base_functions, *micro.SECOND_FUNCTIONS}
+    ours = {*Grammar().functions, *Grammar().base_functions, *micro_benchmark.SECOND_FUNCTIONS}
     assert ours.isdisjoint(task.entry_point for task in tasks)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.arithmetic import attainable
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.wording import key
-from trimtab.codeeval.registry import counts
+from trimtab.codeeval.benchmark_registry import counts
 
 if TYPE_CHECKING:
     from trimtab.claims.claim_model import Fact

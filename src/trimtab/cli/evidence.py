@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli import corpora, literature
-from trimtab.cli.model import asker, llm, told
+from trimtab.cli.model_options import asker, llm, told
 from trimtab.cli.options import JSON, Group
 from trimtab.cli.references import references
 from trimtab.cli.study import study_table

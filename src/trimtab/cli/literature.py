@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.model import asker, llm, told
+from trimtab.cli.model_options import asker, llm, told
 from trimtab.cli.options import JSON
 from trimtab.errors import EvidenceError, MissingExtraError, SearchError
 

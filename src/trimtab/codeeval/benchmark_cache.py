@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
-from trimtab.codeeval import registry
+from trimtab.codeeval import benchmark_registry
 from trimtab.disk import write_atomic_bytes
 from trimtab.errors import BenchmarkError, HttpError
 from trimtab.http_client import TRY_AGAIN, RetryPolicy, TryAgain, asked_pause_s
@@ -25,12 +25,12 @@ def cached(filename: str) -> Path:
 
 
 def fetch(filename: str) -> Path:
-    """Download a file of :data:`trimtab.codeeval.registry.FILES` and return where it now is.
+    """Download a file of :data:`trimtab.codeeval.benchmark_registry.FILES` and return where it now is.
 
     Raises:
         BenchmarkError: It cannot be reached, or what is there has another SHA-256; nothing is kept then.
     """
-    published = registry.FILES[filename]
+    published = benchmark_registry.FILES[filename]
     try:
         data = RetryPolicy(attempts=3, patience_s=_TIMEOUT_S).persist(lambda: _download(published.url))
     except HttpError as error:

@@ -1,8 +1,8 @@
 """Programs against a reference on many inputs: EvalPlus' way to judge (arXiv 2305.01210), comparison by comparison.
 
 Decisions: what the reference returns is found once per problem and process, in the sandbox, and with it what a sample
-may use (:mod:`trimtab.codeeval.budget`). Each input is judged by its own tolerance (EvalPlus keeps the one of the
-first float it met).
+may use (:mod:`trimtab.codeeval.reference_budget`). Each input is judged by its own tolerance (EvalPlus keeps the one of
+the first float it met).
 """
 
 # ruff: noqa: ANN401 - values of any type pass through here
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trimtab.codeeval import budget
+from trimtab.codeeval import reference_budget
 from trimtab.codeeval.problem import Oracle
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import batch, stand_ins
@@ -52,7 +52,7 @@ def verdict(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
         arguments = ", ".join(map(stand_ins.show, inputs[number - 1])) if number <= len(inputs) else ""
         return f"input {number}, {problem.entry_point}({arguments[:200]})"
 
-    limits = budget.for_many(sandbox.limits, expected)
+    limits = reference_budget.for_many(sandbox.limits, expected)
     return sandbox.compare(program, expected, comparison(problem, expected), limits, named)
 
 

@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval import budget, differential, extract
+from trimtab.codeeval import differential, extract, reference_budget
 from trimtab.codeeval.same_program import OneRunEach
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
@@ -217,7 +217,9 @@ def run_program(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
         return verdict
     # Only a program that used up the usual budget is worth asking what the reference needs.
     reference = problem.prompt + problem.canonical_solution
-    limits = budget.after_timeout(problem, sandbox.limits, lambda limits: _test(sandbox, problem, reference, limits))
+    limits = reference_budget.after_timeout(
+        problem, sandbox.limits, lambda limits: _test(sandbox, problem, reference, limits)
+    )
     return verdict if limits is None else _test(sandbox, problem, program, limits)
 
 

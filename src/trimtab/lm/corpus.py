@@ -1,12 +1,12 @@
 """The training text of a study as token ids, and any batch of it directly.
 
-Half a batch is real Python (:mod:`trimtab.lm.python_text`), half the micro-benchmark's training samples
-(:mod:`trimtab.codeeval.micro`). Decisions: (1) batch *i* is a function of the seed and *i*, so that resuming needs no
-state; each seed goes through all rows in its own order before it repeats any. (2) Micro samples are packed whole, the
-rest of a row filled with the beginning of one more: no padding. Positions start again with each sample, which keeps
-packed samples from seeing each other. (3) Rows of both kinds are mixed within a batch, because capacity with drops by
-position would otherwise fall on one kind. (4) The tokenized text lies in a cache folder, named by the hash of all that
-it depends on, and appears there whole or not at all.
+Half a batch is real Python (:mod:`trimtab.lm.python_text`), half training samples of
+:mod:`trimtab.codeeval.micro_benchmark`. Decisions: (1) batch *i* is a function of the seed and *i*, so that resuming
+needs no state; each seed goes through all rows in its own order before it repeats any. (2) Micro samples are packed
+whole, the rest of a row filled with the beginning of one more: no padding. Positions start again with each sample,
+which keeps packed samples from seeing each other. (3) Rows of both kinds are mixed within a batch, because capacity
+with drops by position would otherwise fall on one kind. (4) The tokenized text lies in a cache folder, named by the
+hash of all that it depends on, and appears there whole or not at all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trimtab.codeeval import callers, discriminating_inputs, grammar, micro
+from trimtab.codeeval import discriminating_inputs, grammar, micro_benchmark, micro_pro_callers
 from trimtab.codeeval.grammar import Grammar
 from trimtab.errors import ConfigurationError
 from trimtab.lm import decontaminate, python_text, tokenizer
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 # Changes in any of these change the text, so they are part of the name under which it is cached.
 _MAKERS: Final = (
     __file__,
-    *(m.__file__ for m in (discriminating_inputs, callers, decontaminate, grammar, micro, python_text, tokenizer)),
+    *(m.__file__ for m in (discriminating_inputs, decontaminate, grammar, micro_benchmark, micro_pro_callers)),
+    *(m.__file__ for m in (python_text, tokenizer)),
 )
 _TOKENIZER_TEXTS: Final = 300  # files, of about 12 kB; more do not change a thousand merges
 _ONLY_IN_BATCHES: Final = frozenset({"rows", "python_share", "python_weight", "prompt_weight", "solution_weight"})
@@ -231,7 +232,7 @@ def _write(folder: Path, settings: CorpusSettings, taken: _Taken, exclude: Seque
     texts = {unit_id: repetitions.drop(cleaner.clean(python_text.clean(raw))) for unit_id, raw in taken.raw.items()}
     train = [texts[file.unit_id] for file in taken.train]
     samples = list(
-        micro.training_samples(count=settings.micro_samples, seed=settings.micro_seed, grammar=taken.grammar)
+        micro_benchmark.training_samples(count=settings.micro_samples, seed=settings.micro_seed, grammar=taken.grammar)
     )
     learned = Tokenizer.train([*train[:_TOKENIZER_TEXTS], *(a + b for a, b in samples[:8000])], settings.vocab_size)
     learned.save(folder / "tokenizer.json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
-from trimtab.codeeval import micro, ranking
+from trimtab.codeeval import micro_benchmark, mutant_ranking
 from trimtab.codeeval.completion import Sampling
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.lm import score
@@ -82,7 +82,7 @@ def _benchmarks(bench: Bench, found: CellMeasurements) -> None:
     for name in bench.evaluation.benchmarks:
         if name not in bench.benchmarks:
             continue
-        choices = [(p.task_id, ranking.choice(p, _MUTANTS)) for p in bench.benchmarks[name].problems]
+        choices = [(p.task_id, mutant_ranking.choice(p, _MUTANTS)) for p in bench.benchmarks[name].problems]
         documents = [
             score.Document(context=(bench.corpus.bos, *encode(one.context)), continuation=tuple(encode(text)))
             for _, one in choices
@@ -102,9 +102,9 @@ def _benchmarks(bench: Bench, found: CellMeasurements) -> None:
 
 
 def _micro(bench: Bench) -> Iterator[tuple[str, tuple[Problem, ...]]]:
-    yield "micro", micro.problems(count=bench.evaluation.micro_problems)
+    yield "micro", micro_benchmark.problems(count=bench.evaluation.micro_problems)
     if bench.evaluation.micro_pro_problems:
-        yield "micro-pro", micro.problems(count=bench.evaluation.micro_pro_problems, pro=True)
+        yield "micro-pro", micro_benchmark.problems(count=bench.evaluation.micro_pro_problems, pro=True)
 
 
 def _generate(bench: Bench, found: CellMeasurements, label: str) -> list[dict[str, Any]]:

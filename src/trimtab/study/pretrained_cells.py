@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trimtab import disk
-from trimtab.codeeval import ranking
+from trimtab.codeeval import mutant_ranking
 from trimtab.errors import RunFolderError, StudyError
 from trimtab.lm import checkpoint, dense, expert_health, place_score, trunk
 from trimtab.lm import train as training
@@ -159,13 +159,13 @@ def _problems(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Sequence[Any
 
 def _texts(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Iterator[PoolText]:
     for problem in _problems(benchmark, evaluation):
-        choice = ranking.choice(problem, 1)
+        choice = mutant_ranking.choice(problem, 1)
         yield PoolText(unit_id=problem.task_id, context=choice.context, continuation=choice.right)
 
 
 def _mutants(benchmark: Benchmark, evaluation: PlaceEvaluation) -> Iterator[PoolText]:
     for problem in _problems(benchmark, evaluation):
-        choice = ranking.choice(problem, evaluation.mutants)
+        choice = mutant_ranking.choice(problem, evaluation.mutants)
         for number, wrong in enumerate(choice.wrong):
             yield PoolText(unit_id=f"{problem.task_id}#{number}", context=choice.context, continuation=wrong)
 

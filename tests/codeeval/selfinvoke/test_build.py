@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.codeeval import micro, problems
+from trimtab.codeeval import micro_benchmark, problems
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.judge import Sample, judge
 from trimtab.codeeval.selfinvoke import audit, base_problem, build, proposal_prompt
@@ -103,7 +103,7 @@ def test_the_same_problem_is_not_built_twice(truncate, lab, tmp_path):
 
 
 def test_a_killed_build_goes_on_and_gives_the_same(lab, tmp_path):
-    bases = [base_problem.observe(n, p, lab) for n, p in enumerate(micro.problems(count=6))]
+    bases = [base_problem.observe(n, p, lab) for n, p in enumerate(micro_benchmark.problems(count=6))]
     whole, _ = run(bases, TemplateCompleter(), lab, tmp_path / "whole")
     folder = BuildFolder(tmp_path / "cut", {"for": "a test"})
     going = build.build(bases, TemplateCompleter(), lab, folder, Sampling(), 3)

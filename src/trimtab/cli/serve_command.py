@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.codeeval import DATA
-from trimtab.cli.sandboxing import sandbox_options
+from trimtab.cli.eval_judge_command import DATA
+from trimtab.cli.sandbox_options import sandbox_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def serve(host: str, port: int, benchmarks: str, data: Path | None, **options: A
     """
     from trimtab.codeeval import problems, server  # noqa: PLC0415
     from trimtab.codeeval.packages import packages  # noqa: PLC0415
-    from trimtab.codeeval.remote import TOKEN  # noqa: PLC0415
+    from trimtab.codeeval.remote_judge import TOKEN  # noqa: PLC0415
     from trimtab.codeeval.workers import Workers, WorkerSettings  # noqa: PLC0415
     from trimtab.sandbox.verdict import Limits  # noqa: PLC0415
 

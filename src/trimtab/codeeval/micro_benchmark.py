@@ -2,7 +2,8 @@
 
 At minutes of training a model passes none of HumanEval, so these problems are small enough to be learned: a docstring
 names one to three list operations (:mod:`trimtab.codeeval.grammar`) and the solution is a line for each. *micro-pro*
-shows such a function with its solution and asks for a second one that calls it (:mod:`trimtab.codeeval.callers`).
+shows such a function with its solution and asks for a second one that calls it
+(:mod:`trimtab.codeeval.micro_pro_callers`).
 
 Decisions: (1) the split is by composition, closed under equal behavior and under parts: no training text computes what
 a test composition computes, nor contains a held-out pair of operations. (2) Tests refute stubs and near misses
@@ -22,7 +23,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from trimtab.codeeval import discriminating_inputs
-from trimtab.codeeval.callers import CALLERS, Call, Caller, followers
 from trimtab.codeeval.grammar import (
     PRIMITIVES,
     PROBES,
@@ -36,6 +36,7 @@ from trimtab.codeeval.grammar import (
     names,
     parts,
 )
+from trimtab.codeeval.micro_pro_callers import CALLERS, Call, Caller, followers
 from trimtab.codeeval.problems import Problem
 from trimtab.errors import BenchmarkError
 

@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from trimtab.codeeval import ruling, transfer
+from trimtab.codeeval import request_json, ruling
 from trimtab.errors import BenchmarkError, HttpError, SandboxError
 from trimtab.http_client import TRY_AGAIN, Bounds, RetryPolicy, TryAgain, asked_pause_s, connect, exchange
 
@@ -66,7 +66,7 @@ class RemoteJudge:
         """Judge a request; the future raises BenchmarkError where the server refuses it as malformed."""
         if os.getpid() != self._process:
             self._connect()
-        return self._threads.submit(self._ask, transfer.to_json(request))
+        return self._threads.submit(self._ask, request_json.to_json(request))
 
     def _ask(self, message: dict[str, Any]) -> Ruling:
         def send() -> Response:
@@ -86,7 +86,7 @@ class RemoteJudge:
     def _read(self, response: Response) -> Ruling:
         if response.status == 200:
             try:
-                return transfer.read_ruling(json.loads(response.body))
+                return request_json.read_ruling(json.loads(response.body))
             except (ValueError, KeyError, TypeError) as error:
                 return ruling.failed(f"{self._url} answers what is no ruling: {error}")
         try:

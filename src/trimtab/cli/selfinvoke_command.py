@@ -124,9 +124,9 @@ def _ask(build: BuildFolder, reviewer: str) -> None:
 
 
 def _problems(base: str) -> tuple[Problem, ...]:
-    from trimtab.codeeval import micro, problems  # noqa: PLC0415
+    from trimtab.codeeval import micro_benchmark, problems  # noqa: PLC0415
 
-    return micro.problems(count=64) if base == "micro" else problems.load(base, fetch=True).problems
+    return micro_benchmark.problems(count=64) if base == "micro" else problems.load(base, fetch=True).problems
 
 
 def _completer(model: str, endpoint: str | None) -> Completer:
@@ -173,11 +173,11 @@ def audit(source: str, workers: int, *, allow_unsandboxed: bool, as_json: bool) 
 
     FILE|BENCHMARK is a path, or a name such as humaneval-pro or mbpp-pro. With --json, a line for each problem.
     """
-    from trimtab.codeeval import problems, registry  # noqa: PLC0415
+    from trimtab.codeeval import benchmark_registry, problems  # noqa: PLC0415
     from trimtab.codeeval.selfinvoke import audit as auditing  # noqa: PLC0415
     from trimtab.codeeval.selfinvoke.program_lab import Lab  # noqa: PLC0415
 
-    is_file = source not in registry.BENCHMARKS
+    is_file = source not in benchmark_registry.BENCHMARKS
     asked = auditing.read(Path(source)) if is_file else problems.load(source).problems
     found = []
     with Lab(allow_unsandboxed=allow_unsandboxed, workers=workers) as lab:

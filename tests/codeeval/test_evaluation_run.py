@@ -8,13 +8,13 @@ import json
 
 import pytest
 
-from trimtab.codeeval import eval_run, problems, samples, soundness, verdicts
+from trimtab.codeeval import evaluation_run, problems, samples, soundness, verdicts
 from trimtab.codeeval.completion import Completion, Sampling
 from trimtab.codeeval.prompts import PromptForm
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox.broker import Sandbox
 
-SETTINGS = eval_run.EvalSettings(model="m", form=PromptForm.COMPLETION, shots=None, sampling=Sampling(n=2))
+SETTINGS = evaluation_run.EvalSettings(model="m", form=PromptForm.COMPLETION, shots=None, sampling=Sampling(n=2))
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +52,27 @@ def outcomes(folder):
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path, few, box):
-    folder = eval_run.EvalFolder(tmp_path)
+    folder = evaluation_run.EvalFolder(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        eval_run.run(Scripted(few, stop_after=3), [few], SETTINGS, folder, box)
+        evaluation_run.run(Scripted(few, stop_after=3), [few], SETTINGS, folder, box)
     with folder.samples.open("a") as file:
         file.write('{"task_id": "torn')
     completer = Scripted(few)
-    eval_run.run(completer, [few], SETTINGS, folder, box)
+    evaluation_run.run(completer, [few], SETTINGS, folder, box)
     assert completer.given == 5
     expected = {(p.task_id, n): "wrong" if n else "passed" for p in few.problems for n in (0, 1)}
     assert outcomes(folder) == expected
     assert len(folder.samples.read_text().splitlines()) == len(verdicts.read(folder.verdicts).verdicts) == 8
     again = Scripted(few, stop_after=0)
-    eval_run.run(again, [few], SETTINGS, folder, box)
+    evaluation_run.run(again, [few], SETTINGS, folder, box)
     assert outcomes(folder) == expected
 
 
 def test_a_folder_holds_one_thing_only(tmp_path, few, box):
-    folder = eval_run.EvalFolder(tmp_path)
-    eval_run.run(Scripted(few), [few], SETTINGS, folder, box)
+    folder = evaluation_run.EvalFolder(tmp_path)
+    evaluation_run.run(Scripted(few), [few], SETTINGS, folder, box)
     with pytest.raises(BenchmarkError, match="model = 'm', now it is 'other'"):
-        eval_run.run(Scripted(few), [few], dataclasses.replace(SETTINGS, model="other"), folder, box)
+        evaluation_run.run(Scripted(few), [few], dataclasses.replace(SETTINGS, model="other"), folder, box)
 
 
 def test_a_file_of_samples_is_judged_once(tmp_path, few, box):
@@ -80,9 +80,9 @@ def test_a_file_of_samples_is_judged_once(tmp_path, few, box):
     lines = [{"task_id": p.task_id, "completion": p.canonical_solution} for p in few.problems]
     lines += [{"task_id": p.task_id, "solution": p.prompt + p.canonical_solution} for p in few.problems]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    folder = eval_run.EvalFolder(tmp_path / "out")
+    folder = evaluation_run.EvalFolder(tmp_path / "out")
     for _ in range(2):
-        eval_run.judge_file(samples.read(file, few.problems), [few], folder, box)
+        evaluation_run.judge_file(samples.read(file, few.problems), [few], folder, box)
         assert list(outcomes(folder).values()) == ["passed"] * 8
     file.write_text(json.dumps({"task_id": "HumanEval/99", "completion": ""}))
     with pytest.raises(BenchmarkError, match="'HumanEval/99', which is not among the 4 that are judged"):
@@ -100,11 +100,11 @@ def test_soundness_is_found_by_running_and_kept(no_data, few, box):
 
 
 def test_every_verdict_names_the_sandbox_that_made_it(tmp_path, few, box):
-    folder = eval_run.EvalFolder(tmp_path)
-    eval_run.run(Scripted(few), [few], SETTINGS, folder, box)
+    folder = evaluation_run.EvalFolder(tmp_path)
+    evaluation_run.run(Scripted(few), [few], SETTINGS, folder, box)
     folder.verdicts.write_text("".join(folder.verdicts.read_text().splitlines(keepends=True)[:-3]))
     with Sandbox(hash_seed=1) as other:
-        eval_run.run(Scripted(few), [few], SETTINGS, folder, other)
+        evaluation_run.run(Scripted(few), [few], SETTINGS, folder, other)
         found = verdicts.read(folder.verdicts)
         attested = [found.attestations[record["box"]] for record in found.verdicts]
         assert attested == [box.attestation] * 5 + [other.attestation] * 3
@@ -112,8 +112,8 @@ def test_every_verdict_names_the_sandbox_that_made_it(tmp_path, few, box):
 
 
 def test_a_verdict_without_an_attestation_is_refused(tmp_path, few, box):
-    folder = eval_run.EvalFolder(tmp_path)
-    eval_run.run(Scripted(few), [few], SETTINGS, folder, box)
+    folder = evaluation_run.EvalFolder(tmp_path)
+    evaluation_run.run(Scripted(few), [few], SETTINGS, folder, box)
     lines = folder.verdicts.read_text().splitlines(keepends=True)
     folder.verdicts.write_text("".join(lines[1:]))
     with pytest.raises(BenchmarkError, match="'HumanEval/0' names no sandbox that this file attests"):

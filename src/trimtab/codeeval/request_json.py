@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval import given_tests, stdout
+from trimtab.codeeval import given_tests, printed_output
 from trimtab.codeeval.given_tests import Calls, InputOutput
 from trimtab.codeeval.problem import Problem
 from trimtab.codeeval.ruling import Ruling, RulingRequest
@@ -50,7 +50,7 @@ def to_json(request: RulingRequest) -> dict[str, Any]:
         message |= {"tests": tests.whole, "entry_point": tests.entry_point}
     if request.prefix or request.continues:
         message |= {"prefix": request.prefix, "continues": request.continues}
-    if request.tolerance != stdout.TOLERANCE:
+    if request.tolerance != printed_output.TOLERANCE:
         message["tolerance"] = request.tolerance
     if request.limits is not None:
         message["limits"] = dataclasses.asdict(request.limits)
@@ -81,7 +81,7 @@ def read_request(message: object, known: Mapping[str, Problem], most: Limits) ->
         raise BenchmarkError(f"this server has no problem {fields['task_id']!r}", hint="trimtab serve -b humaneval")
     if len(fields.get("prefix", "")) > _PREFIX:
         raise BenchmarkError(f"'prefix' has {len(fields['prefix'])} characters, more than {_PREFIX}")
-    tolerance = float(fields.get("tolerance", stdout.TOLERANCE))
+    tolerance = float(fields.get("tolerance", printed_output.TOLERANCE))
     if not 0 <= tolerance < 1:
         raise BenchmarkError(f"'tolerance' is {tolerance!r}, not from 0 to 1")
     return RulingRequest(

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from trimtab.codeeval import callers, discriminating_inputs, micro
+from trimtab.codeeval import discriminating_inputs, micro_benchmark, micro_pro_callers
 from trimtab.codeeval.grammar import PRIMITIVES, Grammar, behavior, evaluate, instances, is_fold, language, parts
 from trimtab.errors import BenchmarkError
 
@@ -47,17 +47,17 @@ def docstrings(program):
 
 @pytest.fixture(scope="module")
 def held_out():
-    return micro.problems(count=600)
+    return micro_benchmark.problems(count=600)
 
 
 @pytest.fixture(scope="module")
 def held_out_pro():
-    return micro.problems(count=300, pro=True)
+    return micro_benchmark.problems(count=300, pro=True)
 
 
 @pytest.fixture(scope="module")
 def training():
-    return list(micro.training_samples(count=15_000, seed=0))
+    return list(micro_benchmark.training_samples(count=15_000, seed=0))
 
 
 def test_canonical_solutions_pass_their_tests(held_out, held_out_pro):
@@ -75,8 +75,8 @@ def test_there_are_enough_different_problems(held_out, held_out_pro):
 
 
 def test_problems_are_a_prefix_of_more_problems(held_out):
-    assert micro.problems(count=50) == held_out[:50]
-    assert micro.problems(count=50, seed=1) != held_out[:50]
+    assert micro_benchmark.problems(count=50) == held_out[:50]
+    assert micro_benchmark.problems(count=50, seed=1) != held_out[:50]
 
 
 @pytest.mark.parametrize("pro", [False, True])
@@ -179,14 +179,14 @@ def test_no_paraphrase_of_a_test_composition_is_in_the_training_text(held_out, h
         return tuple(found)
 
     kept = {described(docstrings(p.prompt + p.canonical_solution)[0]) for p in held_out + held_out_pro}
-    assert kept <= set(micro.split().held_out)
+    assert kept <= set(micro_benchmark.split().held_out)
     shown = {described(docstrings(prompt + solution)[0]) for prompt, solution in training}
-    assert shown <= set(micro.split().training)
+    assert shown <= set(micro_benchmark.split().training)
     assert kept.isdisjoint(shown)
 
 
 def test_the_split_is_closed_under_parts_and_classes():
-    split, classes = micro.split(), language(Grammar()).classes
+    split, classes = micro_benchmark.split(), language(Grammar()).classes
     assert set(split.training).isdisjoint(split.held_out)
     assert set(split.training) | set(split.held_out) == set(classes)
     assert {classes[one] for one in split.training}.isdisjoint(classes[one] for one in split.held_out)
@@ -197,7 +197,7 @@ def test_the_split_is_closed_under_parts_and_classes():
 
 
 def test_every_primitive_is_in_training_and_in_test():
-    split = micro.split()
+    split = micro_benchmark.split()
     for group in (split.training, split.held_out):
         assert {name for one in group if len(one) > 1 for name in one} == set(PRIMITIVES)
 
@@ -229,7 +229,7 @@ def test_classes_agree_with_brute_force():
 def test_composition_is_found_from_the_program(held_out, held_out_pro):
     classes = language(Grammar()).classes
     for problem in held_out[:50] + held_out_pro[:50]:
-        assert micro.composition(problem) in {classes[one] for one in micro.split().held_out}
+        assert micro_benchmark.composition(problem) in {classes[one] for one in micro_benchmark.split().held_out}
 
 
 def test_training_samples_are_programs_with_a_share_of_self_invoking_ones(training):
@@ -253,7 +253,7 @@ def test_pro_tests_refute_a_call_that_ignores_the_second_function(held_out_pro):
             check(lambda *given, base=base: base(given[0]))
 
 
-@pytest.mark.parametrize("caller", callers.CALLERS, ids=lambda one: one.name)
+@pytest.mark.parametrize("caller", micro_pro_callers.CALLERS, ids=lambda one: one.name)
 def test_callers_call_their_base(caller):
     assert all("{f}" in phrase for phrase in caller.phrases)
     seen = []
@@ -263,11 +263,11 @@ def test_callers_call_their_base(caller):
         return sum(xs) if caller.folds else list(xs)
 
     given = {"rows": [[1, 2], [3]], "xs": [1, 2], "a": [1, 2], "b": [3]}
-    result = callers.Call(caller=caller).bind(base)(*(given[name] for name in caller.arguments))
+    result = micro_pro_callers.Call(caller=caller).bind(base)(*(given[name] for name in caller.arguments))
     assert seen
     if caller.flat:
         assert all(isinstance(number, int) for number in result)
-        total = callers.Call(caller=caller, after=(("sum", None),))
+        total = micro_pro_callers.Call(caller=caller, after=(("sum", None),))
         assert total.bind(base)(*(given[name] for name in caller.arguments)) == sum(result)
 
 
@@ -277,8 +277,8 @@ def shape(solution):
 
 
 def test_what_follows_a_call_is_split_too(held_out_pro, training):
-    for caller in callers.CALLERS:
-        kept, shown = (callers.followers(caller, Grammar(), held_out=held) for held in (True, False))
+    for caller in micro_pro_callers.CALLERS:
+        kept, shown = (micro_pro_callers.followers(caller, Grammar(), held_out=held) for held in (True, False))
         assert set(kept).isdisjoint(shown)
         assert set(kept) | set(shown) == (set(PRIMITIVES) if caller.flat else set())
     second = {prompt.rsplit("\n\n\n", 1)[1] + solution for prompt, solution in training if prompt.count("def ") == 2}
@@ -290,8 +290,8 @@ def test_what_follows_a_call_is_split_too(held_out_pro, training):
 
 def test_text_does_not_depend_on_the_hash_seed():
     code = (
-        "import hashlib; from trimtab.codeeval import micro;"
-        "text = repr((list(micro.training_samples(count=200, seed=3)), micro.problems(count=40), "
+        "import hashlib; from trimtab.codeeval import micro_benchmark;"
+        "text = repr((list(micro_benchmark.training_samples(count=200, seed=3)), micro_benchmark.problems(count=40), "
         "micro.problems(count=20, pro=True)));"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
@@ -306,11 +306,15 @@ def test_text_does_not_depend_on_the_hash_seed():
 
 def test_difficulty_is_a_parameter():
     easy = Grammar(primitives=SMALL.primitives, depth=1, held_out=0.6)
-    problems = micro.problems(count=10, grammar=easy)
-    assert {len(micro.composition(one, easy)) for one in problems} == {2}
-    assert all(is_fold(micro.composition(one, easy)) for one in problems)
+    problems = micro_benchmark.problems(count=10, grammar=easy)
+    assert {len(micro_benchmark.composition(one, easy)) for one in problems} == {2}
+    assert all(is_fold(micro_benchmark.composition(one, easy)) for one in problems)
     deep = Grammar(primitives=("add", "even", "reverse", "sum"), depth=3, held_out=0.3)
-    assert {len(one) for one in micro.split(deep).training + micro.split(deep).held_out} >= {1, 2, 3}
+    assert {len(one) for one in micro_benchmark.split(deep).training + micro_benchmark.split(deep).held_out} >= {
+        1,
+        2,
+        3,
+    }
 
 
 def test_evaluation_of_an_instance_by_hand():
@@ -335,6 +339,6 @@ def test_impossible_grammars_are_refused(settings, said):
 def test_too_many_problems_are_refused():
     tiny = Grammar(primitives=("even", "sort", "sum"), depth=1, held_out=0.9)
     with pytest.raises(BenchmarkError, match="holds out only"):
-        micro.problems(count=100, grammar=tiny)
+        micro_benchmark.problems(count=100, grammar=tiny)
     with pytest.raises(BenchmarkError, match="nothing is held out"):
-        micro.problems(count=1, grammar=Grammar(held_out=0.0))
+        micro_benchmark.problems(count=1, grammar=Grammar(held_out=0.0))

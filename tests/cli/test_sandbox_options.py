@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from trimtab.cli import codeeval, sandboxing
+from trimtab.cli import eval_judge_command, sandbox_options
 from trimtab.errors import SandboxUnavailable
 from trimtab.sandbox.broker import Sandbox
 
@@ -21,7 +21,7 @@ def judged(tmp_path):
         lines = [{"task_id": "HumanEval/2", "completion": body, "sample_index": at} for at, body in enumerate(bodies)]
         file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         arguments = [str(file), "-b", "humaneval", "-o", str(tmp_path / "out"), *options]
-        found = CliRunner().invoke(codeeval.judge, arguments, catch_exceptions=False)
+        found = CliRunner().invoke(eval_judge_command.judge, arguments, catch_exceptions=False)
         if found.exit_code:
             return [], found.output
         lines = (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()
@@ -76,7 +76,7 @@ def test_a_fall_to_a_lower_tier_is_said_with_its_reason(capsys, monkeypatch):
         reasons = {"A": {"layer": "namespaces", "errno": 1, "text": "uid_map: Operation not permitted"}}  # noqa: RUF012
         attestation = {"tier": "B", "profile": "pure"}  # noqa: RUF012
 
-    sandboxing.announce(Fallen())
+    sandbox_options.announce(Fallen())
     said = capsys.readouterr().err
     assert "tier A does not hold here: namespaces: uid_map: Operation not permitted" in said
     assert "tier B, profile pure" in said

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab import disk
-from trimtab.cli import sandboxing
+from trimtab.cli import sandbox_options
 from trimtab.cli.options import JSON
 from trimtab.errors import BenchmarkError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trimtab.codeeval.completion import Completer
-    from trimtab.codeeval.eval_run import EvalFolder
+    from trimtab.codeeval.evaluation_run import EvalFolder
     from trimtab.codeeval.peer_verdicts import PeerReport
     from trimtab.codeeval.problem import Benchmark
     from trimtab.codeeval.prompts import PromptForm
@@ -76,23 +76,23 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", default="cpu", help="Where a local model runs.")
 @click.option("--dtype", default="float32", help="Of a local model's weights.")
 @DATA
-@sandboxing.sandbox_options
+@sandbox_options.sandbox_options
 @JSON
 def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
-    from trimtab.codeeval import eval_run as evaluating  # noqa: PLC0415
+    from trimtab.codeeval import evaluation_run  # noqa: PLC0415
     from trimtab.codeeval.completion import Sampling  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])
-    folder = evaluating.EvalFolder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
-    with sandboxing.sandbox(loaded, options) as box:
-        sandboxing.announce(box)
+    folder = evaluation_run.EvalFolder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
+    with sandbox_options.sandbox(loaded, options) as box:
+        sandbox_options.announce(box)
         completer, form = _completer(model, options)
         sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
-        settings = evaluating.EvalSettings(
+        settings = evaluation_run.EvalSettings(
             model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling)
         )
-        evaluating.run(completer, loaded, settings, folder, box, _progress, judging=sandboxing.record(options))
+        evaluation_run.run(completer, loaded, settings, folder, box, _progress, judging=sandbox_options.record(options))
         _summarize(loaded, folder, box, None, as_json=as_json)
     _cost(folder, options["price"])
 
@@ -106,7 +106,7 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
     "--tokenizer", type=click.Path(path_type=Path), help="The model's: its special tokens are no part of a reply."
 )
 @DATA
-@sandboxing.sandbox_options
+@sandbox_options.sandbox_options
 @JSON
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Judge SAMPLES, a file or folder that any of the tools in use wrote, and say where that tool's verdicts differ.
@@ -115,7 +115,7 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     result files. So are lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass'
     predictions, and the output of OpenAI's and vLLM's batches.
     """
-    from trimtab.codeeval import eval_run as evaluating  # noqa: PLC0415
+    from trimtab.codeeval import evaluation_run  # noqa: PLC0415
     from trimtab.codeeval import peer_verdicts, special_tokens, verdicts  # noqa: PLC0415
     from trimtab.codeeval import samples as reading  # noqa: PLC0415
 
@@ -123,10 +123,10 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     tokens = special_tokens.read(options["tokenizer"]) if options["tokenizer"] else ()
     problems = [problem for benchmark in loaded for problem in benchmark.problems]
     file = reading.read(samples, problems, offset=options["offset"], tokens=tokens)
-    folder = evaluating.EvalFolder(output or samples.with_name(f"{samples.name}.judged"))
-    with sandboxing.sandbox(loaded, options) as box:
-        sandboxing.announce(box)
-        evaluating.judge_file(file, loaded, folder, box, _progress, judging=sandboxing.record(options))
+    folder = evaluation_run.EvalFolder(output or samples.with_name(f"{samples.name}.judged"))
+    with sandbox_options.sandbox(loaded, options) as box:
+        sandbox_options.announce(box)
+        evaluation_run.judge_file(file, loaded, folder, box, _progress, judging=sandbox_options.record(options))
         peer = peer_verdicts.compare(file, loaded, verdicts.read(folder.verdicts).verdicts, box)
         _summarize(loaded, folder, box, peer, as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.codeeval.stdout import difference
+from trimtab.codeeval.printed_output import difference
 
 SAME = [
     ("3", "3\n"),
