@@ -292,7 +292,7 @@ def test_text_does_not_depend_on_the_hash_seed():
     code = (
         "import hashlib; from trimtab.codeeval import micro_benchmark;"
         "text = repr((list(micro_benchmark.training_samples(count=200, seed=3)), micro_benchmark.problems(count=40), "
-        "micro.problems(count=20, pro=True)));"
+        "micro_benchmark.problems(count=20, pro=True)));"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     digests = {

@@ -29,14 +29,14 @@ def compare(first: Path, second: Path, margin: float | None, *, sound: bool, as_
     from trimtab.codeeval import paired_runs  # noqa: PLC0415
 
     runs = paired_runs.read(first), paired_runs.read(second)
-    found = paired_runs.compare(*runs, margin=None if margin is None else margin / 100, sound=sound)
+    differences = paired_runs.compare(*runs, margin=None if margin is None else margin / 100, sound=sound)
     remarks = paired_runs.remarks(*runs)
     if as_json:
         record = {"first": str(first), "second": str(second), "remarks": remarks}
-        click.echo(json.dumps({**record, "benchmarks": [dataclasses.asdict(entry) for entry in found]}, indent=1))
+        click.echo(json.dumps({**record, "benchmarks": [dataclasses.asdict(entry) for entry in differences]}, indent=1))
         return
     names = ("A", "B") if first.name == second.name else (first.name, second.name)
-    for entry in found:
+    for entry in differences:
         for line in paired_runs.lines(entry, names):
             click.echo(line)
     for remark in remarks:

@@ -115,8 +115,7 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     result files. So are lm-eval's --log_samples, inspect's logs (.eval, .json), bigcode's generations, OpenCompass'
     predictions, and the output of OpenAI's and vLLM's batches.
     """
-    from trimtab.codeeval import evaluation_run  # noqa: PLC0415
-    from trimtab.codeeval import peer_verdicts, special_tokens, verdicts  # noqa: PLC0415
+    from trimtab.codeeval import evaluation_run, peer_verdicts, special_tokens, verdicts  # noqa: PLC0415
     from trimtab.codeeval import samples as reading  # noqa: PLC0415
 
     loaded = _load(benchmarks, options["data"])

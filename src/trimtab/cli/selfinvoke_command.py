@@ -70,7 +70,7 @@ def build(base: str, model: str, output: Path | None, *, allow_unsandboxed: bool
         folder = BuildFolder(path, _settings(base, model, sampling, lab.attestation))
         with concurrent.futures.ThreadPoolExecutor(lab.workers) as pool:
             observed = list(pool.map(bases.observe, itertools.count(), problems, itertools.repeat(lab)))
-        usable = [one for one in observed if one.examples]
+        usable = [observation for observation in observed if observation.examples]
         click.echo(f"{len(usable)} of {len(problems)} base problems have calls to build on", err=True)
         for made in run(usable, completer, lab, folder, sampling, options["attempts"]):
             click.echo(f"{made.base} attempt {made.attempt}: {made.stage} {made.reason}".rstrip(), err=True)
@@ -178,15 +178,15 @@ def audit(source: str, workers: int, *, allow_unsandboxed: bool, as_json: bool) 
     from trimtab.codeeval.selfinvoke.program_lab import Lab  # noqa: PLC0415
 
     is_file = source not in benchmark_registry.BENCHMARKS
-    asked = auditing.read(Path(source)) if is_file else problems.load(source).problems
-    found = []
+    problems_audited = auditing.read(Path(source)) if is_file else problems.load(source).problems
+    audits = []
     with Lab(allow_unsandboxed=allow_unsandboxed, workers=workers) as lab:
-        for one in auditing.audit(asked, lab, bases=_bases(source), workers=workers):
-            found.append(one)
+        for audited in auditing.audit(problems_audited, lab, bases=_bases(source), workers=workers):
+            audits.append(audited)
             if as_json:
-                click.echo(json.dumps(one.record()))
+                click.echo(json.dumps(audited.record()))
     if not as_json:
-        for line in auditing.summary(found):
+        for line in auditing.summary(audits):
             click.echo(line)
 
 

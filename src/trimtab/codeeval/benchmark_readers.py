@@ -141,7 +141,7 @@ def self_invoking(record: Mapping[str, Any], task_id: str, base_task_id: str, be
         base_task_id=base_task_id,
         **{name: record[name] for name in ("raw_problem", "raw_solution", "new_problem", "new_solution", "test_code")},
     )
-    solution = "".join(map(_line, (halves.raw_solution, halves.new_problem, halves.new_solution)))
+    solution = "".join(map(line_end, (halves.raw_solution, halves.new_problem, halves.new_solution)))
     tests = halves.test_code.strip()
     return Problem(
         task_id=task_id,
@@ -160,7 +160,7 @@ def _gzipped(data: bytes) -> Iterator[dict[str, Any]]:
     return map(json.loads, gzip.decompress(data).splitlines())
 
 
-def _line(text: str) -> str:
+def line_end(text: str) -> str:
     """End a text with a line break, as joining texts to a program needs."""
     return text if text.endswith("\n") else f"{text}\n"
 

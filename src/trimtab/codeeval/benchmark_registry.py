@@ -149,7 +149,11 @@ def entry(benchmark: str) -> RegisteredBenchmark:
         BenchmarkError: No benchmark has that name, or several sets go by it.
     """
     if benchmark == "mbpp":
-        sets = ", ".join(f"{name} ({one.count})" for name, one in BENCHMARKS.items() if one.family.startswith("MBPP"))
+        sets = ", ".join(
+            f"{name} ({benchmark_entry.count})"
+            for name, benchmark_entry in BENCHMARKS.items()
+            if benchmark_entry.family.startswith("MBPP")
+        )
         raise BenchmarkError("'mbpp' names several sets of problems", hint=f"say which: {sets}")
     if benchmark not in BENCHMARKS:
         raise BenchmarkError(f"no published benchmark is called {benchmark!r}", hint=nearest(benchmark, BENCHMARKS))

@@ -150,9 +150,9 @@ def _fence(line: str) -> re.Match[str] | None:
     """Return the marks on a line that may open or close a block: at its begin, or glued to its end."""
     if "```" not in line and "~~~" not in line:
         return None
-    found = _FENCE.match(line)
-    if found is not None or len(line) > _LONGEST_LINE:
-        return found
+    marks = _FENCE.match(line)
+    if marks is not None or len(line) > _LONGEST_LINE:
+        return marks
     return _LATE.match(line) or _GLUED.match(line)
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.codeeval.completion import Completer, Completion, Sampling
-    from trimtab.codeeval.problem import Benchmark, Problem
-    from trimtab.codeeval.prompts import Asked, PromptForm
+    from trimtab.codeeval.problem import Benchmark
+    from trimtab.codeeval.prompts import PromptForm
     from trimtab.codeeval.samples import SampleFile
     from trimtab.sandbox.broker import Sandbox
 
@@ -91,11 +91,11 @@ class EvalFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.write("eval.json", record)
             return
-        found = read_json(file, error=BenchmarkError)
-        for key in sorted(found.keys() | record.keys()):
-            if found.get(key) != record.get(key):
+        recorded = read_json(file, error=BenchmarkError)
+        for key in sorted(recorded.keys() | record.keys()):
+            if recorded.get(key) != record.get(key):
                 raise BenchmarkError(
-                    f"{self.path} was made with {key} = {found.get(key)!r}, now it is {record.get(key)!r}",
+                    f"{self.path} was made with {key} = {recorded.get(key)!r}, now it is {record.get(key)!r}",
                     hint="name another folder with -o, or delete this one",
                 )
 
@@ -166,8 +166,8 @@ def judge_file(
     Raises:
         BenchmarkError: The folder was made for other samples, or by another extraction.
     """
-    found = file.samples
-    text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in found)
+    samples_read = file.samples
+    text = "\0".join(f"{s.task_id} {s.sample_index} {s.continues} {s.completion}" for s in samples_read)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     data = {b.name: b.sha256 for b in benchmarks}
     folder.claim({"samples": digest, "data": data, "extraction": extract.identity(file.tokens), **(judging or {})})
@@ -175,7 +175,7 @@ def judge_file(
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)
             tasks = {problem.task_id for problem in benchmark.problems}
-            mine = [sample for sample in found if sample.task_id in tasks]
+            mine = [sample for sample in samples_read if sample.task_id in tasks]
             todo = [sample for sample in mine if (sample.task_id, sample.sample_index) not in judged]
             for number, verdict in enumerate(judge(todo, benchmark.problems, sandbox), len(mine) - len(todo) + 1):
                 verdicts.append(benchmark.name, verdict)
@@ -211,40 +211,37 @@ class _Task:
 
     def samples(self, judged: set[tuple[str, int]]) -> Iterator[Sample]:
         """Yield every sample that is not judged: those in the log, then new ones as they are written to it."""
-        kept = [record for record in self.log.records if record["benchmark"] == self.benchmark.name]
-        for record in kept:
+        records = [record for record in self.log.records if record["benchmark"] == self.benchmark.name]
+        for record in records:
             if (record["task_id"], record["sample_index"]) not in judged:
                 yield _sample(record)
-        yield from self._generate({(record["task_id"], record["sample_index"]) for record in kept})
+        yield from self._generate({(record["task_id"], record["sample_index"]) for record in records})
 
     def _generate(self, there: set[tuple[str, int]]) -> Iterator[Sample]:
         tasks = self.benchmark.problems
-        asked = self._ask(tasks)
+        shots, examples = self.settings.shots_of(self.benchmark.name), self.benchmark.examples
+        questions = [prompts.ask(task, self.settings.form, shots=shots, examples=examples) for task in tasks]
         done = {
             (at, n) for at, p in enumerate(tasks) for n in range(self.settings.sampling.n) if (p.task_id, n) in there
         }
         if len(done) == len(tasks) * self.settings.sampling.n:
             return
-        sampling = dataclasses.replace(self.settings.sampling, stop=asked[0].stop)
-        found = self.completer.complete([one.prompt for one in asked], sampling, done=done)
-        for completion in self._timed(found):
-            problem, one = tasks[completion.prompt_index], asked[completion.prompt_index]
+        sampling = dataclasses.replace(self.settings.sampling, stop=questions[0].stop)
+        completions = self.completer.complete([question.prompt for question in questions], sampling, done=done)
+        for completion in self._timed(completions):
+            problem, question = tasks[completion.prompt_index], questions[completion.prompt_index]
             record = {
                 "benchmark": self.benchmark.name,
                 "task_id": problem.task_id,
                 "sample_index": completion.sample_index,
-                "completion" if one.continues else "solution": completion.text,
+                "completion" if question.continues else "solution": completion.text,
                 "finished": completion.finished,
-                "prompt": one.digest,
+                "prompt": question.digest,
                 "prompt_tokens": completion.prompt_tokens,
                 "new_tokens": completion.new_tokens,
             }
             self.log.append(record)
             yield _sample(record)
-
-    def _ask(self, tasks: Sequence[Problem]) -> list[Asked]:
-        shots = self.settings.shots_of(self.benchmark.name)
-        return [prompts.ask(p, self.settings.form, shots=shots, examples=self.benchmark.examples) for p in tasks]
 
     def _timed(self, completions: Iterator[Completion]) -> Iterator[Completion]:
         """Pass completions on and note how long each batch of them took to come."""
@@ -267,8 +264,8 @@ class _Task:
         record = {
             "benchmark": self.benchmark.name,
             "samples": len(batch),
-            "prompt_tokens": sum(one.prompt_tokens for one in batch),
-            "new_tokens": sum(one.new_tokens for one in batch),
+            "prompt_tokens": sum(completion.prompt_tokens for completion in batch),
+            "new_tokens": sum(completion.new_tokens for completion in batch),
             "wall_s": round(spent[0], 3),
             "cpu_s": round(spent[1], 3),
         }

@@ -221,8 +221,8 @@ def misreadings(name: str, constant: int | None) -> tuple[Callable[[list[int]], 
     """Return the primitive with one number in its code off by one; some raise."""
     code = PRIMITIVES[name].code.format(v="xs", c=constant)
     return tuple(
-        _compiled(f"{code[: found.start()]}{int(found.group()) + change}{code[found.end() :]}")
-        for found in re.finditer(r"\d+", code)
+        _compiled(f"{code[: number.start()]}{int(number.group()) + change}{code[number.end() :]}")
+        for number in re.finditer(r"\d+", code)
         for change in (-1, 1)
     )
 
@@ -291,8 +291,8 @@ class _Classes:
             member = above
         return member
 
-    def join(self, one: Composition, other: Composition) -> None:
-        first, second = sorted((self.find(one), self.find(other)))
+    def join(self, composition: Composition, other: Composition) -> None:
+        first, second = sorted((self.find(composition), self.find(other)))
         self.parent[second] = first
 
 
@@ -302,14 +302,15 @@ def language(grammar: Grammar) -> Language:
     classes, shorter = _Classes(), {_TRIVIAL: Composition()}
     dropped: set[Composition] = set()
     for _, group in itertools.groupby(grammar.tuples(), key=len):
-        found: dict[str, set[Composition]] = defaultdict(set)
+        by_behavior: dict[str, set[Composition]] = defaultdict(set)
         for composition in group:
-            shown = set() if _has_part(composition, dropped) else _behaviors(composition)
+            is_dropped = any(part in dropped for part in parts(composition))
+            shown = set() if is_dropped else _behaviors(composition)
             if not shown or not shown.isdisjoint(shorter):
                 dropped.add(composition)
             for key in shown if composition not in dropped else ():
-                found[key].add(composition)
-        for key, members in found.items():
+                by_behavior[key].add(composition)
+        for key, members in by_behavior.items():
             shorter[key] = min(members)
             for member in members:
                 classes.join(member, shorter[key])
@@ -324,10 +325,6 @@ def parts(composition: Composition) -> Iterator[Composition]:
     """Yield the contiguous parts of two or more operations, the whole included."""
     for size in range(2, len(composition) + 1):
         yield from (composition[start : start + size] for start in range(len(composition) - size + 1))
-
-
-def _has_part(composition: Composition, compositions: set[Composition]) -> bool:
-    return any(part in compositions for part in parts(composition))
 
 
 def _behaviors(composition: Composition) -> set[str]:

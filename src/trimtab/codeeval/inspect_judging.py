@@ -58,16 +58,16 @@ def judged(*, continues: bool = False, partial: bool = False) -> Scorer:
             continues=continues,
             partial=partial,
         )
-        found = await asyncio.wrap_future(await asyncio.to_thread(_workers().submit, request))
-        if found.reward is None:
-            return Score.unscored(reason="scoring_failed", answer=text, explanation=found.reason)
-        value: str | float = found.reward if partial else CORRECT if found.outcome is Outcome.PASSED else INCORRECT
-        explanation = f"{found.outcome}: {found.detail}" if found.detail else str(found.outcome)
+        ruled = await asyncio.wrap_future(await asyncio.to_thread(_workers().submit, request))
+        if ruled.reward is None:
+            return Score.unscored(reason="scoring_failed", answer=text, explanation=ruled.reason)
+        value: str | float = ruled.reward if partial else CORRECT if ruled.outcome is Outcome.PASSED else INCORRECT
+        explanation = f"{ruled.outcome}: {ruled.detail}" if ruled.detail else str(ruled.outcome)
         return Score(
             value=value,
             answer=text,
-            explanation=f"{explanation} ({found.passed} of {found.total} tests hold)",
-            metadata={"outcome": str(found.outcome), "passed": found.passed, "total": found.total},
+            explanation=f"{explanation} ({ruled.passed} of {ruled.total} tests hold)",
+            metadata={"outcome": str(ruled.outcome), "passed": ruled.passed, "total": ruled.total},
         )
 
     return score

@@ -95,12 +95,19 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
         SandboxError: The sandbox itself failed.
     """
     known = {problem.task_id: problem for problem in problems}
-    run = OneRunEach(lambda problem, program: _without_output(run_program(sandbox, problem, program)))
+
+    def run_without_output(problem: Problem, program: str) -> RunVerdict:
+        # What was printed would be kept as long as the run goes on.
+        return dataclasses.replace(run_program(sandbox, problem, program), output="")
+
+    run = OneRunEach(run_without_output)
     judged: dict[bytes, concurrent.futures.Future[SampleVerdict]] = {}
     with concurrent.futures.ThreadPoolExecutor(sandbox.workers) as pool:
         pending: deque[tuple[Sample, concurrent.futures.Future[SampleVerdict]]] = deque()
         for sample in samples:
-            key = _digest(sample)
+            # A digest, since the texts themselves would grow with the run.
+            identity = (sample.task_id, sample.completion, sample.continues, sample.tokens)
+            key = hashlib.sha256(repr(identity).encode()).digest()
             if key not in judged:
                 judged[key] = pool.submit(_judge, sample, known, run)
             pending.append((sample, judged[key]))
@@ -110,18 +117,8 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
             yield _of(*pending.popleft())
 
 
-def _digest(sample: Sample) -> bytes:
-    """Return what stands for a text that was judged: the texts themselves would grow with the run."""
-    return hashlib.sha256(repr((sample.task_id, sample.completion, sample.continues, sample.tokens)).encode()).digest()
-
-
 def _of(sample: Sample, verdict: concurrent.futures.Future[SampleVerdict]) -> SampleVerdict:
     return dataclasses.replace(verdict.result(), sample_index=sample.sample_index)
-
-
-def _without_output(verdict: RunVerdict) -> RunVerdict:
-    """Return a verdict without what was printed, which would be kept as long as the run goes on."""
-    return dataclasses.replace(verdict, output="")
 
 
 def _judge(sample: Sample, known: dict[str, Problem], run: Callable[[Problem, str], RunVerdict]) -> SampleVerdict:
@@ -209,7 +206,7 @@ def run_program(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
     """
     if problem.differential is not None:
         return differential.verdict(sandbox, problem, program)
-    verdict = _test(sandbox, problem, program, None)
+    verdict = run_tests(sandbox, problem, program, None)
     if verdict.outcome is Outcome.WRONG and problem.base_comparison is not None:
         again = differential.verdict(sandbox, _compared(problem), program)
         return again if again.outcome is Outcome.PASSED else verdict
@@ -218,9 +215,9 @@ def run_program(sandbox: Sandbox, problem: Problem, program: str) -> RunVerdict:
     # Only a program that used up the usual budget is worth asking what the reference needs.
     reference = problem.prompt + problem.canonical_solution
     limits = reference_budget.after_timeout(
-        problem, sandbox.limits, lambda limits: _test(sandbox, problem, reference, limits)
+        problem, sandbox.limits, lambda limits: run_tests(sandbox, problem, reference, limits)
     )
-    return verdict if limits is None else _test(sandbox, problem, program, limits)
+    return verdict if limits is None else run_tests(sandbox, problem, program, limits)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -229,7 +226,12 @@ def _compared(problem: Problem) -> Problem:
     return dataclasses.replace(problem, differential=problem.base_comparison, base_comparison=None)
 
 
-def _test(sandbox: Sandbox, problem: Problem, program: str, limits: Limits | None) -> RunVerdict:
+def run_tests(sandbox: Sandbox, problem: Problem, program: str, limits: Limits | None) -> RunVerdict:
+    """Return what comes of a program under a problem's own test text.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
     wanted = needs(problem)
     return sandbox.run(
         program=program,

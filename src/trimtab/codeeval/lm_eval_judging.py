@@ -129,7 +129,10 @@ def pass_at_k(
         short = next((n for n, _ in counts if n < size), None)
         if short is not None:
             raise BenchmarkError(f"pass@{size} of {short} programs", hint="generate more: repeats in the task")
-    return {f"pass@{size}": sum(_estimate(n, c, size) for n, c in counts) / len(counts) for size in wanted}
+    return {
+        f"pass@{size}": sum(1.0 - math.comb(n - c, size) / math.comb(n, size) for n, c in counts) / len(counts)
+        for size in wanted
+    }
 
 
 def pass_at_1(references: str | Sequence[str], predictions: Sequence[str] | Sequence[Sequence[str]]) -> float:
@@ -144,16 +147,12 @@ def pass_at_1(references: str | Sequence[str], predictions: Sequence[str] | Sequ
     return pass_at_k(tests, programs, 1)["pass@1"]
 
 
-def _estimate(n: int, c: int, k: int) -> float:
-    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
-
-
 def _passed(requests: Sequence[RulingRequest]) -> list[bool]:
     rulings = [future.result() for future in [_workers().submit(request) for request in requests]]
-    for found in rulings:
-        if found.reward is None:
-            raise SandboxError(f"a program could not be judged: {found.reason}")
-    return [found.reward == 1 for found in rulings]
+    for ruled in rulings:
+        if ruled.reward is None:
+            raise SandboxError(f"a program could not be judged: {ruled.reason}")
+    return [ruled.reward == 1 for ruled in rulings]
 
 
 if __name__ == "__main__":

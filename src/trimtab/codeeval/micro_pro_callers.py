@@ -88,11 +88,8 @@ CALLERS: Final = (
 @cache
 def followers(caller: Caller, grammar: Grammar, *, held_out: bool) -> tuple[str, ...]:
     """Return the primitives that may follow a caller in the test, or in training; never the same."""
-    return tuple(name for name in grammar.primitives if caller.flat and _is_held_out(caller, name) is held_out)
-
-
-def _is_held_out(caller: Caller, name: str) -> bool:
-    return hashlib.sha256(f"{caller.name} {name}".encode()).digest()[0] < 256 * _HELD_OUT
+    draws = {name: hashlib.sha256(f"{caller.name} {name}".encode()).digest()[0] for name in grammar.primitives}
+    return tuple(name for name, draw in draws.items() if caller.flat and (draw < 256 * _HELD_OUT) is held_out)
 
 
 @cache

@@ -78,9 +78,9 @@ def _is_variable(before: str, token: tokenize.TokenInfo, after: str) -> bool:
 def _spread(prompt: str, solution: str, changes: list[tuple[int, str, str]], limit: int) -> list[str]:
     """Return what the changes (position, old, new) make, those that are programs, at most ``limit``, evenly spread."""
     made = [solution[:at] + new + solution[at + len(old) :] for at, old, new in changes]
-    found = [text for text in made if _parses(prompt + text)]
-    step = max(1, -(-len(found) // limit))
-    return found[::step][:limit]
+    programs = [text for text in made if source.parses(prompt + text)]
+    step = max(1, -(-len(programs) // limit))
+    return programs[::step][:limit]
 
 
 def _placed(prompt: str, solution: str) -> list[tuple[int, tokenize.TokenInfo]]:
@@ -104,11 +104,3 @@ def _swap(token: tokenize.TokenInfo) -> str | None:
     if token.type == tokenize.NUMBER and token.string.isdecimal():
         return str(int(token.string) + 1)
     return _SWAPS.get(token.string) if token.type in {tokenize.OP, tokenize.NAME} else None
-
-
-def _parses(program: str) -> bool:
-    try:
-        source.parse(program)
-    except SyntaxError:
-        return False
-    return True

@@ -28,20 +28,20 @@ _IMPORTING: Final = re.compile(r"\bfrom[ \t]+([\w.]+)[ \t]+import\b|\bimport[ \t
 
 def packages(problems: Iterable[Problem]) -> tuple[str, ...]:
     """Return the import names of installed packages that references and tests import, and of what those need."""
-    texts = {text for one in problems for text in (one.prompt + one.canonical_solution, one.test)}
+    texts = {text for problem in problems for text in (problem.prompt + problem.canonical_solution, problem.test)}
     return needed(name for text in texts for name in _imported(text) if _installed(name))
 
 
 def needed(names: Iterable[str]) -> tuple[str, ...]:
     """Return the import names of packages and of what those need, as far as that is installed."""
-    found: dict[str, None] = {}
+    closed: dict[str, None] = {}
     waiting = sorted(set(names) - sys.stdlib_module_names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found[name] = None
+        if name not in closed:
+            closed[name] = None
             waiting += filter(_installed, _needed(name))
-    return tuple(sorted(found))
+    return tuple(sorted(closed))
 
 
 def _imported(text: str) -> set[str]:
@@ -66,11 +66,11 @@ def _installed(name: str) -> bool:
 @functools.cache
 def _modules() -> Mapping[str, Sequence[str]]:
     """Top-level modules of each distribution, by its normalized name."""
-    found: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for module, distributions in importlib.metadata.packages_distributions().items():
         for distribution in distributions:
-            found.setdefault(_normal(distribution), []).append(module)
-    return found
+            modules.setdefault(_normal(distribution), []).append(module)
+    return modules
 
 
 def _needed(name: str) -> list[str]:
@@ -81,9 +81,9 @@ def _needed(name: str) -> list[str]:
     except importlib.metadata.PackageNotFoundError:
         pass
     distributions = importlib.metadata.packages_distributions().get(name, [])
-    requirements = [line for one in distributions for line in importlib.metadata.requires(one) or []]
+    requirements = [line for distribution in distributions for line in importlib.metadata.requires(distribution) or []]
     plain = [match[0] for line in requirements if "extra ==" not in line and (match := _NAME.match(line))]
-    return [module for one in plain for module in _modules().get(_normal(one), [])]
+    return [module for distribution in plain for module in _modules().get(_normal(distribution), [])]
 
 
 def _normal(name: str) -> str:

@@ -102,14 +102,14 @@ def read(path: Path) -> JudgedRun:
     Raises:
         BenchmarkError: It is none, or a file of it is damaged.
     """
-    settings, found = path / "eval.json", path / "verdicts.jsonl"
-    if not (settings.is_file() and found.is_file()):
+    settings, verdicts_file = path / "eval.json", path / "verdicts.jsonl"
+    if not (settings.is_file() and verdicts_file.is_file()):
         raise BenchmarkError(
             f"{path} is no folder of a judged run: it needs eval.json and verdicts.jsonl",
             hint="trimtab judge and trimtab eval make one; for samples.jsonl it is samples.jsonl.judged",
         )
-    asked = disk.read_json(settings, error=BenchmarkError)
-    judged = verdicts.read(found)
+    settings_record = disk.read_json(settings, error=BenchmarkError)
+    judged = verdicts.read(verdicts_file)
     passed: dict[str, dict[str, tuple[int, int]]] = {}
     for record in judged.verdicts:
         tasks = passed.setdefault(record["benchmark"], {})
@@ -119,9 +119,9 @@ def read(path: Path) -> JudgedRun:
     scores = disk.read_json(result, error=BenchmarkError).get("benchmarks", {}) if result.is_file() else {}
     return JudgedRun(
         path=str(path),
-        data=asked.get("data", {}),
-        extraction=asked.get("extraction", ""),
-        isolation={**asked.get("isolation", {}), "tiers": judged.tiers},
+        data=settings_record.get("data", {}),
+        extraction=settings_record.get("extraction", ""),
+        isolation={**settings_record.get("isolation", {}), "tiers": judged.tiers},
         passed=passed,
         unsound={name: frozenset(entry.get("unsound", ())) for name, entry in scores.items()},
     )
@@ -154,9 +154,9 @@ def compare(
     _refuse_other_extraction(first, second)
     for name in names:
         _refuse_other_problems(first, second, name)
-    found = [_difference(first, second, name, margin, sound=sound) for name in names]
-    adjusted = stats.holm([entry.p for entry in found])
-    return [dataclasses.replace(entry, p_adjusted=p) for entry, p in zip(found, adjusted, strict=True)]
+    differences = [_difference(first, second, name, margin, sound=sound) for name in names]
+    adjusted = stats.holm([entry.p for entry in differences])
+    return [dataclasses.replace(entry, p_adjusted=p) for entry, p in zip(differences, adjusted, strict=True)]
 
 
 def _refuse_other_extraction(first: JudgedRun, second: JudgedRun) -> None:
@@ -170,10 +170,10 @@ def _refuse_other_extraction(first: JudgedRun, second: JudgedRun) -> None:
 
 
 def _refuse_other_problems(first: JudgedRun, second: JudgedRun, name: str) -> None:
-    one, other = first.data.get(name, ""), second.data.get(name, "")
-    if one != other:
+    here, there = first.data.get(name, ""), second.data.get(name, "")
+    if here != there:
         raise BenchmarkError(
-            f"{name} has other bytes in {first.path} ({one[:12]}) than in {second.path} ({other[:12]})",
+            f"{name} has other bytes in {first.path} ({here[:12]}) than in {second.path} ({there[:12]})",
             hint="judge the samples of both again on one file of the benchmark",
         )
     mine, theirs = first.passed[name], second.passed[name]
@@ -298,28 +298,28 @@ def remarks(first: JudgedRun, second: JudgedRun) -> list[str]:
     ]
 
 
-def lines(found: PairedDifference, names: tuple[str, str], *, shown: int = 12) -> list[str]:
+def lines(result: PairedDifference, names: tuple[str, str], *, shown: int = 12) -> list[str]:
     """Return what is printed of a comparison; points are percentage points."""
     first, second = names
-    adjusted = f" ({found.p_adjusted:.3g} by Holm)" if found.p_adjusted != found.p else ""
+    adjusted = f" ({result.p_adjusted:.3g} by Holm)" if result.p_adjusted != result.p else ""
     text = [
         (
-            f"{found.benchmark}: {first} {100 * found.first:.1f} %, {second} {100 * found.second:.1f} %; difference"
-            f" {100 * found.value:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-            f" (95 %, paired, {found.problems} problems)"
+            f"{result.benchmark}: {first} {100 * result.first:.1f} %, {second} {100 * result.second:.1f} %; difference"
+            f" {100 * result.value:+.1f} points [{100 * result.low:+.1f}, {100 * result.high:+.1f}]"
+            f" (95 %, paired, {result.problems} problems)"
         ),
         (
-            f"  {first} alone ahead on {len(found.better_on)}, {second} alone on {len(found.worse_on)};"
-            f" {found.test}: p = {found.p:.3g}{adjusted}"
+            f"  {first} alone ahead on {len(result.better_on)}, {second} alone on {len(result.worse_on)};"
+            f" {result.test}: p = {result.p:.3g}{adjusted}"
         ),
     ]
-    if found.margin is not None:
-        word = "equivalent" if found.equivalent else "equivalence not shown"
+    if result.margin is not None:
+        word = "equivalent" if result.equivalent else "equivalence not shown"
         text.append(
-            f"  within {100 * found.margin:g} points: {word}"
-            f" (90 % interval [{100 * found.equivalent_low:+.1f}, {100 * found.equivalent_high:+.1f}])"
+            f"  within {100 * result.margin:g} points: {word}"
+            f" (90 % interval [{100 * result.equivalent_low:+.1f}, {100 * result.equivalent_high:+.1f}])"
         )
-    for name, tasks in ((first, found.better_on), (second, found.worse_on)):
+    for name, tasks in ((first, result.better_on), (second, result.worse_on)):
         if tasks:
             more = f" and {len(tasks) - shown} more" if len(tasks) > shown else ""
             text.append(f"  {name} ahead on: {', '.join(tasks[:shown])}{more}")

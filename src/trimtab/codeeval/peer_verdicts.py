@@ -131,10 +131,10 @@ def _why(tool: str, reply: ForeignReply, problem: Problem, record: Mapping[str, 
         return f"the file holds no program that {tool} made of the reply; the one that is taken out of it here {here}"
     if not reply.program.strip():
         return f"{tool} took nothing out of the reply; the program that is in it {here}"
-    found = judge.run_program(sandbox, problem, reply.program)
-    own = _ending(found.outcome, found.detail)
+    verdict = judge.run_program(sandbox, problem, reply.program)
+    own = _ending(verdict.outcome, verdict.detail)
     passed = reply.passed_plus if problem.differential is not None else reply.passed
-    if (found.outcome is Outcome.PASSED) != passed:
+    if (verdict.outcome is Outcome.PASSED) != passed:
         return f"the very program that {tool} judged {own} here"
     lacks = "" if defines(reply.program, problem) else f", which does not define {problem.entry_point},"
     return f"what {tool} took out of the reply{lacks} {own} here too; what is taken out of it here {here}"

@@ -91,4 +91,4 @@ def base_comparison(record: Mapping[str, Any]) -> Differential:
 
 def _arguments(task_id: str, inputs: Sequence[Sequence[Any]]) -> tuple[Arguments, ...]:
     convert = _CONVERSIONS.get(task_id, (_keep,))
-    return tuple(tuple(each(value) for each, value in zip(cycle(convert), one, strict=False)) for one in inputs)
+    return tuple(tuple(each(value) for each, value in zip(cycle(convert), row, strict=False)) for row in inputs)

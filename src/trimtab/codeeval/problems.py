@@ -39,10 +39,10 @@ def load(benchmark: str, path: Path | None = None, *, fetch: bool = False) -> Be
     entry = benchmark_registry.entry(benchmark)
     file = _locate(benchmark, entry.filename, path, fetch=fetch)
     data = file.read_bytes()
-    found, expected = hashlib.sha256(data).hexdigest(), benchmark_registry.FILES[entry.filename].sha256
-    if found != expected:
+    digest, expected = hashlib.sha256(data).hexdigest(), benchmark_registry.FILES[entry.filename].sha256
+    if digest != expected:
         raise BenchmarkError(
-            f"{file} is not the published {benchmark}: its SHA-256 is {found}, expected {expected}",
+            f"{file} is not the published {benchmark}: its SHA-256 is {digest}, expected {expected}",
             hint=f"get the original {entry.filename}; line endings and re-serialized JSON change the hash",
         )
     whole = tuple(READERS[entry.filename](data, benchmark))
@@ -50,7 +50,7 @@ def load(benchmark: str, path: Path | None = None, *, fetch: bool = False) -> Be
     if len(problems) != entry.count:
         raise BenchmarkError(f"{file} holds {len(problems)} problems of {benchmark}, expected {entry.count}")
     examples = tuple(p for p in whole if p.task_id in _SHOWN)
-    return Benchmark(name=benchmark, problems=problems, source=str(file), sha256=found, examples=examples)
+    return Benchmark(name=benchmark, problems=problems, source=str(file), sha256=digest, examples=examples)
 
 
 # MBPP's prompting split is 1 to 10; its authors show 2, 3 and 4 (arXiv 2108.07732), the rest stands in for those.

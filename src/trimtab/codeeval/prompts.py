@@ -87,13 +87,15 @@ def ask(problem: Problem, form: PromptForm, *, shots: int = 0, examples: Sequenc
         return _self_invoking(problem, form, shots)
     if shots and not problem.assertions:
         raise BenchmarkError(f"{problem.task_id} can be put without examples only, not with {shots}")
-    shown = [one for one in examples if one.task_id != problem.task_id][:shots]
+    shown = [example for example in examples if example.task_id != problem.task_id][:shots]
     if len(shown) < shots:
         raise BenchmarkError(f"{shots} examples are asked for, {len(shown)} are given")
     if form is not PromptForm.COMPLETION:
-        return _chat(form, "".join(f"{_worked(one)}\n\n" for one in shown) + _fenced(_ONE, problem.prompt), "")
+        return _chat(form, "".join(f"{_worked(example)}\n\n" for example in shown) + _fenced(_ONE, problem.prompt), "")
     if shown:
-        text = "".join(f"{_task(one)}[BEGIN]\n{one.canonical_solution.strip()}\n[DONE]\n\n" for one in shown)
+        text = "".join(
+            f"{_task(example)}[BEGIN]\n{example.canonical_solution.strip()}\n[DONE]\n\n" for example in shown
+        )
         return Asked(prompt=f"{text}{_task(problem)}[BEGIN]\n", continues=True, stop=("[DONE]",))
     return Asked(prompt=problem.prompt, continues=True, stop=_PROGRAM_ENDS if problem.assertions else _FUNCTION_ENDS)
 
@@ -104,8 +106,8 @@ def _task(problem: Problem) -> str:
 
 
 def _worked(problem: Problem) -> str:
-    asked = _fenced("An example of a problem:", problem.prompt)
-    return f"{asked}\n\nIts solution:\n\n{_block(problem.canonical_solution)}"
+    question = _fenced("An example of a problem:", problem.prompt)
+    return f"{question}\n\nIts solution:\n\n{_block(problem.canonical_solution)}"
 
 
 def _fenced(words: str, code: str) -> str:

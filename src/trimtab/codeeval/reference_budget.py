@@ -39,8 +39,8 @@ def after_timeout(problem: Problem, usual: Limits, run_reference: Callable[[Limi
         run_reference: Runs its reference under given limits.
     """
     if problem not in _measured:
-        found = run_reference(_REFERENCE)
-        _measured[problem] = found.cpu_s if found.outcome is Outcome.PASSED else 0.0
+        verdict = run_reference(_REFERENCE)
+        _measured[problem] = verdict.cpu_s if verdict.outcome is Outcome.PASSED else 0.0
     needed = TIMES * _measured[problem]
     if needed <= usual.call:
         return None

@@ -120,8 +120,8 @@ def answer(text: str, tokens: tuple[str, ...] = ()) -> ReplyAnswer:
     bare = _BARE_FINAL.match(text)
     if bare is None and (_FOLDED_OPEN.match(text) or _BARE_ANALYSIS.match(text)):
         return ReplyAnswer("", thought=True, ended=False)
-    found = _without_marks(text if bare is None else text[bare.end() :], tokens)
-    return found._replace(thought=found.thought or bool(folded) or bare is not None)
+    unmarked = _without_marks(text if bare is None else text[bare.end() :], tokens)
+    return unmarked._replace(thought=unmarked.thought or bool(folded) or bare is not None)
 
 
 def _without_marks(text: str, tokens: tuple[str, ...]) -> ReplyAnswer:

@@ -109,8 +109,8 @@ def _checked(message: object, types: Mapping[str, tuple[type, ...]], where: str)
     return fields
 
 
-def _limits(asked: object, most: Limits) -> Limits:
-    fields = _checked(asked, dict.fromkeys(_LIMITS, (int, float)), "'limits'")
+def _limits(message: object, most: Limits) -> Limits:
+    fields = _checked(message, dict.fromkeys(_LIMITS, (int, float)), "'limits'")
     for name, value in fields.items():
         bound = {"call_s": most.cpu_s, "wall_s": most.latest}.get(name) or getattr(most, name)
         if not 0 < value <= bound:
@@ -136,9 +136,9 @@ def completion_text(content: object) -> str:
     raise BenchmarkError(f"a completion is text or a chat, not {type(content).__name__}: {repr(content)[:80]}")
 
 
-def ruling_json(found: Ruling) -> dict[str, Any]:
+def ruling_json(ruled: Ruling) -> dict[str, Any]:
     """Return a ruling as JSON has it."""
-    return dataclasses.asdict(found) | {"outcome": None if found.outcome is None else str(found.outcome)}
+    return dataclasses.asdict(ruled) | {"outcome": None if ruled.outcome is None else str(ruled.outcome)}
 
 
 def read_ruling(message: Mapping[str, Any]) -> Ruling:

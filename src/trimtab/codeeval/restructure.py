@@ -38,8 +38,8 @@ def mutants(prompt: str, solution: str, *, limit: int = 8) -> list[str]:
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     first = len(prompt.encode())
-    found = [_changed(text, starts, change) for change in _changes(tree) if _span(starts, change[0])[0] >= first]
-    texts = [made for made in dict.fromkeys(new[first:].decode() for new in found) if _parses(prompt + made)]
+    programs = [_changed(text, starts, change) for change in _changes(tree) if _span(starts, change[0])[0] >= first]
+    texts = [made for made in dict.fromkeys(new[first:].decode() for new in programs) if source.parses(prompt + made)]
     step = max(1, -(-len(texts) // limit)) if limit > 0 else 1
     return texts[::step][: max(0, limit)]
 
@@ -51,10 +51,10 @@ def _changes(tree: ast.Module) -> Iterator[Change]:
     statements = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     calls = [node for node in nodes if isinstance(node, ast.Call) and id(node) not in statements]
     texts = [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in statements]
-    found = [change for node in nodes for change in _of(node)]
-    found += [change for node in calls for change in _of_call(node, modules)]
-    found += [(node, None, "''" if node.value else "'x'") for node in texts]
-    yield from sorted(found, key=lambda change: (change[0].lineno, change[0].col_offset))  # type: ignore[attr-defined]
+    changes = [change for node in nodes for change in _of(node)]
+    changes += [change for node in calls for change in _of_call(node, modules)]
+    changes += [(node, None, "''" if node.value else "'x'") for node in texts]
+    yield from sorted(changes, key=lambda change: (change[0].lineno, change[0].col_offset))  # type: ignore[attr-defined]
 
 
 def _of(node: ast.AST) -> Iterator[Change]:
@@ -82,8 +82,8 @@ def _of_call(node: ast.Call, modules: set[str]) -> Iterator[Change]:
 
 
 def _without(call: ast.Call, at: int) -> str:
-    kept = [keyword for number, keyword in enumerate(call.keywords) if number != at]
-    return ast.unparse(ast.Call(func=call.func, args=call.args, keywords=kept))
+    keywords = [keyword for number, keyword in enumerate(call.keywords) if number != at]
+    return ast.unparse(ast.Call(func=call.func, args=call.args, keywords=keywords))
 
 
 def _span(starts: list[int], node: ast.AST) -> tuple[int, int]:
@@ -101,11 +101,3 @@ def _changed(text: bytes, starts: list[int], change: Change) -> bytes:
         inner = text[start:stop]
     before, _, after = words.partition("{}")
     return text[:begin] + before.encode() + inner + after.encode() + text[end:]
-
-
-def _parses(program: str) -> bool:
-    try:
-        source.parse(program)
-    except SyntaxError:
-        return False
-    return True

@@ -94,10 +94,10 @@ class Scorer:
             BenchmarkError: There is no column of tests or task ids, or a row of it cannot be read; the message has
                 the row.
         """
-        found: list[RulingRequest] = []
+        made: list[RulingRequest] = []
         for row, completion in enumerate(completions):
             try:
-                found.append(
+                made.append(
                     RulingRequest(
                         completion=completion_text(completion),
                         tests=self._tests(row, columns),
@@ -109,7 +109,7 @@ class Scorer:
                 )
             except BenchmarkError as error:
                 raise BenchmarkError(f"row {row} of the batch: {error.message}", hint=error.hint) from None
-        return found
+        return made
 
     def _tests(self, row: int, columns: Mapping[str, Any]) -> given_tests.GivenTests | Problem:
         tests, task_id = _cell(columns, self.column, row), _cell(columns, "task_id", row)
@@ -282,12 +282,13 @@ def compute_score_batch(
     scorer = _shared(tuple(sorted((name, _frozen(value)) for name, value in options.items())))
     column = "task_id" if options.get("benchmarks") else "tests"
     names = [(info or {}).get("entry_point") for info in extra_infos or [None] * len(solution_strs)]
-    found = scorer.rulings(solution_strs, **{column: ground_truths, "entry_point": names})
-    for one in found:
-        if one.reward is None:
-            raise SandboxError(f"a reply could not be judged: {one.reason}")
+    rulings = scorer.rulings(solution_strs, **{column: ground_truths, "entry_point": names})
+    for ruled in rulings:
+        if ruled.reward is None:
+            raise SandboxError(f"a reply could not be judged: {ruled.reason}")
     return [
-        {"score": one.reward, "passed": one.passed, "total": one.total, "outcome": str(one.outcome)} for one in found
+        {"score": ruled.reward, "passed": ruled.passed, "total": ruled.total, "outcome": str(ruled.outcome)}
+        for ruled in rulings
     ]
 
 
@@ -309,7 +310,7 @@ def _frozen(value: object) -> object:
 
 def _rewards(rulings: Sequence[Ruling], columns: Mapping[str, Any]) -> list[float | None]:
     """Return the rewards; say which could not be had, and why."""
-    lost = [one.reason for one in rulings if one.reward is None]
+    lost = [ruled.reason for ruled in rulings if ruled.reward is None]
     if lost:
         _LOG.warning(
             "%d of %d rewards are None, because the infrastructure failed: %s", len(lost), len(rulings), lost[0]
@@ -317,10 +318,10 @@ def _rewards(rulings: Sequence[Ruling], columns: Mapping[str, Any]) -> list[floa
     extra: Callable[[str, list[Any]], None] | None = columns.get("log_extra")
     metric: Callable[[str, float], None] | None = columns.get("log_metric")
     if extra is not None:
-        extra("code_outcome", [str(one.outcome or "not judged") for one in rulings])
+        extra("code_outcome", [str(ruled.outcome or "not judged") for ruled in rulings])
     if metric is not None and rulings:
         metric("code_reward/not_judged", len(lost) / len(rulings))
-    return [one.reward for one in rulings]
+    return [ruled.reward for ruled in rulings]
 
 
 def _key(request: RulingRequest) -> tuple[object, ...]:

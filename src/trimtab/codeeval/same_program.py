@@ -34,13 +34,10 @@ def without_comment_lines(program: str) -> str:
         return program
     inside, lines = python_scan.inside_strings(program), python_scan.lines(program)
     for at, line in enumerate(lines):
-        if line.lstrip(" \t").startswith("#") and at not in inside and not (at and _goes_on(lines[at - 1])):
+        goes_on = at > 0 and lines[at - 1].rstrip("\r\n").endswith("\\")
+        if line.lstrip(" \t").startswith("#") and at not in inside and not goes_on:
             lines[at] = "#\n" if line.endswith("\n") else "#"
     return "".join(lines)
-
-
-def _goes_on(line: str) -> bool:
-    return line.rstrip("\r\n").endswith("\\")
 
 
 class OneRunEach:

@@ -125,9 +125,11 @@ def _folder(path: Path, tasks: TaskNames) -> Iterator[ForeignReply]:
     """Read ``HumanEval_0/0.py``: a folder for each task, a program for each sample."""
     files = sorted(path.glob("*_*/*.py"), key=lambda file: [_number(file.parent.name), _number(file.stem)])
     if not files:
+        names = sorted(file.name for file in path.iterdir() if file.suffix in (".jsonl", ".json", ".eval", ".gz"))
+        hint = f"name one of its files: {', '.join(names[:5])}" if names else "it has no file that is one of samples"
         raise BenchmarkError(
             f"{path} holds no samples: a folder is read where it has programs such as HumanEval_0/0.py",
-            hint=f"{_within(path)}; {recognize.READ}",
+            hint=f"{hint}; {recognize.READ}",
         )
     for file in files:
         task_id = "/".join(file.parent.name.rsplit("_", 1))
@@ -138,11 +140,6 @@ def _folder(path: Path, tasks: TaskNames) -> Iterator[ForeignReply]:
             place=str(file),
             index=_number(file.stem) if re.fullmatch(r"\d+", file.stem) else None,
         )
-
-
-def _within(path: Path) -> str:
-    found = sorted(file.name for file in path.iterdir() if file.suffix in (".jsonl", ".json", ".eval", ".gz"))
-    return f"name one of its files: {', '.join(found[:5])}" if found else "it has no file that is one of samples"
 
 
 def _number(name: str) -> int:
@@ -165,7 +162,7 @@ def _notes(path: Path, content: Content, replies: Collection[ForeignReply]) -> I
 
 def _same(beside: Path, replies: Collection[ForeignReply]) -> bool:
     try:
-        found = read(beside)
+        file = read(beside)
     except BenchmarkError:
         return True
-    return sorted(sample.completion for sample in found.samples) == sorted(reply.text for reply in replies)
+    return sorted(sample.completion for sample in file.samples) == sorted(reply.text for reply in replies)

@@ -165,19 +165,19 @@ def drop(
     base: BenchmarkTally, pro: BenchmarkTally, pairs: Sequence[tuple[str, str]], *, sound: bool = False
 ) -> Drop | None:
     """Return the drop over ``pairs`` of (base task, self-invoking task); None without a pair in both."""
-    found = [
+    differences = [
         _pass_at_1(base.passed[b]) - _pass_at_1(pro.passed[p])
         for b, p in pairs
         if b in base.passed and p in pro.passed and not (sound and (p in pro.unsound or b in base.unsound))
     ]
-    if not found:
+    if not differences:
         return None
     return Drop(
         base=base.benchmark,
         pro=pro.benchmark,
-        value=sum(found) / len(found),
-        interval=stats.mean_interval(found, low=-1.0),
-        pairs=len(found),
+        value=sum(differences) / len(differences),
+        interval=stats.mean_interval(differences, low=-1.0),
+        pairs=len(differences),
     )
 
 

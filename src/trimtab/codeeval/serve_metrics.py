@@ -47,10 +47,10 @@ class ServeMetrics:
         retried.set_function(lambda: workers.retried)
         prometheus.ProcessCollector(registry=own)
 
-    def answered(self, found: Ruling, seconds: float) -> None:
+    def answered(self, ruled: Ruling, seconds: float) -> None:
         """Count a ruling."""
-        self._rulings.labels(str(found.outcome or "not_judged")).inc()
-        self._cpu.inc(found.cpu_s)
+        self._rulings.labels(str(ruled.outcome or "not_judged")).inc()
+        self._cpu.inc(ruled.cpu_s)
         self._took.observe(seconds)
 
     def refused(self, status: int) -> None:

@@ -44,8 +44,8 @@ def listed(prompt: str, assertion: str) -> tuple[str, ...]:
 
 def shown(prompt: str) -> str:
     """Return the assertion at the end of a prompt of MBPP+."""
-    found = _SHOWN.search(prompt)
-    return found[0].strip() if found else ""
+    match = _SHOWN.search(prompt)
+    return match[0].strip() if match else ""
 
 
 def _dump(text: str) -> str:

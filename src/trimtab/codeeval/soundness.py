@@ -64,25 +64,25 @@ def unsound(
     known = _shipped().get(_of_published(benchmark)) if shipped else None
     if known is not None:
         return {problem.task_id: known[problem.task_id] for problem in wanted if problem.task_id in known}
-    kept = benchmark_cache.cached(f"unsound-{benchmark.name}.json")
-    found: dict[str, str] = read_json(kept, error=BenchmarkError) if kept.is_file() else {}
+    cache = benchmark_cache.cached(f"unsound-{benchmark.name}.json")
+    reasons: dict[str, str] = read_json(cache, error=BenchmarkError) if cache.is_file() else {}
     keys = {problem.task_id: _digest(problem) for problem in wanted}
-    missing = [problem for problem in wanted if keys[problem.task_id] not in found]
+    missing = [problem for problem in wanted if keys[problem.task_id] not in reasons]
     if missing:
         look = _pro if any(problem.pro is not None for problem in missing) else _plain
         for number, (task_id, reason) in enumerate(look(missing, sandbox), start=1):
-            found[keys[task_id]] = reason
+            reasons[keys[task_id]] = reason
             report(benchmark.name, number, len(missing))
-        benchmark_cache.keep(kept, json.dumps(found, indent=1).encode())
-    return {task_id: reason for task_id, key in keys.items() if (reason := found[key])}
+        benchmark_cache.keep(cache, json.dumps(reasons, indent=1).encode())
+    return {task_id: reason for task_id, key in keys.items() if (reason := reasons[key])}
 
 
 @functools.cache
 def _shipped() -> dict[str, dict[str, str]]:
     """Return what comes with the package: unsound tasks by what :func:`_of_published` names."""
     text = importlib.resources.files("trimtab.codeeval").joinpath(_SHIPPED).read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)
-    return found
+    shipped: dict[str, dict[str, str]] = json.loads(text)
+    return shipped
 
 
 def _of_published(benchmark: Benchmark) -> str:
@@ -97,20 +97,22 @@ def _digest(problem: Problem) -> str:
 @functools.cache
 def _question() -> str:
     """Return what stands for what is asked, and for the Python that answers."""
-    asked = json.dumps([_VERSION, mutate.STUBS, sorted(problem_gates.SOUND)])
-    return f"{hashlib.sha256(asked.encode()).hexdigest()[:8]} {'.'.join(platform.python_version_tuple()[:2])}"
+    question = json.dumps([_VERSION, mutate.STUBS, sorted(problem_gates.SOUND)])
+    return f"{hashlib.sha256(question.encode()).hexdigest()[:8]} {'.'.join(platform.python_version_tuple()[:2])}"
 
 
 def published(benchmarks: Iterable[Benchmark], sandbox: Sandbox, report: Report) -> Mapping[str, Any]:
     """Return what ``soundness.json`` holds for some benchmarks, found anew."""
-    return {_of_published(one): unsound(one, sandbox, report=report, shipped=False) for one in benchmarks}
+    return {
+        _of_published(benchmark): unsound(benchmark, sandbox, report=report, shipped=False) for benchmark in benchmarks
+    }
 
 
 def _pro(problems: list[Problem], sandbox: Sandbox) -> Iterator[tuple[str, str]]:
     unsandboxed, workers = sandbox.attestation["tier"] == "D", sandbox.workers
     with Lab(allow_unsandboxed=unsandboxed, workers=workers, packages=packages(problems)) as lab:
-        for one in audit.audit(problems, lab, only=problem_gates.SOUND, workers=workers):
-            yield one.task_id, "" if one.sound else "; ".join(sorted(one.failed))
+        for audited in audit.audit(problems, lab, only=problem_gates.SOUND, workers=workers):
+            yield audited.task_id, "" if audited.sound else "; ".join(sorted(audited.failed))
 
 
 def _plain(problems: list[Problem], sandbox: Sandbox) -> Iterator[tuple[str, str]]:

@@ -33,8 +33,8 @@ def read(path: Path) -> tuple[str, ...]:
     files = [path] if path.is_file() else [path / name for name in _FILES if (path / name).is_file()]
     if not files:
         raise BenchmarkError(f"{path} has no tokenizer: expected a folder with {' or '.join(_FILES)}")
-    found = dict.fromkeys(text for file in files for text in _named(read_json(file, error=BenchmarkError)))
-    tokens = tuple(text for text in found if not _PLAIN.fullmatch(text))
+    texts = dict.fromkeys(text for file in files for text in _named(read_json(file, error=BenchmarkError)))
+    tokens = tuple(text for text in texts if not _PLAIN.fullmatch(text))
     if not tokens:
         raise BenchmarkError(f"{path} names no special token")
     return tokens

@@ -30,12 +30,12 @@ def record(
 
 
 def _tally(tally: BenchmarkTally) -> dict[str, Any]:
-    found = {
+    tallies = {
         text: {subset: _scores(tally, raw=text == "raw", sound=subset == "sound") for subset in ("all", "sound")}
         for text in ("extracted", "raw")
     }
     return {
-        **found,
+        **tallies,
         "samples": tally.samples,
         "unsound": dict(tally.unsound),
         "failures": dict(tally.failures),
@@ -45,12 +45,12 @@ def _tally(tally: BenchmarkTally) -> dict[str, Any]:
 
 
 def _scores(tally: BenchmarkTally, *, raw: bool, sound: bool) -> dict[str, Any]:
-    found = [score for k in KS if (score := tally.score(k, raw=raw, sound=sound)) is not None]
-    return {f"pass@{score.k}": _interval(score, problems=score.problems) for score in found}
+    scores = [score for k in KS if (score := tally.score(k, raw=raw, sound=sound)) is not None]
+    return {f"pass@{score.k}": _interval(score, problems=score.problems) for score in scores}
 
 
-def _interval(found: Score | Drop, **more: object) -> dict[str, Any]:
-    return {"value": found.value, "low": found.interval.low, "high": found.interval.high, **more}
+def _interval(estimate: Score | Drop, **more: object) -> dict[str, Any]:
+    return {"value": estimate.value, "low": estimate.interval.low, "high": estimate.interval.high, **more}
 
 
 def speed(timing: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -62,23 +62,23 @@ def speed(timing: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def drops(benchmarks: Sequence[Benchmark], tallies: Sequence[BenchmarkTally], *, sound: bool = False) -> list[Drop]:
     """Return the drop of each self-invoking benchmark from the one its problems are built on, where both are here."""
-    found = []
+    records = []
     for pro, pro_tally in zip(benchmarks, tallies, strict=True):
         for base, base_tally in zip(benchmarks, tallies, strict=True):
             pairs = scores.pairs(base, pro)
             drop = scores.drop(base_tally, pro_tally, pairs, sound=sound) if pairs else None
             if drop is not None:
-                found.append(drop)
-    return found
+                records.append(drop)
+    return records
 
 
 def lines(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a summary."""
     yield f"{'':24}{'all problems':>30}{'sound problems':>30}"
-    for name, found in record["benchmarks"].items():
+    for name, tallied in record["benchmarks"].items():
         for text in ("extracted", "raw"):
-            yield from _score_lines(name, text, found[text])
-        yield from _explanations(found)
+            yield from _score_lines(name, text, tallied[text])
+        yield from _explanations(tallied)
     for drop in record["drops"]:
         yield (
             f"{drop['base']} minus {drop['pro']}: {_percent(drop)} over {drop['pairs']} pairs of problems"
@@ -103,11 +103,11 @@ def _peer_lines(peer: Mapping[str, Any]) -> Iterator[str]:
     """Yield where another tool's own verdicts on these samples differ, and why."""
     if peer["compared"]:
         yield f"beside {peer['tool']}'s own verdicts: {len(peer['differ'])} of {peer['compared']} differ"
-    for found in peer["differ"][:_SHOWN]:
-        said = "passed" if found["passed"] else "failed"
+    for difference in peer["differ"][:_SHOWN]:
+        word = "passed" if difference["passed"] else "failed"
         yield (
-            f"  {found['benchmark']} {found['task_id']} sample {found['sample_index']}: {said} there,"
-            f" {found['outcome']} here: {found['why']}"
+            f"  {difference['benchmark']} {difference['task_id']} sample {difference['sample_index']}: {word} there,"
+            f" {difference['outcome']} here: {difference['why']}"
         )
     if len(peer["differ"]) > _SHOWN:
         yield f"  and {len(peer['differ']) - _SHOWN} more in result.json"
@@ -122,26 +122,23 @@ def _tiers(tiers: str) -> str:
     return f"judged in the sandbox, tier {'/'.join(tiers)}"
 
 
-def _score_lines(name: str, text: str, found: Mapping[str, Any]) -> Iterator[str]:
-    for k in found["all"]:
-        columns = [_column(found[subset].get(k)) for subset in ("all", "sound")]
+def _score_lines(name: str, text: str, record: Mapping[str, Any]) -> Iterator[str]:
+    for k in record["all"]:
+        estimates = [record[subset].get(k) for subset in ("all", "sound")]
+        columns = [f"{_percent(e)} of {e['problems']}" if e else "-" for e in estimates]
         label = f"{name} {k}" if text == "extracted" else f"  {k}, as it stands"
         yield f"{label:24}{columns[0]:>30}{columns[1]:>30}"
 
 
-def _explanations(found: Mapping[str, Any]) -> Iterator[str]:
-    failures = [f"{kind} {found['failures'][kind]}" for kind in scores.KINDS if kind in found["failures"]]
+def _explanations(record: Mapping[str, Any]) -> Iterator[str]:
+    failures = [f"{kind} {record['failures'][kind]}" for kind in scores.KINDS if kind in record["failures"]]
     if failures:
         yield f"  failures: {', '.join(failures)}"
-    if found["base_not_called"] is not None:
-        yield "  never call the base function: {} that passed, {} that failed".format(*found["base_not_called"])
-    if found["steps"]:
-        yield f"  passed after: {', '.join(f'{step} {count}' for step, count in found['steps'].items())}"
+    if record["base_not_called"] is not None:
+        yield "  never call the base function: {} that passed, {} that failed".format(*record["base_not_called"])
+    if record["steps"]:
+        yield f"  passed after: {', '.join(f'{step} {count}' for step, count in record['steps'].items())}"
 
 
-def _column(found: Mapping[str, Any] | None) -> str:
-    return "-" if found is None else f"{_percent(found)} of {found['problems']}"
-
-
-def _percent(found: Mapping[str, Any]) -> str:
-    return f"{100 * found['value']:.1f} % [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+def _percent(estimate: Mapping[str, Any]) -> str:
+    return f"{100 * estimate['value']:.1f} % [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"

@@ -38,7 +38,7 @@ class VerdictLog:
     def __init__(self, path: Path, attestation: Mapping[str, Any]) -> None:
         self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
-        self._box = _digest(attestation)
+        self._box = hashlib.sha256(json.dumps(attestation, sort_keys=True).encode()).hexdigest()[:8]
         self._fields = [field.name for field in dataclasses.fields(SampleVerdict)]
         self._where = {name: attestation.get(name) for name in ("tier", "profile")}
         if self._box not in known:
@@ -94,7 +94,3 @@ def _split(path: Path, records: list[dict[str, Any]]) -> tuple[list[dict[str, An
             hint="judge the samples again into an empty folder",
         )
     return verdicts, attestations
-
-
-def _digest(attestation: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(attestation, sort_keys=True).encode()).hexdigest()[:8]

@@ -59,16 +59,16 @@ def latest(folder: Path) -> Checkpoint | None:
     Raises:
         RunFolderError: The newest checkpoint cannot be read; the message names it.
     """
-    found = sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)) if folder.is_dir() else []
-    if not found:
+    folders = sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)) if folder.is_dir() else []
+    if not folders:
         return None
     try:
-        with safe_open(found[-1], framework="pt") as file:
+        with safe_open(folders[-1], framework="pt") as file:
             header = json.loads(file.metadata()["trimtab"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise RunFolderError(
-            f"checkpoint {found[-1]} cannot be read: {error}", hint="delete it to train this cell from its start"
+            f"checkpoint {folders[-1]} cannot be read: {error}", hint="delete it to train this cell from its start"
         ) from error
     return Checkpoint(step=header["step"], tokens=header["tokens"], tensors=tensors)
 

@@ -178,9 +178,9 @@ def _take(settings: CorpusSettings, grammar: Grammar) -> _Taken:
 
 def _key(settings: CorpusSettings, taken: _Taken, exclude: Sequence[str]) -> str:
     """Name the text by all that it depends on, and by nothing else, so that weights can be tried without rebuilding."""
-    kept = {name: value for name, value in asdict(settings).items() if name not in _ONLY_IN_BATCHES}
-    kept["grammar"] = asdict(taken.grammar)
-    parts = [json.dumps(kept, sort_keys=True).encode(), importlib.metadata.version("tokenizers").encode()]
+    fields = {name: value for name, value in asdict(settings).items() if name not in _ONLY_IN_BATCHES}
+    fields["grammar"] = asdict(taken.grammar)
+    parts = [json.dumps(fields, sort_keys=True).encode(), importlib.metadata.version("tokenizers").encode()]
     parts += [Path(str(maker)).read_bytes() for maker in _MAKERS]
     parts += [part for unit_id, raw in taken.raw.items() for part in (unit_id.encode(), raw)]
     parts += [text.encode() for text in exclude]
@@ -283,11 +283,11 @@ def _held_windows(
     learned: Tokenizer, documents: Sequence[tuple[str, str]], settings: CorpusSettings
 ) -> tuple[list[str], NDArray[np.uint16]]:
     """Cut held-out files into named windows of a row without its ``<bos>``; incomplete ones are left out."""
-    length, found = settings.row_length - 1, list[tuple[str, list[int]]]()
+    length, windows = settings.row_length - 1, list[tuple[str, list[int]]]()
     for (unit_id, _), ids in zip(documents, learned.encode_all([text for _, text in documents]), strict=True):
-        found += [(f"{unit_id}:{n}", ids[n * length : (n + 1) * length]) for n in range(len(ids) // length)]
-    found.sort(key=lambda unit: hashlib.sha256(unit[0].encode()).digest())
-    return [unit_id for unit_id, _ in found], np.array([ids for _, ids in found], dtype=np.uint16)
+        windows += [(f"{unit_id}:{n}", ids[n * length : (n + 1) * length]) for n in range(len(ids) // length)]
+    windows.sort(key=lambda unit: hashlib.sha256(unit[0].encode()).digest())
+    return [unit_id for unit_id, _ in windows], np.array([ids for _, ids in windows], dtype=np.uint16)
 
 
 def _encode_pairs(learned: Tokenizer, samples: Sequence[tuple[str, str]]) -> Iterator[tuple[list[int], list[bool]]]:

@@ -41,18 +41,18 @@ class Decontaminator:
     def _without_names(self, text: str) -> str:
         if self.names.isdisjoint(match[2] for match in _DEFINITION.finditer(text)):
             return text
-        lines, kept, at = text.split("\n"), list[str](), 0
+        lines, shortened, at = text.split("\n"), list[str](), 0
         while at < len(lines):
-            found = _DEFINITION.match(lines[at])
-            if not found or found[2] not in self.names:
-                kept.append(lines[at])
+            definition = _DEFINITION.match(lines[at])
+            if not definition or definition[2] not in self.names:
+                shortened.append(lines[at])
                 at += 1
                 continue
             self.functions += 1
-            while kept and kept[-1].startswith(found[1] + "@"):  # its decorators
-                kept.pop()
-            at = _end_of_body(lines, at, len(found[1]))
-        return "\n".join(kept)
+            while shortened and shortened[-1].startswith(definition[1] + "@"):  # its decorators
+                shortened.pop()
+            at = _end_of_body(lines, at, len(definition[1]))
+        return "\n".join(shortened)
 
     def _without_ngrams(self, text: str) -> str:
         shared = np.flatnonzero(self._banned(self._hashes(_WORD.findall(text))))
@@ -61,23 +61,23 @@ class Decontaminator:
         words = list(_WORD.finditer(text))
         marked = {n for first in shared for n in range(int(first), int(first) + self._n)}
         places = sorted(words[n].start() for n in marked)
-        kept, start = [], 0
+        parts, start = [], 0
         for paragraph in re.split(r"(?<=\n)(?=\n)", text):
             end = start + len(paragraph)
             if any(start <= place < end for place in places):
                 self.paragraphs += 1
             else:
-                kept.append(paragraph)
+                parts.append(paragraph)
             start = end
-        return "".join(kept)
+        return "".join(parts)
 
     def _banned(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Tell which hashes are a benchmark's; ``isin`` would sort the benchmark's again for each text."""
         if not self._ngrams.size:
             return np.zeros(len(hashes), dtype=np.bool_)
         places = np.searchsorted(self._ngrams, hashes)
-        found: NDArray[np.bool_] = self._ngrams[np.minimum(places, len(self._ngrams) - 1)] == hashes
-        return found
+        banned: NDArray[np.bool_] = self._ngrams[np.minimum(places, len(self._ngrams) - 1)] == hashes
+        return banned
 
     def _hashes(self, words: list[str]) -> NDArray[np.uint64]:
         """Return a hash of each run of n words: a polynomial modulo 2⁶⁴ over numbers given to words as they come."""

@@ -50,13 +50,14 @@ class LocalEmbedder:
             ConfigurationError: There are none.
         """
         if not self._sha256:
-            files = sorted(one for one in self.path.rglob("*") if one.is_file()) if self.path.is_dir() else [self.path]
-            if not files or not files[0].is_file():
+            parts = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+            files = [part for part in parts if part.is_file()]
+            if not files:
                 raise ConfigurationError(f"there is no model in {self.path}", hint="name a model's folder, or a .gguf")
             whole = hashlib.sha256()
-            for one in files:
-                with one.open("rb") as file:
-                    whole.update(one.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+            for part in files:
+                with part.open("rb") as file:
+                    whole.update(part.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
             self._sha256 = whole.hexdigest()
         return self._sha256
 
@@ -76,8 +77,8 @@ class LocalEmbedder:
         length = float(vector.norm())
         if not np.isfinite(length) or length == 0:
             raise ConfigurationError(f"the model {self.name} gives no vector for {text[:60]!r}")
-        found: NDArray[np.float32] = (vector / length).numpy()
-        return found
+        unit: NDArray[np.float32] = (vector / length).numpy()
+        return unit
 
 
 def _load(path: Path) -> tuple[Any, Any]:

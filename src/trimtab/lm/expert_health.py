@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def norms(model: UpcycledModel) -> dict[int, list[float]]:
     """Return the weight norm of each expert of each layer."""
-    found = {}
+    by_layer = {}
     for layer, block in zip(model.layers, model.mixtures.values(), strict=True):
         if isinstance(block, Mixture):
             parts = (block.experts.gate_up_proj, block.experts.down_proj)
             squares = torch.stack([part.detach().double().square().sum((1, 2)) for part in parts]).sum(0)
-            found[layer] = _rounded(squares.sqrt())
-    return found
+            by_layer[layer] = _rounded(squares.sqrt())
+    return by_layer
 
 
 def examine(model: UpcycledModel, vocabulary: Vocabulary, batch: PlaceBatch) -> dict[int, dict[str, Any]]:
@@ -48,12 +48,12 @@ def examine(model: UpcycledModel, vocabulary: Vocabulary, batch: PlaceBatch) -> 
     try:
         tensors = (torch.as_tensor(part) for part in (batch.tokens, batch.positions, batch.weights))
         vocabulary.place_loss(model, *tensors).backward()
-        found = {}
+        health = {}
         for layer, block in blocks.items():
             grads = [part.grad for part in (block.experts.gate_up_proj, block.experts.down_proj)]
             squares = torch.stack([grad.double().square().sum((1, 2)) for grad in grads if grad is not None]).sum(0)
-            found[layer] = {"gradient_share": _shares(squares.sqrt()), "output_share": _shares(seen[layer])}
-        return found
+            health[layer] = {"gradient_share": _shares(squares.sqrt()), "output_share": _shares(seen[layer])}
+        return health
     finally:
         for handle in handles:
             handle.remove()

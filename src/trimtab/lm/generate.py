@@ -92,11 +92,11 @@ class LocalCompleter:
         try:
             for start in range(0, len(rows), self.batch_size):
                 batch = rows[start : start + self.batch_size]
-                asked = [row for row in batch if (row.prompt_index, row.sample_index) in missing]
-                if asked:
+                wanted = [row for row in batch if (row.prompt_index, row.sample_index) in missing]
+                if wanted:
                     with grouped_attention.without_copies(self.model):
                         self._decode(batch, sampling)
-                    yield from map(_completion, asked)
+                    yield from map(_completion, wanted)
         finally:
             self.model.train(training)
 

@@ -30,7 +30,8 @@ def build(size: FreshModel, *, seed: int, vocab_size: int = 1024) -> PreTrainedM
         torch.manual_seed(seed)
         model = families[size.preset](size, vocab_size)
     if size.feed_forward == "none":
-        _remove_feed_forward(model)
+        for layer in model.model.layers:
+            layer.mlp = NoFeedForward()
     return model
 
 
@@ -45,11 +46,6 @@ class NoFeedForward(nn.Module):
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Return zeros in the shape of ``hidden_states``."""
         return torch.zeros_like(hidden_states)
-
-
-def _remove_feed_forward(model: PreTrainedModel) -> None:
-    for layer in model.model.layers:
-        layer.mlp = NoFeedForward()
 
 
 def _shared(size: FreshModel, vocab_size: int) -> dict[str, Any]:

@@ -31,16 +31,16 @@ def batches(documents: Sequence[PoolDocument], *, order: Order, batch_tokens: in
     queue = [documents[index] for index in drawn]
     if order == "by_domain":
         queue.sort(key=lambda document: document.domain)  # stable: shuffled within each domain
-    found: list[list[PoolDocument]] = []
+    groups: list[list[PoolDocument]] = []
     held = batch_tokens
     for document in queue:
-        other = bool(found) and order == "by_domain" and found[-1][0].domain != document.domain
+        other = bool(groups) and order == "by_domain" and groups[-1][0].domain != document.domain
         if held + document.length > batch_tokens or other:
-            found.append([])
+            groups.append([])
             held = 0
-        found[-1].append(document)
+        groups[-1].append(document)
         held += document.length
-    return found
+    return groups
 
 
 @torch.inference_mode()
@@ -56,15 +56,15 @@ def place_nats(
     """
     training = model.training
     model.eval()
-    found: dict[tuple[str, str], tuple[float, int]] = {}
+    scored: dict[tuple[str, str], tuple[float, int]] = {}
     for group in groups:
         places, positions, needed = _pack(group)
         hidden = model(input_ids=places[None], position_ids=positions[None], needed=needed)
         nats = vocabulary.nats(hidden, model.tokens[places[needed] + 1])
         for document, part in zip(group, nats.split([document.scored for document in group]), strict=True):
-            found[document.domain, document.unit_id] = (float(part.sum()), document.scored)
+            scored[document.domain, document.unit_id] = (float(part.sum()), document.scored)
     model.train(training)
-    return found
+    return scored
 
 
 def _pack(group: Sequence[PoolDocument]) -> tuple[Tensor, Tensor, Tensor]:

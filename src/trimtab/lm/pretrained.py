@@ -110,10 +110,10 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
 
 
 def _dtype(name: str) -> torch.dtype:
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
         raise ConfigurationError(f"torch has no dtype {name!r}", hint="for example float32 or bfloat16")
-    return found
+    return dtype
 
 
 def place(model: str) -> tuple[str, dict[str, Any]]:
@@ -138,10 +138,10 @@ def _ends(network: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - tr
     """Return the token ids that end a text, by the model's generation settings and its tokenizer."""
     named = getattr(network.generation_config, "eos_token_id", None)
     several = named if isinstance(named, list) else [named]
-    found = dict.fromkeys(one for one in (*several, tokenizer.eos_token_id) if one is not None)
-    if not found:
+    tokens = dict.fromkeys(token for token in (*several, tokenizer.eos_token_id) if token is not None)
+    if not tokens:
         raise ConfigurationError("the model names no token that ends a text (eos_token_id)")
-    return tuple(found)
+    return tuple(tokens)
 
 
 @contextlib.contextmanager

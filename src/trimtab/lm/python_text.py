@@ -60,14 +60,14 @@ class Source:
 
 def sources() -> tuple[Source, ...]:
     """Return the sources that are installed, with version and license as their metadata state them."""
-    found = [Source(name=STANDARD_LIBRARY, version=sys.version.split()[0], license="PSF-2.0")]
+    every = [Source(name=STANDARD_LIBRARY, version=sys.version.split()[0], license="PSF-2.0")]
     for name in PACKAGES:
         try:
             metadata = importlib.metadata.metadata(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        found.append(Source(name=name, version=metadata["Version"], license=_license(metadata)))
-    return tuple(found)
+        every.append(Source(name=name, version=metadata["Version"], license=_license(metadata)))
+    return tuple(every)
 
 
 def _license(metadata: importlib.metadata.PackageMetadata) -> str:
@@ -80,12 +80,12 @@ def _license(metadata: importlib.metadata.PackageMetadata) -> str:
 
 def files() -> list[File]:
     """Return every file that may be taken, in an order that depends on names only."""
-    found = list(_files_under(STANDARD_LIBRARY, Path(sysconfig.get_paths()["stdlib"])))
+    every = list(_files_under(STANDARD_LIBRARY, Path(sysconfig.get_paths()["stdlib"])))
     for source in sources()[1:]:
         spec = importlib.util.find_spec(source.name)  # locates a top-level package without importing it
         for folder in (spec.submodule_search_locations or []) if spec else []:
-            found += _files_under(source.name, Path(folder))
-    return sorted(found, key=lambda file: (file.draw, file.unit_id))
+            every += _files_under(source.name, Path(folder))
+    return sorted(every, key=lambda file: (file.draw, file.unit_id))
 
 
 def _files_under(source: str, folder: Path) -> Iterator[File]:
@@ -109,16 +109,11 @@ def take(candidates: Iterable[File], *, train_bytes: int, heldout_bytes: int) ->
     room = {True: heldout_bytes, False: train_bytes}
     taken: dict[bool, list[File]] = {True: [], False: []}
     for file in candidates:
-        held = _is_held_out(file)
+        held = int(file.draw * 2**40) % 16 == 0  # not the leading digits of the draw: those order the files
         if room[held] > 0:
             room[held] -= file.size
             taken[held].append(file)
     return taken[False], taken[True]
-
-
-def _is_held_out(file: File) -> bool:
-    # Not the leading digits of the draw: those order the files.
-    return int(file.draw * 2**40) % 16 == 0
 
 
 def clean(raw: bytes) -> str:
@@ -140,13 +135,13 @@ class Repetitions:
 
     def drop(self, text: str) -> str:
         """Return ``text`` without the paragraphs seen before or with overlong lines."""
-        kept = []
+        remaining = []
         for paragraph in re.split(r"(?<=\n)(?=\n)", text):
             if self._is_new(paragraph.strip()) and max(map(len, paragraph.split("\n"))) <= _LONGEST_LINE:
-                kept.append(paragraph)
+                remaining.append(paragraph)
             else:
                 self.dropped += 1
-        return "".join(kept)
+        return "".join(remaining)
 
     def _is_new(self, paragraph: str) -> bool:
         if len(paragraph) < _SHORTEST_REPETITION:

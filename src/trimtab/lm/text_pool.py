@@ -155,8 +155,8 @@ def _key(
     texts: Mapping[str, Sequence[PoolText]],
     exclude: Sequence[str],
 ) -> str:
-    kept = {name: value for name, value in asdict(settings).items() if name != "rows"}
-    digest = hashlib.sha256(json.dumps([kept, identity], sort_keys=True).encode())
+    fields = {name: value for name, value in asdict(settings).items() if name != "rows"}
+    digest = hashlib.sha256(json.dumps([fields, identity], sort_keys=True).encode())
     for maker in _MAKERS:
         digest.update(hashlib.sha256(Path(str(maker)).read_bytes()).digest())
     for name, content in raw.items():
@@ -230,11 +230,11 @@ def _windows(
     tokenizer: HubTokenizer, clean: Mapping[str, str], files: Sequence[python_text.File], length: int
 ) -> list[tuple[str, list[int]]]:
     """Cut files into named rows of ``length`` tokens, in the order of the hash of their names."""
-    found: list[tuple[str, list[int]]] = []
+    windows: list[tuple[str, list[int]]] = []
     for file in files:
         ids = tokenizer.encode(clean[file.unit_id])
-        found += [(f"{file.unit_id}:{n}", ids[n * length : (n + 1) * length]) for n in range(len(ids) // length)]
-    return sorted(found, key=lambda row: hashlib.sha256(row[0].encode()).digest())
+        windows += [(f"{file.unit_id}:{n}", ids[n * length : (n + 1) * length]) for n in range(len(ids) // length)]
+    return sorted(windows, key=lambda row: hashlib.sha256(row[0].encode()).digest())
 
 
 def _provenance(

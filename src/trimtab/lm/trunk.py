@@ -115,7 +115,7 @@ def compute(model: Any, layer: int, documents: Sequence[Document]) -> Tensor:  #
     if not 0 <= layer < count:
         raise ConfigurationError(f"the model has no layer {layer}", hint=f"its layers are 0 to {count - 1}")
     order = sorted(range(len(documents)), key=lambda index: (len(documents[index]), index))
-    found: dict[int, Tensor] = {}
+    by_document: dict[int, Tensor] = {}
     with _cut(model.model, layer) as trunk:
         for batch in _batches(order, documents):
             rows = [documents[index] for index in batch]
@@ -125,8 +125,9 @@ def compute(model: Any, layer: int, documents: Sequence[Document]) -> Tensor:  #
             states = trunk(
                 input_ids=tokens, attention_mask=None if bool(mask.all()) else mask.long(), use_cache=False
             ).last_hidden_state
-            found |= {index: states[place, : len(row)].clone() for place, (index, row) in enumerate(zip(batch, rows))}  # noqa: B905
-    return torch.cat([found[index] for index in range(len(documents))])
+            for place, (index, row) in enumerate(zip(batch, rows, strict=True)):
+                by_document[index] = states[place, : len(row)].clone()
+    return torch.cat([by_document[index] for index in range(len(documents))])
 
 
 def _batches(order: Sequence[int], documents: Sequence[Document]) -> Iterator[list[int]]:

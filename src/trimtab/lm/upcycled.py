@@ -149,15 +149,15 @@ def resolve_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
     Raises:
         ConfigurationError: One does not exist or is named twice, or there is none.
     """
-    found = sorted(layer + count if layer < 0 else layer for layer in layers)
-    for layer in found:
+    indices = sorted(layer + count if layer < 0 else layer for layer in layers)
+    for layer in indices:
         if not 0 <= layer < count:
             raise ConfigurationError(
                 f"layers {list(layers)}: the model has no layer {layer}", hint=f"its layers are 0 to {count - 1}"
             )
-    if not found or len(set(found)) < len(found):
+    if not indices or len(set(indices)) < len(indices):
         raise ConfigurationError(f"layers {list(layers)} must name at least one layer, and none twice")
-    return tuple(found)
+    return tuple(indices)
 
 
 class Vocabulary:

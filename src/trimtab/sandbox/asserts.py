@@ -89,21 +89,21 @@ def _cases(test: str, entry_point: str) -> tuple[Case, ...] | None:
         cases = [_case(node, body[1], entry_point) for node in body[0]]
     except (_NotLiteralError, SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
         return None  # also what the test's own constants raise: at run time, it raises there
-    found = tuple(case for case in cases if case is not None)
-    return found or None
+    parsed = tuple(case for case in cases if case is not None)
+    return parsed or None
 
 
 def _check_body(tree: ast.Module) -> tuple[list[ast.stmt], str]:
     """Return the statements of ``check`` and the name of its argument."""
-    found: ast.FunctionDef | None = None
+    check: ast.FunctionDef | None = None
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "check" and found is None and not node.decorator_list:
-            found = node
+        if isinstance(node, ast.FunctionDef) and node.name == "check" and check is None and not node.decorator_list:
+            check = node
         elif not (_is_docstring(node) or _is_metadata(node)):
             raise _NotLiteralError
-    if found is None or len(found.args.args) != 1 or ast.dump(found.args).count("arg(") != 1:
+    if check is None or len(check.args.args) != 1 or ast.dump(check.args).count("arg(") != 1:
         raise _NotLiteralError
-    return found.body, found.args.args[0].arg
+    return check.body, check.args.args[0].arg
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -201,7 +201,8 @@ class _Compiler:
         name = node.func.id
         if name in self._names:
             return self._candidate(node)
-        if name not in _CALLS or node.keywords or (name == "round" and not _is_constant(node.args[1:])):
+        variable = any(not isinstance(argument, ast.Constant) for argument in node.args[1:])
+        if name not in _CALLS or node.keywords or (name == "round" and variable):
             raise _NotLiteralError
         function, parts = _CALLS[name], [self.compile(arg) for arg in node.args]
         if function in (set, frozenset):
@@ -221,10 +222,6 @@ class _Compiler:
     def _literal(self, node: ast.expr) -> Any:
         inner = _Compiler(set(), self._entry_point)
         return inner.compile(node)(None)
-
-
-def _is_constant(nodes: list[ast.expr]) -> bool:
-    return all(isinstance(node, ast.Constant) for node in nodes)
 
 
 def _apart(value: Any) -> Any:

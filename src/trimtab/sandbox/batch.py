@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import codec, stand_ins
 from trimtab.sandbox.calls import MAX_ANSWER
-from trimtab.sandbox.program_end import ending, over, unanswered
+from trimtab.sandbox.program_end import ending, over, unanswered, verdict
 from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
@@ -248,15 +248,7 @@ def compare(
             judged = ending(job, report, limits, named)
         elif wrong is None and judged[0] is not Outcome.PASSED:
             judged = judged[0], f"{named(done + 1)}: {judged[1]}"
-        return RunVerdict(
-            outcome=judged[0],
-            detail=judged[1],
-            cpu_s=report.cpu_s,
-            memory_mib=round(report.rss_kib / 1024, 1),
-            output=job.output,
-            oracle="digest",
-            limits=limits,
-        )
+        return verdict(job, report, judged, limits, "digest")
     finally:
         over(job)
 

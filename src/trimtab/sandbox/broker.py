@@ -210,19 +210,19 @@ class Sandbox:
 
         return self._explained(self._persist(judge))
 
-    def call(self, program: str, asked: Sequence[calls.Call], limits: Limits | None = None) -> calls.Answers:
+    def call(self, program: str, requests: Sequence[calls.Call], limits: Limits | None = None) -> calls.Answers:
         """Run a program and return what its functions return; data that the program chose, never a verdict.
 
         Args:
             program: Untrusted source.
-            asked: Calls to make in turn: a name the program defines, and arguments that are data.
+            requests: Calls to make in turn: a name the program defines, and arguments that are data.
             limits: For this sample.
 
         Raises:
             SandboxError: The sandbox itself failed, again and again.
         """
         return self._persist(
-            lambda pair: calls.answers(pair.solution_for(program), program, asked, limits or self._limits)
+            lambda pair: calls.answers(pair.solution_for(program), program, requests, limits or self._limits)
         )
 
     def script(self, program: str, stdin: str, limits: Limits | None = None, kept_bytes: int = 1 << 20) -> ScriptRun:

@@ -124,7 +124,7 @@ def package_paths(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         SandboxError: One is not installed, or is named like a part of one.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for name in names:
         if not name.isidentifier():
             raise SandboxError(f"{name!r} is no name of a package", hint="name the package: numpy, not numpy.linalg")
@@ -134,8 +134,8 @@ def package_paths(names: Sequence[str]) -> tuple[str, ...]:
         origin = Path(spec.origin).resolve()
         place = origin.parent if spec.submodule_search_locations else origin
         libraries = place.with_name(f"{name}.libs")  # where wheels keep their shared libraries
-        found += [str(path) for path in (place, libraries) if path.exists()]
-    return tuple(found)
+        paths += [str(path) for path in (place, libraries) if path.exists()]
+    return tuple(paths)
 
 
 def how_to_admit(name: str) -> str:
@@ -161,8 +161,8 @@ def observe(run: Callable[[str], Any]) -> dict[str, str]:
         canary.write_text("alive", encoding="ascii")
         canary.chmod(0o666)
         facts = {"PORT": listener.getsockname()[1], "FOLDER": folder, "BROKER": os.getpid()}
-        found = run("".join(f"{name} = {value!r}\n" for name, value in facts.items()) + _CANARY)
-    return {str(name): str(met) for name, met in dict(found).items()}
+        observed = run("".join(f"{name} = {value!r}\n" for name, value in facts.items()) + _CANARY)
+    return {str(name): str(met) for name, met in dict(observed).items()}
 
 
 def leaks(tier: str, canaries: dict[str, str], profile: Profile) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.errors import SandboxError
 from trimtab.sandbox import codec
 from trimtab.sandbox.driver import ENDINGS
-from trimtab.sandbox.verdict import Outcome
+from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +102,19 @@ def _where(report: Report, name: Callable[[int], str]) -> str:
 def _number(written: float) -> int:
     """Return the number of a call; 0 for what a program wrote in its place."""
     return int(written) if 0 <= written < 1 << 31 else 0
+
+
+def verdict(job: Job, report: Report, judged: Judged, limits: Limits, oracle: str) -> RunVerdict:
+    """Return the verdict on a process that is over; ``oracle`` as in :class:`~trimtab.sandbox.verdict.RunVerdict`."""
+    return RunVerdict(
+        outcome=judged[0],
+        detail=judged[1],
+        cpu_s=report.cpu_s,
+        memory_mib=round(report.rss_kib / 1024, 1),
+        output=job.output,
+        oracle=oracle,
+        limits=limits,
+    )
 
 
 def over(job: Job) -> None:

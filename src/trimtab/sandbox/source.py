@@ -23,3 +23,16 @@ def parse(text: str) -> ast.Module:
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
+
+
+def parses(text: str) -> bool:
+    """Tell whether a text has the syntax of a module.
+
+    Raises:
+        ValueError, RecursionError, MemoryError: As :func:`parse`.
+    """
+    try:
+        parse(text)
+    except SyntaxError:
+        return False
+    return True

@@ -10,12 +10,12 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.sandbox import calls, codec, stand_ins
-from trimtab.sandbox.program_end import ending, over, unanswered
+from trimtab.sandbox.program_end import ending, over, unanswered, verdict
 from trimtab.sandbox.verdict import Limits, Outcome, RunVerdict
 
 if TYPE_CHECKING:
     from trimtab.sandbox import asserts
-    from trimtab.sandbox.job import Job, Report
+    from trimtab.sandbox.job import Job
     from trimtab.sandbox.program_end import Judged
     from trimtab.sandbox.zygote_pair import ZygotePair
 
@@ -45,7 +45,7 @@ def by_data(pair: ZygotePair, program: str, cases: tuple[asserts.Case, ...], lim
         report = job.finish()
         if judged is None:
             judged = ending(job, report, limits, lambda number: f"assert {number}: {_source(cases, number)}")
-        return _verdict(job, report, judged, limits, "data")
+        return verdict(job, report, judged, limits, "data")
     finally:
         over(job)
 
@@ -102,7 +102,7 @@ def by_driver(pair: ZygotePair, program: str, message: dict[str, Any], limits: L
         judged = (
             ended if solution.stalled else _driver_says(said_by_driver, ended, ending(driver, driver_report, limits))
         )
-        return _verdict(solution, report, judged, limits, "driver")
+        return verdict(solution, report, judged, limits, "driver")
     finally:
         for end in (link, theirs):
             end.close()
@@ -118,15 +118,3 @@ def _driver_says(said_by_driver: dict[str, Any], solution: Judged, driver: Judge
     if said_by_driver["outcome"] == "gone":
         return solution
     return Outcome(said_by_driver["outcome"]), said_by_driver["detail"]
-
-
-def _verdict(job: Job, report: Report, judged: Judged, limits: Limits, oracle: str) -> RunVerdict:
-    return RunVerdict(
-        outcome=judged[0],
-        detail=judged[1],
-        cpu_s=report.cpu_s,
-        memory_mib=round(report.rss_kib / 1024, 1),
-        output=job.output,
-        oracle=oracle,
-        limits=limits,
-    )

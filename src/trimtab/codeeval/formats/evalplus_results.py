@@ -29,14 +29,14 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     Raises:
         BenchmarkError: An entry has no solution, as in files of old versions, or is not of this form.
     """
-    for name, found in content.value["eval"].items():
+    for name, results in content.value["eval"].items():
         place = f"{content.path}, {name!r}"
-        if isinstance(found, dict) and "nfiles" in found:
+        if isinstance(results, dict) and "nfiles" in results:
             raise BenchmarkError(
                 f"{place} holds outcomes and no solutions: an EvalPlus older than 0.2 wrote the file",
                 hint="give the file of samples that it was made from",
             )
-        for at, result in enumerate(list_of(found, place, "its value")):
+        for at, result in enumerate(list_of(results, place, "its value")):
             where = f"{place}, entry {at}"
             record = object_of(result, where, "it")
             base, plus = _status(record, "base_status", "status"), _status(record, "plus_status")
@@ -53,5 +53,5 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
 
 
 def _status(record: Mapping[str, Any], *fields: str) -> bool | None:
-    found = next((record[field] for field in fields if isinstance(record.get(field), str)), None)
-    return None if found is None else found == "pass"
+    status = next((record[field] for field in fields if isinstance(record.get(field), str)), None)
+    return None if status is None else status == "pass"

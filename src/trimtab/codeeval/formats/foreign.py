@@ -116,13 +116,13 @@ class TaskNames:
         if not self.problems:
             raise BenchmarkError(f"{place}: the problem's name is a number ({name}), and no benchmark says whose")
         if isinstance(name, int) or name.isdecimal():
-            found = self._numbered.get((self._only, int(name))) if self._only else None
+            task_id = self._numbered.get((self._only, int(name))) if self._only else None
             index = None
         else:
             match = _NAMED.match(name)
-            found = match and self._numbered.get((_letters(match["family"]), int(match["number"])))
+            task_id = match and self._numbered.get((_letters(match["family"]), int(match["number"])))
             index = int(match["index"]) if match is not None and match["index"] else None
-        if found is None:
+        if task_id is None:
             every = list(self.problems)
             close = difflib.get_close_matches(str(name), every, n=1)
             raise BenchmarkError(
@@ -131,7 +131,7 @@ class TaskNames:
                 hint="name the one benchmark that has it with -b"
                 + (f", or did it mean {close[0]!r}?" if close else ""),
             )
-        return found, index
+        return task_id, index
 
 
 def _letters(name: str) -> str:

@@ -56,22 +56,22 @@ def _task(gold: object, tasks: TaskNames, by_assertion: Mapping[str, list[str]],
     text = "\n".join(map(str, gold)) if isinstance(gold, list) else gold
     if not isinstance(text, str) or "assert" not in text:
         return tasks.of(text, place)
-    found = {name for line in _assertions(text) for name in by_assertion.get(line, [])}
-    if len(found) != 1:
+    task_ids = {name for line in _assertions(text) for name in by_assertion.get(line, [])}
+    if len(task_ids) != 1:
         raise BenchmarkError(
-            f"{place}: the assertions in its field 'gold' are those of {len(found)} of the problems that are judged",
+            f"{place}: the assertions in its field 'gold' are those of {len(task_ids)} of the problems that are judged",
             hint="name the benchmark that it was made for with -b, for example mbpp-sanitized-test or mbpp-test",
         )
-    return found.pop()
+    return task_ids.pop()
 
 
 def _by_assertion(tasks: TaskNames) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    task_ids: dict[str, list[str]] = {}
     for task_id, problem in tasks.problems.items():
         for assertion in problem.assertions:
             for line in _assertions(assertion):
-                found.setdefault(line, []).append(task_id)
-    return found
+                task_ids.setdefault(line, []).append(task_id)
+    return task_ids
 
 
 def _assertions(text: str) -> list[str]:

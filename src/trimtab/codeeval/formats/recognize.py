@@ -109,14 +109,14 @@ def _rows(path: Path, data: bytes) -> list[disk.JsonLine]:
         line = data.lstrip().split(b"\n", 1)[0][:60].decode("utf-8", "replace")
         table = "a table (CSV)" if line.count(",") > 1 else "text"
         raise BenchmarkError(f"{path}, line 1 is not JSON: it looks like {table}, which begins {line!r}", hint=READ)
-    found = disk.parse_lines(data, str(path), error=BenchmarkError)
-    if found.torn:
+    parsed = disk.parse_lines(data, str(path), error=BenchmarkError)
+    if parsed.torn:
         last = data.count(b"\n") + 1
         raise BenchmarkError(
-            f"{path}, line {last} was cut off: it ends {found.torn[-40:].decode('utf-8', 'replace')!r}",
+            f"{path}, line {last} was cut off: it ends {parsed.torn[-40:].decode('utf-8', 'replace')!r}",
             hint="take the line out, or write it anew",
         )
-    return found.lines
+    return parsed.lines
 
 
 def reader_of(content: Content) -> ModuleType:

@@ -51,7 +51,7 @@ class Audit:
         return {
             "task_id": self.task_id,
             "sound": self.sound,
-            "gates": {one.gate.value: [one.passed, one.detail] for one in self.findings},
+            "gates": {finding.gate.value: [finding.passed, finding.detail] for finding in self.findings},
         }
 
 
@@ -81,12 +81,12 @@ def audit(
         base = known.get(problem.pro.base_task_id) if problem.pro else None
         return Audit(task_id=problem.task_id, findings=tuple(problem_gates.check(GateCase(problem, base), lab, wanted)))
 
-    asked, seen = tuple(problems), problem_gates.Seen()
+    every, seen = tuple(problems), problem_gates.Seen()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for problem, found in zip(asked, pool.map(look, asked), strict=True):
+        for problem, findings in zip(every, pool.map(look, every), strict=True):
             last = (seen.look(problem),) if ProblemGate.NEW in wanted else ()
             seen.add(problem)
-            yield Audit(task_id=found.task_id, findings=found.findings + last)
+            yield Audit(task_id=findings.task_id, findings=findings.findings + last)
 
 
 def read(path: Path) -> tuple[Problem, ...]:
@@ -125,11 +125,11 @@ def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 -
 
 def failures(audits: Iterable[Audit]) -> dict[ProblemGate, list[str]]:
     """Return for each gate the problems that do not go through it."""
-    found: dict[ProblemGate, list[str]] = {gate: [] for gate in ProblemGate}
-    for one in audits:
-        for gate in one.failed:
-            found[gate].append(one.task_id)
-    return found
+    failing: dict[ProblemGate, list[str]] = {gate: [] for gate in ProblemGate}
+    for audited in audits:
+        for gate in audited.failed:
+            failing[gate].append(audited.task_id)
+    return failing
 
 
 def summary(audits: Sequence[Audit]) -> Iterator[str]:
@@ -138,4 +138,4 @@ def summary(audits: Sequence[Audit]) -> Iterator[str]:
         numbers = " ".join(task_id.rpartition("/")[2] for task_id in failing)
         yield f"{gate.value:10} {len(failing):4}  {numbers}".rstrip()
     yield f"{'all':10} {len(audits):4}"
-    yield f"{'sound':10} {sum(one.sound for one in audits):4}"
+    yield f"{'sound':10} {sum(audited.sound for audited in audits):4}"

@@ -81,11 +81,11 @@ def _header_end(code: str, entry_point: str) -> int:
 
 def _telling(examples: Sequence[Example]) -> list[Example]:
     """Order examples: each result once, before any result a second time; short ones first."""
-    rows = sorted(examples, key=lambda one: len(arguments(one.arguments)) + len(literal(one.result)))
+    rows = sorted(examples, key=lambda entry: len(arguments(entry.arguments)) + len(literal(entry.result)))
     seen: dict[str, int] = {}
     ranked: list[tuple[int, int, Example]] = []
     for row in rows:
         text = literal(row.result)
         seen[text] = seen.get(text, -1) + 1
         ranked.append((seen[text], len(ranked), row))
-    return [row for _, _, row in sorted(ranked, key=lambda one: one[:2])]
+    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]

@@ -53,9 +53,9 @@ def build(
         if not open_bases:
             continue
         prompts = [proposal_prompt.write(base, folder.reason(base.task_id)) for base in open_bases]
-        asked = replace(sampling, n=1, seed=sampling.seed + number)
-        replies = completer.complete(prompts, asked)
-        rows = ((open_bases[one.prompt_index], prompts[one.prompt_index], one.text) for one in replies)
+        settings = replace(sampling, n=1, seed=sampling.seed + number)
+        replies = completer.complete(prompts, settings)
+        rows = ((open_bases[answer.prompt_index], prompts[answer.prompt_index], answer.text) for answer in replies)
         for made in _examine(rows, number, laboratory):
             final = _compare(made, seen)
             folder.add(final)
@@ -66,8 +66,8 @@ def _examine(rows: Iterator[tuple[Base, str, str]], number: int, laboratory: Lab
     """Examine answers, several at once, in the order in which they come; never far ahead of what was recorded."""
     with concurrent.futures.ThreadPoolExecutor(laboratory.workers) as pool:
         waiting: list[concurrent.futures.Future[Attempt]] = []
-        for base, asked, reply in rows:
-            waiting.append(pool.submit(examine, base, reply, number, laboratory, asked))
+        for base, prompt, reply in rows:
+            waiting.append(pool.submit(examine, base, reply, number, laboratory, prompt))
             if len(waiting) > 2 * laboratory.workers:
                 yield waiting.pop(0).result()
         for future in waiting:
@@ -80,45 +80,46 @@ def _compare(made: Attempt, seen: problem_gates.Seen) -> Attempt:
         return made
     problem = problem_of(made.base, made.fields)
     finding = seen.look(problem)
-    found = {**(made.found or {}), finding.gate.value: (finding.passed, finding.detail)}
+    findings = {**(made.found or {}), finding.gate.value: (finding.passed, finding.detail)}
     if not finding.passed:
-        return replace(made, stage="gates", reason=f"new: {finding.detail}", found=found)
+        return replace(made, stage="gates", reason=f"new: {finding.detail}", found=findings)
     seen.add(problem)
-    return replace(made, found=found)
+    return replace(made, found=findings)
 
 
-def examine(base: Base, reply: str, number: int, laboratory: Lab, asked: str = "") -> Attempt:
+def examine(base: Base, reply: str, number: int, laboratory: Lab, prompt: str = "") -> Attempt:
     """Take one answer through steps two and three."""
     made = Attempt(
         base=base.task_id,
         attempt=number,
         stage="reply",
-        prompt_sha256=hashlib.sha256(asked.encode()).hexdigest(),
+        prompt_sha256=hashlib.sha256(prompt.encode()).hexdigest(),
         reply=reply,
     )
     try:
         proposal = proposal_prompt.read(reply, base)
     except proposal_prompt.ReplyError as error:
         return replace(made, reason=str(error) if reply.strip() else "no answer")
-    program = "".join(map(problem_gates.line_end, (base.raw_problem + base.raw_solution, _new(proposal))))
+    parts = (base.raw_problem + base.raw_solution, proposal.new_problem, proposal.new_solution)
+    program = "".join(map(benchmark_readers.line_end, parts))
     stable, reason = _ground_truth(program, proposal, laboratory)
-    kept = _choose(proposal.entry_point, stable)
-    made = replace(made, inputs=(len(proposal.test_inputs), len(stable), len(kept)))
-    if len(kept) < problem_gates.MIN_ASSERTS:
-        return replace(made, stage="run", reason=reason or f"only {len(kept)} inputs give a stable result")
-    fields = _fields(base, proposal, texts.join(kept))
+    chosen = _choose(proposal.entry_point, stable)
+    made = replace(made, inputs=(len(proposal.test_inputs), len(stable), len(chosen)))
+    if len(chosen) < problem_gates.MIN_ASSERTS:
+        return replace(made, stage="run", reason=reason or f"only {len(chosen)} inputs give a stable result")
+    fields = _fields(base, proposal, texts.join(chosen))
     try:
         case = problem_gates.GateCase(problem_of(base.task_id, fields), base.problem)
     except (SyntaxError, ValueError, StopIteration) as error:
         return replace(made, stage="run", reason=f"the parts do not join to a program: {error!r}"[:300])
     findings = list(problem_gates.check(case, laboratory))
-    failed = [f"{one.gate}: {one.detail}" for one in findings if not one.passed]
+    failed = [f"{finding.gate}: {finding.detail}" for finding in findings if not finding.passed]
     return replace(
         made,
         stage="gates" if failed else "accepted",
         reason="; ".join(failed),
         fields=fields,
-        found={one.gate.value: (one.passed, one.detail) for one in findings},
+        found={finding.gate.value: (finding.passed, finding.detail) for finding in findings},
     )
 
 
@@ -127,32 +128,28 @@ def problem_of(task_id: str, fields: dict[str, Any]) -> Problem:
     return benchmark_readers.self_invoking(fields, f"{task_id}/self-invoking", task_id, "built")
 
 
-def _new(proposal: proposal_prompt.ProblemProposal) -> str:
-    return problem_gates.line_end(proposal.new_problem) + problem_gates.line_end(proposal.new_solution)
-
-
 def _ground_truth(
     program: str, proposal: proposal_prompt.ProblemProposal, laboratory: Lab
 ) -> tuple[list[Evaluated], str]:
     """Return the inputs whose result is the same however it is computed, and why the others are not among them."""
-    asked = list(proposal.test_inputs)
-    first = laboratory.evaluate(program, proposal.entry_point, asked)
+    inputs = list(proposal.test_inputs)
+    first = laboratory.evaluate(program, proposal.entry_point, inputs)
     if not first.rows:
         return [], f"the solution does not run: {first.ended}"
-    again = laboratory.evaluate(program, proposal.entry_point, asked[::-1], hash_seed=1).rows[::-1]
+    again = laboratory.evaluate(program, proposal.entry_point, inputs[::-1], hash_seed=1).rows[::-1]
     stable, reason = [], ""
     sums = [
-        laboratory.evaluate(text + program, proposal.entry_point, asked).rows
+        laboratory.evaluate(text + program, proposal.entry_point, inputs).rows
         for text in (program_lab.PLAIN, program_lab.COMPENSATED)
     ]
     for number, row in enumerate(first.rows):
         others = [rows[number] if number < len(rows) else None for rows in (again, *sums)]
         if row.how != "returned":
-            reason = f"{proposal.entry_point}({asked[number]}): {row.how}: {row.result}"[:300]
+            reason = f"{proposal.entry_point}({inputs[number]}): {row.how}: {row.result}"[:300]
         elif all(other is not None and texts.same(row.result, other.result) for other in others):
             stable.append(row)
         else:
-            reason = f"{proposal.entry_point}({asked[number]}) does not give the same result each time"[:300]
+            reason = f"{proposal.entry_point}({inputs[number]}) does not give the same result each time"[:300]
     return stable, reason
 
 
@@ -167,7 +164,7 @@ def _choose(function: str, rows: Sequence[Evaluated]) -> list[str]:
         if len(assertion) <= _LONGEST:
             ranked.append((count[text], number, assertion))
     chosen = sorted(ranked)[:ASSERTS]
-    return [assertion for _, _, assertion in sorted(chosen, key=lambda one: one[1])]
+    return [assertion for _, _, assertion in sorted(chosen, key=lambda entry: entry[1])]
 
 
 def _fields(base: Base, proposal: proposal_prompt.ProblemProposal, test_code: str) -> dict[str, Any]:

@@ -102,11 +102,11 @@ class BuildFolder:
     def publish(self) -> int:
         """Write ``problems.json``, without what was rejected, and ``provenance.jsonl``; return how many problems."""
         decided = self.reviews()
-        kept = [row for row in self.accepted() if decided.get(row["base"], {}).get("decision") != "reject"]
-        write_atomic(self.path / "problems.json", json.dumps([row["fields"] for row in kept], indent=1) + "\n")
-        lines = [json.dumps(self._provenance(row, decided.get(row["base"]))) for row in kept]
+        published = [row for row in self.accepted() if decided.get(row["base"], {}).get("decision") != "reject"]
+        write_atomic(self.path / "problems.json", json.dumps([row["fields"] for row in published], indent=1) + "\n")
+        lines = [json.dumps(self._provenance(row, decided.get(row["base"]))) for row in published]
         write_atomic(self.path / "provenance.jsonl", "".join(f"{line}\n" for line in lines))
-        return len(kept)
+        return len(published)
 
     def _provenance(self, row: dict[str, Any], review: dict[str, Any] | None) -> dict[str, Any]:
         names = ("base", "attempt", "prompt_sha256", "inputs", "found")

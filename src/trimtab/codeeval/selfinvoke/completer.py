@@ -61,19 +61,19 @@ class AsChat:
 def answer(prompt: str, choice: int) -> str:
     """Return the JSON answer of the ``choice``-th fitting template, or nothing."""
     known = prompts.facts(prompt)
-    examples = [_example(*pair) for pair in known["calls"] if len(pair[0]) <= _LONGEST]
+    examples = [
+        Example(arguments=ast.literal_eval(f"({given},)"), result=_value(result))
+        for given, result in known["calls"]
+        if len(given) <= _LONGEST
+    ]
     if not examples or not examples[0].arguments:
         return ""
     facts = Facts(examples)
     fitting = [template for template in TEMPLATES if template.fits(facts)]
     if choice >= len(fitting):
         return ""
-    order = sorted(fitting, key=lambda one: hashlib.sha256(f"{known['base']} {one.name}".encode()).digest())
+    order = sorted(fitting, key=lambda candidate: hashlib.sha256(f"{known['base']} {candidate.name}".encode()).digest())
     return json.dumps(fill(order[choice], known["function"], facts))
-
-
-def _example(given: str, result: str) -> Example:
-    return Example(arguments=ast.literal_eval(f"({given},)"), result=_value(result))
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - plain data

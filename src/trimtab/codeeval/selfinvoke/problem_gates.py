@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.codeeval import mutate, restructure
+from trimtab.codeeval.benchmark_readers import line_end
 from trimtab.codeeval.selfinvoke import program_lab as labs
 from trimtab.errors import BenchmarkError
 from trimtab.sandbox import source
@@ -99,11 +100,6 @@ class GateCase:
         return self.base.entry_point if self.base else self.functions[-1] if self.functions else ""
 
 
-def line_end(text: str) -> str:
-    """End a text with a line break, as joining texts to a program needs."""
-    return text if text.endswith("\n") else f"{text}\n"
-
-
 def defined(text: str) -> tuple[str, ...]:
     """Return the functions and classes that a text defines at its top level, in order."""
     return tuple(n.name for n in source.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef))
@@ -143,8 +139,8 @@ def check(case: GateCase, lab: Lab, only: Container[ProblemGate] = frozenset(Pro
 def _named(case: GateCase, _: Lab) -> tuple[bool, str]:
     shown = case.halves.raw_problem + "\n" + case.halves.new_problem
     name = case.problem.entry_point
-    found = re.search(rf"\b{re.escape(name)}\b", shown) is not None
-    return found, name if found else f"{name} stands nowhere in the problem"
+    named = re.search(rf"\b{re.escape(name)}\b", shown) is not None
+    return named, name if named else f"{name} stands nowhere in the problem"
 
 
 def _mentioned(case: GateCase, _: Lab) -> tuple[bool, str]:
@@ -187,8 +183,8 @@ def _leak(case: GateCase, _: Lab) -> tuple[bool, str]:
     lines = [line.strip() for line in case.halves.new_solution.splitlines()]
     leaked = [line for line in lines if len(line) >= _LEAKING_LINE and not line.startswith("#") and line in shown]
     tests = [ast.unparse(n.test) for n in ast.walk(source.parse(case.halves.test_code)) if isinstance(n, ast.Assert)]
-    told = [test for test in tests if test in case.halves.new_problem]
-    if tests and len(told) == len(tests):
+    repeated = [test for test in tests if test in case.halves.new_problem]
+    if tests and len(repeated) == len(tests):
         leaked.append("every assertion")
     return not leaked, f"the problem shows {leaked[0]}" if leaked else "nothing of the solution"
 
@@ -246,16 +242,16 @@ def _mutants(case: GateCase, lab: Lab) -> tuple[bool, str]:
 
 def _changed(prompt: str, solution: str) -> list[str]:
     """Return mutants of one token and, where a solution has too few such tokens, those of its calls and filters."""
-    found = mutate.mutants(prompt, solution, limit=_MUTANTS)
-    return found + restructure.mutants(prompt, solution, limit=_MUTANTS - len(found))
+    mutants = mutate.mutants(prompt, solution, limit=_MUTANTS)
+    return mutants + restructure.mutants(prompt, solution, limit=_MUTANTS - len(mutants))
 
 
 def _wrong_bases(case: GateCase, lab: Lab) -> list[str]:
     """Return mutants of the base that its own tests refute."""
     if case.base is None:
         return []
-    found = _changed(case.halves.raw_problem, line_end(case.halves.raw_solution))
-    texts = [case.halves.raw_problem + text for text in found]
+    mutants = _changed(case.halves.raw_problem, line_end(case.halves.raw_solution))
+    texts = [case.halves.raw_problem + text for text in mutants]
     return [text for text in texts if not lab.passes(text, case.base)]
 
 

@@ -122,15 +122,7 @@ class Lab:
 
     def run(self, program: str, problem: Problem, *, hash_seed: int = 0, limits: Limits | None = None) -> RunVerdict:
         """Test a program for ``problem`` against its test."""
-        wanted = judge.needs(problem)
-        verdict = self._boxes[hash_seed].run(
-            program=program,
-            entry_point=problem.entry_point,
-            test=problem.test,
-            support=wanted.support,
-            trusted_names=wanted.names,
-            limits=limits,
-        )
+        verdict = judge.run_tests(self._boxes[hash_seed], problem, program, limits)
         self._count(verdict.cpu_s)
         return verdict
 

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.codeeval.selfinvoke.plain_literals import arguments, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trimtab.codeeval.selfinvoke.base_problem import Base
-    from trimtab.codeeval.selfinvoke.program_lab import Example
 
 MAX_INPUTS: Final = 24
 MAX_TEXT: Final = 20_000
@@ -66,17 +63,14 @@ class ReplyError(ValueError):
 
 def write(base: Base, feedback: str = "") -> str:
     """Return the prompt; ``feedback`` says what was wrong with the answer before."""
-    facts = {"base": base.task_id, "function": base.entry_point, "calls": _shown(base.examples)}
+    calls = [[arguments(example.arguments), literal(example.result)] for example in base.examples[:_SHOWN]]
+    facts = {"base": base.task_id, "function": base.entry_point, "calls": calls}
     return _TEXT.format(
         problem=base.raw_problem,
         solution=base.raw_solution,
         facts=json.dumps(facts),
         feedback=f"An earlier answer was refused: {feedback}\n" if feedback else "",
     )
-
-
-def _shown(examples: Sequence[Example]) -> list[list[str]]:
-    return [[arguments(one.arguments), literal(one.result)] for one in examples[:_SHOWN]]
 
 
 def facts(prompt: str) -> dict[str, Any]:
@@ -115,5 +109,5 @@ def read(reply: str, base: Base) -> ProblemProposal:
 
 def _unfenced(reply: str) -> str:
     """Take the one fence off that chat models put around JSON whatever they are told."""
-    found = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n```\s*", reply, re.DOTALL)
-    return found.group(1) if found else reply
+    fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n```\s*", reply, re.DOTALL)
+    return fenced.group(1) if fenced else reply

@@ -37,21 +37,21 @@ def trimtab_evaluate(entry_point, inputs):
     import ast
     import copy
 
-    found = []
+    results = []
     for text in inputs:
         try:
             args = ast.literal_eval(f"({text},)") if text.strip() else ()
         except Exception as error:
-            found.append(["not literal", (), f"{type(error).__name__}: {error}"[:200]])
+            results.append(["not literal", (), f"{type(error).__name__}: {error}"[:200]])
             continue
         try:
             value = globals()[entry_point](*copy.deepcopy(args))
         except Exception as error:
-            found.append(["raised", args, f"{type(error).__name__}: {error}"[:200]])
+            results.append(["raised", args, f"{type(error).__name__}: {error}"[:200]])
             continue
         plain = trimtab_plain(value)
-        found.append(["returned", args, value] if plain else ["not data", args, type(value).__name__])
-    return found
+        results.append(["returned", args, value] if plain else ["not data", args, type(value).__name__])
+    return results
 
 
 def trimtab_calls(test, first, last, functions):

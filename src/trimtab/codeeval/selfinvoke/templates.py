@@ -28,9 +28,9 @@ class Facts:
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        results = [one.result for one in examples]
-        self.single = all(len(one.arguments) == 1 for one in examples)
-        self.items: list[Any] = [one.arguments[0] if self.single else one.arguments for one in examples]
+        results = [example.result for example in examples]
+        self.single = all(len(example.arguments) == 1 for example in examples)
+        self.items: list[Any] = [example.arguments[0] if self.single else example.arguments for example in examples]
         self.results = results
         kinds = {type(result) for result in results}
         self.kind = kinds.pop() if len(kinds) == 1 else float if kinds == {int, float} else object
@@ -40,9 +40,9 @@ class Facts:
         self.ordered = self.kind not in (object, dict, set, type(None)) and _can(lambda: sorted(results))
         self.number = self.kind in (int, float)
         self.sized = self.kind in (str, list, tuple, set, dict)
-        argument_kinds = {type(part) for one in examples for part in one.arguments}
+        argument_kinds = {type(part) for example in examples for part in example.arguments}
         self.endless = self.single and argument_kinds == {self.kind}
-        self.folds = all(len(one.arguments) == 2 for one in examples) and argument_kinds == {self.kind}
+        self.folds = all(len(example.arguments) == 2 for example in examples) and argument_kinds == {self.kind}
 
 
 def _can(act: Callable[[], object]) -> bool:
@@ -60,8 +60,8 @@ def _window(values: list[Any], start: int, size: int) -> list[Any]:
 def _lists(facts: Facts) -> Inputs:
     """Lists of elements of many sizes, the empty one and one with repetitions included."""
     values = facts.items
-    found: Inputs = [(_window(values, 2 * n, size),) for n, size in enumerate(_SIZES)]
-    return [*found, ([values[0], values[-1], values[0], values[0]],), (values[::-1][:6],)]
+    lists: Inputs = [(_window(values, 2 * n, size),) for n, size in enumerate(_SIZES)]
+    return [*lists, ([values[0], values[-1], values[0], values[0]],), (values[::-1][:6],)]
 
 
 def _filled(facts: Facts) -> Inputs:
