@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.claims import cell_rules
+from trimtab.claims import cell_lookup, cell_rules
 from trimtab.claims.claim_model import Fact, Quantity, Setting
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.table_index import TableIndex
@@ -153,3 +153,11 @@ def test_a_header_of_an_ordinary_word_is_no_name_in_a_sentence():
     readings = TableIndex([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
     assert {"achieves", "results"}.isdisjoint(readings.vocabulary())
     assert "gpt4o" in readings.vocabulary()
+
+
+def test_in_a_table_with_a_measure_a_row_only_the_value_column_has_values():
+    name = "tiny-loss_free-random-s1_1e2eea4a"
+    text = f"cell,arm,endpoint,metric,value,numerator,units\n{name},sign,micro_pass1,pass@1,0.62,3.7,6\n"
+    index = TableIndex([reader.read_bytes(text.encode(), "table.csv")], Registry.load())
+    fact = Fact(subject=name, benchmark="micro_pass1", value=Quantity(text="3.7"))
+    assert [str(one.value) for one in cell_lookup.candidates(index, name, "micro_pass1", fact)] == ["0.62"]

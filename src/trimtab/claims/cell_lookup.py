@@ -59,9 +59,16 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
     found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
     if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
         found = [one for one in found if not _describes(one, known, readings)]
+    # A table with a measure a row has its values in one column; what else stands in the row describes them.
+    long = {one.table for one in found if _headed_value(one)}
+    found = [one for one in found if one.table not in long or _headed_value(one)]
     found = _closest(readings, found, subject) if subject else found
     fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
+
+
+def _headed_value(one: Measurement) -> bool:
+    return bool(one.cell.column_path) and key(one.cell.column_path[-1]) == "value"
 
 
 def _describes(one: Measurement, benchmark: str, readings: TableIndex) -> bool:
@@ -112,7 +119,12 @@ def _on(readings: TableIndex, pool: Sequence[Measurement], benchmark: str) -> Se
     """Return the cells on a benchmark: under a header of this very name where there is one, else by id or by words."""
     name, (known, words) = key(benchmark), place(readings, benchmark)
     exact = [(_open(one, name), one) for one in pool if name in one.names]
-    return _least(exact) if exact and not known else matching(pool, known, words)
+    if exact and not known:
+        return _least(exact)
+    # "micro_pass1" is that column alone, although "micro_drop" is of the same benchmark.
+    whole = [one for left_open, one in exact if left_open == 0]
+    tables = {one.table for one in whole}
+    return [*whole, *(one for one in matching(pool, known, words) if one.table not in tables)]
 
 
 def _measuring(pool: Sequence[Measurement], text: str, metric: str) -> Sequence[Measurement]:

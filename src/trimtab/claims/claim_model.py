@@ -70,10 +70,10 @@ class Setting:
 
     def words(self) -> str:
         """Return what is said, for a reader."""
-        told = [f"{self.shots}-shot"] if self.shots is not None else []
-        told += [f"k={self.k}"] if self.k is not None else []
-        told += [f"{self.problems} problems"] if self.problems is not None else []
-        return ", ".join((*told, *filter(None, (self.decoding, self.split))))
+        parts = [f"{self.shots}-shot"] if self.shots is not None else []
+        parts += [f"k={self.k}"] if self.k is not None else []
+        parts += [f"{self.problems} problems"] if self.problems is not None else []
+        return ", ".join((*parts, *filter(None, (self.decoding, self.split))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,10 +204,10 @@ class Verdict:
     @property
     def words(self) -> str:
         """Return both axes and the flags in a few words."""
-        told = [self.fidelity.value]
+        parts = [self.fidelity.value]
         if self.agreement is not Agreement.NONE:
-            told.append(self.agreement.value)
-        return ", ".join((*told, *dict.fromkeys(flag.name for flag in self.flags)))
+            parts.append(self.agreement.value)
+        return ", ".join((*parts, *dict.fromkeys(flag.name for flag in self.flags)))
 
     @property
     def homes(self) -> tuple[Target, ...]:

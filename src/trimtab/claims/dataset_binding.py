@@ -211,11 +211,11 @@ class Binder:
         return all(part not in parts or self._families[name] == family for name, parts in self._parts.items())
 
     def _version_fits(self, dataset: str, have: set[str]) -> bool:
-        told = have & VERSIONS | ({"non", "anonymized"} if {"full", "text"} <= have else set())
+        versions = have & VERSIONS | ({"non", "anonymized"} if {"full", "text"} <= have else set())
         family = [name for name, one in self._families.items() if one == self._families[dataset]]
-        if not told or len(family) == 1:
+        if not versions or len(family) == 1:
             return True
-        fit = {name: len(told & {*words(name)}) - len(told ^ ({*words(name)} & VERSIONS)) for name in family}
+        fit = {name: len(versions & {*words(name)}) - len(versions ^ ({*words(name)} & VERSIONS)) for name in family}
         return fit[dataset] == max(fit.values())
 
     def _share(self, variant: Sequence[str], have: set[str]) -> float:

@@ -33,10 +33,10 @@ def entries(report: Document) -> dict[int, str]:
         if span.kind == "reference" or (span.kind != "heading" and _HEADING.search(span.section)):
             blocks.setdefault(str(span.position), []).append(span.text)
     printed = [" ".join(parts) for parts in blocks.values()]
-    told = _ENTRY.split(" ".join(printed))
+    entries_printed = _ENTRY.split(" ".join(printed))
     listed: Iterable[tuple[int, str]] = enumerate(printed, 1)
-    if len(told) > 1:
-        listed = zip(map(int, told[1::2]), told[2::2], strict=True)
+    if len(entries_printed) > 1:
+        listed = zip(map(int, entries_printed[1::2]), entries_printed[2::2], strict=True)
     found: dict[int, str] = {}
     for number, text in listed:
         found.setdefault(number, text.strip())

@@ -126,10 +126,12 @@ class Passages:
                 for place in places:
                     scores[place] += math.log(total / len(places))
         ranked = sorted(scores, key=lambda place: (-scores[place], place))
-        kept = (self._places[place] for place in ranked)
+        ranked_places = (self._places[place] for place in ranked)
         return [
             place
-            for _, place in zip(range(_SHORTLIST), (p for p in kept if p.document.sha256 in documents), strict=False)
+            for _, place in zip(
+                range(_SHORTLIST), (p for p in ranked_places if p.document.sha256 in documents), strict=False
+            )
         ]
 
     def _together(self, words: set[str], place: _Place) -> Passage | None:
@@ -261,17 +263,17 @@ def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Re
     strangers = [one for one in dict.fromkeys(statement.names) if one not in {other.id for other in theirs_named}]
     # What was replaced counts as one place: the sentence around it is what makes the passage the same statement.
     around = (len(aligned.pairs) + len(missing) + len(swapped) + len(strangers)) / max(1, len(aligned.ours))
-    told = f"{score:.0%} of its words stand in the passage in order"
+    overlap = f"{score:.0%} of its words stand in the passage in order"
     if around < NEAR:
         enough = score >= PART and not missing and not strangers and not swapped
-        return ("partial", told) if enough else ("none", told)
+        return ("partial", overlap) if enough else ("none", overlap)
     turned = (
         _other_name(strangers, theirs_named, statement)
         or _other_number(missing, numbers, span, aligned)
         or _turned(statement, span, aligned, swapped, theirs_named)
     )
     finding, how = turned or ("supported", "with the same numbers, names and negations")
-    return finding, f"{told}, {how}"
+    return finding, f"{overlap}, {how}"
 
 
 def _turned(

@@ -146,8 +146,8 @@ def _too_old(question: Question, record: str, registry: Registry) -> str:
     for facet, ids in question.facets().items():
         dates = [registry.entries[facet][one].since for one in ids]
         if all(dates) and month < min(dates):
-            told = " or ".join(_spoken(registry, facet, ids))
-            return f"off topic: it is of {month}, and there was no {told} before {min(dates)}"
+            spoken = " or ".join(_spoken(registry, facet, ids))
+            return f"off topic: it is of {month}, and there was no {spoken} before {min(dates)}"
     return ""
 
 

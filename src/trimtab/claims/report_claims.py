@@ -65,13 +65,13 @@ def claims(report: Document, registry: Registry, vocabulary: Vocabulary | None =
         vocabulary: The headers of the sources' tables.
     """
     listed = list(_listed(report, registry, vocabulary))
-    told = [
+    statements = [
         *listed,
         *_prose(report, registry, vocabulary, only_values=bool(listed)),
         *_tabled(report, registry, vocabulary),
     ]
     first: dict[str, Claim] = {}
-    for claim in told:
+    for claim in statements:
         first.setdefault(" ".join(claim.statement.split()), claim)
     width, entries = max(2, len(str(len(first)))), numbered_references.references(report)
     return tuple(

@@ -185,14 +185,14 @@ def _by(base: Fact, sentence: Sentence, delta: tuple[TextNumber, Relation], mark
     """Return a comparison with the size of the difference."""
     value, relation = delta
     benchmark = pairing.paired(sentence, [value], marks)[0]
-    told = sentence.text[max(0, value.start - 12) : value.end + 24].casefold()
+    around = sentence.text[max(0, value.start - 12) : value.end + 24].casefold()
     return replace(
         base,
         relation=relation,
         benchmark=benchmark.text if benchmark else "",
         value=value.quantity,
         hedge=value.hedge,
-        relative="relative" in told,
+        relative="relative" in around,
         start=value.start,
         end=value.end,
     )

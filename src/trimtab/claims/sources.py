@@ -65,24 +65,24 @@ class Sources:
         cls, documents: Iterable[Document], works: Iterable[Work], registry: Registry, report: Document | None = None
     ) -> Sources:  # fmt: skip
         """Index documents, without the report that is checked."""
-        kept, left_out = [], []
+        read_documents, left_out = [], []
         for document in documents:
             reason = copy_of(document, report) if report else ""
             left_out.extend([(document.path, reason)] if reason else [])
-            kept.extend([] if reason else [document])
+            read_documents.extend([] if reason else [document])
         known = {work.id: work for work in works}
         library = Library(known.values())
-        kept = [replace(document, work=library.work_of(document)) for document in kept]
-        readings = TableIndex(kept, registry)
+        read_documents = [replace(document, work=library.work_of(document)) for document in read_documents]
+        readings = TableIndex(read_documents, registry)
         return cls(
-            documents=tuple(kept),
+            documents=tuple(read_documents),
             works=known,
             registry=registry,
             left_out=tuple(left_out),
             readings=readings,
-            passages=Passages(kept, registry),
+            passages=Passages(read_documents, registry),
             vocabulary=readings.vocabulary(),
-            _ids={document.sha256: _ids(document, known.get(document.work)) for document in kept},
+            _ids={document.sha256: _ids(document, known.get(document.work)) for document in read_documents},
         )
 
     def texts_of(self, cite: str) -> frozenset[str]:

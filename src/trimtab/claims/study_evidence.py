@@ -120,10 +120,10 @@ def _mismatches(claim: Claim, table: StudyTable, benchmark: str, endpoint: str) 
     """Yield in what the study is not what the claim is about."""
     asked, study = claim.conditions, table.study
     size = next((result.training for result in table.results.values()), {})
-    for name, told in (("parameters", asked.parameters), ("tokens", asked.tokens)):
+    for name, size_claimed in (("parameters", asked.parameters), ("tokens", asked.tokens)):
         ours = float(size.get(name, 0))
-        if told and ours and max(told / ours, ours / told) > _FACTOR:
-            yield f"scale: the claim is about {_big(told)} {name}, the study has {_big(ours)}"
+        if size_claimed and ours and max(size_claimed / ours, ours / size_claimed) > _FACTOR:
+            yield f"scale: the claim is about {_big(size_claimed)} {name}, the study has {_big(ours)}"
     router = next(iter(study.models.values())).router
     for name, wanted, ours in (
         ("experts", asked.num_experts, router.num_experts if router else 0),
@@ -195,15 +195,15 @@ def judge(row: Answer, expects: str, effect: float | None, margin: float | None)
         effect: The claim's size, signed; None if it states none.
         margin: What counts as no difference; None leaves equivalence out.
     """
-    estimate, told = row.difference, _told(row)
+    estimate, measured = row.difference, _told(row)
     if "positive control failed" in row.reason:
-        return Stance.INCONCLUSIVE, f"{told}: this endpoint could not have felt the stress ({row.reason})"
+        return Stance.INCONCLUSIVE, f"{measured}: this endpoint could not have felt the stress ({row.reason})"
     if row.ranks is not None:
-        return _ranked(row, expects, told)
+        return _ranked(row, expects, measured)
     if estimate is None or estimate.interval is None or len(row.seeds) < stats.MIN_SEEDS:
-        return Stance.INCONCLUSIVE, f"{told}: under {stats.MIN_SEEDS} seeds"
+        return Stance.INCONCLUSIVE, f"{measured}: under {stats.MIN_SEEDS} seeds"
     stance, why = _interval(estimate, estimate.interval, expects, effect, margin)
-    return stance, f"{told}: {why}"
+    return stance, f"{measured}: {why}"
 
 
 def _interval(

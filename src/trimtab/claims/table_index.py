@@ -150,8 +150,8 @@ class TableIndex:
     def _share(self, paths: set[tuple[str, ...]], *, named: bool) -> float:
         """Return how many of the paths name a known benchmark or metric, or else have the shape of a model's name."""
         heads = [" ".join(path) for path in paths if path]
-        told = sum(self._head(text, second=False).named if named else bool(_SHAPED.search(text)) for text in heads)
-        return told / max(1, len(heads))
+        hits = sum(self._head(text, second=False).named if named else bool(_SHAPED.search(text)) for text in heads)
+        return hits / max(1, len(heads))
 
     def behind(self, reading: Measurement, subject: str) -> int:
         """Return how many header parts stand behind a subject's name: variants that the name does not say."""
@@ -179,8 +179,8 @@ class TableIndex:
         for at, part in enumerate(path):
             head = self._head(part, second=False)
             inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
-            told = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
-            if not (told or inside or head.words <= words or name in map(key, vocabulary.spellings(part))):
+            explains = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
+            if not (explains or inside or head.words <= words or name in map(key, vocabulary.spellings(part))):
                 left.append(part)
         return tuple(left)
 
@@ -235,7 +235,7 @@ class TableIndex:
         column = self._head(" ".join(cell.column_path), second=second)
         row = self._head(" ".join(cell.row_path), second=second)
         parts = [self._head(part, second=second) for part in (*cell.row_path, *cell.column_path)]
-        said = settings.over(settings.over(column.setting, row.setting), caption.setting)
+        setting = settings.over(settings.over(column.setting, row.setting), caption.setting)
         benchmark = column.benchmark or row.benchmark or caption.benchmark
         in_parts = next((part.metric for part in parts if part.metric), "")
         metric = column.metric or row.metric or in_parts or caption.metric
@@ -250,7 +250,7 @@ class TableIndex:
             | self._joined(cell.column_path),
             benchmark=benchmark,
             metric=metric,
-            setting=said,
+            setting=setting,
             lower=self._lower((column, row), metric, benchmark, caption),
             words=column.words | row.words,
             around=around,
@@ -260,9 +260,9 @@ class TableIndex:
         """Return the keys of the names in a path, without those that only say a benchmark, a metric or a setting."""
         found = self._names.get(path)
         if found is None:
-            said = vocabulary.names(path).items()
+            runs = vocabulary.names(path).items()
             found = self._names[path] = frozenset(
-                name for name, run in said if name not in _ORDINARY and not self._head(run.text, second=False).named
+                name for name, run in runs if name not in _ORDINARY and not self._head(run.text, second=False).named
             )
         return found
 
@@ -270,8 +270,8 @@ class TableIndex:
         """Return whether less is better, by the nearest that says so."""
         by_name = [self.registry.better(metric, "metrics"), self.registry.better(benchmark, "benchmarks")]
         known = [None if not one else one == "lower" for one in by_name]
-        said = (*(one.lower for one in heads), *known, caption.lower)
-        return next((one for one in said if one is not None), None)
+        directions = (*(one.lower for one in heads), *known, caption.lower)
+        return next((one for one in directions if one is not None), None)
 
     def _caption(self, text: str) -> tuple[_Head, frozenset[str]]:
         found = self._captions.get(text)
@@ -339,8 +339,8 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
 
 def _arrow(text: str) -> bool | None:
     """Return what an arrow or "lower is better" says; None where both or neither stand there."""
-    said = {bool(match["down"]) for match in _ARROW.finditer(text)}
-    return said.pop() if len(said) == 1 else None
+    arrows = {bool(match["down"]) for match in _ARROW.finditer(text)}
+    return arrows.pop() if len(arrows) == 1 else None
 
 
 def matching(readings: Iterable[Measurement], benchmark: str, words: frozenset[str]) -> list[Measurement]:

@@ -306,8 +306,8 @@ def _part(
     words = [(match.start(), match.end()) for match in _WORD.finditer(sentence.text, start, end)]
     words = [word for word in words if not _in(word[0], covered)]
     systems = [one for one in sentence.systems if start <= one.start < end]
-    said = [*(one.start for one in sentence.benchmarks), *(one.start for one in sentence.values)]
-    asserting = any(start <= place < end for place in said) or compare.CUE.search(sentence.text, start, end)
+    asserted = [*(one.start for one in sentence.benchmarks), *(one.start for one in sentence.values)]
+    asserting = any(start <= place < end for place in asserted) or compare.CUE.search(sentence.text, start, end)
     turning = [match.span() for match in _TURNING.finditer(sentence.text, start, end)]
     turning = [span for span in turning if not _in(span[0], covered)]
     if not asserting and not systems and _WHAT_IT_IS.match(sentence.text, start):

@@ -74,8 +74,8 @@ def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> Ver
     passages = _passages(claim, sources, cited)
     fidelity, rule, reasons = _fidelity(claim, [one for one in cells if one.cited], [p for p, c in passages if c])
     evidence = (*_ordered(cells), *(_evidence(passage, is_cited) for passage, is_cited in passages))
-    told = [passage for passage, is_cited in passages if is_cited]
-    flags = (*flags, *remarks, *years(claim, told), *_document_flags(sources, cited))
+    cited_passages = [passage for passage, is_cited in passages if is_cited]
+    flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
     axis, how = agreement.judge(claim, fidelity, evidence)
     return Verdict(
         claim=claim.id,
@@ -150,8 +150,8 @@ def _fidelity(claim: Claim, cells: Sequence[Evidence], passages: Sequence[Passag
     if best and best.finding == "partial":
         return Fidelity.PARTIAL, ("passage", "partial"), (best.why,)
     near = (best.why,) if best and best.finding in ("contradicted", "misattributed") else ()
-    told = (*((_unread(claim),) if claim.unread else ()), *near, *_whys(cells))
-    return Fidelity.NOT_FOUND, ("nothing",), (*told, "not found in what was read, which refutes nothing")
+    reasons = (*((_unread(claim),) if claim.unread else ()), *near, *_whys(cells))
+    return Fidelity.NOT_FOUND, ("nothing",), (*reasons, "not found in what was read, which refutes nothing")
 
 
 def _unread(claim: Claim) -> str:

@@ -57,14 +57,14 @@ def spellings(part: str) -> tuple[str, ...]:
     >>> spellings("Foo-7B (ours)")
     ('Foo-7B (ours)', 'Foo-7B')
     """
-    said = [part]
+    names = [part]
     if match := _WITHOUT.match(part):
-        said.append(f"without {part[match.end() :]}")
+        names.append(f"without {part[match.end() :]}")
     elif match := _WITH.match(part):
-        said += [f"with {part[match.end() :]}", part[match.end() :]]
+        names += [f"with {part[match.end() :]}", part[match.end() :]]
     plain = _MARKS.sub("", part)
-    said += [plain, _MARKS.sub("", _BRACKET.sub("", plain))]
-    return tuple(dict.fromkeys(text for text in said if text.strip()))
+    names += [plain, _MARKS.sub("", _BRACKET.sub("", plain))]
+    return tuple(dict.fromkeys(text for text in names if text.strip()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

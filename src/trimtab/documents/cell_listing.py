@@ -31,8 +31,8 @@ def line(cell: Cell) -> str:
     row, column, text, _, spread, unit, bold = said(cell)
     table = cell.label or f"table {cell.table}"
     value = f"**{text}**" if bold else text
-    told = [f"spread {spread}" if spread else "", f"unit {unit}" if unit and unit not in text else ""]
-    return "  ".join(filter(None, (f"{table} | {row} | {column} | {value}", *told)))
+    remarks = [f"spread {spread}" if spread else "", f"unit {unit}" if unit and unit not in text else ""]
+    return "  ".join(filter(None, (f"{table} | {row} | {column} | {value}", *remarks)))
 
 
 def record(document: Document) -> dict[str, Any]:

@@ -40,9 +40,14 @@ class ArXiv:
         return self._page({"search_query": words}, 0, min(limit, _PAGE))
 
     def _page(self, asked: Mapping[str, str], start: int, size: int) -> Request:
-        kept = {name: value for name, value in asked.items() if name not in ("start", "max_results")}
-        kept |= {"sortBy": "relevance", "sortOrder": "descending", "start": str(start), "max_results": str(size)}
-        return Request(url=self.url, params=tuple(kept.items()))
+        other_params = {name: value for name, value in asked.items() if name not in ("start", "max_results")}
+        other_params |= {
+            "sortBy": "relevance",
+            "sortOrder": "descending",
+            "start": str(start),
+            "max_results": str(size),
+        }
+        return Request(url=self.url, params=tuple(other_params.items()))
 
     def read(self, request: Request, answer: Answer) -> Page:
         """Return the entries of a feed; a page that is empty though more was announced is asked for again."""
@@ -53,15 +58,15 @@ class ArXiv:
         if feed.tag != f"{_ATOM}feed":
             raise Unreadable(f"the answer is no Atom feed: {feed.tag}")
         entries = feed.findall(f"{_ATOM}entry")
-        total, asked = database.whole(feed.findtext(f"{_OPEN}totalResults", "")), dict(request.params)
-        start = database.whole(asked.get("start", "0")) or 0
+        total, total_and_params = database.whole(feed.findtext(f"{_OPEN}totalResults", "")), dict(request.params)
+        start = database.whole(total_and_params.get("start", "0")) or 0
         if not entries and start < (total or 0):
             raise Unreadable(f"an empty page, though {total} results were announced")
         errors = [_line(one, f"{_ATOM}summary") for one in entries if "/api/errors" in _line(one, f"{_ATOM}id")]
         records = [_record(one) for one in entries if "/api/errors" not in _line(one, f"{_ATOM}id")]
         end = start + len(entries)
-        size = database.whole(asked.get("max_results", "")) or _PAGE
-        following = self._page(asked, end, size) if entries and end < (total or 0) else None
+        size = database.whole(total_and_params.get("max_results", "")) or _PAGE
+        following = self._page(total_and_params, end, size) if entries and end < (total or 0) else None
         return Page(
             records=tuple(records), total=total, following=following, skipped=tuple(f"arXiv says: {e}" for e in errors)
         )

@@ -40,14 +40,14 @@ class Bodies:
             return None
         head, _, body = path.read_bytes().partition(b"\n")
         try:
-            kept = json.loads(head)
+            stored = json.loads(head)
             return Answer(
                 key=request.key,
                 url=request.shown,
-                status=int(kept["status"]),
+                status=int(stored["status"]),
                 body=body,
-                date=str(kept["date"]),
-                kind=str(kept["kind"]),
+                date=str(stored["date"]),
+                kind=str(stored["kind"]),
                 cached=True,
             )
         except (ValueError, KeyError, TypeError) as error:

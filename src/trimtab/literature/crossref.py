@@ -56,8 +56,8 @@ class Crossref:
         records = tuple(_record(item) for item in items if item.get("DOI"))
         skipped = tuple("an item without a DOI" for item in items if not item.get("DOI"))
         cursor = str(message.get("next-cursor") or "")
-        kept = tuple((name, value) for name, value in request.params if name != "cursor")
-        following = Request(url=request.url, params=(*kept, ("cursor", cursor)), private=request.private)
+        other_params = tuple((name, value) for name, value in request.params if name != "cursor")
+        following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
         return Page(
             records=records,
             total=database.whole(message.get("total-results")),

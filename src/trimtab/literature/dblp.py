@@ -50,12 +50,15 @@ class DBLP:
         hits = database.mapping(result.get("hits"), "the list of hits")
         entries = hits.get("hit") or []
         infos = [one["info"] for one in database.listed(entries) if isinstance(one.get("info"), dict)]
-        total, asked = database.whole(hits.get("@total")), dict(request.params)
-        start, size = database.whole(asked.get("f", "0")) or 0, database.whole(asked.get("h", "")) or _PAGE
+        total, total_and_params = database.whole(hits.get("@total")), dict(request.params)
+        start, size = (
+            database.whole(total_and_params.get("f", "0")) or 0,
+            database.whole(total_and_params.get("h", "")) or _PAGE,
+        )
         if not infos and start < (total or 0):
             raise Unreadable(f"an empty page, though {total} hits were announced")
         end = start + len(infos)
-        following = self._page(asked["q"], end, size) if infos and end < (total or 0) else None
+        following = self._page(total_and_params["q"], end, size) if infos and end < (total or 0) else None
         return Page(records=tuple(map(_record, infos)), total=total, following=following)
 
 

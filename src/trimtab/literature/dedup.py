@@ -198,7 +198,7 @@ def _published(records: Sequence[Found], groups: _Groups, roots: Iterable[int]) 
 
 def _alike(works: Sequence[Merged], unsure: Iterable[Possible]) -> Iterator[Possible]:
     """Yield pairs of works with nearly the same title and an author in common, years no further than one apart."""
-    told = {frozenset((pair.one, pair.other)) for pair in unsure}
+    reported_pairs = {frozenset((pair.one, pair.other)) for pair in unsure}
     sharing: dict[str, list[int]] = defaultdict(list)
     for at, merged in enumerate(works):
         for family in {_family(person.family) for person in merged.work.authors}:
@@ -207,7 +207,7 @@ def _alike(works: Sequence[Merged], unsure: Iterable[Possible]) -> Iterator[Poss
     for a, b in sorted(pairs):
         one, other = works[a], works[b]
         names = frozenset((label(one.records[0]), label(other.records[0])))
-        if names in told or not _near(one.work.year, other.work.year):
+        if names in reported_pairs or not _near(one.work.year, other.work.year):
             continue
         ratio = _ratio(plain_title(one.work.title), plain_title(other.work.title))
         if ratio >= _ALIKE:
@@ -278,7 +278,7 @@ def _with_notices(works: tuple[Merged, ...]) -> tuple[Merged, ...]:
         dois = {merged.work.ids.doi, *(version.doi for version in merged.work.versions)} - {""}
         notice = next((withdrawn[doi] for doi in sorted(dois) if doi in withdrawn), None)
         if notice is not None and merged.work.retraction is None:
-            told = Retraction(kind="retraction", notice=notice.ids.doi)
-            merged = replace(merged, work=replace(merged.work, retraction=told))  # noqa: PLW2901 - the same work, marked
+            retraction = Retraction(kind="retraction", notice=notice.ids.doi)
+            merged = replace(merged, work=replace(merged.work, retraction=retraction))  # noqa: PLW2901 - the same work, marked
         found.append(merged)
     return tuple(found)

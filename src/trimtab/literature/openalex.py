@@ -54,8 +54,8 @@ class OpenAlex:
         works = [one for one in database.listed(whole["results"]) if one.get("id")]
         meta = whole["meta"] if isinstance(whole.get("meta"), dict) else {}
         cursor = str(meta.get("next_cursor") or "")
-        kept = tuple((name, value) for name, value in request.params if name != "cursor")
-        following = Request(url=request.url, params=(*kept, ("cursor", cursor)), private=request.private)
+        other_params = tuple((name, value) for name, value in request.params if name != "cursor")
+        following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
         return Page(
             records=tuple(map(_record, works)),
             total=database.whole(meta.get("count")),

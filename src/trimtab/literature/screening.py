@@ -88,14 +88,14 @@ class Gate:
         """Return the decision by full text."""
         uses = self._uses(text)
         lacking = [facet.shown for facet in self.facets if facet.name not in uses]
-        told = tuple(uses.items())
+        uses_of_words = tuple(uses.items())
         if lacking:
             reason = f"full text: no term of {'; '.join(lacking)}"
             return Decision(
-                work=work, stage="full text", included=False, category="off topic", reason=reason, uses=told
+                work=work, stage="full text", included=False, category="off topic", reason=reason, uses=uses_of_words
             )
         reason = f"uses {', '.join(uses.values())}"
-        return Decision(work=work, stage="full text", included=True, category="", reason=reason, uses=told)
+        return Decision(work=work, stage="full text", included=True, category="", reason=reason, uses=uses_of_words)
 
     def _uses(self, text: str) -> dict[str, str]:
         return {facet.name: term for facet in self.facets if (term := facet.used(text, self.registry))}

@@ -179,8 +179,8 @@ def _screen(
             decisions.append(screening.without_text(merged.work.id, sought.category, sought.reason))
             continue
         documents[merged.work.id] = sought.document
-        told = f"{merged.work.title}\n{merged.work.abstract}\n{sought.document.text}"
-        decisions.append(gate.second(merged.work.id, told))
+        text = f"{merged.work.title}\n{merged.work.abstract}\n{sought.document.text}"
+        decisions.append(gate.second(merged.work.id, text))
     return decisions, documents
 
 

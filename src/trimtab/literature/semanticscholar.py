@@ -47,8 +47,8 @@ class SemanticScholar:
         papers, skipped = _papers(whole)
         following = None
         if isinstance(whole, dict) and (leading := _leading(whole)):
-            kept = tuple((name, value) for name, value in request.params if name not in ("token", "offset"))
-            following = Request(url=request.url, params=(*kept, leading), headers=request.headers)
+            other_params = tuple((name, value) for name, value in request.params if name not in ("token", "offset"))
+            following = Request(url=request.url, params=(*other_params, leading), headers=request.headers)
         total = database.whole(whole.get("total")) if isinstance(whole, dict) else len(papers)
         return Page(records=tuple(map(_record, papers)), total=total, following=following, skipped=skipped)
 

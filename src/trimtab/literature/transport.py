@@ -108,10 +108,10 @@ class Transport:
                 too much, redirects elsewhere, or the answer is not in the cache and may not be fetched.
             MissingExtraError: The package httpx is not installed.
         """
-        kept = self._bodies.get(request) if self._bodies else None
-        if kept is not None:
+        stored = self._bodies.get(request) if self._bodies else None
+        if stored is not None:
             try:
-                return kept, read(kept)
+                return stored, read(stored)
             except Unreadable as error:
                 raise SearchError(f"the kept answer of {request.shown} cannot be read: {error}") from error
         if self.mode != "live":

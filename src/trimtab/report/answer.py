@@ -33,10 +33,10 @@ def blocks(table: StudyTable) -> tuple[Block, ...]:
     """Return the answer of ``table``."""
     contrast = table.study.contrast
     rows = [row for row in table.answers if row.role == "primary"]
-    told = [(words.sentence(row, table.study.confidence),) for row in rows if not row.waiting]
-    if len(told) < len(rows):
-        told.append(
-            (f"Not yet run, so nothing is said: {len(rows) - len(told)} of {len(rows)} rows, named in the table.",)
+    sentences = [(words.sentence(row, table.study.confidence),) for row in rows if not row.waiting]
+    if len(sentences) < len(rows):
+        sentences.append(
+            (f"Not yet run, so nothing is said: {len(rows) - len(sentences)} of {len(rows)} rows, named in the table.",)
         )
     told_how = (
         f" does, with its {numbers.percent(table.study.confidence)} interval. Positive, to the right: it loses more."
@@ -46,7 +46,7 @@ def blocks(table: StudyTable) -> tuple[Block, ...]:
     arms = (Code(contrast.treatment), " loses under the stress than ", Code(contrast.control))
     return (
         Paragraph((Strong(words.lead(table)),), kind="lead"),
-        Bullets(tuple(told)),
+        Bullets(tuple(sentences)),
         _matrix(table),
         *_remarks([row for row in table.answers if row.method == contrast.treatment and row.role != "primary"]),
         Paragraph(("Each cell: how much more ", *arms, told_how), kind="note"),

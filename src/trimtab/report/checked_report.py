@@ -85,14 +85,14 @@ def _answer(check: Check) -> Section:
 def _claims(check: Check) -> Section:
     rows = tuple(claim_row(claim, verdict) for claim, verdict in check.checked)
     head = ("verdict", "claim", "what the source says", "why")
-    told = (
+    note = (
         "Two axes: does the cited source say it, and does independent evidence agree? Not found refutes nothing."
         " Marked: the words or the cell that decided."
     )
     if any(verdict.certainty for _, verdict in check.checked):
-        told = f"{told} {EXPLAINED}"
+        note = f"{note} {EXPLAINED}"
     table = Table(head=head, rows=rows, kind="filtered")
-    return Section(title="Claims", blocks=(Paragraph((told,), kind="note"), table))
+    return Section(title="Claims", blocks=(Paragraph((note,), kind="note"), table))
 
 
 def claim_row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:

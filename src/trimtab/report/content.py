@@ -288,11 +288,11 @@ def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
 def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[Cell, ...]:
     result = table.results.get(name)
     state = "missing" if result is None else result.outcome
-    told = table.missing.get(name) or logs.unreadable.get(name, "")
+    reason = table.missing.get(name) or logs.unreadable.get(name, "")
     tokens = f"{result.training.get('tokens', 0):,}" if result else _NONE
     shown = cell(state, kind="" if state == "completed" else "worse")
     linked = cell(Link(name, f"../cells/{name}/") if (table.folder / "cells" / name).is_dir() else Code(name))
-    return linked, shown, cell(tokens, kind="number"), cell(told)
+    return linked, shown, cell(tokens, kind="number"), cell(reason)
 
 
 def _environment(table: StudyTable) -> tuple[Block, ...]:

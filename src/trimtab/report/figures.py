@@ -163,8 +163,8 @@ def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read
         ids = [name for name in conditions.cells(table, condition, method) if name in logs.steps]
         points = series.curve((logs.steps[name] for name in ids), read)
         if points:
-            told = f"{method}; {condition.label}; at the end {points[-1][1]:.4g}\n{conditions.tip(ids)}"
-            lines.append(charts.Line(series=index, points=points, tip=told))
+            tip = f"{method}; {condition.label}; at the end {points[-1][1]:.4g}\n{conditions.tip(ids)}"
+            lines.append(charts.Line(series=index, points=points, tip=tip))
         floors += [value for name in ids if (value := floor(table.results[name].routing)) is not None]
     return charts.Panel(title=condition.label, lines=tuple(lines), floor=series.mean(floors))
 

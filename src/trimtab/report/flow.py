@@ -100,8 +100,8 @@ def _alone(flow: Flow) -> Counts:
 
 
 def _box_of(title: str, number: int, parts: Counts) -> _Box:
-    told = [f"{_short(name)} (n = {count:,})" for name, count in parts]
-    return _Box(lines=(f"{title} (n = {number:,})", *told))
+    labels = [f"{_short(name)} (n = {count:,})" for name, count in parts]
+    return _Box(lines=(f"{title} (n = {number:,})", *labels))
 
 
 def _short(text: str) -> str:

@@ -57,12 +57,12 @@ def _ratings(panel: Panel) -> Table:
 
 def _agreement(panel: Panel) -> tuple[str, ...]:
     agreed = panel.agreement
-    told = "Agreement cannot be measured. "
+    text = "Agreement cannot be measured. "
     if agreed is not None and agreed.value is not None:
         span = f" [{agreed.low:.2f}, {agreed.high:.2f}]" if agreed.low is not None and agreed.high is not None else ""
-        told = f"Krippendorff's \u03b1 = {agreed.value:.2f}{span} over {agreed.units} items, {agreed.ratings} ratings. "
+        text = f"Krippendorff's \u03b1 = {agreed.value:.2f}{span} over {agreed.units} items, {agreed.ratings} ratings. "
     mean = f"Mean {panel.mean:.2f}." if panel.mean is not None else f"No mean: {panel.why}."
-    return (told + mean,)
+    return (text + mean,)
 
 
 def _noticed(noticed: Sequence[Noticed]) -> tuple[str, ...]:
@@ -88,12 +88,12 @@ def proposals(found: Sequence[Proposal]) -> Section:
         )
         for one in shown
     )
-    told = (
+    text = (
         f"A model ({found[0].model}) was asked about {len(found)} claims the rules left open and pointed to"
         f" {len(shown)} passages; each quote stands letter for letter in its document. No verdict was changed by it."
     )
     reasons = sorted({one.reason for one in found if one.reason})
-    blocks: list[Block] = [Paragraph((told,), kind="note")]
+    blocks: list[Block] = [Paragraph((text,), kind="note")]
     if rows:
         blocks.append(Table(head=("claim", "it says", "quote"), rows=rows, kind="pairs"))
     if reasons:

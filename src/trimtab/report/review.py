@@ -151,7 +151,7 @@ def _method(draft: Draft, search: Search) -> Section:
 
 def _claims(draft: Draft) -> Section:
     included = {claim.id for claim, _ in draft.checked}
-    told = (
+    text = (
         f"{len(draft.checked)} claims of works that are included, {len(draft.near)} of works that were read and lack a"
         " facet. Two axes: does its source say it, and does independent evidence agree?"
     )
@@ -159,7 +159,7 @@ def _claims(draft: Draft) -> Section:
     head = ("verdict", "claim", "what the source says", "why")
     assert len(included) == len(draft.checked)  # noqa: S101 - ids are unique, or a claim would hide another
     table = Table(head=head, rows=rows, kind="filtered")
-    return Section(title="Claims", blocks=(Paragraph((told,), kind="note"), table))
+    return Section(title="Claims", blocks=(Paragraph((text,), kind="note"), table))
 
 
 def _limits(draft: Draft) -> Section:

@@ -104,8 +104,8 @@ def _data(record: Mapping[str, Any]) -> str:
             "output": _ratios(health.get("output_share"), count),
             "gradient": _ratios(health.get("gradient_share"), count),
         }
-        kept = {name: _short(values) for name, values in beside.items() if values is not None}
-        present |= kept.keys()
+        shown_values = {name: _short(values) for name, values in beside.items() if values is not None}
+        present |= shown_values.keys()
         domains = {}
         for name in names:
             held = layer["domains"][name]
@@ -121,7 +121,7 @@ def _data(record: Mapping[str, Any]) -> str:
                 "label": str(layer["layer"]) if record["kind"] == "model" else layer["name"],
                 "experts": count,
                 "domains": domains,
-                "health": kept,
+                "health": shown_values,
                 "silent": health.get("silent_death") is not False and "silent_death" in health,
                 "rows": {name: _row(layer, name) for name in names},
             }

@@ -26,10 +26,10 @@ def lead(table: StudyTable) -> str:
     subject = f"Does {contrast.treatment} lose more under stress than {contrast.control}?"
     if not rows:
         return f"{subject} Not answerable here: the primary endpoint, {endpoint.title}, has no row that may be tested."
-    told = Counter(row.words for row in rows)
+    counts = Counter(row.words for row in rows)
     if not any(row.seeds for row in rows):
         return f"{subject} Not known yet: no stress has all its cells."
-    parts = ", ".join(f"{count} {word}" for word, count in told.most_common())
+    parts = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     stresses = "1 stress" if len(rows) == 1 else f"{len(rows)} stresses"
     return f"{subject} On the primary endpoint, {endpoint.title}, over {stresses}: {parts}."
 
@@ -42,15 +42,15 @@ def sentence(row: Answer, confidence: float) -> str:
         return f"{place}: {row.words} ({row.reason})."
     # The sign is told in words, so the number goes without.
     size = numbers.signed(endpoint, abs(row.difference.value), row.margin).lstrip("+")
-    told = f"{place}, {row.method} loses as much as {row.control}, to the digits shown"
+    sentence = f"{place}, {row.method} loses as much as {row.control}, to the digits shown"
     if float(size):
         more = "more" if row.difference.value > 0 else "less"
-        told = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
+        sentence = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
     if row.difference.interval is not None:
         span = numbers.span(endpoint, row.difference.interval, row.margin)
-        told += f" ({numbers.percent(confidence)} interval {span}, {numbers.count(len(row.seeds), 'seed')})"
+        sentence += f" ({numbers.percent(confidence)} interval {span}, {numbers.count(len(row.seeds), 'seed')})"
     remark = f"; {row.reason}" if row.reason else ""
-    return f"{told}: {row.words}{_against(row)}{remark}."
+    return f"{sentence}: {row.words}{_against(row)}{remark}."
 
 
 def _against(row: Answer) -> str:
@@ -63,21 +63,21 @@ def _against(row: Answer) -> str:
 def limits(table: StudyTable) -> list[str]:
     """Return what this study cannot show."""
     seeds = len(table.study.factors["seed"])
-    told = [_seeds(seeds), *_marks(table)]
-    told.append(
+    remarks = [_seeds(seeds), *_marks(table)]
+    remarks.append(
         "The models are small and the training is short. Dynamics at this scale need not transfer: check the sign of"
         " every effect at a second scale before relying on it."
     )
     if any(row.method != table.study.contrast.treatment for row in table.answers):
-        told.append(
+        remarks.append(
             "Rows outside the study's contrast are exploratory: their intervals are not adjusted for their number."
         )
     if not table.controls:
-        told.append(
+        remarks.append(
             "No controls are recorded beside this study, so nothing shows that its endpoints could have felt these"
             " stresses."
         )
-    return told
+    return remarks
 
 
 def _seeds(seeds: int) -> str:
@@ -96,22 +96,22 @@ def _seeds(seeds: int) -> str:
 
 
 def _marks(table: StudyTable) -> list[str]:
-    told = []
+    marks = []
     if table.sandbox == UNSANDBOXED:
-        told.append(
+        marks.append(
             "Generated code ran WITHOUT a sandbox, because the run was told to allow it. Every pass@1 here was measured"
             " by programs that could have reached anything on the machine."
         )
-    told += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
+    marks += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
     if table.waiting:
-        told.append(
+        marks.append(
             f"Not yet run: {len(table.waiting)} of {len(table.cells)} cells. A row that waits for one has no verdict,"
             " whatever its interval."
         )
     if len(table.missing) > len(table.waiting):
         gone = len(table.missing) - len(table.waiting)
-        told.append(f"Missing: {gone} of {len(table.cells)} cells, listed below with the reason.")
+        marks.append(f"Missing: {gone} of {len(table.cells)} cells, listed below with the reason.")
     diverged = [name for name, result in table.results.items() if result.outcome == "diverged"]
     if diverged:
-        told.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
-    return told
+        marks.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
+    return marks

@@ -98,8 +98,8 @@ def _literature(about: Sequence[tuple[Claim, Verdict]], screened: Sequence[Scree
         return f"{_count(len(about), 'claim')}: " + ", ".join(f"{n} {word}" for word, n in counted.most_common())
     eligible = sum(one.eligible for one in screened)
     places = len({one.source for one in screened})
-    told = f"{_count(len(screened), 'record')} from {_count(places, 'source')} screened, {eligible} eligible"
-    return f"no claim about it: {told}" if eligible else f"no evidence: {told}"
+    counts = f"{_count(len(screened), 'record')} from {_count(places, 'source')} screened, {eligible} eligible"
+    return f"no claim about it: {counts}" if eligible else f"no evidence: {counts}"
 
 
 def _count(number: int, name: str) -> str:
@@ -154,9 +154,9 @@ def _verdict(one: Answer) -> str:
     if one.difference is None:
         return f"{one.method} against {one.control}: {one.words}"
     span = one.difference.interval
-    told = f"{one.difference.value:+.3f}" + (f" [{span.low:+.3f}, {span.high:+.3f}]" if span else ", no interval")
+    estimate = f"{one.difference.value:+.3f}" + (f" [{span.low:+.3f}, {span.high:+.3f}]" if span else ", no interval")
     unit = ENDPOINTS[one.endpoint].unit
-    return f"{one.method} against {one.control} under {one.stressor.label}: {told} {unit}, {one.words}"
+    return f"{one.method} against {one.control} under {one.stressor.label}: {estimate} {unit}, {one.words}"
 
 
 def _joint(about: Sequence[tuple[Claim, Verdict]], measured: Sequence[Degradation]) -> tuple[str, str]:

@@ -144,8 +144,8 @@ def _answers(
         one = Question(text=question.text, methods=(method,), stressors=(stressor,), benchmarks=(benchmark,))
         (cell,) = answer_matrix.build(one, _about(checked, named, one), (), registry, table)
         if not cell.claims:
-            told = _nobody(search, {method, stressor, benchmark}, texts)
-            cell = replace(cell, literature=told, joint=cell.joint if cell.runs else told)
+            nobody = _nobody(search, {method, stressor, benchmark}, texts)
+            cell = replace(cell, literature=nobody, joint=cell.joint if cell.runs else nobody)
         yield Answer(
             cell=cell,
             near=tuple(_near(named, (method, benchmark), stressor)),
@@ -172,16 +172,18 @@ def _nobody(search: Search, ids: set[str], texts: Mapping[str, frozenset[str]]) 
     """Return that no claim was found, with how many records were screened, and how many works name all three."""
     flow = search.flow
     eligible = sum(ids <= named for named in texts.values())
-    told = f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
-    return f"no claim about it: {told}" if eligible else f"no evidence: {told}"
+    counts = (
+        f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
+    )
+    return f"no claim about it: {counts}" if eligible else f"no evidence: {counts}"
 
 
 def _references(
     search: Search, found: Mapping[str, Sequence[Checked]], included: Iterable[str]
 ) -> Iterator[Reference]:  # fmt: skip
-    kept = set(included)
+    included_works = set(included)
     for name, document in search.documents.items():
-        if name in kept or found[name]:
+        if name in included_works or found[name]:
             claims = tuple(claim.id for claim, _ in found[name])
             yield Reference(work=search.work(name).work, version=document.version, claims=claims)
 

@@ -88,7 +88,7 @@ def check(
         SearchError: A database cannot be asked, or goes on giving unreadable answers.
     """
     known = list(works)
-    asked = asking.asked_in(report, registry)
+    question = asking.asked_in(report, registry)
     found = []
     for number, entry in numbered_references.entries(report).items():
         record, origin, tried = _local(entry, known), "what is here", list[str]()
@@ -101,7 +101,7 @@ def check(
             if record is not None or absent:
                 break
         if not found or found[-1].number != number:
-            found.append(_judged(number, entry, record, origin if record else "", tried, (asked, registry)))
+            found.append(_judged(number, entry, record, origin if record else "", tried, (question, registry)))
     return tuple(found)
 
 
@@ -110,12 +110,12 @@ def _judged(
 ) -> CheckedReference:
     if record is None:
         word: Word = "not found" if tried else "not looked up"
-        told = (
+        identifiers = (
             f"{', '.join(tried)} has no work with this title"
             if tried
             else "no record of it is here; no database was asked"
         )
-        return CheckedReference(number=number, entry=entry, word=word, reasons=(told,))
+        return CheckedReference(number=number, entry=entry, word=word, reasons=(identifiers,))
     word, reasons = "agrees", tuple(_differences(entry, record))
     off = _off_topic(record, *about)
     if record.retraction is not None:
@@ -199,6 +199,6 @@ def _off_topic(work: Work, asked: Question | None, registry: Registry) -> str:
     """Return why a work does not bear on the question; "" where it does, or where its record is too short to tell."""
     if asked is None or not work.abstract:
         return ""
-    said = {one.id for one in registry.find(f"{work.title}. {work.abstract}")}
+    named = {one.id for one in registry.find(f"{work.title}. {work.abstract}")}
     wanted = {*asked.methods, *asked.stressors, *asked.benchmarks}
-    return "" if said & wanted else "its title and abstract name no method, stress or benchmark of the question"
+    return "" if named & wanted else "its title and abstract name no method, stress or benchmark of the question"

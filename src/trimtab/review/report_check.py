@@ -149,26 +149,26 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
                 corpus.put(work)
             sources = Sources.of(corpus, registry, report)
     if not sources.documents and not sources.left_out:
-        told = "; ".join(f"{one.path}: {one.reason}" for one in unread)
+        reasons = "; ".join(f"{one.path}: {one.reason}" for one in unread)
         raise EvidenceError(
-            f"{sources_path} holds no document that could be read{f' ({told})' if told else ''}",
+            f"{sources_path} holds no document that could be read{f' ({reasons})' if reasons else ''}",
             hint="it takes the papers and tables the report rests on: LaTeX, HTML, JATS, PDF, Markdown, CSV, text",
         )
     found = given or report_claims.claims(report, registry, sources.vocabulary)
     references = asking.references(report)
     checked = _verdicts(found, sources, references, options)
-    asked = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)
-    screened = asking.screen(asked, references, sources) if asked else ()
-    answer = answer_matrix.build(asked, checked, screened, registry, options.study) if asked else ()
+    question = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)
+    screened = asking.screen(question, references, sources) if question else ()
+    answer = answer_matrix.build(question, checked, screened, registry, options.study) if question else ()
     material = report_lint.Material(
-        report=report, claims=checked, question=asked, matrix=answer, screened=screened, registry=registry
+        report=report, claims=checked, question=question, matrix=answer, screened=screened, registry=registry
     )
     return Check(
         report=report,
         checked=checked,
         sources=sources,
         unread=unread,
-        question=asked,
+        question=question,
         screened=screened,
         matrix=answer,
         findings=report_lint.lint(material),

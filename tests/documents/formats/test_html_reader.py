@@ -84,3 +84,12 @@ def test_letters_nobody_sees_are_removed_in_every_format(read_text, name):
     assert zero.text.endswith("good pa|per soft")
     read = [span.text for span in document.spans] + [cell.text for cell in document.cells]
     assert "good paper soft" in " ".join(read)
+
+
+def test_raised_words_stay_words_and_raised_marks_stay_marks(read_text):
+    head = "<tr><th>Bench<th>Best <sup>(Open models)</sup>"
+    table = f"<table>{head}<tr><td>Frob<sup>2</sup><td>58.3<sup>a</sup></table>"
+    (cell,) = read_text(f"<!doctype html>{table}", "page.html").cells
+    assert cell.column_path == ("Best (Open models)",)
+    assert [str(number) for number in cell.numbers] == ["58.3"]
+    assert cell.row_path == ("Frob\u00b2",)

@@ -232,9 +232,9 @@ def _entry(raw: Raw) -> Entry:
     fields = {name: values[name] for name in ("title", "doi", "url", "abstract") if values.get(name)}
     lines = dict(raw.lines)
     for name, others in {"year": ("year", "date"), "venue": VENUES, "pubmed": ("pmid",)}.items():
-        told = next((other for other in others if values.get(other)), None)
-        if told:
-            fields[name], lines[name] = values[told], raw.lines[told]
+        alternative = next((other for other in others if values.get(other)), None)
+        if alternative:
+            fields[name], lines[name] = values[alternative], raw.lines[alternative]
     archive = (values.get("archiveprefix") or values.get("eprinttype") or "").casefold()
     if archive == "arxiv" and values.get("eprint"):
         fields["arxiv"], lines["arxiv"] = values["eprint"], raw.lines["eprint"]

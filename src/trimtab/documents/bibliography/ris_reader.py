@@ -72,16 +72,16 @@ def _go_on(record: list[Line], text: str) -> None:
 
 
 def _key(record: Sequence[Line]) -> str:
-    told = {tag: text for _, tag, text in reversed(record) if text}
-    return told.get("ID") or told.get("AN") or f"record of line {record[0][0]}"
+    fields = {tag: text for _, tag, text in reversed(record) if text}
+    return fields.get("ID") or fields.get("AN") or f"record of line {record[0][0]}"
 
 
 def _entry(record: Sequence[Line], name: str) -> Entry:
     fields, lines = {}, {}
     for field, tags in TAGS.items():
-        told = next(((number, text) for tag in tags for number, one, text in record if one == tag and text), None)
-        if told:
-            lines[field], fields[field] = told[0], " ".join(told[1].split())
+        numbered = next(((number, text) for tag in tags for number, one, text in record if one == tag and text), None)
+        if numbered:
+            lines[field], fields[field] = numbered[0], " ".join(numbered[1].split())
     if "doi" not in fields:
         # Some exporters put the DOI's address in UR, and nothing else.
         found = DOI.fullmatch(fields.get("url", ""))

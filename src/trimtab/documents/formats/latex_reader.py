@@ -159,10 +159,10 @@ class Paper:
 
     def _flush(self) -> None:
         run, self._run = self._run, []
-        said = [part for part in run if (part[1].strip() if isinstance(part, tuple) else not _only_a_mark(part))]
-        if not said:
+        parts = [part for part in run if (part[1].strip() if isinstance(part, tuple) else not _only_a_mark(part))]
+        if not parts:
             return
-        first = said[0]
+        first = parts[0]
         offset = first[0] + len(first[1]) - len(first[1].lstrip()) if isinstance(first, tuple) else first.pos
         position = Position(line=self._source.line(offset))
         self._builder.paragraph(

@@ -43,7 +43,7 @@ def read(environment: Node, source: Source, inline: Inline) -> tuple[list[list[R
 def _uncovered(rows: list[list[RawCell]]) -> list[list[RawCell]]:
     r"""Return the rows without the empty places that LaTeX writes below a ``\multirow``."""
     last: dict[int, int] = {}
-    kept = []
+    rows_kept = []
     for row, cells in enumerate(rows):
         column, line = 0, []
         for cell in cells:
@@ -53,8 +53,8 @@ def _uncovered(rows: list[list[RawCell]]) -> list[list[RawCell]]:
                 under = {column + offset: row + cell.rowspan - 1 for offset in range(min(cell.colspan, 100))}
                 last.update({place: max(end, last.get(place, -1)) for place, end in under.items()})
             column += cell.colspan
-        kept.append(line)
-    return kept
+        rows_kept.append(line)
+    return rows_kept
 
 
 def _rows(environment: Node, source: Source) -> list[_Row]:
@@ -113,8 +113,8 @@ def _spans(nodes: list[Node]) -> tuple[int, int, list[Node]]:
     r"""Return rowspan, colspan and content, through ``\multicolumn`` around ``\multirow`` and the other way round."""
     rowspan = colspan = 1
     for _ in range(2):
-        told = [node for node in nodes if not getattr(node, "chars", "x").isspace()]
-        first = told[0] if told else None
+        visible = [node for node in nodes if not getattr(node, "chars", "x").isspace()]
+        first = visible[0] if visible else None
         name = getattr(first, "macroname", "")
         if first is None or name not in {"multicolumn", "multirow"} or not first.nodeargd:
             break

@@ -39,6 +39,7 @@ SCRIPTS = {
     "munder": ("sub",),
     "munderover": ("sub", "sup"),
 }
+_WORDS = re.compile(r"[^\W\d]{4,}[^\d]*|\([^\W\d]{4,}[^\d]*\)")  # raised words, not a mark: "(Open-source LVLM)"
 _NOTED = re.compile(r"(\d{1,9}):")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 UNSEEN = {"script", "style", "template", "annotation", "annotation-xml", "head", "title-hidden"}
@@ -177,7 +178,9 @@ class Text:
         inner = self.of(element)
         if name == "table":
             return ""  # a table inside a cell is read by itself
-        return inner.translate(SUPERSCRIPT) if name == "sup" else lowered(inner) if name in LOWERED else inner
+        if name == "sup" and not _WORDS.fullmatch(inner):
+            return inner.translate(SUPERSCRIPT)
+        return lowered(inner) if name in LOWERED else inner
 
     def rows(self, table: Element) -> tuple[list[list[RawCell]], int | None]:
         """Return a table's cells by row, and its head rows where the markup says."""

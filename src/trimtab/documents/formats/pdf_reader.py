@@ -33,10 +33,10 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
     """
     if find_spec("pypdfium2") is None:
         raise MissingExtraError("pypdfium2", extra="evidence")
-    told = _pages(raw, name, builder)
-    if told["count"] > len(told["pages"]):
-        builder.warn(f"pages after number {len(told['pages'])} of {told['count']} were left out")
-    for number, page in enumerate(told["pages"], start=1):
+    pages = _pages(raw, name, builder)
+    if pages["count"] > len(pages["pages"]):
+        builder.warn(f"pages after number {len(pages['pages'])} of {pages['count']} were left out")
+    for number, page in enumerate(pages["pages"], start=1):
         for reason, text in page["hidden"]:
             builder.hide(reason, text, Position(page=number))
         if page["scan"]:

@@ -97,9 +97,12 @@ def looks_tabular(rows: Sequence[Sequence[RawCell]]) -> bool:
     named = [filled[index][0] for index in measured if _NAME.search(filled[index][0])]
     numbers = [sum(map(numeric, filled[index][1:])) for index in measured]
     same = max(numbers.count(count) for count in numbers)
-    told = sum(bool(text) for index in measured for text in filled[index][1:])
+    filled_cells = sum(bool(text) for index in measured for text in filled[index][1:])
     return (
-        bool(heads) and 2 * sum(numbers) >= told and len(named) * 4 >= len(measured) * 3 and same * 2 >= len(measured)
+        bool(heads)
+        and 2 * sum(numbers) >= filled_cells
+        and len(named) * 4 >= len(measured) * 3
+        and same * 2 >= len(measured)
     )
 
 

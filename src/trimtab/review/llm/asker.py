@@ -77,9 +77,9 @@ class Asker:
 
     def _reply(self, stage: str, system: str, user: str, schema: dict[str, Any]) -> str | Abstention:
         name = caching.key(self.model.name, system, user)
-        kept = self.cache.get(name)
-        if kept is not None:
-            return kept.text
+        remembered = self.cache.get(name)
+        if remembered is not None:
+            return remembered.text
         if self.cancelled():
             return Abstention("the run was cancelled before this was asked")
         if refusal := self.budget.refuses(stage, system + user, self.model.tokens):

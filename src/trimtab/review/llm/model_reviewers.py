@@ -60,8 +60,8 @@ def review(draft: Draft, asker: Asker, version: str = "") -> Iterator[Rating]:
     material = json.dumps(_material(draft), ensure_ascii=False, indent=1)
     for role, who in ROLES.items():
         name = f"{role} ({asker.model.name})"
-        said = asker.ask("review", _system(who), material, Form(Review))
-        yield from _ratings(said, name, version)
+        answer = asker.ask("review", _system(who), material, Form(Review))
+        yield from _ratings(answer, name, version)
 
 
 def _ratings(said: Review | Abstention, name: str, version: str) -> Iterator[Rating]:

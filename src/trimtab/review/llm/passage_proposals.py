@@ -96,10 +96,10 @@ def _one(claim: Claim, sources: Sources, asker: Asker) -> Proposal:
         return Proposal(claim=claim.id, model=asker.model.name, reason="no passage shares a rare word with it")
     numbered = [{"number": at, "text": span.text[:_LETTERS]} for at, span in enumerate(passages, 1)]
     material = json.dumps({"claim": claim.statement, "passages": numbered}, ensure_ascii=False, indent=1)
-    said = asker.ask("stance", _SYSTEM, material, Form(Said))
-    if isinstance(said, Abstention):
-        return Proposal(claim=claim.id, model=asker.model.name, reason=said.reason)
-    return _checked(claim, said, passages, sources, asker.model.name)
+    answer = asker.ask("stance", _SYSTEM, material, Form(Said))
+    if isinstance(answer, Abstention):
+        return Proposal(claim=claim.id, model=asker.model.name, reason=answer.reason)
+    return _checked(claim, answer, passages, sources, asker.model.name)
 
 
 def _passages(claim: Claim, sources: Sources) -> list[Span]:

@@ -63,10 +63,10 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
     """
     held = [{"facet": one.name, "terms": list(one.terms)} for one in facets]
     material = json.dumps({"question": question, "facets": held}, ensure_ascii=False, indent=1)
-    said = asker.ask("expansion", _SYSTEM, material, Form(Proposed))
-    if isinstance(said, Abstention):
-        return Expansion(origin=asker.model.name, reason=said.reason)
-    checked = list(_checked(said, facets))
+    answer = asker.ask("expansion", _SYSTEM, material, Form(Proposed))
+    if isinstance(answer, Abstention):
+        return Expansion(origin=asker.model.name, reason=answer.reason)
+    checked = list(_checked(answer, facets))
     return Expansion(
         origin=asker.model.name,
         terms=tuple(term for term, why in checked if not why),
@@ -77,7 +77,7 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
 def _checked(said: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[Term, str]]:
     """Yield every proposal with the reason it is refused for, empty if it is kept."""
     known = {one.name: {term.casefold() for term in one.terms} for one in facets}
-    kept = dict.fromkeys(known, 0)
+    terms_added = dict.fromkeys(known, 0)
     for further in said.facets:
         for text in further.terms:
             term = Term(facet=further.facet, text=" ".join(text.split()))
@@ -86,11 +86,11 @@ def _checked(said: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[Term, st
                 why = "the question has no such facet"
             elif term.text.casefold() in known[term.facet]:
                 why = "it is searched for already"
-            elif not why and kept[term.facet] >= MOST:
+            elif not why and terms_added[term.facet] >= MOST:
                 why = f"more than {MOST} terms of one facet"
             if not why:
                 known[term.facet].add(term.text.casefold())
-                kept[term.facet] += 1
+                terms_added[term.facet] += 1
             yield term, why
 
 

@@ -78,10 +78,10 @@ def _placed(draft: Draft) -> Iterator[str]:
 
 
 def _conflicts(draft: Draft) -> Iterator[str]:
-    told = {name for said in draft.conflicts for name in said.claims}
+    named_claims = {name for said in draft.conflicts for name in said.claims}
     for claim, verdict in (*draft.checked, *draft.near):
         wrong = verdict.fidelity.fails or verdict.agreement in (Agreement.CONTESTED, Agreement.DISAGREES)
-        if wrong and claim.id not in told:
+        if wrong and claim.id not in named_claims:
             yield f"{claim.id}: {verdict.words}"
 
 
@@ -97,11 +97,11 @@ def _reproducible(draft: Draft) -> Iterator[str]:
 
 
 def _versions(draft: Draft) -> Iterator[str]:
-    told = "\n".join(said.text for said in draft.limits)
+    limits = "\n".join(said.text for said in draft.limits)
     for reference in draft.references:
         name = reference.work.id
         if reference.version == UNRECORDED:
-            known = f'"{name}"' in told
+            known = f'"{name}"' in limits
         else:
             known = bool(reference.version) or name.startswith(("file:", "openreview:"))
         if reference.claims and not known:
