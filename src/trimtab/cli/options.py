@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trimtab.errors import TrimtabError
+from trimtab.errors import MissingExtraError, TrimtabError
 
 STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
 OUTPUT = click.option(
@@ -26,6 +28,26 @@ class Group(click.Group):
         except TrimtabError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
+        except ModuleNotFoundError as error:
+            extra = extra_with(error.name or "")
+            if extra is None:
+                raise
+            click.echo(f"error: {MissingExtraError(str(error.name), extra=extra)}", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\ninterrupted; the same command goes on from here", err=True)
             ctx.exit(130)
+
+
+def extra_with(module: str) -> str | None:
+    """Return an extra of trimtab that brings a module, as its own metadata say; None for no such extra."""
+    name = module.lower().replace("_", "-").partition(".")[0]
+    extras = []
+    for requirement in importlib.metadata.requires("trimtab") or ():
+        package = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+        # A module may be called a little less than its package: markdown_it of markdown-it-py.
+        if package and extra and f"{package[0].lower()}-".startswith(f"{name}-"):
+            extras.append(extra[1])
+    # Of several, the one that most commands need.
+    return next((extra for extra in ("hf", *extras) if extra in extras and extra != "dev"), None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 from trimtab.codeeval import problems
-from trimtab.errors import BenchmarkError, StudyError, nearest
+from trimtab.errors import BenchmarkError, MissingExtraError, StudyError, nearest
 from trimtab.settings.pools import PlaceEvaluation
 from trimtab.settings.upcycled_models import UpcycledSettings
 from trimtab.study.cell_inputs import load_benchmarks, shared_cache
@@ -28,8 +29,11 @@ def require(study: Study, run_cache: Path) -> None:
         StudyError: An endpoint's benchmark is not here, or is not the published one.
         ConfigurationError: The weights of a pretrained model are not here, are damaged, or lack a layer.
         UnsupportedModelError: Its family cannot be upcycled.
-        MissingExtraError: A package is missing that reads them.
+        MissingExtraError: A package is missing that trains, or reads weights.
     """
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, extra="hf")
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
         for benchmark in (*BENCHMARKS_OF.get(endpoint, ()), *filter(None, [GENERATED_FROM.get(endpoint)])):
             try:
