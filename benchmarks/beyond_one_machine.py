@@ -103,7 +103,7 @@ def start(verb, study, folder, *options):
     )
 
 
-def wait_for(condition, seconds=600):
+def wait_for(condition, seconds=3600):
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
@@ -190,15 +190,15 @@ def main():
     study.write_text(STUDY)
     for name, run in (("local", locally), ("ray", on_ray), ("workers", by_workers)):
         folder = place / name
-        if folder.exists() or name not in (*sys.argv[2:], *(() if sys.argv[2:] else ("local", "ray", "workers"))):
+        if sys.argv[2:] and name not in sys.argv[2:]:
             continue
-        folder.mkdir()
-        if name != "local":
+        folder.mkdir(exist_ok=True)
+        before = len(results(folder))  # a run that was ended goes on
+        if name != "local" and not (folder / "cache").exists():
             (folder / "cache").symlink_to(place / "local" / "cache")
         said, wall, cpu = measured(run, study, folder)
-        print(
-            f"{name}: {len(results(folder))} cells, {wall:.0f} s wall, {cpu:.0f} CPU s, load {os.getloadavg()[0]:.1f}"
-        )
+        cells = len(results(folder)) - before
+        print(f"{name}: {cells} cells, {wall:.0f} s wall, {cpu:.0f} CPU s, load {os.getloadavg()[0]:.1f}")
         if name != "local":
             same = results(folder) == results(place / "local")
             print(f"  results are the bytes of the local run: {same}")

@@ -61,11 +61,9 @@ class Endpoint:
         Raises:
             RunFolderError: A count is not one; the message says which.
         """
-        table = _part(result, self.source).get(self.benchmark, {})
-        units = table if self.source == "ranking" else table.get(capacity, {})
         read = _READERS[self.unit]
         counts: Counts = {}
-        for unit, record in units.items():
+        for unit, record in self._units(result, capacity).items():
             try:
                 counts[unit] = read(record)
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -75,6 +73,15 @@ class Endpoint:
                     hint="delete this cell's result.json and run the study again: one cell is redone",
                 ) from error
         return counts
+
+    def is_measured(self, result: CellResult, capacity: str = HEADLINE) -> bool:
+        """Tell whether :meth:`counts` would return any, without reading them."""
+        return bool(self._units(result, capacity))
+
+    def _units(self, result: CellResult, capacity: str) -> Mapping[str, Any]:
+        table = _part(result, self.source).get(self.benchmark, {})
+        units: Mapping[str, Any] = table if self.source == "ranking" else table.get(capacity, {})
+        return units
 
 
 def unigram(endpoint: Endpoint, result: CellResult) -> float | None:

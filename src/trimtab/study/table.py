@@ -10,6 +10,7 @@ import csv
 import io
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,7 +149,7 @@ class StudyTable:
         if cell_id in self.missing:
             return self.missing[cell_id]
         result = self.results[cell_id]
-        if result.outcome == "diverged" or endpoint.counts(result):
+        if result.outcome == "diverged" or endpoint.is_measured(result):
             return ""
         return result.absent.get(endpoint.benchmark, f"{endpoint.benchmark} was not measured")
 
@@ -160,9 +161,10 @@ class StudyTable:
     def csv(self) -> str:
         """Return the long form as CSV."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in self.rows)
+        writer = csv.writer(text, lineterminator="\n")
+        names = [field.name for field in fields(Row)]
+        writer.writerow(names)
+        writer.writerows(map(attrgetter(*names), self.rows))
         return text.getvalue()
 
     def write_csv(self) -> Path:
