@@ -35,6 +35,10 @@ def test_spread():
     assert str(spread("54.9 ± 0.30").value) == "0.30"
     assert str(spread("54.9 +/- .3").value) == "0.3"
     assert spread("54.9 (0.3)") is None
+    assert spread("97.6(90.2)") is None
+    assert spread("62.2 (3)") is None
+    assert str(spread("71.3(4)").value) == "0.4"
+    assert str(spread("62.2 \u2080.\u2083").value) == "0.3"
 
 
 @given(st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=3), st.integers(0, 3))

@@ -15,7 +15,9 @@ NUMERAL = re.compile(
     r"(?:[eE](?P<exponent>[-+]?\d{1,3}))?(?P<scale>[KMBT](?!\w))?(?![\w.]*\d)"
     r"(?:(?!-?[A-Za-z])|(?=(?:ms|s|sec|min|h|GB|GiB|MB|MiB|x|pp)(?!\w)))"
 )
-SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)|(?<=[\d%])(?P<low>[₀-₉]+(?:\.[₀-₉]+)?)")
+SPREAD = re.compile(r"(?:±|\+/-|\\pm)\s*(?P<spread>\d*\.?\d+)|(?<=[\d%])\s?(?P<low>[₀-₉]+(?:\.[₀-₉]+)?)")
+# "71.3(4)" is 71.3 ± 0.4: whole digits in brackets, without a space, behind a decimal.
+LAST_DIGITS = re.compile(r"\.(?P<decimals>\d+)\((?P<last>\d{1,2})\)")
 DECIMAL_COMMA = re.compile(r"([-+]?(?:\d{1,3},\d{1,2}|0,\d+))(?=\s*(?:%|±|\(|$))")
 _RAISED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 SCALES = {"K": 3, "M": 6, "B": 9, "T": 12}
@@ -46,13 +48,16 @@ def read(text: str) -> list[Numeral]:
 
 
 def spread(text: str) -> Numeral | None:
-    """Return the deviation a text gives behind ±, or None.
+    """Return the deviation a text gives behind ±, or in brackets as units of the last digit, or None.
 
-    >>> spread("54.9 ± 0.3").value
-    Decimal('0.3')
+    >>> spread("54.9 ± 0.3").value, spread("71.34(12)").value
+    (Decimal('0.3'), Decimal('0.12'))
     """
     match = SPREAD.search(text)
     if match is None:
+        if short := LAST_DIGITS.search(text):
+            deviation = Decimal(short["last"]).scaleb(-len(short["decimals"]))
+            return Numeral(value=deviation, start=short.start("last"), end=short.end("last"))
         return None
     name = "spread" if match["spread"] else "low"
     value = Decimal(match[name].translate(_RAISED))
