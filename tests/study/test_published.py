@@ -19,7 +19,7 @@ def published(name):
     return StudyTable.load(RESULTS / name, spec.load(RESULTS / name / "study.toml"))
 
 
-@pytest.mark.parametrize("name", ["quick", "robustness", "robustness-axes"])
+@pytest.mark.parametrize("name", ["quick", "robustness", "robustness-axes", "robustness-benchmarks"])
 def test_the_published_folder_is_the_study_of_its_file(name):
     found, file = published(name).study, spec.load(ROOT / "studies" / f"{name}.toml")
     assert [cell.id for cell in found.cells()] == [cell.id for cell in file.cells()]
@@ -55,7 +55,7 @@ def test_the_matrix_of_the_quick_study_is_rebuilt_from_the_cells():
         assert re.search(in_words(row)[2], PAPER), (row.stressor.label, row.endpoint)
 
 
-@pytest.mark.parametrize(("name", "rows"), [("robustness", 108), ("robustness-axes", 2)])
+@pytest.mark.parametrize(("name", "rows"), [("robustness", 108), ("robustness-axes", 2), ("robustness-benchmarks", 12)])
 def test_rows_that_are_whole_are_printed_as_they_are(name, rows):
     page = (RESULTS / name / "README.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
@@ -85,6 +85,27 @@ def test_what_each_stress_costs_each_arm_is_printed_as_it_is():
     }
     assert len(measured) == 45
     assert printed == costs
+
+
+def test_what_stresses_cost_on_four_benchmarks_is_printed_as_it_is():
+    table = published("robustness-benchmarks")
+    page = (RESULTS / "robustness-benchmarks" / "README.md").read_text(encoding="utf-8")
+    by_arm = {}
+    for found in table.degradations:
+        if found.endpoint.endswith("nll"):
+            cost = numbers.signed(ENDPOINTS[found.endpoint], found.estimate.value, 0.02)
+            by_arm.setdefault((in_plain_words(found.stressor), found.method), {})[found.endpoint] = cost
+    assert len(by_arm) == 6
+    for (stress, arm), costs in by_arm.items():
+        columns = [costs[f"{name}_nll"] for name in ("humaneval", "mbpp", "humaneval_pro", "mbpp_pro")]
+        assert f"| {stress} | `{arm}` | {' | '.join(columns)} |" in page
+    controls = [control for control in table.controls if control.endpoint.endswith("nll")]
+    assert len(controls) == 20
+    assert all(control.passed for control in controls)
+    for control in controls:
+        endpoint = ENDPOINTS[control.endpoint]
+        harm, low, high = (numbers.signed(endpoint, value, 0.02) for value in (control.measured, *control.interval))
+        assert f"{harm} [{low}, {high}]" in page
 
 
 def test_the_readme_has_the_named_contrast_and_no_other_number():
