@@ -65,7 +65,8 @@ def split(grammar: Grammar = _DEFAULT) -> Split:
     drawn class is held out too, and whatever is equal to one that is; single operations are always shown.
     """
     classes = language(grammar).classes
-    drawn = {name for name in set(classes.values()) if len(name) > 1 and _share(name) < grammar.held_out}
+    named = {name: hashlib.sha256(" ".join(name).encode()).digest() for name in set(classes.values()) if len(name) > 1}
+    drawn = {n for n, digest in named.items() if int.from_bytes(digest[:8], "big") / 2**64 < grammar.held_out}
     held = drawn | {
         classes[composition]
         for composition in classes
@@ -166,10 +167,6 @@ def _one_list_behavior(instance: Instance, call: Call) -> str | None:
         return None
     function = call.bind(partial(evaluate, instance))
     return repr([function(list(probe)) for probe in PROBES])
-
-
-def _share(name: Composition) -> float:
-    return int.from_bytes(hashlib.sha256(" ".join(name).encode()).digest()[:8], "big") / 2**64
 
 
 def _by_shape(compositions: tuple[Composition, ...]) -> list[list[Composition]]:

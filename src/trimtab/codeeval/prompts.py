@@ -91,7 +91,12 @@ def ask(problem: Problem, form: PromptForm, *, shots: int = 0, examples: Sequenc
     if len(shown) < shots:
         raise BenchmarkError(f"{shots} examples are asked for, {len(shown)} are given")
     if form is not PromptForm.COMPLETION:
-        return _chat(form, "".join(f"{_worked(example)}\n\n" for example in shown) + _fenced(_ONE, problem.prompt), "")
+        worked = "".join(
+            f"{_fenced('An example of a problem:', example.prompt)}\n\n"
+            f"Its solution:\n\n{_block(example.canonical_solution)}\n\n"
+            for example in shown
+        )
+        return _chat(form, worked + _fenced(_ONE, problem.prompt), "")
     if shown:
         text = "".join(
             f"{_task(example)}[BEGIN]\n{example.canonical_solution.strip()}\n[DONE]\n\n" for example in shown
@@ -103,11 +108,6 @@ def ask(problem: Problem, form: PromptForm, *, shots: int = 0, examples: Sequenc
 def _task(problem: Problem) -> str:
     tests = "\n".join(problem.assertions)
     return f"{_SYSTEM} Here is your task: {problem.description} Your code has to pass these tests:\n\n{tests}\n\n"
-
-
-def _worked(problem: Problem) -> str:
-    question = _fenced("An example of a problem:", problem.prompt)
-    return f"{question}\n\nIts solution:\n\n{_block(problem.canonical_solution)}"
 
 
 def _fenced(words: str, code: str) -> str:

@@ -229,7 +229,9 @@ def _equal(value: object, expected: object, tolerance: float) -> bool:
     """Compare a result with what JSON can say: a tuple is a list, a key of a dictionary is a text."""
     if isinstance(expected, list):
         items = list(value) if isinstance(value, list | tuple) else None
-        return items is not None and len(items) == len(expected) and all(map(_within(tolerance), items, expected))
+        if items is None or len(items) != len(expected):
+            return False
+        return all(_equal(item, want, tolerance) for item, want in zip(items, expected, strict=True))
     if isinstance(expected, dict):
         texts = {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
         same = isinstance(value, dict) and texts.keys() == expected.keys()
@@ -240,10 +242,6 @@ def _equal(value: object, expected: object, tolerance: float) -> bool:
         return False
     numbers = isinstance(value, int | float) and isinstance(expected, int)
     return (numbers or type(value) is type(expected)) and value == expected
-
-
-def _within(tolerance: float) -> Callable[[object, object], bool]:
-    return lambda value, expected: _equal(value, expected, tolerance)
 
 
 def _ruling(

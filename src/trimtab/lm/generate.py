@@ -121,9 +121,9 @@ class LocalCompleter:
             if not keep:
                 return
             if len(keep) < len(live):
-                kept = torch.tensor(keep, device=mask.device)
-                cache.batch_select_indices(kept)
-                mask, live = mask[kept], [live[index] for index in keep]
+                places = torch.tensor(keep, device=mask.device)
+                cache.batch_select_indices(places)
+                mask, live = mask[places], [live[index] for index in keep]
             ids = torch.tensor([[row.ids[-1]] for row in live], device=mask.device)
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
             logits = self._forward(ids, mask, cache)
@@ -159,8 +159,8 @@ class LocalCompleter:
             use_cache=True,
             logits_to_keep=1,
         )
-        found: Tensor = output.logits[:, -1]
-        return found
+        logits: Tensor = output.logits[:, -1]
+        return logits
 
     def _grow(self, row: _Row, token: int, sampling: Sampling) -> bool:
         """Append a token; False when the row has stopped."""

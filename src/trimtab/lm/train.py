@@ -220,11 +220,11 @@ def _parameter_groups(model: nn.Module, gates: Gates, schedule: Schedule) -> lis
 
 def _resume(folder: Path, model: nn.Module, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
     """Go back to the newest checkpoint; return its step and tokens, (0, 0) when there is none."""
-    found = checkpoint.latest(folder / "checkpoint")
-    if found is None:
+    latest = checkpoint.latest(folder / "checkpoint")
+    if latest is None:
         return 0, 0
-    gates.load_state_dict(checkpoint.restore(found.tensors, model, optimizer))
-    return found.step, found.tokens
+    gates.load_state_dict(checkpoint.restore(latest.tensors, model, optimizer))
+    return latest.step, latest.tokens
 
 
 def _cut_log(log: Path, step: int) -> None:

@@ -44,15 +44,12 @@ def by_data(pair: ZygotePair, program: str, cases: tuple[asserts.Case, ...], lim
             job.kill()
         report = job.finish()
         if judged is None:
-            judged = ending(job, report, limits, lambda number: f"assert {number}: {_source(cases, number)}")
+            # The number of the assertion is the program's own word.
+            texts = {number: case.source[:200] for number, case in enumerate(cases, 1)}
+            judged = ending(job, report, limits, lambda number: f"assert {number}: {texts.get(number, '')}")
         return verdict(job, report, judged, limits, "data")
     finally:
         over(job)
-
-
-def _source(cases: tuple[asserts.Case, ...], number: int) -> str:
-    """Return the text of an assertion; the number is the program's own word."""
-    return cases[number - 1].source[:200] if number <= len(cases) else ""
 
 
 def _judge(frame: bytes, case: asserts.Case, number: int) -> Judged | None:
