@@ -33,6 +33,7 @@ docs: $(READY)  ## regenerate the command reference, the tables, the pictures of
 	$(BIN)/python docs/make_settings.py
 	$(BIN)/python docs/make_families.py
 	$(BIN)/python docs/make_replay.py
+	$(BIN)/python docs/make_inspection.py
 	$(BIN)/python docs/make_support.py
 	$(BIN)/python docs/make_pictures.py
 

@@ -12,6 +12,7 @@ import torch
 from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers import LossFree, NewtonBalancing, Stack, SwitchLoss
+from trimtab.moe.gates import Gates
 from trimtab.moe.router import Formula
 from trimtab.moe.routes import RoutedSequence, Routes
 from trimtab.moe.routing import scores_of
@@ -308,3 +309,35 @@ def test_beams_that_changed_places_are_noticed(build, text):
         full = model.generate(text[:1], num_beams=4, num_return_sequences=4, max_new_tokens=8, do_sample=False)
     with gates.replay(routes), pytest.raises(ConfigurationError, match="was recorded"):
         model(input_ids=full)
+
+
+def test_indices_of_earlier_parameters_are_weighed_by_present_scores():
+    """Anticipatory routing as second-hand summaries of DeepSeek-V4, section 4.2.3, give it; numbers made with numpy."""
+    tokens = torch.tensor([[2.0, 0.5], [-0.3, 1.2]])
+    earlier = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    present = torch.tensor([[0.0, 1.5], [1.5, 0.0], [0.0, -1.5], [-1.5, 0.0]])
+    experts_TK = scores_of(tokens @ earlier.T, "sqrtsoftplus").topk(2).indices
+    assert experts_TK.tolist() == [[0, 1], [1, 2]]
+    scores_TE = scores_of(tokens @ present.T, "sqrtsoftplus")
+    assert scores_TE.topk(2).indices.tolist() == [[1, 0], [0, 3]]
+    weights_TK = Formula(renormalize=True, scale=1.5).weights(scores_TE, experts_TK)
+    expected = torch.tensor([[0.5687102833, 0.9312897167], [0.9634501306, 0.5365498694]])
+    assert torch.allclose(weights_TK, expected, atol=1e-6)
+
+
+def test_routes_of_an_earlier_copy_choose_for_the_model_and_its_own_scores_weigh(build, text, family):
+    model = build(family)
+    gates = attach(model, balancer=NoBalancer())
+    earlier = copy.deepcopy(model)
+    with torch.no_grad():
+        for router in gates.routers:
+            router.weight.copy_(router.weight.flip(0))
+    with torch.no_grad(), Gates.of(earlier).record() as routes:
+        earlier(input_ids=text)
+    with gates.replay(routes), gates.record() as replayed:
+        model(input_ids=text).logits.sum().backward()
+    assert all(
+        np.array_equal(own.experts, given.experts)
+        for own, given in zip(replayed.sequences, routes.sequences, strict=True)
+    )
+    assert all(router.weight.grad.abs().sum() > 0 for router in gates.routers)

@@ -1,8 +1,8 @@
 """How much each call adds to the residual stream: the norm of weight · expert(token), call by call.
 
 Where experts are called with hidden states, choices and weights, as nearly all of transformers' are, they are called
-once more, one choice a token at a time, which costs what they cost. Elsewhere (Aria, Llama 4) the block is: with all
-weights but those of one choice at zero, minus with all at zero. Llama 4 weighs what goes in, not what comes out.
+once more, each choice as a token of its own, which costs what they cost. Elsewhere (Aria, Llama 4) the block is: with
+all weights but those of one choice at zero, minus with all at zero. Llama 4 weighs what goes in, not what comes out.
 
 Axes: T tokens, K experts a token.
 """
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from trimtab.inspection.router_ear import HeardDecision
     from trimtab.moe.router import Router
 
-    Told = Callable[[Router, Tensor, Tensor], None]
+    Report = Callable[[Router, Tensor, Tensor], None]
 
 _NOT_ASKED: Final = torch.zeros(0)
 
 
 @contextmanager
-def call_norms(routers: Sequence[Router], told: Told) -> Iterator[None]:
-    """Tell ``told`` of each router's calls inside: its experts [T, K] and the norms [T, K] of what they add."""
+def call_norms(routers: Sequence[Router], report: Report) -> Iterator[None]:
+    """Call ``report`` with each router's calls inside: its experts [T, K] and the norms [T, K] of what they add."""
     with ExitStack() as stack:
         for router in routers:
-            caller = _Caller(router, told)
+            caller = _Caller(router, report)
             stack.enter_context(listening([router], caller.decide))
             stack.callback(router.block.register_forward_hook(caller.after, with_kwargs=True).remove)
             stack.callback(router.experts.register_forward_pre_hook(caller.experts_called).remove)
@@ -44,9 +44,9 @@ def call_norms(routers: Sequence[Router], told: Told) -> Iterator[None]:
 class _Caller:
     """Measures the calls of one router."""
 
-    def __init__(self, router: Router, told: Told) -> None:
+    def __init__(self, router: Router, report: Report) -> None:
         self.router = router
-        self.told = told
+        self.report = report
         self.decision: HeardDecision | None = None
         self.weights: Tensor | None = None
 
@@ -65,14 +65,15 @@ class _Caller:
             return
         hidden, experts_TK, weights_TK = args
         forward = type(module).forward  # not a call of the module, whose hook this is
-        one_T1 = torch.ones_like(weights_TK[:, :1])
+        calls = experts_TK.shape[1]
+        one_T1 = torch.ones_like(weights_TK[:, :1]).repeat_interleave(calls, 0)
         try:
-            outputs = [forward(module, hidden, experts_TK[:, k : k + 1], one_T1) for k in range(experts_TK.shape[1])]
+            outputs = forward(module, hidden.repeat_interleave(calls, 0), experts_TK.reshape(-1, 1), one_T1)
         except (ValueError, RuntimeError):
             return  # cannot be called with one choice a token (LongCat-Flash): measured by the block instead
-        norms = [torch.linalg.vector_norm(output.float(), dim=-1) for output in outputs]
         self.decision = None
-        self.told(self.router, experts_TK, torch.stack(norms, 1).view_as(weights_TK) * weights_TK.abs())
+        norms_TK = torch.linalg.vector_norm(outputs.float(), dim=-1).view_as(weights_TK)
+        self.report(self.router, experts_TK, norms_TK * weights_TK.abs())
 
     @torch.no_grad()
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Any) -> None:  # noqa: ANN401
@@ -92,7 +93,7 @@ class _Caller:
                 norms.append(torch.linalg.vector_norm(added.float(), dim=-1).flatten())
         finally:
             self.weights = None
-        self.told(self.router, decision.experts, torch.stack(norms, 1))
+        self.report(self.router, decision.experts, torch.stack(norms, 1))
 
 
 def _standard(args: tuple[Any, ...], decision: HeardDecision) -> bool:

@@ -114,5 +114,5 @@ def _difference(model: InspectedModel, removed: Mapping[int, Sequence[int]], few
     ids = torch.randint(0, size, (2, 16), generator=torch.Generator().manual_seed(0)).to(model.device)
     with masked(model.routers, removed):
         expected = model.model(input_ids=ids, use_cache=False).logits
-    found = fewer.to(model.device)(input_ids=ids, use_cache=False).logits
-    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
+    pruned = fewer.to(model.device)(input_ids=ids, use_cache=False).logits
+    return float((pruned - expected).abs().max() / expected.abs().max().clamp_min(1e-6))

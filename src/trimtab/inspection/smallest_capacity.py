@@ -57,14 +57,14 @@ def smallest(rows: Sequence[dict[str, Any]], margin: float) -> list[dict[str, An
     for row in rows:
         key = tuple(row[name] for name in ("phase", "composition", "drop_policy", "duplicates"))
         kinds.setdefault(key, []).append(row)
-    found = []
+    records = []
     for (phase, composition, policy, duplicates), members in kinds.items():
         ordered = sorted(members, key=lambda row: math.inf if row["factor"] is None else row["factor"])
         factors = np.array([math.inf if row["factor"] is None else row["factor"] for row in ordered])
         inside = np.stack([row["draws"] for row in ordered]) <= margin
         point = _first(np.array([[row["rise"] <= margin] for row in ordered]), factors)[0]
         low, high = np.quantile(_first(inside, factors), (0.025, 0.975), method="closest_observation")
-        found.append(
+        records.append(
             {
                 "phase": phase,
                 "composition": composition,
@@ -74,7 +74,7 @@ def smallest(rows: Sequence[dict[str, Any]], margin: float) -> list[dict[str, An
                 "interval": [_finite(low), _finite(high)],
             }
         )
-    return found
+    return records
 
 
 def _first(inside: NDArray[np.bool_], factors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -124,9 +124,9 @@ def logit_biases(router: Router) -> Iterator[tuple[str, Tensor]]:
     """Yield the bias [E] that is added to the rows' logits, beside the weight in the same module; most have none."""
     owner, _, own = router.weight_name.rpartition(".")
     module = router.module.get_submodule(owner)
-    found = getattr(module, "bias", None)
-    if own == "weight" and isinstance(found, torch.Tensor) and found.shape == (router.num_experts,):
-        yield f"{router.name}.{owner}.bias".replace("..", "."), found.detach()
+    bias_E = getattr(module, "bias", None)
+    if own == "weight" and isinstance(bias_E, torch.Tensor) and bias_E.shape == (router.num_experts,):
+        yield f"{router.name}.{owner}.bias".replace("..", "."), bias_E.detach()
 
 
 def per_expert_vectors(router: Router) -> Iterator[tuple[str, Tensor]]:

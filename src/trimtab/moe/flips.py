@@ -103,19 +103,19 @@ class FlipReport:
             f" least one layer, {self.rate:.3%} of all (token, layer) pairs"
         )
         header = f"{'layer':>5}  {'tokens':>7}  {'flipped':>7}  {'rate':>8}  {'calls':>6}  most changed experts"
-        found = [summary, header]
+        lines = [summary, header]
         for line in self.layers:
             counts = f"{line.tokens:>7}  {line.flipped:>7}  {line.rate:>8.3%}  {line.calls:>6}"
-            found.append(f"{line.layer:>5}  {counts}  {line.words}".rstrip())
+            lines.append(f"{line.layer:>5}  {counts}  {line.words}".rstrip())
         if self.unknown:
-            found.append(f"{self.unknown} tokens were left out in some layer, whose experts a record does not know")
+            lines.append(f"{self.unknown} tokens were left out in some layer, whose experts a record does not know")
         if self.divergences:
             first = self.divergences[0]
-            found.append(
+            lines.append(
                 f"{len(self.divergences)} of {self.sequences} sequences diverge; sequence {first.sequence} first at"
                 f" token {first.token}, layer {first.layer}: {first.experts[0]} and {first.experts[1]}"
             )
-        return found
+        return lines
 
 
 def compare(first: Routes, second: Routes) -> FlipReport:
@@ -154,17 +154,18 @@ def _of_layer(
 ) -> LayerFlips:
     """Count the flips of one layer over pairs of tables [N, L, K], of tokens known [N, L] to both."""
     rows = [
-        (one[both[:, index], index], two[both[:, index], index]) for (one, two), both in zip(tables, known, strict=True)
+        (first[both[:, index], index], second[both[:, index], index])
+        for (first, second), both in zip(tables, known, strict=True)
     ]
     empty = np.zeros((0, 1), np.int64)
-    one = np.concatenate([pair[0] for pair in rows] or [empty])
-    two = np.concatenate([pair[1] for pair in rows] or [empty])
-    left = one[~(one[:, :, None] == two[:, None, :]).any(2)]
-    joined = two[~(two[:, :, None] == one[:, None, :]).any(2)]
+    first_NK = np.concatenate([pair[0] for pair in rows] or [empty])
+    second_NK = np.concatenate([pair[1] for pair in rows] or [empty])
+    left = first_NK[~(first_NK[:, :, None] == second_NK[:, None, :]).any(2)]
+    joined = second_NK[~(second_NK[:, :, None] == first_NK[:, None, :]).any(2)]
     return LayerFlips(
         layer=layer,
-        tokens=len(one),
-        flipped=int((one != two).any(1).sum()),
+        tokens=len(first_NK),
+        flipped=int((first_NK != second_NK).any(1).sum()),
         calls=len(left),
         left=_counts(left),
         joined=_counts(joined),

@@ -117,7 +117,10 @@ class Gate(BalancerState):
             decision = self._count(routing, current, context) if current.counted else None
         weights_TK = self._served(routing)
         if current.counted and not current.replayed and self.attachment.balancer.has_penalty:
-            weights_TK = self._penalize(routing, weights_TK, self._after(context, current, decision))
+            load_so_far = None if decision is None else decision.load_so_far
+            weights_TK = self._penalize(
+                routing, weights_TK, replace(context, load_so_far=load_so_far, pool=current.pool)
+            )
         return weights_TK, routing.experts
 
     def _context(self, current: ForwardPass, logits_TE: Tensor) -> Context:
@@ -153,11 +156,6 @@ class Gate(BalancerState):
                 f"{self.router.name}: {self.attachment.balancer!r} reads sequences from their start, and {reason}",
                 hint="call the model with use_cache=False",
             )
-
-    def _after(self, context: Context, current: ForwardPass, decision: Decision | None) -> Context:
-        """Return the context with what is known once a pass has been counted."""
-        load_so_far = None if decision is None else decision.load_so_far
-        return replace(context, load_so_far=load_so_far, pool=current.pool)
 
     def _reselects(self, current: ForwardPass) -> bool:
         """Tell whether the router itself does not choose as the balancer wants: it lacks a bias, or sees no batch."""

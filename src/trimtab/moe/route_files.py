@@ -100,8 +100,8 @@ def _contents(suffix: str, content: bytes) -> tuple[Any, Any, Any]:
             records = (
                 [json.loads(line) for line in content.splitlines() if line.strip()] if suffix == ".jsonl" else None
             )
-            found = json.loads(content) if records is None else records
-            return (found if isinstance(found, list) else [found]), None, None
+            parsed = json.loads(content) if records is None else records
+            return (parsed if isinstance(parsed, list) else [parsed]), None, None
         if suffix == ".npy":
             table: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
             return (table if table.ndim == 4 else [table]), None, None

@@ -116,7 +116,7 @@ class RouteReader:
         answers, prompt = response.get("choices"), response.get("prompt_routed_experts")
         if answers is None:
             answers = [{**response.get("meta_info", {}), **response}]
-        found = []
+        sequences = []
         for number, answer in enumerate(answers):
             name = f"{where}: choice {number}" if len(answers) > 1 else where
             if answer.get("routed_experts") is None:
@@ -126,8 +126,8 @@ class RouteReader:
                     " return_routed_experts in the request",
                 )
             ids = _ids(response, answer) if tokens is None else tokens
-            found.append(self.sequence(answer["routed_experts"], ids, prompt=prompt, where=name))
-        return found
+            sequences.append(self.sequence(answer["routed_experts"], ids, prompt=prompt, where=name))
+        return sequences
 
     def _array(self, table: Any, where: str) -> NDArray[Any]:  # noqa: ANN401
         """Return [rows, L, K] of the layers with a router."""
@@ -248,7 +248,7 @@ def to_vllm(routes: Routes) -> list[NDArray[np.int32]]:
         ConfigurationError: A token lacks its routes, which this form cannot say.
     """
     shape = routes.shape
-    found = []
+    tables = []
     for number, sequence in enumerate(routes.sequences):
         if (sequence.experts == UNKNOWN).any():
             raise ConfigurationError(
@@ -257,8 +257,8 @@ def to_vllm(routes: Routes) -> list[NDArray[np.int32]]:
             )
         table = np.zeros((len(sequence), shape.num_layers, shape.num_experts_per_tok), np.int32)
         table[:, list(shape.layers)] = sequence.experts
-        found.append(table)
-    return found
+        tables.append(table)
+    return tables
 
 
 def to_vllm_split(routes: Routes) -> list[tuple[NDArray[np.int16], NDArray[np.int16]]]:
@@ -299,13 +299,13 @@ def to_verl(routes: Routes, mask: Any) -> NDArray[np.int64]:  # noqa: ANN401
     tables = to_vllm(routes)
     if len(tables) != len(text_BS):
         raise ConfigurationError(f"routes of {len(tables)} sequences, and a mask of {len(text_BS)} rows")
-    found = np.zeros((*text_BS.shape, *tables[0].shape[1:]), np.int64)
+    padded = np.zeros((*text_BS.shape, *tables[0].shape[1:]), np.int64)
     for row, (table, text_S) in enumerate(zip(tables, text_BS, strict=True)):
         places = text_S.nonzero()[0]
         if len(places) not in {len(table), len(table) + 1}:
             raise ConfigurationError(f"row {row} has {len(places)} tokens, and its routes are of {len(table)}")
-        found[row, places[: len(table)]] = table
-    return found
+        padded[row, places[: len(table)]] = table
+    return padded
 
 
 def _ids(response: Mapping[str, Any], answer: Mapping[str, Any]) -> list[int] | None:
@@ -341,13 +341,13 @@ def sequences_of(reader: RouteReader, source: Any, tokens: Sequence[Any] | None,
     items = list(source)
     if tokens is not None and len(tokens) != len(items):
         raise ConfigurationError(f"routes of {len(items)} sequences, and tokens of {len(tokens)}")
-    found: list[RoutedSequence] = []
+    sequences: list[RoutedSequence] = []
     for number, item in enumerate(items):
         ids, where = None if tokens is None else tokens[number], f"sequence {number}"
         if isinstance(item, dict):
-            found += reader.response(item, ids, where)
+            sequences += reader.response(item, ids, where)
         elif isinstance(item, tuple) and len(item) == 2:
-            found.append(reader.sequence(item[1], ids, prompt=item[0], where=where))
+            sequences.append(reader.sequence(item[1], ids, prompt=item[0], where=where))
         else:
-            found.append(reader.sequence(item, ids, where=where))
-    return found
+            sequences.append(reader.sequence(item, ids, where=where))
+    return sequences

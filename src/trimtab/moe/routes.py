@@ -155,10 +155,10 @@ class Routes:
             tensors = read_tensors(content)
             size = int.from_bytes(content[:8], "little")
             header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["trimtab_routes"])
-            found = header["format"]
-            if found != _FORMAT:
+            form = header["format"]
+            if form != _FORMAT:
                 raise ConfigurationError(
-                    f"{path}: routes of format {found!r}, and this trimtab reads {_FORMAT}",
+                    f"{path}: routes of format {form!r}, and this trimtab reads {_FORMAT}",
                     hint="use the version that wrote it",
                 )
             return cls._from_tensors(tensors, header)

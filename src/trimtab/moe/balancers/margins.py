@@ -30,18 +30,18 @@ def histogram(margins: Tensor) -> Tensor:
     bins = _bins().to(margins.device).index_select(0, keys.flatten()).view(*margins.shape[:-2], *margins.shape[-2:])
     lanes, experts = margins.shape[:-2].numel(), margins.shape[-1]
     own = torch.arange(0, lanes * experts * BINS, BINS, dtype=torch.int32, device=margins.device)
-    found = torch.bincount(
+    counts = torch.bincount(
         bins.add_(own.view(*margins.shape[:-2], 1, experts)).flatten(), minlength=lanes * experts * BINS
     )
-    return found.view(*margins.shape[:-2], experts, BINS)
+    return counts.view(*margins.shape[:-2], experts, BINS)
 
 
 def count(numbers: Tensor, bins: int) -> Tensor:
     """Count numbers [..., N] from 0 to ``bins``, the last of which is not counted: [..., bins], int64."""
     lanes = numbers.shape[:-1].numel()
     own = torch.arange(0, lanes * (bins + 1), bins + 1, device=numbers.device).view(*numbers.shape[:-1], 1)
-    found = torch.bincount((numbers + own).flatten(), minlength=lanes * (bins + 1))
-    return found.view(*numbers.shape[:-1], bins + 1)[..., :bins]
+    counts = torch.bincount((numbers + own).flatten(), minlength=lanes * (bins + 1))
+    return counts.view(*numbers.shape[:-1], bins + 1)[..., :bins]
 
 
 def from_top(counts: Tensor, rank: Tensor) -> Tensor:
@@ -57,10 +57,10 @@ def all_from_top(counts: Tensor, ranks: Tensor) -> Tensor:
     low, high = _edges()
     low, high = low.to(counts.device), high.to(counts.device)
     above = counts.flip(-1).cumsum(-1)
-    found = torch.searchsorted(above, ranks.to(above.dtype)).clamp(max=BINS - 1)
-    index = BINS - 1 - found
+    bins_above = torch.searchsorted(above, ranks.to(above.dtype)).clamp(max=BINS - 1)
+    index = BINS - 1 - bins_above
     inside = counts.gather(-1, index)
-    part = ((ranks - (above.gather(-1, found) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
+    part = ((ranks - (above.gather(-1, bins_above) - inside) - 0.5) / inside.clamp(min=1)).clamp(0, 1)
     return high[index] - part * (high[index] - low[index])
 
 

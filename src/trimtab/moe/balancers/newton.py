@@ -222,9 +222,9 @@ class _Memory:
     def note(self, seen: _Seen, shock: Numbers) -> None:
         """Learn how noisy loads are, from successive differences: tokens of a sequence are not independent."""
         residual = seen.residual
-        found = np.square(residual - self.previous).sum(-1) / (2 * (residual.shape[-1] - 1))
+        variance = np.square(residual - self.previous).sum(-1) / (2 * (residual.shape[-1] - 1))
         # A recovery is not noise: no more than a tripling at a time, and less with age.
-        moved = (np.minimum(found, 3 * self.noise) - self.noise) / np.minimum(self.age + 1, 2 * _MEMORY)
+        moved = (np.minimum(variance, 3 * self.noise) - self.noise) / np.minimum(self.age + 1, 2 * _MEMORY)
         self.noise = np.where(self.age > 0, self.noise + moved, self.noise)
         self.age, self.previous = self.age + 1, residual
         self.lasting = np.where(shock[..., None, None], 0, self.lasting)
@@ -233,8 +233,8 @@ class _Memory:
         """Average the densities, and let the reach of each pair find its share of the tokens; afresh after a shock."""
         learned = np.asarray(np.minimum(self.learned + 1, _MEMORY))
         size = seen.size[..., None, None]
-        found = seen.pairs / (2 * np.maximum(self.reach, np.float32(1e-7)) * size)
-        density = self.density + (found - self.density) / learned[..., None, None]
+        seen_density = seen.pairs / (2 * np.maximum(self.reach, np.float32(1e-7)) * size)
+        density = self.density + (seen_density - self.density) / learned[..., None, None]
         experts = seen.calls.shape[-1]
         wanted = size * np.float32(_CLOSE / (experts * (experts - 1) / 2))
         pace = 1 / np.minimum(learned, 4)[..., None, None]

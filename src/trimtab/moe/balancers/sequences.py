@@ -51,10 +51,10 @@ class Sequences:
 
     def gather(self, grid: Tensor, like: Tensor) -> Tensor:
         """Return a grid [G, L, E] as tokens [T, E], 0 where ``like`` [T, E] has padding."""
-        found = grid[self.rows, self.columns]
+        text = grid[self.rows, self.columns]
         if self.valid is None:
-            return found
-        return torch.zeros_like(like).masked_scatter(self.valid[:, None].expand_as(like), found)
+            return text
+        return torch.zeros_like(like).masked_scatter(self.valid[:, None].expand_as(like), text)
 
 
 def moving_thresholds(scores: Tensor, target: float, *, memory: float, bins: int, start: str) -> Tensor:
@@ -74,7 +74,7 @@ def moving_thresholds(scores: Tensor, target: float, *, memory: float, bins: int
     below = scores.new_zeros(groups, experts, bins)
     if start == "first" and length:
         below = (bin_of[:, 0, :, None] <= edges).to(scores.dtype)
-    found = torch.empty_like(scores)
+    thresholds = torch.empty_like(scores)
     for begin in range(0, length, _CHUNK):
         part = bin_of[:, begin : begin + _CHUNK]
         size = part.shape[1]
@@ -89,9 +89,9 @@ def moving_thresholds(scores: Tensor, target: float, *, memory: float, bins: int
             reached = reached * (1 - memory ** (begin + ages + 1).to(scores.dtype))
         # An average is a sum of rounded powers; what it is compared with is another.
         place = (averages < (reached - 1e-6 * reached)[:, None, None]).sum(-1)
-        found[:, begin : begin + _CHUNK] = (place.clamp(max=bins - 1) + 0.5) / bins
+        thresholds[:, begin : begin + _CHUNK] = (place.clamp(max=bins - 1) + 0.5) / bins
         below = averages[:, -1]
-    return found
+    return thresholds
 
 
 def causal_pressure(scores: Tensor, top_k: int, rate: float) -> Tensor:

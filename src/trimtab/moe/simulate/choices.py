@@ -154,14 +154,14 @@ class DynamicThreshold(Choice):
         if self.rule == "quantile":
             share = shape.num_experts_per_tok * shape.tokens // shape.num_experts
             return self.ema * state - (1 - self.ema) * scores.topk(share + 1, dim=-2).values[..., -1, :]
-        calls, asked = load / shape.tokens, shape.num_experts_per_tok
+        calls, top_k = load / shape.tokens, shape.num_experts_per_tok
         rate, experts = self.bias_update_rate or 0.0, shape.num_experts
         if self.rule == "sign":
-            return state - rate * (calls - asked / experts).sign()
+            return state - rate * (calls - top_k / experts).sign()
         total = calls.sum(-1, keepdim=True)
         # sign(F − 1/E) of F̃/ΣF̃, multiplied out: no calls at all are even.
         uneven = (calls * experts - total).sign()
-        return state - rate * (uneven - uneven.mean(-1, keepdim=True) + (total - asked).sign())
+        return state - rate * (uneven - uneven.mean(-1, keepdim=True) + (total - top_k).sign())
 
 
 def leaked_bits(num_experts: int, num_experts_per_tok: int) -> float:

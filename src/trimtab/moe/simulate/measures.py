@@ -190,7 +190,7 @@ def _cell(
     steps = len(trace.max_violation)
     tail = slice(steps - max(1, steps // 4), None)
     slots = capacity.room(arm.factor, tokens=size[0], num_experts=size[1], num_experts_per_tok=size[2])
-    kept = [float(trace.affinity[number - 1, index]) for number in checkpoints(steps)]
+    affinity = [float(trace.affinity[number - 1, index]) for number in checkpoints(steps)]
     return Cell(
         stream=name,
         rule=arm.name,
@@ -202,7 +202,7 @@ def _cell(
         floor=floor,
         dropped=float(trace.dropped[tail, index].mean()),
         drop_floor=routing.drop_floor(*size, slots),
-        affinity=statistics.fmean(k / b for k, b in zip(kept, best, strict=True)),
+        affinity=statistics.fmean(k / b for k, b in zip(affinity, best, strict=True)),
         regret=None if isinstance(arm.balancer, Choice) else float(trace.dual[:, index].sum()) - bound,
         spread=float(trace.spread[-1, index]),
         bias_mean=float(trace.state[index, : shape.num_experts].mean()),

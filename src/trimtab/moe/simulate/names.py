@@ -66,9 +66,9 @@ def stream(text: str) -> Stream:
         ConfigurationError: There is none, or its arguments are off.
     """
     classes = {
-        name: found
-        for name, found in vars(streams).items()
-        if isinstance(found, type) and issubclass(found, Stream) and found is not Stream
+        name: cls
+        for name, cls in vars(streams).items()
+        if isinstance(cls, type) and issubclass(cls, Stream) and cls is not Stream
     }
     classes["Dumped"] = Dumped
     made = _make(STREAMS.get(text, text), classes, "stream", STREAMS)
@@ -82,15 +82,15 @@ def _make(text: str, classes: Mapping[str, type], kind: str, shortcuts: Mapping[
     except SyntaxError:
         call = ast.Name(id=text)
     name = call.func if isinstance(call, ast.Call) else call
-    found = classes.get(name.id) if isinstance(name, ast.Name) else None
-    if found is None:
+    cls = classes.get(name.id) if isinstance(name, ast.Name) else None
+    if cls is None:
         wanted = name.id if isinstance(name, ast.Name) else text
         raise ConfigurationError(f"there is no {kind} {text!r}", hint=nearest(wanted, [*classes, *(shortcuts or ())]))
     try:
         settings = _literals(call) if isinstance(call, ast.Call) else {}
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{kind} {text!r}: {error}", hint="as in Python: Name(setting=value)") from error
-    return found(**settings)
+    return cls(**settings)
 
 
 def _literals(call: ast.Call) -> dict[str, Any]:

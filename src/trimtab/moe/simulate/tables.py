@@ -113,9 +113,9 @@ def markdown(table: Table, cells: Sequence[Cell]) -> str:
     rows = list(dict.fromkeys((cell.stream, cell.capacity) for cell in cells))
     lines = [_line("stream", "C", *(_head(*column) for column in columns)), "|---" * (2 + len(columns)) + "|"]
     for row in rows:
-        found = [[c for c in cells if (c.stream, c.capacity, c.rule, c.signal) == row + column] for column in columns]
+        groups = [[c for c in cells if (c.stream, c.capacity, c.rule, c.signal) == row + column] for column in columns]
         factor = _NONE if row[1] is None else f"{row[1]:g}"
-        lines.append(_line(row[0], factor, *(say(group) if group else "" for group in found)))
+        lines.append(_line(row[0], factor, *(say(group) if group else "" for group in groups)))
     return "\n".join(lines)
 
 
