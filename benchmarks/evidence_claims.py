@@ -24,7 +24,7 @@ from trimtab.claims import report_claims, study_evidence, verdict_rules
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.documents import numerals, reader
-from trimtab.documents.parts import Cell, Document
+from trimtab.documents.parts import Document, TableCell
 from trimtab.report import page
 from trimtab.study.table import StudyTable
 
@@ -248,7 +248,7 @@ def papers() -> list[Document]:
         cells = []
         for number, table in enumerate(json.loads(path.read_text(encoding="utf-8")), 1):
             cells += [
-                Cell(
+                TableCell(
                     document=path.stem,
                     table=number,
                     row=row,

@@ -28,7 +28,7 @@ from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.claims.wording import key
 from trimtab.documents.formats.cell_grid import values
-from trimtab.documents.parts import Cell, Document
+from trimtab.documents.parts import Document, TableCell
 
 KINDS = ("true", "swapped dataset", "other paper's dataset", "changed value")
 # Other names of datasets in the field, by the beginning of the name; the first six after a list of all papers' misses
@@ -88,7 +88,7 @@ def cells_of(path):
             numbers, _ = values(each["number"])
             if not numbers:
                 continue
-            yield Cell(
+            yield TableCell(
                 document=path.stem,
                 table=number,
                 caption=table["caption"],

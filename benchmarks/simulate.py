@@ -10,7 +10,7 @@ import time
 import torch
 
 from trimtab.moe.simulate import names
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Shape
 
 STEPS = 1000
@@ -25,7 +25,7 @@ def main() -> None:
         (["NewtonBalancing()"], 16),
         (["BIP()"], 4),
     ):
-        arms = [Arm(name=text, balancer=names.rule(text)) for text in texts]
+        arms = [SimulatedArm(name=text, balancer=names.rule(text)) for text in texts]
         start = time.process_time()
         run(names.stream("skewed"), Shape(), arms, seeds=list(range(seeds)), steps=STEPS)
         cell = (time.process_time() - start) / (len(arms) * seeds)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_each_file_says_what_it_is_and_stays_small(path):
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 400
     assert path.stem not in FORBIDDEN_NAMES
+
+
+def test_the_name_of_a_class_or_file_occurs_once():
+    classes = Counter(
+        node.name for path in FILES for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    )
+    files = Counter(path.name for path in FILES if path.stem not in {"__init__", "__main__"})
+    assert [name for name, times in (classes + files).items() if times > 1] == []
 
 
 def functions():

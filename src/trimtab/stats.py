@@ -40,7 +40,7 @@ MIN_SEEDS: Final = 3
 """Below this the spread over seeds is not known well enough for any verdict."""
 
 
-class Verdict(StrEnum):
+class VerdictWord(StrEnum):
     """What a row of the answer says; "better" and "worse" are the treatment's, relative to the control."""
 
     EQUIVALENT = "equivalent"
@@ -355,7 +355,7 @@ def verdict(
     alpha: float,
     p_difference: float | None,
     p_equivalence: float | None,
-) -> Verdict:
+) -> VerdictWord:
     """Return the word for a contrast in which positive means that the treatment loses more than the control.
 
     Args:
@@ -366,9 +366,9 @@ def verdict(
         p_equivalence: Holm-adjusted p of a difference outside the margin; None if there is no margin.
     """
     if seeds < MIN_SEEDS:
-        return Verdict.UNDECIDED
+        return VerdictWord.UNDECIDED
     if p_equivalence is not None and p_equivalence <= alpha:
-        return Verdict.EQUIVALENT
+        return VerdictWord.EQUIVALENT
     if p_difference is not None and p_difference <= alpha and value != 0:
-        return Verdict.WORSE if value > 0 else Verdict.BETTER
-    return Verdict.UNDECIDED
+        return VerdictWord.WORSE if value > 0 else VerdictWord.BETTER
+    return VerdictWord.UNDECIDED

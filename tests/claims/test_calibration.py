@@ -5,10 +5,10 @@ import json
 import pytest
 
 from trimtab.claims import calibration
-from trimtab.claims.claim_verdict import Fidelity, Verdict
+from trimtab.claims.claim_verdict import ClaimVerdict, Fidelity
 from trimtab.errors import ClaimError
 
-VERDICT = Verdict(claim="c", fidelity=Fidelity.SUPPORTED, rule_path=("all sources", "cell"))
+VERDICT = ClaimVerdict(claim="c", fidelity=Fidelity.SUPPORTED, rule_path=("all sources", "cell"))
 PATH = "supported > all sources > cell"
 
 

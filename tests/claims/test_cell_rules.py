@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.claims import cell_lookup, cell_rules
-from trimtab.claims.claim_model import Fact, Quantity, Setting
+from trimtab.claims.claim_model import Fact, MeasurementSetting, Quantity
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.table_index import TableIndex
 from trimtab.documents import reader
@@ -65,7 +65,9 @@ def test_another_setting_decides_nothing():
     readings = TableIndex([reader.read_bytes(text.encode(), "paper.md")], Registry.load())
 
     def stances(shots, value):
-        fact = Fact(subject="GPT-4o", benchmark="HumanEval", value=Quantity(text=value), setting=Setting(shots=shots))
+        fact = Fact(
+            subject="GPT-4o", benchmark="HumanEval", value=Quantity(text=value), setting=MeasurementSetting(shots=shots)
+        )
         return [one.stance.value for one in cell_rules.look_up(fact, 0, readings).evidence]
 
     assert (stances(0, "90.2"), stances(0, "80.0"), stances(1, "80.0")) == (["supports"], ["refutes"], [])

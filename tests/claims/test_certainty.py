@@ -3,17 +3,17 @@
 import pytest
 
 from trimtab.claims import certainty
-from trimtab.claims.claim_verdict import Agreement, Evidence, Fidelity, Stance, Target, Verdict
+from trimtab.claims.claim_verdict import Agreement, ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Stance
 from trimtab.errors import ClaimError
 
 
 def evidence(work, *, backend="passage", stance=Stance.SUPPORTS, quote="", mismatches=()):
-    target = Target(kind="span", document=f"{work}.md", work=work, quote=quote)
+    target = EvidenceTarget(kind="span", document=f"{work}.md", work=work, quote=quote)
     return Evidence(backend=backend, stance=stance, why="", target=target, mismatches=mismatches)
 
 
 def rated(*found, fidelity=Fidelity.SUPPORTED, agreement=Agreement.NONE):
-    verdict = Verdict(claim="c01", fidelity=fidelity, agreement=agreement, rule_path=("x",), evidence=found)
+    verdict = ClaimVerdict(claim="c01", fidelity=fidelity, agreement=agreement, rule_path=("x",), evidence=found)
     return certainty.rate(verdict)
 
 

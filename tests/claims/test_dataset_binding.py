@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from trimtab.claims.dataset_binding import Binder
-from trimtab.documents.parts import Cell
+from trimtab.documents.parts import TableCell
 
 DATASETS = {
     "WikiText-2": (),
@@ -18,7 +18,7 @@ DATASETS = {
 
 
 def cell(value, row, column, caption=""):
-    return Cell(
+    return TableCell(
         document="a", table=1, row=0, column=0, row_path=(row,), column_path=(column,), caption=caption, text=value,
         numbers=(Decimal(value),),
     )  # fmt: skip
@@ -130,7 +130,7 @@ def test_another_table_speaks_only_for_a_cell_that_names_the_metric():
     ("claimed", "exact", "rounding"), [("95.55", True, True), ("95.6", False, True), ("95.5", False, False)]
 )
 def test_a_value_is_exact_unless_rounding_is_asked_for(claimed, exact, rounding):
-    cell = Cell(
+    cell = TableCell(
         document="a", table=1, row=1, column=1, row_path=("Ours",), column_path=("Penn Treebank",), text="95.55",
         numbers=(Decimal("95.55"),),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.claims.name_registry import Registry
-from trimtab.claims.vocabulary import Term
+from trimtab.claims.vocabulary import HeaderTerm
 from trimtab.claims.wording import key
 from trimtab.errors import ClaimError
 
@@ -94,7 +94,7 @@ def test_auxiliary_loss_free_is_not_the_auxiliary_loss(registry):
 
 
 def test_a_model_of_the_sources_is_not_found_inside_another(registry):
-    more = {"gpt4o": Term(kind="models", spellings=frozenset())}
+    more = {"gpt4o": HeaderTerm(kind="models", spellings=frozenset())}
     assert registry.find("GPT-4o-mini", ("models",), more=more) == []
     assert registry.find("(GPT-4o)", ("models",), more=more)[0].text == "GPT-4o"
 
@@ -115,7 +115,7 @@ def test_a_model_of_the_sources_is_not_found_inside_another(registry):
 )
 def test_a_system_is_found_as_a_whole(registry, text, expected):
     more = {
-        key(one): Term(kind="models", spellings=frozenset({one}))
+        key(one): HeaderTerm(kind="models", spellings=frozenset({one}))
         for one in ("Parser", "Parser + Aligner", "Andor et al. (2016)", "NBT-CNN", "CNN")
     }
     assert [one.text for one in registry.find(text, ("models",), more=more)] == expected

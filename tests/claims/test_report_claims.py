@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.claims import claim_model, report_claims
-from trimtab.claims.claim_model import Claim, Kind, Quantity, Setting
+from trimtab.claims.claim_model import Claim, Kind, MeasurementSetting, Quantity
 from trimtab.claims.name_registry import Registry
 from trimtab.errors import ClaimError
 
@@ -71,6 +71,6 @@ def test_precision_is_what_is_written():
 
 
 def test_settings_conflict_only_where_both_speak():
-    one, other = Setting(shots=0, k=1), Setting(shots=1, problems=164)
+    one, other = MeasurementSetting(shots=0, k=1), MeasurementSetting(shots=1, problems=164)
     assert one.conflicts(other) == ("shots",)
-    assert one.conflicts(Setting()) == ()
+    assert one.conflicts(MeasurementSetting()) == ()

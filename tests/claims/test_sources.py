@@ -5,7 +5,7 @@ import pytest
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources, copy_of
 from trimtab.documents import reader
-from trimtab.documents.document_store import Corpus
+from trimtab.documents.document_store import DocumentStore
 from trimtab.documents.work import Identifiers, Work
 
 REGISTRY = Registry.load()
@@ -63,7 +63,7 @@ def test_names_a_text_is_cited_by(cite, found):
 
 def test_a_corpus_and_its_documents_give_the_same_sources():
     paper = read("| Model | HumanEval |\n|---|---|\n| GPT-4o | 90.2 |\n", "paper.md")
-    with Corpus() as corpus:
+    with DocumentStore() as corpus:
         corpus.add(paper)
         stored = Sources.of(corpus, REGISTRY)
     built = Sources.build([paper], [], REGISTRY)

@@ -263,11 +263,11 @@ def test_callers_call_their_base(caller):
         return sum(xs) if caller.folds else list(xs)
 
     given = {"rows": [[1, 2], [3]], "xs": [1, 2], "a": [1, 2], "b": [3]}
-    result = micro_pro_callers.Call(caller=caller).bind(base)(*(given[name] for name in caller.arguments))
+    result = micro_pro_callers.CallerForm(caller=caller).bind(base)(*(given[name] for name in caller.arguments))
     assert seen
     if caller.flat:
         assert all(isinstance(number, int) for number in result)
-        total = micro_pro_callers.Call(caller=caller, after=(("sum", None),))
+        total = micro_pro_callers.CallerForm(caller=caller, after=(("sum", None),))
         assert total.bind(base)(*(given[name] for name in caller.arguments)) == sum(result)
 
 

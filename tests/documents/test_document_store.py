@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from trimtab.documents.document_store import Corpus
-from trimtab.documents.parts import Cell, Document, HiddenText, Position, Span
+from trimtab.documents.document_store import DocumentStore
+from trimtab.documents.parts import Document, HiddenText, Position, Span, TableCell
 from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
 from trimtab.errors import EvidenceError
 
@@ -27,7 +27,7 @@ def document(name="a" * 64, **changes):
         )
         for start, end in ((0, 23), (24, 57))
     )
-    cell = Cell(
+    cell = TableCell(
         document=name,
         table=1,
         label="Table 2",
@@ -70,10 +70,10 @@ WORK = Work(
 
 
 def test_what_goes_in_comes_out_unchanged(tmp_path):
-    with Corpus(tmp_path / "corpus.sqlite") as corpus:
+    with DocumentStore(tmp_path / "corpus.sqlite") as corpus:
         assert corpus.add(document())
         corpus.put(WORK)
-    with Corpus(tmp_path / "corpus.sqlite") as corpus:
+    with DocumentStore(tmp_path / "corpus.sqlite") as corpus:
         assert corpus.document("a" * 64) == document()
         assert str(corpus.document("a" * 64).cells[0].number) == "54.90"
         assert corpus.works() == [WORK]
@@ -84,7 +84,7 @@ def test_what_goes_in_comes_out_unchanged(tmp_path):
 
 
 def test_the_same_bytes_are_stored_once():
-    corpus = Corpus()
+    corpus = DocumentStore()
     assert corpus.add(document())
     assert not corpus.add(document(path="copy.tex"))
     assert len(list(corpus.spans())) == 2
@@ -92,7 +92,7 @@ def test_the_same_bytes_are_stored_once():
 
 
 def test_a_document_is_stored_whole_or_not_at_all():
-    corpus = Corpus()
+    corpus = DocumentStore()
     broken = document(spans=(*document().spans, Span(document="elsewhere", kind="sentence", start=0, end=1, text="x")))
     assert not corpus.add(broken)
     assert corpus.digests() == []
@@ -101,7 +101,7 @@ def test_a_document_is_stored_whole_or_not_at_all():
 
 
 def test_words_find_spans_by_their_stems_and_the_better_match_is_first():
-    corpus = Corpus()
+    corpus = DocumentStore()
     corpus.add(document())
     corpus.add(document("b" * 64, text="x"))
     hits = corpus.search('the expert "collapses" OR early*', documents=["a" * 64])
@@ -113,7 +113,7 @@ def test_words_find_spans_by_their_stems_and_the_better_match_is_first():
 
 
 def test_numbers_find_cells():
-    corpus = Corpus()
+    corpus = DocumentStore()
     corpus.add(document())
     assert len(list(corpus.cells(between=(Decimal("54.85"), Decimal("54.95"))))) == 1
     assert list(corpus.cells(between=(Decimal(55), Decimal(56)))) == []
@@ -121,7 +121,7 @@ def test_numbers_find_cells():
 
 
 def test_tables_are_strict_and_journaled_ahead(tmp_path):
-    with Corpus(tmp_path / "corpus.sqlite"), sqlite3.connect(tmp_path / "corpus.sqlite") as other:
+    with DocumentStore(tmp_path / "corpus.sqlite"), sqlite3.connect(tmp_path / "corpus.sqlite") as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         strict = dict(other.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'"))
         assert all(strict[name] for name in ("work", "document", "span", "cell", "cell_number"))
@@ -131,14 +131,14 @@ def test_tables_are_strict_and_journaled_ahead(tmp_path):
 def test_a_file_that_is_no_corpus_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be read as one" * 100)
     with pytest.raises(EvidenceError, match=r"notes.txt cannot be used as a corpus"):
-        Corpus(tmp_path / "notes.txt")
+        DocumentStore(tmp_path / "notes.txt")
     with sqlite3.connect(tmp_path / "old.sqlite") as old:
         old.execute("PRAGMA user_version = 7")
     old.close()
     with pytest.raises(EvidenceError, match="schema 7"):
-        Corpus(tmp_path / "old.sqlite")
+        DocumentStore(tmp_path / "old.sqlite")
     with pytest.raises(EvidenceError, match="no document 'z'"):
-        Corpus().document("z")
+        DocumentStore().document("z")
 
 
 @pytest.mark.parametrize("version", [0, 1, 7])
@@ -153,7 +153,7 @@ def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path, versi
         other.commit()
     before = path.read_bytes()
     with pytest.raises(EvidenceError, match=r"notes.sqlite is another program's database \(tables: note\)") as caught:
-        Corpus(path)
+        DocumentStore(path)
     assert "new file" in caught.value.hint
     assert path.read_bytes() == before
     assert sorted(one.name for one in tmp_path.iterdir()) == ["notes.sqlite"]
@@ -161,7 +161,7 @@ def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path, versi
 
 def test_an_empty_file_becomes_a_corpus(tmp_path):
     (tmp_path / "new.sqlite").touch()
-    with Corpus(tmp_path / "new.sqlite") as corpus:
+    with DocumentStore(tmp_path / "new.sqlite") as corpus:
         corpus.add(document())
-    with Corpus(tmp_path / "new.sqlite") as corpus:
+    with DocumentStore(tmp_path / "new.sqlite") as corpus:
         assert corpus.digests() == ["a" * 64]

@@ -11,14 +11,14 @@ import pytest
 
 from trimtab.claims import claim_model
 from trimtab.documents import reader, source_folder
-from trimtab.documents.document_store import Corpus
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.document_store import DocumentStore
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.errors import ClaimError, DocumentError
 from trimtab.report import checked_report
 from trimtab.review import report_check
 
 TOLD = "the secret scores 99.9 on HumanEval"
-SMALL = Limits(table_cells=500, cells=2_000)
+SMALL = DocumentLimits(table_cells=500, cells=2_000)
 
 
 def read(text, name, limits=SMALL):
@@ -46,7 +46,7 @@ def test_archives_are_named_and_never_unpacked(tmp_path, name):
     documents, unread = source_folder.read_folder(tmp_path)
     assert documents == ()
     reason = "archives are not unpacked: unpack it into the folder to have it read"
-    assert unread == (source_folder.Unread(path=str(tmp_path / name), reason=reason, tried=False),)
+    assert unread == (source_folder.UnreadFile(path=str(tmp_path / name), reason=reason, tried=False),)
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.csv", "a.txt", "a.html", "a.tex"])
@@ -166,7 +166,7 @@ def test_merged_cells_do_not_multiply(name, text):
 
 def test_many_tables_are_bounded_together():
     one = "|a|b|\n|-|-|\n" + "|x|1.5|\n" * 100 + "\n"
-    document = read(f"text\n\n{one}" * 60, "a.md", Limits(table_cells=500, cells=500))
+    document = read(f"text\n\n{one}" * 60, "a.md", DocumentLimits(table_cells=500, cells=500))
     assert len(document.cells) <= 1_000
     assert any("were left out: over 500 cells" in warning for warning in document.warnings)
 
@@ -238,7 +238,7 @@ def test_a_torn_line_of_claims_is_named(tmp_path):
 
 
 def test_queries_are_words_and_no_fts_or_sql(tmp_path):
-    with Corpus() as corpus:
+    with DocumentStore() as corpus:
         corpus.add(read("Robert'); DROP TABLE span;-- scores well here.", "a.md"))
         for query in ('" OR 1=1', "span_text : x", "NEAR(a b)", "a* AND", "'); DROP TABLE span;--", "\x00"):
             corpus.search(query)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.documents.reader import read, read_bytes, sniff
 from trimtab.errors import DocumentError
 
@@ -53,11 +53,11 @@ def test_files_that_are_absent_or_too_large_are_refused(tmp_path):
         read(tmp_path / "nothing.md")
     (tmp_path / "big.md").write_bytes(b"x" * 11)
     with pytest.raises(DocumentError, match="has 11 bytes; at most 10"):
-        read(tmp_path / "big.md", limits=Limits(file_bytes=10))
+        read(tmp_path / "big.md", limits=DocumentLimits(file_bytes=10))
 
 
 def test_text_past_the_limit_is_left_out_and_said():
-    document = read_bytes(b"aaaa bbbb\n\ncccc\n", "a.txt", limits=Limits(characters=12))
+    document = read_bytes(b"aaaa bbbb\n\ncccc\n", "a.txt", limits=DocumentLimits(characters=12))
     assert document.text == "aaaa bbbb\ncc"
     assert document.warnings == ("text after 12 characters was left out",)
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from trimtab.literature.request import Answer, Request
+from trimtab.literature.request import Request, ServerAnswer
 from trimtab.literature.transport import Rules, Transport
 
 
@@ -176,7 +176,7 @@ class Recording:
 
     @property
     def answer(self):
-        return Answer(
+        return ServerAnswer(
             key=self.request.key, url=self.url, status=self.status, body=self.body, date="2026-01-01T00:00:00+00:00"
         )
 

@@ -10,7 +10,7 @@ from trimtab.literature.crossref import Crossref
 from trimtab.literature.database import Query
 from trimtab.literature.dblp import DBLP
 from trimtab.literature.openalex import OpenAlex
-from trimtab.literature.request import Answer
+from trimtab.literature.request import ServerAnswer
 from trimtab.literature.search_folder import Wishes
 from trimtab.literature.semanticscholar import SemanticScholar
 from trimtab.literature.transport import Unreadable
@@ -25,7 +25,7 @@ ENTRY = """<entry><id>http://arxiv.org/abs/2408.15664v1</id><title>A  title</tit
 
 def answer(body):
     raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
-    return Answer(key="", url="", status=200, body=raw, date="")
+    return ServerAnswer(key="", url="", status=200, body=raw, date="")
 
 
 def test_a_page_is_as_long_as_what_is_wanted_and_at_most_a_hundred():

@@ -6,7 +6,7 @@ import pytest
 
 from trimtab.literature.database import Query
 from trimtab.literature.dblp import DBLP
-from trimtab.literature.request import Answer
+from trimtab.literature.request import ServerAnswer
 from trimtab.literature.transport import Unreadable
 
 
@@ -26,7 +26,7 @@ def answer(hits, *, total, first=0):
     whole = {"result": {"query": "a", "status": {"@code": "200", "text": "OK"}, "hits": {**counts, "hit": hits}}}
     if not hits:
         del whole["result"]["hits"]["hit"]
-    return Answer(key="", url="", status=200, body=json.dumps(whole).encode(), date="")
+    return ServerAnswer(key="", url="", status=200, body=json.dumps(whole).encode(), date="")
 
 
 QUERY = Query(name="all", groups=(("loss-free balancing", "ALF-LB"), ("HumanEval",)))
@@ -89,4 +89,4 @@ def test_no_hits_are_an_empty_page_and_a_gap_is_not():
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"result": 1}', b'{"result": {"hits": null}}', b"<html>"])
 def test_anything_else_is_unreadable(body):
     with pytest.raises(Unreadable):
-        DBLP().read(DBLP().first(QUERY, 10), Answer(key="", url="", status=200, body=body, date=""))
+        DBLP().read(DBLP().first(QUERY, 10), ServerAnswer(key="", url="", status=200, body=body, date=""))

@@ -130,7 +130,7 @@ def test_whatever_the_model_says_only_the_query_changes(world, tmp_path, name):
 
 
 def test_what_was_proposed_is_taken_up_for_the_same_question_facets_and_model_alone(tmp_path):
-    made = facets.Expansion(origin="m", terms=(facets.Term(facet="methods", text="bias steering"),))
+    made = facets.Expansion(origin="m", terms=(facets.FacetTerm(facet="methods", text="bias steering"),))
     wishes = Wishes(question=QUESTION, expansion=made)
     assert search_folder.expansion_of(tmp_path, wishes) is None
     search_folder.keep(wishes, tmp_path)

@@ -6,8 +6,8 @@ import pytest
 
 from trimtab.documents.work import Work
 from trimtab.literature import dedup, fulltext, search_session
-from trimtab.literature.database import Found, Text
-from trimtab.literature.retrieve import Entry
+from trimtab.literature.database import Found, FullText
+from trimtab.literature.retrieve import SearchLogEntry
 
 PAGE = b"<html><head><title>T</title></head><body><p>ALF-LB loses little.</p></body></html>"
 
@@ -18,7 +18,7 @@ def seek(serve, transport, reply):
     server = serve(lambda asked: reply(404) if asked.path == "/gone.html" else reply(body=PAGE))
 
     def make(*places):
-        texts = tuple(Text(url=f"{server.url}/{path}", licence=licence, version="v2") for path, licence in places)
+        texts = tuple(FullText(url=f"{server.url}/{path}", licence=licence, version="v2") for path, licence in places)
         record = Found(work=Work(id="w:1", title="T"), database="A", texts=texts)
         (merged,) = dedup.deduplicate([record]).works
         found = fulltext.seek(merged, transport(server), (server.host,))
@@ -50,6 +50,6 @@ def test_no_place_is_no_question(seek):
 
 def test_the_date_of_a_search_is_the_day_of_its_last_answer():
     dates = ("2026-11-23T10:00:00+00:00", "", "2026-11-24T09:00:00+00:00", "2026-11-22T10:00:00+00:00")
-    log = [Entry(database="A", query="q", words="w", date=date) for date in dates]
+    log = [SearchLogEntry(database="A", query="q", words="w", date=date) for date in dates]
     assert search_session.Search.date.fget(SimpleNamespace(log=log)) == "2026-11-24"
     assert search_session.Search.date.fget(SimpleNamespace(log=[])) == ""

@@ -40,7 +40,9 @@ def test_counts_add_up_whatever_was_found_and_decided(hits, data):
         stage, included = data.draw(ends)
         reason = "" if included else data.draw(st.sampled_from(["off topic", "withdrawn"]))
         decisions.append(
-            screening.Decision(work=merged.work.id, stage=stage, included=included, category=reason, reason=reason)
+            screening.ScreeningDecision(
+                work=merged.work.id, stage=stage, included=included, category=reason, reason=reason
+            )
         )
     searched = [("arXiv", True), ("DBLP", True), ("files", False)]
     flow = prisma.count(records, works, decisions, searched)
@@ -99,7 +101,7 @@ def test_a_question_of_another_field_needs_facets_in_words():
 
 @pytest.fixture
 def gate():
-    return screening.Gate(facets=facets.of_question(QUESTION, REGISTRY)[1], registry=REGISTRY)
+    return screening.RelevanceGate(facets=facets.of_question(QUESTION, REGISTRY)[1], registry=REGISTRY)
 
 
 def merged(**changes):

@@ -22,7 +22,7 @@ def model():
 def document(context, continuation, seed):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, 50, (context + continuation,), generator=generator).tolist()
-    return score.Document(context=tuple(ids[:context]), continuation=tuple(ids[context:]))
+    return score.ScoredDocument(context=tuple(ids[:context]), continuation=tuple(ids[context:]))
 
 
 @torch.inference_mode()
@@ -43,7 +43,7 @@ def test_batching_and_padding_change_nothing(model, batch_tokens):
 
 def test_a_long_context_is_cut_on_its_left(model):
     long = document(60, 4, 1)
-    cut = score.Document(context=long.context[-20:], continuation=long.continuation)
+    cut = score.ScoredDocument(context=long.context[-20:], continuation=long.continuation)
     assert score.nats(model, [long]) == score.nats(model, [cut])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.claims import question, report_claims
-from trimtab.claims.claim_verdict import Fidelity, Verdict
+from trimtab.claims.claim_verdict import ClaimVerdict, Fidelity
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.question import Screened
 from trimtab.review import answer_matrix
@@ -12,7 +12,7 @@ from trimtab.study.table import StudyTable
 REGISTRY = Registry.load()
 ASKED = question.parse("How does ALF-LB fare under expert capacity on HumanEval and MBPP?", REGISTRY)
 CLAIM = report_claims.claim("ALF-LB loses little under expert capacity on HumanEval.", REGISTRY)
-SUPPORTED = Verdict(claim=CLAIM.id, fidelity=Fidelity.SUPPORTED, rule_path=("cell",), certainty="moderate")
+SUPPORTED = ClaimVerdict(claim=CLAIM.id, fidelity=Fidelity.SUPPORTED, rule_path=("cell",), certainty="moderate")
 SCREENED = [
     Screened(record="a", source="sources", eligible=False, reason=""),
     Screened(record="b", source="reference list", eligible=False, reason=""),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict
 
 MIN_ITEMS: Final = 50
 """Fewer items give no number."""
@@ -54,7 +54,7 @@ class Calibration:
         """Return the size of the set."""
         return sum(count for count, _ in self.bins.values())
 
-    def confidence(self, verdict: Verdict) -> Confidence | None:
+    def confidence(self, verdict: ClaimVerdict) -> Confidence | None:
         """Return how often this rule path was right; None where the set or the bin cannot tell."""
         count, right = self.bins.get(path_of(verdict), (0, 0))
         if self.items < MIN_ITEMS or not count:
@@ -97,12 +97,12 @@ class Calibration:
             lines.append(f"{one['true']:4} of {one['items']:4}  [{one['low']:.2f}, {one['high']:.2f}]  {one['path']}")
         return "\n".join(lines)
 
-    def mark(self, verdict: Verdict) -> Verdict:
+    def mark(self, verdict: ClaimVerdict) -> ClaimVerdict:
         """Return a verdict with its confidence."""
         return replace(verdict, confidence=self.confidence(verdict))
 
 
-def path_of(verdict: Verdict) -> str:
+def path_of(verdict: ClaimVerdict) -> str:
     """Return the bin of a verdict: its fidelity and the rules that decided it."""
     return " > ".join((verdict.fidelity.value, *verdict.rule_path))
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings
-from trimtab.claims.claim_verdict import Target
+from trimtab.claims.claim_verdict import EvidenceTarget
 from trimtab.claims.table_index import matching
 from trimtab.claims.vocabulary import names
 from trimtab.claims.wording import key, stems
@@ -27,12 +27,12 @@ DESCRIBES: Final = re.compile(
 )
 
 
-def target(reading: Measurement, readings: TableIndex) -> Target:
+def target(reading: Measurement, readings: TableIndex) -> EvidenceTarget:
     """Return the exact place of a reading."""
     cell, document = reading.cell, reading.document
     table = cell.label or f"table {cell.table}"
     row, column = " > ".join(cell.row_path), " > ".join(cell.column_path)
-    return Target(
+    return EvidenceTarget(
         kind="cell",
         document=document.path,
         sha256=document.sha256,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trimtab.claims.claim_verdict import Evidence, Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
 
 WORDS: Final = ("high", "moderate", "low", "very low")
 EXPLAINED: Final = (
@@ -38,7 +38,7 @@ class Override:
     by: str
 
 
-def rate(verdict: Verdict, override: Override | None = None) -> Verdict:
+def rate(verdict: ClaimVerdict, override: Override | None = None) -> ClaimVerdict:
     """Return a verdict with its certainty; without evidence it has none."""
     telling = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL]
     if not telling or not (verdict.fidelity.holds or verdict.fidelity.fails or _measured(telling)):
@@ -55,7 +55,7 @@ def _measured(evidence: Sequence[Evidence]) -> bool:
     return any(one.backend == "study" for one in evidence)
 
 
-def _downgrades(verdict: Verdict, evidence: Sequence[Evidence]) -> Iterator[str]:
+def _downgrades(verdict: ClaimVerdict, evidence: Sequence[Evidence]) -> Iterator[str]:
     if verdict.agreement is Agreement.CONTESTED:
         yield "inconsistency: the evidence contradicts itself"
     if verdict.agreement is Agreement.DISAGREES:

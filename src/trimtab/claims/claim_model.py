@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class MeasurementSetting:
     """How a number was obtained; what is not said is None and matches anything.
 
     Attributes:
@@ -62,7 +62,7 @@ class Setting:
     split: str | None = None
     problems: int | None = None
 
-    def conflicts(self, other: Setting) -> tuple[str, ...]:
+    def conflicts(self, other: MeasurementSetting) -> tuple[str, ...]:
         """Return the fields in which both say something, and not the same."""
         names = ("shots", "k", "decoding", "split", "problems")
         pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
@@ -140,7 +140,7 @@ class Fact:
     relation: Relation = "equals"
     benchmark: str = ""
     metric: str = ""
-    setting: Setting = Setting()
+    setting: MeasurementSetting = MeasurementSetting()
     value: Quantity | None = None
     hedge: Hedge = "exactly"
     relative: bool = False
@@ -228,7 +228,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ClaimPlace:
     """Where a claim is asserted: file, the SHA-256 of its bytes, position and characters of the quoted text."""
 
     __pydantic_config__ = _STRICT
@@ -269,7 +269,7 @@ class Claim:
     conditions: Conditions = Conditions()
     unread: tuple[str, ...] = ()
     uncertain: tuple[int, ...] = ()
-    asserted_in: Place | None = None
+    asserted_in: ClaimPlace | None = None
     extractor: str = EXTRACTOR
 
 

@@ -68,7 +68,7 @@ class Stance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class EvidenceTarget:
     """The exact place a piece of evidence is at.
 
     Attributes:
@@ -125,12 +125,12 @@ class Evidence:
     backend: Backend
     stance: Stance
     why: str
-    target: Target | None = None
+    target: EvidenceTarget | None = None
     fact: int | None = None
     cited: bool = True
     score: float | None = None
     mismatches: tuple[str, ...] = ()
-    home: Target | None = None
+    home: EvidenceTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ClaimVerdict:
     """What is known about one claim.
 
     Attributes:
@@ -210,12 +210,12 @@ class Verdict:
         return ", ".join((*parts, *dict.fromkeys(flag.name for flag in self.flags)))
 
     @property
-    def homes(self) -> tuple[Target, ...]:
+    def homes(self) -> tuple[EvidenceTarget, ...]:
         """Return where misattributed values really stand, each place once."""
         return tuple(dict.fromkeys(one.home for one in self.evidence if one.home is not None))
 
 
-_VERDICT: Final = TypeAdapter(Verdict)
+_VERDICT: Final = TypeAdapter(ClaimVerdict)
 
 
 def schema() -> dict[str, Any]:
@@ -227,18 +227,18 @@ def schema() -> dict[str, Any]:
     }
 
 
-def dump(verdicts: Iterable[Verdict]) -> str:
+def dump(verdicts: Iterable[ClaimVerdict]) -> str:
     """Return the lines of ``verdicts.jsonl``."""
     return "".join(_VERDICT.dump_json(verdict).decode() + "\n" for verdict in verdicts)
 
 
-def record(verdict: Verdict) -> dict[str, Any]:
+def record(verdict: ClaimVerdict) -> dict[str, Any]:
     """Return a verdict as plain values."""
     found: dict[str, Any] = _VERDICT.dump_python(verdict, mode="json")
     return found
 
 
-def parse(line: str) -> Verdict:
+def parse(line: str) -> ClaimVerdict:
     """Read back a line of ``verdicts.jsonl``.
 
     Raises:

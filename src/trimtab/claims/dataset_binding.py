@@ -27,7 +27,7 @@ from trimtab.claims.arithmetic import places, rounded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trimtab.documents.parts import Cell
+    from trimtab.documents.parts import TableCell
 
 VERSIONS: Final = {"anonymized", "non", "restricted", "unrestricted"}
 FILLERS: Final = {"the", "of", "and", "dataset", "corpus", "task", "shared", "benchmark", "test", "set", "english"}
@@ -86,7 +86,7 @@ def heard(text: str) -> set[str]:
     return {*words(text), *pieces(text), *(f"={word}" for word in re.findall(r"\b[A-Z]{2,}\b", text))}
 
 
-def own_result(cell: Cell) -> bool:
+def own_result(cell: TableCell) -> bool:
     """Whether a cell can be the paper's own test result: no other work's row and no development set, or bold."""
     others = CITES.search(" ".join(cell.row_path)) or DEVELOPMENT.search(" ".join((*cell.row_path, *cell.column_path)))
     return cell.bold or not others
@@ -153,7 +153,7 @@ class Binder:
             self._known[text] = found
         return found
 
-    def find(self, cells: Sequence[Cell], dataset: str, value: Decimal, metric: str = "") -> Cell | None:
+    def find(self, cells: Sequence[TableCell], dataset: str, value: Decimal, metric: str = "") -> TableCell | None:
         """Return the first cell that holds ``value`` for ``dataset`` and does not name another metric, or None.
 
         Args:
@@ -170,7 +170,7 @@ class Binder:
         paper = self.shares(text for cell in cells for text in _around(cell))
         return next((cell for cell in fitting if self._binds(cell, dataset, metric, paper)), None)
 
-    def _binds(self, cell: Cell, dataset: str, metric: str, paper: Shares) -> bool:
+    def _binds(self, cell: TableCell, dataset: str, metric: str, paper: Shares) -> bool:
         headers = (*cell.row_path, *cell.column_path)
         have = heard(" ".join(headers))
         if not self._version_fits(dataset, have):
@@ -223,11 +223,11 @@ class Binder:
         return sum(weight for word, weight in zip(variant, weights, strict=True) if word in have) / sum(weights)
 
 
-def _rounds(cell: Cell, value: Decimal) -> bool:
+def _rounds(cell: TableCell, value: Decimal) -> bool:
     return any(holds(number, value) for number in cell.numbers)
 
 
-def _around(cell: Cell) -> tuple[str, ...]:
+def _around(cell: TableCell) -> tuple[str, ...]:
     return (*cell.row_path, *cell.column_path, cell.caption)
 
 

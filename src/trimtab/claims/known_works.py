@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.wording import plain
 from trimtab.documents.bibliography import reference_files
-from trimtab.documents.source_folder import Unread
+from trimtab.documents.source_folder import UnreadFile
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ _ARXIV: Final = re.compile(r"(?<!\d)\d{4}\.\d{4,5}(?=v\d|\D|$)")
 _DOI: Final = re.compile(r"10\.\d{4,9}/[^\s\"<>]+[\w)]")
 
 
-def read(folder: Path) -> tuple[tuple[Work, ...], tuple[Unread, ...]]:
+def read(folder: Path) -> tuple[tuple[Work, ...], tuple[UnreadFile, ...]]:
     """Read the BibTeX, RIS and CSL-JSON files of a folder; return also those that could not be read, with the reason.
 
     A file that leads out of the folder is left to :func:`trimtab.documents.source_folder.read_folder` to name.
     """
     root = folder.resolve()
     works: list[Work] = []
-    unread: list[Unread] = []
+    unread: list[UnreadFile] = []
     for path in sorted(
         one for one in folder.rglob("*") if one.suffix.lower() in reference_files.SUFFIXES and one.is_file()
     ):
@@ -43,7 +43,7 @@ def read(folder: Path) -> tuple[tuple[Work, ...], tuple[Unread, ...]]:
         try:
             works += reference_files.read(path)
         except DocumentError as error:
-            unread.append(Unread(path=str(path), reason=error.message))
+            unread.append(UnreadFile(path=str(path), reason=error.message))
     return tuple(works), tuple(unread)
 
 

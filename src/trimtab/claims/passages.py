@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import mentions
-from trimtab.claims.vocabulary import Term
+from trimtab.claims.vocabulary import HeaderTerm
 from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, tokens
 from trimtab.documents import numerals
 
@@ -258,7 +258,7 @@ def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Re
     numbers = _numbers(statement.text)
     missing = [one for one in numbers if one not in _numbers(span.text)]
     theirs_named = mentions.find(
-        span.text, registry, {one: Term(kind="models", spellings=frozenset()) for one in statement.names}
+        span.text, registry, {one: HeaderTerm(kind="models", spellings=frozenset()) for one in statement.names}
     )
     strangers = [one for one in dict.fromkeys(statement.names) if one not in {other.id for other in theirs_named}]
     # What was replaced counts as one place: the sentence around it is what makes the passage the same statement.

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions, numbered_references, sentence_facts, sentence_parts, settings, study_conditions
-from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, Fact, Kind, Place, Quantity
+from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_verbs import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
-from trimtab.claims.understanding import Unread, makes_a_condition, unread
+from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
 from trimtab.claims.vocabulary import spellings
 from trimtab.claims.wording import key, tokens
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trimtab.claims.name_registry import Mention, Registry
     from trimtab.claims.table_index import Measurement
     from trimtab.claims.vocabulary import Vocabulary
-    from trimtab.documents.parts import Cell, Document, Span
+    from trimtab.documents.parts import Document, Span, TableCell
 
 _OPINION: Final = re.compile(
     r"\b(?:we (?:believe|think|hope|feel|argue)|in our (?:view|opinion)|arguably|surprisingly good|promising|exciting"
@@ -85,14 +85,14 @@ def claim(
     registry: Registry,
     vocabulary: Vocabulary | None = None,
     carried: str = "",
-    place: Place | None = None,
+    place: ClaimPlace | None = None,
 ) -> Claim:
     """Return a statement as a claim; its id is left empty."""
     understood = sentence_facts.understand(mentions.without_citations(statement), registry, vocabulary, carried)
     found = understood.facts
     marks = tuple(mentions.citations(statement))
     about = study_conditions.read(statement, registry)
-    left = unread(understood) if found else Unread(words=(), facts=())
+    left = unread(understood) if found else UnreadWords(words=(), facts=())
     return Claim(
         id="",
         statement=statement,
@@ -121,7 +121,7 @@ def _kind(statement: str, found: tuple[Fact, ...], *, marks: bool) -> Kind:
     return Kind.TREND if _TREND.search(statement) else Kind.METHOD
 
 
-def statement_of(cell: Cell) -> str:
+def statement_of(cell: TableCell) -> str:
     """Return the sentence a row of a claims table is about; empty if the row is not one."""
     if any(_STATEMENT.search(part) for part in cell.column_path) and _is_sentence(cell.text):
         return cell.text
@@ -140,7 +140,7 @@ def _listed(report: Document, registry: Registry, vocabulary: Vocabulary | None)
         if statement and (cell.table, cell.row) not in seen:
             seen.add((cell.table, cell.row))
             start = max(0, report.text.find(statement))
-            place = Place(
+            place = ClaimPlace(
                 document=report.path,
                 sha256=report.sha256,
                 location=f"{cell.label or f'table {cell.table}'}, row {cell.row} ({cell.position})",
@@ -194,8 +194,8 @@ def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values
     return about or bool(found.citations and any(mark.authors for mark in found.citations))
 
 
-def _place(report: Document, span: Span) -> Place:
-    return Place(
+def _place(report: Document, span: Span) -> ClaimPlace:
+    return ClaimPlace(
         document=report.path, sha256=report.sha256, location=str(span.position), start=span.start, end=span.end
     )
 
@@ -215,7 +215,7 @@ def _tabled(report: Document, registry: Registry, vocabulary: Vocabulary | None)
             kind=Kind.NUMERIC,
             facts=(_fact(reading, index, vocabulary or {}),),
             extractor=TABLE_EXTRACTOR,
-            asserted_in=Place(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
+            asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
         )
 
 

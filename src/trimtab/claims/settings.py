@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from trimtab.claims.claim_model import Setting
+from trimtab.claims.claim_model import MeasurementSetting
 
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
 _SHOTS: Final = re.compile(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])", re.IGNORECASE)
@@ -16,13 +16,13 @@ _SPLIT: Final = re.compile(
     r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b", re.IGNORECASE
 )
 
-NOTHING: Final = Setting()
+NOTHING: Final = MeasurementSetting()
 
 SPANS: Final = (_SHOTS, _PASS, _PROBLEMS)
 """Expressions whose numbers describe a setting and are never results."""
 
 
-def read(text: str) -> Setting:
+def read(text: str) -> MeasurementSetting:
     """Return what ``text`` says; a field it gives two different values for stays None.
 
     >>> read("HumanEval Pro (0-shot), pass@1").words()
@@ -31,7 +31,7 @@ def read(text: str) -> Setting:
     text = text.replace("_", " ")
     shots = {_COUNTS.get(one.casefold(), -1) if not one.isdigit() else int(one) for one in _SHOTS.findall(text)}
     decoding = {"greedy" if one[0] in "gG" else "sampled" for one in _DECODING.findall(text)}
-    return Setting(
+    return MeasurementSetting(
         shots=_single(shots),
         k=_single({int(one) for one in _PASS.findall(text)}),
         decoding=None if len(decoding) != 1 else "greedy" if "greedy" in decoding else "sampled",
@@ -40,9 +40,9 @@ def read(text: str) -> Setting:
     )
 
 
-def over(first: Setting, second: Setting) -> Setting:
+def over(first: MeasurementSetting, second: MeasurementSetting) -> MeasurementSetting:
     """Return ``first``, and ``second`` where it says nothing."""
-    return Setting(
+    return MeasurementSetting(
         shots=second.shots if first.shots is None else first.shots,
         k=second.k if first.k is None else first.k,
         decoding=second.decoding if first.decoding is None else first.decoding,
@@ -51,7 +51,7 @@ def over(first: Setting, second: Setting) -> Setting:
     )
 
 
-def conflicts(claimed: Setting, found: Setting) -> tuple[str, ...]:
+def conflicts(claimed: MeasurementSetting, found: MeasurementSetting) -> tuple[str, ...]:
     """Return the fields in which a table's setting is not the claimed one; a pass rate without k is pass@1."""
     if (claimed.k or 1) != (found.k or 1):
         return tuple(dict.fromkeys(("k", *claimed.conflicts(found))))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import Vocabulary
-    from trimtab.documents.document_store import Corpus
+    from trimtab.documents.document_store import DocumentStore
     from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
 
@@ -56,7 +56,7 @@ class Sources:
     _ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, corpus: Corpus, registry: Registry, report: Document | None = None) -> Sources:
+    def of(cls, corpus: DocumentStore, registry: Registry, report: Document | None = None) -> Sources:
         """Index a corpus, without the report that is checked."""
         return cls.build(map(corpus.document, corpus.digests()), corpus.works(), registry, report)
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from trimtab import stats
-from trimtab.claims.claim_verdict import Evidence, Stance, Target
+from trimtab.claims.claim_verdict import Evidence, EvidenceTarget, Stance
 from trimtab.study.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MOST_SEEDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class StudyQuery:
     """What a claim asks of a study.
 
     Attributes:
@@ -65,7 +65,7 @@ def look_up(claim: Claim, table: StudyTable, registry: Registry) -> tuple[Eviden
     return tuple(_evidence(row, claim.conditions, query, table) for row in rows)
 
 
-def ask(claim: Claim, table: StudyTable, registry: Registry) -> Query | None:
+def ask(claim: Claim, table: StudyTable, registry: Registry) -> StudyQuery | None:
     """Return the query a claim makes; None where the study has neither its method nor its stress."""
     asked, study = claim.conditions, table.study
     method = _level(registry, asked.method, table)
@@ -75,7 +75,7 @@ def ask(claim: Claim, table: StudyTable, registry: Registry) -> Query | None:
     turned = method == study.contrast.control and control != method
     stressor = _name(registry, "stressors", asked.stressor)
     benchmark, endpoint = _endpoint(claim, table, registry)
-    return Query(
+    return StudyQuery(
         method=control if turned else method,
         control=method if turned else control,
         factor=stressor.factor if stressor else "",
@@ -85,7 +85,7 @@ def ask(claim: Claim, table: StudyTable, registry: Registry) -> Query | None:
     )
 
 
-def _about(row: Answer, query: Query) -> bool:
+def _about(row: Answer, query: StudyQuery) -> bool:
     of_factor = row.stressor.factors == (query.factor,) if query.factor else len(row.stressor.factors) == 1
     return of_factor and (row.method, row.control, row.endpoint) == (query.method, query.control, query.endpoint)
 
@@ -154,7 +154,7 @@ def _big(value: float) -> str:
     return next((f"{number:.3g} {letter}" for number, letter in scaled if number >= 1), f"{value:g}")
 
 
-def _evidence(row: Answer, asked: Conditions, query: Query, table: StudyTable) -> Evidence:
+def _evidence(row: Answer, asked: Conditions, query: StudyQuery, table: StudyTable) -> Evidence:
     turned = query.turned
     margin = asked.margin if asked.margin is not None else row.margin
     stance, why = judge(row, _expected(asked, turned=turned), _signed(asked.effect, turned=turned), margin)
@@ -167,7 +167,7 @@ def _evidence(row: Answer, asked: Conditions, query: Query, table: StudyTable) -
         why=why,
         cited=False,
         mismatches=query.mismatches,
-        target=Target(
+        target=EvidenceTarget(
             kind="run",
             document=str(table.folder),
             location=f"{row.method} against {row.control}, {row.stressor.label}, {ENDPOINTS[row.endpoint].title}",

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings, vocabulary
-from trimtab.claims.vocabulary import Term
+from trimtab.claims.vocabulary import HeaderTerm
 from trimtab.claims.wording import SAYING, key, stem, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
-    from trimtab.claims.claim_model import Setting
+    from trimtab.claims.claim_model import MeasurementSetting
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import Axis, Vocabulary
-    from trimtab.documents.parts import Cell, Document
+    from trimtab.documents.parts import Document, TableCell
 
 _ARROW: Final = re.compile(
     "(?P<down>\u2193|\\b(?:lower|less|smaller)\\s+is\\s+better)|(?P<up>\u2191|\\b(?:higher|more|larger)\\s+is\\s+better)",
@@ -68,7 +68,7 @@ class Measurement:
         around: Stems of its caption.
     """
 
-    cell: Cell
+    cell: TableCell
     document: Document
     value: Decimal
     index: int
@@ -76,7 +76,7 @@ class Measurement:
     names: frozenset[str]
     benchmark: str
     metric: str
-    setting: Setting
+    setting: MeasurementSetting
     lower: bool | None
     words: frozenset[str]
     around: frozenset[str]
@@ -128,7 +128,7 @@ class TableIndex:
                     if _nameable(name) and not (kind == "models" and self._head(run.text, second=False).named):
                         said[name][kind].add(run.text)
         return {
-            name: Term(
+            name: HeaderTerm(
                 kind="models" if "models" in kinds and (len(kinds) == 1 or _SHAPED.search(name)) else "benchmarks",
                 spellings=frozenset().union(*kinds.values()),
             )
@@ -214,7 +214,7 @@ class TableIndex:
                     rows[cell.row][cell.column] = cell.text
         return rows[reading.cell.row]
 
-    def _add(self, document: Document, cell: Cell) -> None:
+    def _add(self, document: Document, cell: TableCell) -> None:
         if not cell.numbers or _SIZE.fullmatch(cell.text.strip()):
             return
         caption, around = self._caption(cell.caption)
@@ -229,7 +229,7 @@ class TableIndex:
             self.by_table[reading.table].append(reading)
 
     def _reading(
-        self, document: Document, cell: Cell, index: int, value: Decimal, caption: _Head, around: frozenset[str]
+        self, document: Document, cell: TableCell, index: int, value: Decimal, caption: _Head, around: frozenset[str]
     ) -> Measurement:  # fmt: skip
         second = index == 1
         column = self._head(" ".join(cell.column_path), second=second)
@@ -295,7 +295,7 @@ class _Head:
     named: bool
     benchmark: str
     metric: str
-    setting: Setting
+    setting: MeasurementSetting
     lower: bool | None
     words: frozenset[str]
 

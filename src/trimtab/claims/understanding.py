@@ -159,7 +159,7 @@ _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class UnreadWords:
     """What of a sentence was not understood.
 
     Attributes:
@@ -172,7 +172,7 @@ class Unread:
     facts: tuple[int, ...]
 
 
-def unread(understood: Understood) -> Unread:
+def unread(understood: Understood) -> UnreadWords:
     """Return what of a sentence was not understood."""
     sentence = understood.sentence
     covered = _covered(understood)
@@ -191,7 +191,7 @@ def unread(understood: Understood) -> Unread:
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
     doubled, dated = _doubled(understood), _dated(sentence)
-    return Unread(
+    return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
             index

@@ -18,7 +18,7 @@ from trimtab.claims.result_verbs import RESULT_VERB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.claims.claim_model import Setting
+    from trimtab.claims.claim_model import MeasurementSetting
     from trimtab.claims.name_registry import Mention
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
@@ -196,7 +196,7 @@ def nearest(marks: Sequence[Mention], value: TextNumber) -> Mention | None:
 
 def setting(
     sentence: Sentence, values: Sequence[TextNumber], index: int, benchmark: Mention | None
-) -> Setting:  # fmt: skip
+) -> MeasurementSetting:  # fmt: skip
     """Return the setting told beside a value, else the one told for the whole sentence."""
     value = values[index]
     if benchmark is None or benchmark.start >= value.end:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import agreement, cell_rules, mentions
 from trimtab.claims.citation_years import years
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Kind
-from trimtab.claims.claim_verdict import Evidence, Fidelity, Flag, Stance, Target, Verdict
+from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance
 from trimtab.claims.granularity import unattainable
 from trimtab.claims.passages import Statement
 
@@ -50,7 +50,7 @@ Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
 """A word, the rules that led to it, and the reasons."""
 
 
-def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> Verdict:
+def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> ClaimVerdict:
     """Return the verdict on a claim.
 
     Args:
@@ -61,9 +61,11 @@ def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> Ver
     flags = granularity_flags(claim)
     cited, path, reason = _cited(claim, sources, references)
     if reason:
-        return Verdict(claim=claim.id, fidelity=Fidelity.NOT_AVAILABLE, rule_path=path, reasons=(reason,), flags=flags)
+        return ClaimVerdict(
+            claim=claim.id, fidelity=Fidelity.NOT_AVAILABLE, rule_path=path, reasons=(reason,), flags=flags
+        )
     if claim.kind is Kind.OPINION and not claim.facts:
-        return Verdict(
+        return ClaimVerdict(
             claim=claim.id,
             fidelity=Fidelity.NOT_CHECKABLE,
             rule_path=(*path, "opinion"),
@@ -77,7 +79,7 @@ def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> Ver
     cited_passages = [passage for passage, is_cited in passages if is_cited]
     flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
     axis, how = agreement.judge(claim, fidelity, evidence)
-    return Verdict(
+    return ClaimVerdict(
         claim=claim.id,
         fidelity=fidelity,
         agreement=axis,
@@ -197,7 +199,7 @@ def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of o
         why=passage.why,
         score=round(passage.score, 3),
         cited=cited,
-        target=Target(
+        target=EvidenceTarget(
             kind="span",
             document=passage.document.path,
             sha256=passage.document.sha256,

@@ -27,7 +27,7 @@ Axis = Literal["row", "column"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class HeaderTerm:
     """A header as a name in sentences.
 
     Attributes:
@@ -44,7 +44,7 @@ class Term:
         return not text.isalpha() or not self.spellings or text in self.spellings
 
 
-Vocabulary = dict[str, Term]
+Vocabulary = dict[str, HeaderTerm]
 """key → term; see :func:`~trimtab.claims.wording.key`."""
 
 

@@ -19,7 +19,7 @@ from trimtab.errors import MissingExtraError
 if TYPE_CHECKING:
     from trimtab.review.llm.asker import Asker
     from trimtab.review.llm.passage_proposals import Proposal
-    from trimtab.review.report_check import Check
+    from trimtab.review.report_check import ReportCheck
 
 
 @click.group(cls=Group)
@@ -134,7 +134,7 @@ def schema(*, verdicts: bool) -> None:
     click.echo(json.dumps(found.schema() if verdicts else claim_model.schema(), indent=1))
 
 
-def _proposals(found: Check, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
+def _proposals(found: ReportCheck, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
     """Return what a model points to for claims that were left open; verdicts stay as they are."""
     from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.review.llm import passage_proposals  # noqa: PLC0415

@@ -22,7 +22,7 @@ from trimtab.errors import EvidenceError, MissingExtraError, SearchError
 if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.sources import Sources
-    from trimtab.literature.catalogue import Place
+    from trimtab.literature.catalogue import DatabasePlace
     from trimtab.literature.facets import Expansion
     from trimtab.literature.search_folder import Wishes
     from trimtab.literature.search_plan import Plan
@@ -383,7 +383,7 @@ def doctor(*, live: bool, databases: tuple[str, ...], file: Path | None) -> None
         sys.exit(1)
 
 
-def _place(place: Place) -> str:
+def _place(place: DatabasePlace) -> str:
     key = (
         f"{place.key_variable} {'set' if os.environ.get(place.key_variable) else 'not set'}"
         if place.key_variable

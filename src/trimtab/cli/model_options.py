@@ -59,7 +59,7 @@ def asker(options: dict[str, Any], memory: Path | None) -> Asker | None:
 
 
 def _model(where: str, name: str) -> Model:
-    from trimtab.review.llm.chat_model import Local, Server  # noqa: PLC0415
+    from trimtab.review.llm.chat_model import LocalModel, Server  # noqa: PLC0415
 
     if where.startswith(("http://", "https://")):
         if not name:
@@ -67,7 +67,7 @@ def _model(where: str, name: str) -> Model:
         return Server(url=where, model=name)
     from trimtab.lm import pretrained  # noqa: PLC0415
 
-    return Local(completer=pretrained.load(where, batch_size=1), model=name or Path(where).name)
+    return LocalModel(completer=pretrained.load(where, batch_size=1), model=name or Path(where).name)
 
 
 def told(asking: Asker) -> str:

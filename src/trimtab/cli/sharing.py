@@ -37,7 +37,7 @@ def work(study_file: Path, output: Path | None, *, allow_unsandboxed: bool, **ha
     study, folder = open_study(study_file, output)
     requirements.require(study, folder.cache)
     environment.join(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
-    worked = shared_work.work(study, folder, shared_work.Habits(**habits), on_event=_print)
+    worked = shared_work.work(study, folder, shared_work.WorkerHabits(**habits), on_event=_print)
     for name in worked.lost:
         click.echo(f"lost to another worker: {name}", err=True)
     for name in worked.failed:

@@ -16,8 +16,8 @@ from trimtab.cli.options import JSON
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.moe.simulate.engine import Arm, Trace
-    from trimtab.moe.simulate.measures import Cell
+    from trimtab.moe.simulate.engine import SimulatedArm, Trace
+    from trimtab.moe.simulate.measures import SimulatedCell
     from trimtab.moe.simulate.streams import Shape
 
 _RULES = ("LossFree(bias_update_rate=1e-3)", "LossFree(bias_update_rate=1e-2)", "NewtonBalancing()")
@@ -59,13 +59,13 @@ def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_
     from trimtab.moe.simulate.streams import Shape  # noqa: PLC0415
     from trimtab.settings.capacities import check_factor  # noqa: PLC0415
 
-    plain = tables.Table(streams=("iid", "skewed"), rules=_RULES)
+    plain = tables.SimulationTable(streams=("iid", "skewed"), rules=_RULES)
     asked = replace(tables.TABLES[table] if table else plain, **{name: value for name, value in given.items() if value})
     for factor in asked.factors:
         check_factor(factor, "--capacity")
     size = Shape(tokens=asked.shape[0], num_experts=asked.shape[1], num_experts_per_tok=asked.shape[2])
     arms = asked.arms()
-    found: list[Cell] = []
+    found: list[SimulatedCell] = []
     drawn: dict[str, list[Trace]] = {}
     for name in names.STREAMS if "all" in asked.streams else dict.fromkeys(asked.streams):
         named = (name, names.stream(name))
@@ -84,7 +84,7 @@ def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_
         _show(found)
 
 
-def _show(cells: Sequence[Cell]) -> None:
+def _show(cells: Sequence[SimulatedCell]) -> None:
     """Print one line a cell; seeds are lines of their own, because a mean would hide a failure."""
     head = ("stream", "rule", "C", "signal", "seed", "recovery", "tail-floor", "drop-floor", "affinity", "regret",
             "experts", "unserved")  # fmt: skip
@@ -103,7 +103,7 @@ def _show(cells: Sequence[Cell]) -> None:
         click.echo("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _write_csv(path: Path, cells: Sequence[Cell]) -> None:
+def _write_csv(path: Path, cells: Sequence[SimulatedCell]) -> None:
     from trimtab.disk import write_atomic  # noqa: PLC0415
 
     records = [asdict(cell) for cell in cells]
@@ -114,7 +114,7 @@ def _write_csv(path: Path, cells: Sequence[Cell]) -> None:
     write_atomic(path, text.getvalue())
 
 
-def _write_plot(path: Path, shape: Shape, arms: Sequence[Arm], drawn: dict[str, list[Trace]]) -> None:
+def _write_plot(path: Path, shape: Shape, arms: Sequence[SimulatedArm], drawn: dict[str, list[Trace]]) -> None:
     """Draw MaxVio of the mean over seeds, with the band that seeds span; one row of panels a stream."""
     from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.moe.routing import max_violation_floor  # noqa: PLC0415
@@ -124,7 +124,7 @@ def _write_plot(path: Path, shape: Shape, arms: Sequence[Arm], drawn: dict[str, 
     labels = [arm.name if arm.factor is None else f"{arm.name} C={arm.factor:g} {arm.signal}" for arm in arms]
     rows = [
         [
-            charts.Panel(
+            charts.ChartPanel(
                 title=name,
                 floor=floor,
                 lines=tuple(

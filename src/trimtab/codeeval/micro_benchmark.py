@@ -36,7 +36,7 @@ from trimtab.codeeval.grammar import (
     names,
     parts,
 )
-from trimtab.codeeval.micro_pro_callers import CALLERS, Call, Caller, followers
+from trimtab.codeeval.micro_pro_callers import CALLERS, Caller, CallerForm, followers
 from trimtab.codeeval.problems import Problem
 from trimtab.errors import BenchmarkError
 
@@ -161,7 +161,7 @@ def _behaviors_of(compositions: tuple[Composition, ...], grammar: Grammar) -> fr
     return frozenset(shown for shown, composition in language(grammar).behaviors.items() if composition in wanted)
 
 
-def _one_list_behavior(instance: Instance, call: Call) -> str | None:
+def _one_list_behavior(instance: Instance, call: CallerForm) -> str | None:
     """Return what a call on one list does on the probes: it might amount to a test composition."""
     if call.caller.arguments != ("xs",):
         return None
@@ -190,13 +190,13 @@ class _Dice:
     def instance(self, composition: Composition) -> Instance:
         return tuple((name, self.pick(PRIMITIVES[name].choices)) for name in composition)
 
-    def call(self, base: Instance, grammar: Grammar, *, held_out: bool) -> Call:
+    def call(self, base: Instance, grammar: Grammar, *, held_out: bool) -> CallerForm:
         """Draw a way to call ``base``; in training a flat list is returned as it is every other time."""
         caller = self.pick([known for known in CALLERS if known.folds == is_fold(names(base))])
         following = followers(caller, grammar, held_out=held_out)
         if not following or (not held_out and self.real() < 0.5):
-            return Call(caller=caller)
-        return Call(caller=caller, after=self.instance((self.pick(following),)))
+            return CallerForm(caller=caller)
+        return CallerForm(caller=caller, after=self.instance((self.pick(following),)))
 
     def numbers(self, size: int) -> list[int]:
         return [int(self.real() * 30) - 9 for _ in range(size)]
@@ -209,7 +209,7 @@ def _text(instance: Instance, dice: _Dice, grammar: Grammar, function: str | Non
     return prompt, _body(argument, [], instance)
 
 
-def _pro_text(instance: Instance, call: Call, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
+def _pro_text(instance: Instance, call: CallerForm, dice: _Dice, grammar: Grammar) -> tuple[str, str]:
     """Write a base with its solution and the header of the function that calls it; then the call."""
     function = dice.pick(grammar.base_functions)
     prompt, solution = _text(instance, dice, grammar, function)
@@ -271,19 +271,19 @@ class _Examples:
         return all(discriminating_inputs.differ(self.right, idle, self.pool) for idle in self.idle)
 
 
-def _examples(instance: Instance, call: Call | None, dice: _Dice) -> _Examples:
+def _examples(instance: Instance, call: CallerForm | None, dice: _Dice) -> _Examples:
     lists = _lists(dice)
     base = partial(evaluate, instance)
     near = near_misses(instance)
     if call is None:
         pool: tuple[discriminating_inputs.Arguments, ...] = tuple((values,) for values in lists)
         return _Examples(benchmark="micro", right=base, idle=discriminating_inputs.STUBS, wrong=tuple(near), pool=pool)
-    called = Call(caller=call.caller).bind(base)
+    called = CallerForm(caller=call.caller).bind(base)
     others = [
         other for other in CALLERS if (other.arguments, other.folds) == (call.caller.arguments, call.caller.folds)
     ]
     wrong: list[Callable[..., Any]] = [call.bind(miss) for miss in near]
-    wrong += [Call(caller=other, after=call.after).bind(base) for other in others if other.flat or not call.after]
+    wrong += [CallerForm(caller=other, after=call.after).bind(base) for other in others if other.flat or not call.after]
     wrong += [partial(_then, called, miss) for miss in near_misses(call.after)]
     idle = (*discriminating_inputs.STUBS, lambda *given: base(given[0]))
     pool = tuple(_pool(call.caller, lists, dice))

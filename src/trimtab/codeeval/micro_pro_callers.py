@@ -41,7 +41,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class CallerForm:
     """A caller and what follows it: nothing, or one primitive with its constant."""
 
     caller: Caller

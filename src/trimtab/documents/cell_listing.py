@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.documents.parts import Cell, Document
+    from trimtab.documents.parts import Document, TableCell
 
 Said = tuple[str, str, str, tuple[str, ...], str, str, bool]
 """Row path, column path, text, numbers, spread, unit, bold: all but where it stands and what the caption says."""
 
 
-def said(cell: Cell) -> Said:
+def said(cell: TableCell) -> Said:
     """Return what a cell says in any format."""
     return (
         " > ".join(cell.row_path),
@@ -26,7 +26,7 @@ def said(cell: Cell) -> Said:
     )
 
 
-def line(cell: Cell) -> str:
+def line(cell: TableCell) -> str:
     """Return a cell as a line for a reader; bold is marked as in Markdown."""
     row, column, text, _, spread, unit, bold = said(cell)
     table = cell.label or f"table {cell.table}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from trimtab.documents.parts import Cell, Document, Span
+    from trimtab.documents.parts import Document, Span, TableCell
     from trimtab.documents.work import Work
 
 SCHEMA_VERSION = 1
@@ -38,7 +38,7 @@ class Hit:
     score: float
 
 
-class Corpus:
+class DocumentStore:
     """The store of one evidence check; also a context manager.
 
     Args:
@@ -161,7 +161,9 @@ class Corpus:
         query = f"{store_rows.SELECT_SPAN} WHERE {_among(documents)} ORDER BY document, start, id"
         yield from map(store_rows.load_span, self._rows(query, documents))
 
-    def cells(self, documents: Sequence[str] = (), *, between: tuple[Decimal, Decimal] | None = None) -> Iterator[Cell]:
+    def cells(
+        self, documents: Sequence[str] = (), *, between: tuple[Decimal, Decimal] | None = None
+    ) -> Iterator[TableCell]:
         """Yield cells by table, row and column, of the documents named or of all.
 
         Args:

@@ -61,7 +61,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class TableCell:
     """One body cell of a table with everything its headers say about it.
 
     Args:
@@ -147,6 +147,6 @@ class Document:
     title: str = ""
     text: str = ""
     spans: tuple[Span, ...] = ()
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[TableCell, ...] = ()
     hidden: tuple[HiddenText, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from trimtab.documents.formats.document_builder import Builder
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.documents.text_encoding import as_utf8
 from trimtab.errors import DocumentError
 
@@ -41,7 +41,7 @@ JATS_START = re.compile(rb"<(?:\w+:)?(?:article|pmc-articleset)\b")
 LATEX_START = re.compile(rb"\\(?:documentclass|documentstyle|begin\{(?:document|table|tabular))")
 
 
-def read(path: Path | str, *, limits: Limits | None = None) -> Document:
+def read(path: Path | str, *, limits: DocumentLimits | None = None) -> Document:
     """Read a file.
 
     Args:
@@ -53,7 +53,7 @@ def read(path: Path | str, *, limits: Limits | None = None) -> Document:
         EvidenceError: A reader that runs as a process of its own failed, which says nothing of the file.
         MissingExtraError: The parser's library is not installed.
     """
-    limits = limits or Limits()
+    limits = limits or DocumentLimits()
     if ADDRESS.match(str(path)):
         address = re.sub(":/+", "://", str(path), count=1)
         raise DocumentError(f"{address} is an address; nothing is downloaded here", hint="save it, and name the file")
@@ -81,7 +81,7 @@ def digest(path: Path) -> str:
         raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
 
 
-def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Document:
+def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -> Document:
     """Read a file's bytes; ``name`` is for messages, and for its suffix where the content does not say.
 
     Raises:
@@ -94,7 +94,7 @@ def read_bytes(raw: bytes, name: str, *, limits: Limits | None = None) -> Docume
     if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
         raw, remark = as_utf8(raw)
     format_ = sniff(raw, name)
-    builder = Builder(sha256, limits or Limits())
+    builder = Builder(sha256, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):
         builder.warn(remark)
     parser = importlib.import_module(f"trimtab.documents.formats.{format_}_reader")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trimtab.documents import reader
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.errors import DocumentError, EvidenceError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class UnreadFile:
     """A file that was not read.
 
     Attributes:
@@ -33,7 +33,7 @@ class Unread:
 
 def read_folder(
     folder: Path, known: frozenset[str] = frozenset()
-) -> tuple[tuple[Document, ...], tuple[Unread, ...]]:  # fmt: skip
+) -> tuple[tuple[Document, ...], tuple[UnreadFile, ...]]:  # fmt: skip
     """Read every file of a folder that is a document; return also those that could not be read, with the reason.
 
     Args:
@@ -48,15 +48,15 @@ def read_folder(
             f"{folder} is no folder of sources", hint="--sources takes the folder that holds the papers"
         )
     documents: list[Document] = []
-    unread: list[Unread] = []
+    unread: list[UnreadFile] = []
     for path, refusal in files(folder):
         if refusal:
-            unread.append(Unread(path=str(path), reason=refusal, tried=False))
+            unread.append(UnreadFile(path=str(path), reason=refusal, tried=False))
             continue
         try:
             document = None if _held(path, known) else reader.read(path)
         except DocumentError as error:
-            unread.append(Unread(path=str(path), reason=error.message))
+            unread.append(UnreadFile(path=str(path), reason=error.message))
             continue
         documents.extend([document] if document else [])
     return tuple(documents), tuple(unread)
@@ -64,7 +64,7 @@ def read_folder(
 
 def _held(path: Path, known: frozenset[str]) -> bool:
     """Whether these bytes are known; a file too large to be read is not hashed either."""
-    return bool(known) and path.stat().st_size <= Limits().file_bytes and reader.digest(path) in known
+    return bool(known) and path.stat().st_size <= DocumentLimits().file_bytes and reader.digest(path) in known
 
 
 def files(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from trimtab.documents.parts import Cell, Document, HiddenText, Position, Span
+from trimtab.documents.parts import Document, HiddenText, Position, Span, TableCell
 from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
 
 INSERT_DOCUMENT = "INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -58,7 +58,7 @@ def document_row(document: Document) -> Row:
     return (*head, document.text, hidden, json.dumps(document.warnings, ensure_ascii=False))
 
 
-def load_document(row: Row, *, spans: tuple[Span, ...], cells: tuple[Cell, ...]) -> Document:
+def load_document(row: Row, *, spans: tuple[Span, ...], cells: tuple[TableCell, ...]) -> Document:
     """Return the document of a row, with its spans and cells."""
     sha256, path, format_, work, version, title, text, hidden, warnings = row
     found = tuple(
@@ -92,7 +92,7 @@ def load_span(row: Row) -> Span:
     return Span(document=document, kind=kind, section=section, start=start, end=end, text=text, position=place)
 
 
-def cell_row(number: int, cell: Cell) -> Row:
+def cell_row(number: int, cell: TableCell) -> Row:
     """Return the columns of a cell that is row ``number`` of its table."""
     paths = (_headers(cell.row_path), _headers(cell.column_path))
     numbers = _encode([str(number) for number in cell.numbers])
@@ -101,7 +101,7 @@ def cell_row(number: int, cell: Cell) -> Row:
     return (*place, cell.text, numbers, spread, cell.unit, int(cell.bold), _placed(cell.position))
 
 
-def load_cell(row: Row) -> Cell:
+def load_cell(row: Row) -> TableCell:
     """Return the cell of a row."""
     (
         document,
@@ -119,7 +119,7 @@ def load_cell(row: Row) -> Cell:
         bold,
         position,
     ) = row
-    return Cell(
+    return TableCell(
         document=document,
         table=table,
         label=label,

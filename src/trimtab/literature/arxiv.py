@@ -9,7 +9,7 @@ from trimtab.documents.formats import markup
 from trimtab.documents.work import Identifiers, Retraction, Version, Work
 from trimtab.errors import DocumentError
 from trimtab.literature import database
-from trimtab.literature.database import Found, Page, Query, Text
+from trimtab.literature.database import Found, FullText, Query, ResultPage
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element as Element
 
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
 
 _ATOM: Final = "{http://www.w3.org/2005/Atom}"
 _OPEN: Final = "{http://a9.com/-/spec/opensearch/1.1/}"
@@ -49,7 +49,7 @@ class ArXiv:
         }
         return Request(url=self.url, params=tuple(other_params.items()))
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the entries of a feed; a page that is empty though more was announced is asked for again."""
         try:
             feed = markup.parse_xml(answer.body, "the answer of arXiv")
@@ -67,7 +67,7 @@ class ArXiv:
         end = start + len(entries)
         size = database.whole(total_and_params.get("max_results", "")) or _PAGE
         following = self._page(total_and_params, end, size) if entries and end < (total or 0) else None
-        return Page(
+        return ResultPage(
             records=tuple(records), total=total, following=following, skipped=tuple(f"arXiv says: {e}" for e in errors)
         )
 
@@ -97,7 +97,7 @@ def _record(entry: Element) -> Found:
         retraction=Retraction(kind="withdrawn", notice=comment) if "withdrawn" in comment.casefold() else None,
     )
     texts = tuple(
-        Text(url=link.get("href", "").replace("http://", "https://"), licence="arXiv", version=version)
+        FullText(url=link.get("href", "").replace("http://", "https://"), licence="arXiv", version=version)
         for link in entry.findall(f"{_ATOM}link")
         if link.get("type") == "application/pdf"
     )

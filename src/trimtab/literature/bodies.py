@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.disk import write_atomic_bytes
 from trimtab.errors import SearchError
-from trimtab.literature.request import Answer
+from trimtab.literature.request import ServerAnswer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ class Bodies:
         """Return where the answer to a request lies, or would."""
         return self._folder / request.key[:2] / request.key
 
-    def get(self, request: Request) -> Answer | None:
+    def get(self, request: Request) -> ServerAnswer | None:
         """Return the answer that is here.
 
         Raises:
@@ -41,7 +41,7 @@ class Bodies:
         head, _, body = path.read_bytes().partition(b"\n")
         try:
             stored = json.loads(head)
-            return Answer(
+            return ServerAnswer(
                 key=request.key,
                 url=request.shown,
                 status=int(stored["status"]),
@@ -53,7 +53,7 @@ class Bodies:
         except (ValueError, KeyError, TypeError) as error:
             raise SearchError(f"{path} is no kept answer: {error}", hint="remove the file to ask again") from error
 
-    def put(self, request: Request, answer: Answer) -> None:
+    def put(self, request: Request, answer: ServerAnswer) -> None:
         """Keep an answer; it appears whole or not at all."""
         path = self.path(request)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ _FIELDS: Final = {"url", "interval_s", "key_variable"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DatabasePlace:
     """One database as it is asked.
 
     Attributes:
@@ -76,22 +76,26 @@ PLACES: Final = {
     place.id: place
     for place in (
         # One request in three seconds: arXiv's API manual.
-        Place(id="arxiv", url="https://export.arxiv.org/api/query", interval_s=3.0),
-        Place(id="openalex", url="https://api.openalex.org/works", interval_s=0.1, key_variable="OPENALEX_API_KEY"),
-        Place(
+        DatabasePlace(id="arxiv", url="https://export.arxiv.org/api/query", interval_s=3.0),
+        DatabasePlace(
+            id="openalex", url="https://api.openalex.org/works", interval_s=0.1, key_variable="OPENALEX_API_KEY"
+        ),
+        DatabasePlace(
             id="semanticscholar",
             url="https://api.semanticscholar.org/graph/v1/paper/search/bulk",
             interval_s=1.0,
             key_variable="S2_API_KEY",
         ),
         # Its headers say the rate: 5 a second in the public pool of 2026, as recorded.
-        Place(id="crossref", url="https://api.crossref.org/works", interval_s=0.2, key_variable="CROSSREF_MAILTO"),
-        Place(id="dblp", url="https://dblp.org/search/publ/api", interval_s=1.0),
+        DatabasePlace(
+            id="crossref", url="https://api.crossref.org/works", interval_s=0.2, key_variable="CROSSREF_MAILTO"
+        ),
+        DatabasePlace(id="dblp", url="https://dblp.org/search/publ/api", interval_s=1.0),
     )
 }
 
 
-def places(names: Iterable[str], file: Path | None = None) -> tuple[Place, ...]:
+def places(names: Iterable[str], file: Path | None = None) -> tuple[DatabasePlace, ...]:
     """Return the databases named, as a user's file changes them.
 
     Raises:
@@ -106,7 +110,7 @@ def places(names: Iterable[str], file: Path | None = None) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _changed(place: Place, table: Mapping[str, Any]) -> Place:
+def _changed(place: DatabasePlace, table: Mapping[str, Any]) -> DatabasePlace:
     return replace(place, **table)
 
 

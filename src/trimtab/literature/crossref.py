@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
 from trimtab.literature import database
-from trimtab.literature.database import Found, Page, Query, Text
+from trimtab.literature.database import Found, FullText, Query, ResultPage
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
 
 _PAGE: Final = 100
 _WITHDRAWN: Final = frozenset(
@@ -45,11 +45,11 @@ class Crossref:
     def _private(self) -> tuple[tuple[str, str], ...]:
         return (("mailto", self.mailto),) if self.mailto else ()
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the items of a list, or the one work asked for."""
         kind, message = _message(answer)
         if kind == "work":
-            return Page(records=(_record(message),), total=1)
+            return ResultPage(records=(_record(message),), total=1)
         if kind != "work-list":
             raise Unreadable(f"an answer of type {kind or 'unknown'!r} holds no works")
         items = database.listed(message.get("items"))
@@ -58,7 +58,7 @@ class Crossref:
         cursor = str(message.get("next-cursor") or "")
         other_params = tuple((name, value) for name, value in request.params if name != "cursor")
         following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
-        return Page(
+        return ResultPage(
             records=records,
             total=database.whole(message.get("total-results")),
             following=following if cursor and records else None,
@@ -66,7 +66,7 @@ class Crossref:
         )
 
 
-def _message(answer: Answer) -> tuple[str, dict[str, Any]]:
+def _message(answer: ServerAnswer) -> tuple[str, dict[str, Any]]:
     try:
         whole = database.mapping(json.loads(answer.body), "the answer")
     except ValueError as error:
@@ -154,11 +154,11 @@ def _retraction(item: dict[str, Any]) -> Retraction | None:
     return None
 
 
-def _texts(item: dict[str, Any]) -> Iterator[Text]:
+def _texts(item: dict[str, Any]) -> Iterator[FullText]:
     licence = next((str(one.get("URL", "")) for one in database.listed(item.get("license"))), "")
     for one in database.listed(item.get("link")):
         if one.get("URL"):
-            yield Text(url=str(one["URL"]), licence=licence, version=str(one.get("content-version") or ""))
+            yield FullText(url=str(one["URL"]), licence=licence, version=str(one.get("content-version") or ""))
 
 
 def _related(item: dict[str, Any]) -> Iterator[str]:

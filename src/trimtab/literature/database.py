@@ -13,7 +13,7 @@ from trimtab.literature.transport import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trimtab.literature.request import Answer, Request
+    from trimtab.literature.request import Request, ServerAnswer
 
 _ARXIV: Final = re.compile(
     r"(?P<id>\d{4}\.\d{4,5}|[a-z][a-z.-]*(?:\.[A-Z]{2})?/\d{7})(?P<version>v\d+)?", re.IGNORECASE
@@ -43,7 +43,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class FullText:
     """A place where a full text lies; ``licence`` is empty where none is stated."""
 
     url: str
@@ -71,13 +71,13 @@ class Found:
     query: str = ""
     rank: int = 0
     kind: str = ""
-    texts: tuple[Text, ...] = ()
+    texts: tuple[FullText, ...] = ()
     related: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ResultPage:
     """One page of results.
 
     Attributes:
@@ -105,7 +105,7 @@ class Database(Protocol):
         """Return the request for the first page of at most ``limit`` records."""
         ...
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return what an answer says.
 
         Raises:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Author, Identifiers, Version, Work
 from trimtab.literature import database
-from trimtab.literature.database import Found, Page, Query, Text
+from trimtab.literature.database import Found, FullText, Query, ResultPage
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
 
 _PAGE: Final = 100
 _NUMBERED: Final = re.compile(r"\s+\d{4}$")  # "Wei Wang 0001": DBLP numbers people of the same name
@@ -40,7 +40,7 @@ class DBLP:
         params = (("q", words), ("format", "json"), ("h", str(size)), ("f", str(start)), ("c", "0"))
         return Request(url=self.url, params=params)
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the hits of an answer."""
         try:
             whole = database.mapping(json.loads(answer.body), "the answer")
@@ -59,7 +59,7 @@ class DBLP:
             raise Unreadable(f"an empty page, though {total} hits were announced")
         end = start + len(infos)
         following = self._page(total_and_params["q"], end, size) if infos and end < (total or 0) else None
-        return Page(records=tuple(map(_record, infos)), total=total, following=following)
+        return ResultPage(records=tuple(map(_record, infos)), total=total, following=following)
 
 
 def _record(info: dict[str, Any]) -> Found:
@@ -84,7 +84,7 @@ def _record(info: dict[str, Any]) -> Found:
             ),
         ),
     )
-    texts = (Text(url=address),) if address.endswith(".pdf") and info.get("access") == "open" else ()
+    texts = (FullText(url=address),) if address.endswith(".pdf") and info.get("access") == "open" else ()
     return Found(work=work, database="DBLP", kind=kind, texts=texts)
 
 

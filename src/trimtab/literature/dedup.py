@@ -24,7 +24,7 @@ from trimtab.documents.work import Identifiers, Retraction, Version, Work
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from trimtab.literature.database import Found, Text
+    from trimtab.literature.database import Found, FullText
 
 _ALIKE: Final = 0.95
 _WORDS: Final = re.compile(r"\w+")
@@ -58,7 +58,7 @@ class Merged:
     records: tuple[Found, ...]
 
     @property
-    def texts(self) -> tuple[Text, ...]:
+    def texts(self) -> tuple[FullText, ...]:
         """Every place of a full text, once."""
         return tuple(dict.fromkeys(text for record in self.records for text in record.texts))
 

@@ -13,14 +13,14 @@ from trimtab.literature.transport import Rules, Transport, Unreadable
 
 if TYPE_CHECKING:
     from trimtab.http_client import Clock
-    from trimtab.literature.catalogue import Place
-    from trimtab.literature.database import Page
+    from trimtab.literature.catalogue import DatabasePlace
+    from trimtab.literature.database import ResultPage
 
 _QUERY = Query(name="doctor", groups=(("mixture of experts",), ("load balancing",)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DriftFinding:
     """What one database said.
 
     Attributes:
@@ -34,14 +34,14 @@ class Finding:
     told: str
 
 
-def look(place: Place, clock: Clock | None = None) -> Finding:
+def look(place: DatabasePlace, clock: Clock | None = None) -> DriftFinding:
     """Ask a database for a few records and say what is missing in them."""
     database = place.open()
     request = database.first(_QUERY, 5)
     rules = Rules(hosts={place.host: place.interval_s}, agent=f"trimtab/{version('trimtab')} doctor", attempts=2)
     drifted: list[str] = []
 
-    def read(answer: object) -> Page | None:
+    def read(answer: object) -> ResultPage | None:
         try:
             return database.read(request, answer)  # type: ignore[arg-type]
         except Unreadable as error:
@@ -52,22 +52,22 @@ def look(place: Place, clock: Clock | None = None) -> Finding:
         with Transport(rules, clock=clock) as transport:
             _, page = transport.fetch(request, partial(read))
     except SearchError as error:
-        return Finding(database=database.name, state="silent", told=error.message)
+        return DriftFinding(database=database.name, state="silent", told=error.message)
     if drifted or page is None:
-        return Finding(database=database.name, state="drift", told="; ".join(drifted))
+        return DriftFinding(database=database.name, state="drift", told="; ".join(drifted))
     return _judge(database.name, page)
 
 
-def _judge(name: str, page: Page) -> Finding:
+def _judge(name: str, page: ResultPage) -> DriftFinding:
     """Say which fields of the records are empty everywhere: a field that was renamed is."""
     works = [record.work for record in page.records]
     if not works:
-        return Finding(database=name, state="drift", told="no records, and thousands were expected")
+        return DriftFinding(database=name, state="drift", told="no records, and thousands were expected")
     empty = [field for field in ("title", "authors", "year") if not any(getattr(work, field) for work in works)]
     if not any(work.ids.doi or work.ids.arxiv or work.ids.s2 or work.ids.openalex for work in works):
         empty.append("identifiers")
     if page.total is None:
         empty.append("total")
     if empty:
-        return Finding(database=name, state="drift", told=f"empty in all {len(works)} records: {', '.join(empty)}")
-    return Finding(database=name, state="well", told=f"{len(works)} records of {page.total}")
+        return DriftFinding(database=name, state="drift", told=f"empty in all {len(works)} records: {', '.join(empty)}")
+    return DriftFinding(database=name, state="well", told=f"{len(works)} records of {page.total}")

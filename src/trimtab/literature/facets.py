@@ -57,7 +57,7 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class FacetTerm:
     """A word to search for that a model proposed for a facet."""
 
     facet: str
@@ -76,7 +76,7 @@ class Expansion:
     """
 
     origin: str
-    terms: tuple[Term, ...] = ()
+    terms: tuple[FacetTerm, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     reason: str = ""
 
@@ -89,7 +89,7 @@ class Expansion:
         """Return what :meth:`record` wrote down."""
         return cls(
             origin=held["origin"],
-            terms=tuple(Term(**one) for one in held["terms"]),
+            terms=tuple(FacetTerm(**one) for one in held["terms"]),
             refused=tuple((text, why) for text, why in held["refused"]),
             reason=held["reason"],
         )
@@ -127,7 +127,7 @@ def _given(text: str) -> Facet:
     return Facet(name=name.strip(), terms=words)
 
 
-def queries(facets: Sequence[Facet], further: Sequence[Term] = ()) -> tuple[Query, ...]:
+def queries(facets: Sequence[Facet], further: Sequence[FacetTerm] = ()) -> tuple[Query, ...]:
     """Return what is searched for: all facets together, and the first with each of the others.
 
     Args:
@@ -142,7 +142,7 @@ def queries(facets: Sequence[Facet], further: Sequence[Term] = ()) -> tuple[Quer
     return tuple(_query(group, further) for group in (facets, *pairs))
 
 
-def _query(facets: Sequence[Facet], further: Sequence[Term]) -> Query:
+def _query(facets: Sequence[Facet], further: Sequence[FacetTerm]) -> Query:
     added = [tuple(term.text for term in further if term.facet == facet.name) for facet in facets]
     return Query(
         name=" \u00d7 ".join(facet.name for facet in facets),

@@ -11,20 +11,20 @@ from decimal import Decimal
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from trimtab.claims.claim_model import Claim, Fact, Kind, Place, Quantity, Setting
+from trimtab.claims.claim_model import Claim, ClaimPlace, Fact, Kind, MeasurementSetting, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
-    from trimtab.literature.published_figures import Figure
+    from trimtab.literature.published_figures import PublishedFigure
 
 EXTRACTOR = "figures/1"
 
 
 def claims(
-    figures: Sequence[Figure], document: Document, registry: Registry, methods: Sequence[str]
+    figures: Sequence[PublishedFigure], document: Document, registry: Registry, methods: Sequence[str]
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the claims that a work's figures make about some methods.
 
@@ -36,7 +36,7 @@ def claims(
     """
     about = [one for one in figures if _method(one.arm, registry) in methods]
     for one in about:
-        place = Place(document=document.path, sha256=document.sha256, location=one.place)
+        place = ClaimPlace(document=document.path, sha256=document.sha256, location=one.place)
         yield Claim(
             id=f"{one.work}#{one.line}",
             statement=one.sentence,
@@ -55,20 +55,20 @@ def _method(arm: str, registry: Registry) -> str:
     return found[0].id if found else ""
 
 
-def _fact(one: Figure, value: str) -> Fact:
+def _fact(one: PublishedFigure, value: str) -> Fact:
     unit = "%" if one.unit == "%" else ""
     return Fact(
         subject=one.subject,
         benchmark=one.benchmark,
         metric=one.measure,
-        setting=Setting(shots=one.shots),
+        setting=MeasurementSetting(shots=one.shots),
         value=Quantity(text=value, unit=unit),
     )
 
 
-def _pairs(figures: Sequence[Figure], registry: Registry) -> Iterator[tuple[Figure, Figure]]:
+def _pairs(figures: Sequence[PublishedFigure], registry: Registry) -> Iterator[tuple[PublishedFigure, PublishedFigure]]:
     """Yield arms of different methods that were measured side by side."""
-    beside: Mapping[tuple[object, ...], list[Figure]] = defaultdict(list)
+    beside: Mapping[tuple[object, ...], list[PublishedFigure]] = defaultdict(list)
     for one in figures:
         beside[one.place, one.caption, one.conditions, one.column].append(one)
     for held in beside.values():
@@ -79,7 +79,7 @@ def _pairs(figures: Sequence[Figure], registry: Registry) -> Iterator[tuple[Figu
                 yield (one, other) if first == "loss_free" else (other, one)
 
 
-def _difference(one: Figure, other: Figure, document: Document) -> Claim:
+def _difference(one: PublishedFigure, other: PublishedFigure, document: Document) -> Claim:
     by = Decimal(one.value) - Decimal(other.value)
     relation = "greater" if by > 0 else "less" if by < 0 else "same"
     word = {"greater": "higher", "less": "lower", "same": "the same"}[relation]
@@ -96,7 +96,7 @@ def _difference(one: Figure, other: Figure, document: Document) -> Claim:
         relation="greater" if by > 0 else "less" if by < 0 else "same",
         benchmark=one.benchmark,
         metric=one.measure,
-        setting=Setting(shots=one.shots),
+        setting=MeasurementSetting(shots=one.shots),
         value=Quantity(text=str(abs(by)), unit="points" if one.unit == "%" else "") if by else None,
         comparator=other.subject,
     )
@@ -106,6 +106,6 @@ def _difference(one: Figure, other: Figure, document: Document) -> Claim:
         kind=Kind.COMPARISON,
         facts=(fact,),
         cites=(one.work,),
-        asserted_in=Place(document=document.path, sha256=document.sha256, location=one.place),
+        asserted_in=ClaimPlace(document=document.path, sha256=document.sha256, location=one.place),
         extractor=EXTRACTOR,
     )

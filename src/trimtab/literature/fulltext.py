@@ -16,9 +16,9 @@ from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
     from trimtab.documents.parts import Document
-    from trimtab.literature.database import Text
+    from trimtab.literature.database import FullText
     from trimtab.literature.dedup import Merged
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
     from trimtab.literature.transport import Transport
 
 _ARXIV: Final = "arxiv.org"
@@ -60,7 +60,7 @@ def seek(merged: Merged, transport: Transport, hosts: tuple[str, ...]) -> Sought
     return Sought(category="not open to us", reason="; ".join(dict.fromkeys(reasons)))
 
 
-def _allowed(text: Text, hosts: tuple[str, ...]) -> tuple[str, str]:
+def _allowed(text: FullText, hosts: tuple[str, ...]) -> tuple[str, str]:
     """Return the address to ask, or why none is asked."""
     parts = urlsplit(text.url)
     host = parts.netloc.lower()
@@ -75,18 +75,18 @@ def _allowed(text: Text, hosts: tuple[str, ...]) -> tuple[str, str]:
     return address, ""
 
 
-def _whole(answer: Answer) -> bytes:
+def _whole(answer: ServerAnswer) -> bytes:
     if not answer.body:
         raise Unreadable("an empty full text")
     return answer.body
 
 
-def _name(address: str, answer: Answer) -> str:
+def _name(address: str, answer: ServerAnswer) -> str:
     """Return a name by which the format can be told."""
     path = urlsplit(address).path
     known = any(path.endswith(suffix) for suffix in reader.SUFFIXES)
     return address if known else f"{address}{'.html' if 'html' in answer.kind else '.pdf'}"
 
 
-def _of_work(document: Document, merged: Merged, text: Text) -> Document:
+def _of_work(document: Document, merged: Merged, text: FullText) -> Document:
     return replace(document, work=merged.work.id, version=text.version)

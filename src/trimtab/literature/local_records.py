@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trimtab.documents.parts import Document
-    from trimtab.documents.source_folder import Unread
+    from trimtab.documents.source_folder import UnreadFile
 
 _ABSTRACT: Final = 3000
 
@@ -46,7 +46,7 @@ class Held:
     sha256: str
     records: tuple[Found, ...] = ()
     documents: Mapping[str, Document] = field(default_factory=dict)
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadFile, ...] = ()
 
 
 def names(paths: Sequence[Path], taken: Iterable[str]) -> tuple[str, ...]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Identifiers, Retraction, Version, Work
 from trimtab.literature import database
-from trimtab.literature.database import Found, Page, Query, Text
+from trimtab.literature.database import Found, FullText, Query, ResultPage
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
 
 _PAGE: Final = 100
 DOLLARS_A_SEARCH: Final = 0.001
@@ -41,7 +41,7 @@ class OpenAlex:
             url=self.url, params=(("search", str(query)), ("per_page", size), ("cursor", "*")), private=private
         )
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the works of a list, or the one asked for."""
         try:
             whole = database.mapping(json.loads(answer.body), "the answer")
@@ -50,13 +50,13 @@ class OpenAlex:
         if "results" not in whole:
             if not str(whole.get("id", "")).startswith("https://openalex.org/W"):
                 raise Unreadable("the answer has no list of works and is none")
-            return Page(records=(_record(whole),), total=1)
+            return ResultPage(records=(_record(whole),), total=1)
         works = [one for one in database.listed(whole["results"]) if one.get("id")]
         meta = whole["meta"] if isinstance(whole.get("meta"), dict) else {}
         cursor = str(meta.get("next_cursor") or "")
         other_params = tuple((name, value) for name, value in request.params if name != "cursor")
         following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
-        return Page(
+        return ResultPage(
             records=tuple(map(_record, works)),
             total=database.whole(meta.get("count")),
             following=following if cursor and works else None,
@@ -111,13 +111,15 @@ def _versions(item: dict[str, Any], places: list[dict[str, Any]], doi: str) -> I
         yield Version(name=name, year=year, venue=venue, url=address, doi=doi if address.endswith(doi) and doi else "")
 
 
-def _texts(places: list[dict[str, Any]]) -> Iterator[Text]:
+def _texts(places: list[dict[str, Any]]) -> Iterator[FullText]:
     seen = set()
     for place in places:
         address = str(place.get("pdf_url") or "")
         if address and place.get("is_oa") and address not in seen:
             seen.add(address)
-            yield Text(url=address, licence=str(place.get("license") or ""), version=str(place.get("version") or ""))
+            yield FullText(
+                url=address, licence=str(place.get("license") or ""), version=str(place.get("version") or "")
+            )
 
 
 def _abstract(index: object) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Merged
-    from trimtab.literature.screening import Decision
+    from trimtab.literature.screening import ScreeningDecision
 
 Counts = tuple[tuple[str, int], ...]
 
@@ -95,7 +95,7 @@ def total(counts: Counts) -> int:
 def count(
     records: Sequence[Found],
     works: Sequence[Merged],
-    decisions: Iterable[Decision],
+    decisions: Iterable[ScreeningDecision],
     searched: Sequence[tuple[str, bool]],
 ) -> Flow:  # fmt: skip
     """Return the flow of a search.
@@ -133,6 +133,6 @@ def count(
     return flow
 
 
-def _reasons(decisions: Iterable[Decision]) -> Counts:
+def _reasons(decisions: Iterable[ScreeningDecision]) -> Counts:
     counted = Counter(one.category for one in decisions)
     return tuple(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.documents.parts import Cell, Document, Position, Span
+from trimtab.documents.parts import Document, Position, Span, TableCell
 from trimtab.documents.work import UNRECORDED, Identifiers, Version, Work
 from trimtab.errors import SearchError, nearest
 from trimtab.literature import database
@@ -34,7 +34,7 @@ _NEEDED: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class PublishedFigure:
     """One published number."""
 
     work: str
@@ -76,14 +76,14 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Corpus:
+class FiguresCorpus:
     """A read corpus: its name, its records, work id → document, work id → figures."""
 
     name: str
     sha256: str
     records: tuple[Found, ...]
     documents: Mapping[str, Document]
-    figures: Mapping[str, tuple[Figure, ...]]
+    figures: Mapping[str, tuple[PublishedFigure, ...]]
 
 
 def shipped() -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(one.name.removesuffix(".jsonl") for one in folder.iterdir() if one.name.endswith(".jsonl")))
 
 
-def load(name: str) -> Corpus:
+def load(name: str) -> FiguresCorpus:
     """Read a corpus that comes with trimtab, by name, or a file of the same form.
 
     Raises:
@@ -111,11 +111,11 @@ def load(name: str) -> Corpus:
     return _corpus(title, raw)
 
 
-def _corpus(name: str, raw: bytes) -> Corpus:
+def _corpus(name: str, raw: bytes) -> FiguresCorpus:
     lines = [_line(name, number, line) for number, line in enumerate(raw.splitlines(), 1) if line.strip()]
     works = {one["work"]: one for one in lines if one["kind"] == "work"}
     findings: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    figures: dict[str, list[Figure]] = defaultdict(list)
+    figures: dict[str, list[PublishedFigure]] = defaultdict(list)
     for one in lines:
         if one["work"] not in works:
             raise SearchError(f"{name}, line {one['line']}: there is no line for the work {one['work']!r}")
@@ -124,7 +124,7 @@ def _corpus(name: str, raw: bytes) -> Corpus:
         elif one["kind"] == "finding":
             findings[one["work"]].append(one)
     documents = {work: _document(name, one, findings[work], figures[work]) for work, one in works.items()}
-    return Corpus(
+    return FiguresCorpus(
         name=name,
         sha256=hashlib.sha256(raw).hexdigest(),
         records=tuple(_record(name, one, documents[work]) for work, one in works.items()),
@@ -146,14 +146,14 @@ def _line(name: str, number: int, text: bytes) -> dict[str, Any]:
     return {**one, "line": number}
 
 
-def _figure(name: str, one: Mapping[str, Any], work: Mapping[str, Any]) -> Figure:
+def _figure(name: str, one: Mapping[str, Any], work: Mapping[str, Any]) -> PublishedFigure:
     try:
         Decimal(one["value"])
     except (InvalidOperation, TypeError, ValueError) as error:
         raise SearchError(
             f"{name}, line {one['line']}: value is {one['value']!r}, expected digits as printed, in quotes"
         ) from error
-    return Figure(
+    return PublishedFigure(
         work=one["work"],
         place=str(one["place"]),
         caption=str(one.get("caption", "")),
@@ -187,7 +187,7 @@ def _record(name: str, one: Mapping[str, Any], document: Document) -> Found:
 
 
 def _document(
-    name: str, work: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], figures: Sequence[Figure]
+    name: str, work: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], figures: Sequence[PublishedFigure]
 ) -> Document:  # fmt: skip
     """Return what is known of one work as a document: findings as sentences, figures as cells."""
     sentences = [(str(one["text"]), str(one.get("place", "")), one["line"]) for one in findings]
@@ -221,16 +221,16 @@ def _document(
     )
 
 
-def _cells(sha256: str, figures: Sequence[Figure]) -> Iterator[Cell]:
+def _cells(sha256: str, figures: Sequence[PublishedFigure]) -> Iterator[TableCell]:
     """Yield one cell a figure, in tables by place: a row is an arm with its conditions, a column a measure."""
-    tables: dict[tuple[str, str], list[Figure]] = defaultdict(list)
+    tables: dict[tuple[str, str], list[PublishedFigure]] = defaultdict(list)
     for figure in figures:
         tables[figure.place, figure.caption].append(figure)
     for number, ((place, caption), held) in enumerate(tables.items(), 1):
         rows = {subject: at for at, subject in enumerate(dict.fromkeys(one.subject for one in held), 1)}
         columns = {head: at for at, head in enumerate(dict.fromkeys(one.column for one in held), 1)}
         for one in held:
-            yield Cell(
+            yield TableCell(
                 document=sha256,
                 table=number,
                 label=place,

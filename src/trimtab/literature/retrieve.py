@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SearchLogEntry:
     """One line of the search log.
 
     Attributes:
@@ -57,7 +57,7 @@ class Retrieved:
     """Everything that was found, in the order of databases, queries and ranks, and the log."""
 
     records: tuple[Found, ...]
-    log: tuple[Entry, ...]
+    log: tuple[SearchLogEntry, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def search(
         tell: Is given a line of progress a page.
     """
     records: list[Found] = []
-    log: list[Entry] = []
+    log: list[SearchLogEntry] = []
     for database in databases:
         for query in queries:
             found, entries = _query(database, query, transport, limit, tell)
@@ -93,11 +93,11 @@ def search(
 
 def _query(
     database: Database, query: Query, transport: Transport, limit: int, tell: Callable[[str], None]
-) -> tuple[list[Found], list[Entry]]:
+) -> tuple[list[Found], list[SearchLogEntry]]:
     records: list[Found] = []
-    log: list[Entry] = []
+    log: list[SearchLogEntry] = []
     request = database.first(query, limit)
-    head = Entry(database=database.name, query=query.name, words=str(query), proposed=query.proposed)
+    head = SearchLogEntry(database=database.name, query=query.name, words=str(query), proposed=query.proposed)
     while len(records) < limit:
         try:
             answer, page = transport.fetch(request, partial(database.read, request))

@@ -20,7 +20,7 @@ Stage = Literal["title and abstract", "retrieval", "full text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class ScreeningDecision:
     """What became of one work, and where.
 
     Attributes:
@@ -41,13 +41,13 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class RelevanceGate:
     """The relevance gate of one question."""
 
     facets: tuple[Facet, ...]
     registry: Registry
 
-    def first(self, merged: Merged) -> Decision | None:
+    def first(self, merged: Merged) -> ScreeningDecision | None:
         """Return the decision by title and abstract if it is an exclusion; None lets the work through."""
         work = merged.work
         if merged.notice:
@@ -66,8 +66,8 @@ class Gate:
         reason = f"{where}: no term of {'; '.join(facet.shown for facet in lacking)}"
         return self._out(work.id, "off topic", reason, uses)
 
-    def _out(self, work: str, category: str, reason: str, uses: Mapping[str, str] | None = None) -> Decision:
-        return Decision(
+    def _out(self, work: str, category: str, reason: str, uses: Mapping[str, str] | None = None) -> ScreeningDecision:
+        return ScreeningDecision(
             work=work,
             stage="title and abstract",
             included=False,
@@ -84,26 +84,28 @@ class Gate:
                 return f"of {year}, and there was no {facet.shown} before {facet.since}"
         return ""
 
-    def second(self, work: str, text: str) -> Decision:
+    def second(self, work: str, text: str) -> ScreeningDecision:
         """Return the decision by full text."""
         uses = self._uses(text)
         lacking = [facet.shown for facet in self.facets if facet.name not in uses]
         uses_of_words = tuple(uses.items())
         if lacking:
             reason = f"full text: no term of {'; '.join(lacking)}"
-            return Decision(
+            return ScreeningDecision(
                 work=work, stage="full text", included=False, category="off topic", reason=reason, uses=uses_of_words
             )
         reason = f"uses {', '.join(uses.values())}"
-        return Decision(work=work, stage="full text", included=True, category="", reason=reason, uses=uses_of_words)
+        return ScreeningDecision(
+            work=work, stage="full text", included=True, category="", reason=reason, uses=uses_of_words
+        )
 
     def _uses(self, text: str) -> dict[str, str]:
         return {facet.name: term for facet in self.facets if (term := facet.used(text, self.registry))}
 
 
-def without_text(work: str, category: str, reason: str) -> Decision:
+def without_text(work: str, category: str, reason: str) -> ScreeningDecision:
     """Return the decision on a work whose full text could not be had."""
-    return Decision(work=work, stage="retrieval", included=False, category=category, reason=reason)
+    return ScreeningDecision(work=work, stage="retrieval", included=False, category=category, reason=reason)
 
 
 def terms(facets: Iterable[Facet]) -> list[str]:

@@ -17,7 +17,7 @@ from trimtab.literature import catalogue, facets, local_records, published_figur
 from trimtab.literature.bodies import Bodies
 from trimtab.literature.local_records import Held
 from trimtab.literature.search_plan import Plan
-from trimtab.literature.search_session import Local
+from trimtab.literature.search_session import LocalSources
 from trimtab.literature.transport import Rules, Transport
 
 if TYPE_CHECKING:
@@ -67,16 +67,16 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedSearch:
     """What will be done, what is here already, and the names it is read with."""
 
     wishes: Wishes
     plan: Plan
-    here: Local
+    here: LocalSources
     registry: Registry
 
 
-def prepare(wishes: Wishes) -> Prepared:
+def prepare(wishes: Wishes) -> PreparedSearch:
     """Read everything that is here, and return what will be done.
 
     Raises:
@@ -108,10 +108,10 @@ def prepare(wishes: Wishes) -> Prepared:
         embed=wishes.embed,
         expansion=wishes.expansion,
     )
-    return Prepared(wishes=wishes, plan=made, here=here, registry=registry)
+    return PreparedSearch(wishes=wishes, plan=made, here=here, registry=registry)
 
 
-def _local(wishes: Wishes, databases: Iterable[str]) -> Local:
+def _local(wishes: Wishes, databases: Iterable[str]) -> LocalSources:
     """Read what needs no network."""
     corpora = tuple(map(published_figures.load, wishes.corpora))
     held = [
@@ -129,7 +129,7 @@ def _local(wishes: Wishes, databases: Iterable[str]) -> Local:
     first = len(wishes.imports)
     held += map(local_records.bibliography, wishes.imports, names[:first])
     held += map(local_records.folder, wishes.sources, names[first:])
-    return Local(places=tuple(held), corpora=corpora)
+    return LocalSources(places=tuple(held), corpora=corpora)
 
 
 def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
@@ -143,7 +143,7 @@ def transport(made: Plan, folder: Path, mode: Mode, contact: str = "") -> Transp
 
 
 def search(
-    prepared: Prepared,
+    prepared: PreparedSearch,
     folder: Path,
     mode: Mode = "live",
     contact: str = "",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.question import Question
-    from trimtab.literature.catalogue import Place
+    from trimtab.literature.catalogue import DatabasePlace
     from trimtab.literature.database import Query
     from trimtab.literature.facets import Expansion, Facet
 
@@ -46,7 +46,7 @@ class Plan:
     question: Question | None
     facets: tuple[Facet, ...]
     queries: tuple[Query, ...]
-    places: tuple[Place, ...]
+    places: tuple[DatabasePlace, ...]
     limit: int
     files: tuple[tuple[str, str], ...] = ()
     corpora: tuple[tuple[str, str], ...] = ()

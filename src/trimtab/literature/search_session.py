@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
-    from trimtab.documents.source_folder import Unread
+    from trimtab.documents.source_folder import UnreadFile
     from trimtab.documents.work import Work
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Deduplicated, Merged
     from trimtab.literature.local_records import Held
     from trimtab.literature.prisma import Flow
-    from trimtab.literature.published_figures import Corpus
-    from trimtab.literature.retrieve import Entry
-    from trimtab.literature.screening import Decision
+    from trimtab.literature.published_figures import FiguresCorpus
+    from trimtab.literature.retrieve import SearchLogEntry
+    from trimtab.literature.screening import ScreeningDecision
     from trimtab.literature.search_plan import Plan
     from trimtab.literature.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class LocalSources:
     """What needs no network: places with their records and documents, and the corpora among them with their figures."""
 
     places: tuple[Held, ...] = ()
-    corpora: tuple[Corpus, ...] = ()
+    corpora: tuple[FiguresCorpus, ...] = ()
 
     @property
     def records(self) -> tuple[Found, ...]:
@@ -56,7 +56,7 @@ class Local:
         return {work: document for place in self.places for work, document in place.documents.items()}
 
     @property
-    def unread(self) -> tuple[Unread, ...]:
+    def unread(self) -> tuple[UnreadFile, ...]:
         """Files that could not be read, with the reason."""
         return tuple(one for place in self.places for one in place.unread)
 
@@ -84,12 +84,12 @@ class Search:
     plan: Plan
     records: tuple[Found, ...]
     works: Deduplicated
-    decisions: tuple[Decision, ...]
+    decisions: tuple[ScreeningDecision, ...]
     documents: Mapping[str, Document]
     flow: Flow
-    log: tuple[Entry, ...]
-    corpora: tuple[Corpus, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    log: tuple[SearchLogEntry, ...]
+    corpora: tuple[FiguresCorpus, ...] = ()
+    unread: tuple[UnreadFile, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -105,14 +105,14 @@ class Search:
         """Return a work by its id."""
         return next(merged for merged in self.works.works if merged.work.id == name)
 
-    def decision(self, work: str) -> Decision:
+    def decision(self, work: str) -> ScreeningDecision:
         """Return what became of a work."""
         return next(one for one in self.decisions if one.work == work)
 
 
 def run(
     plan: Plan,
-    local: Local,
+    local: LocalSources,
     registry: Registry,
     transport: Transport,
     tell: Callable[[str], None] = lambda _line: None,
@@ -152,10 +152,10 @@ def run(
 
 
 def _screen(
-    plan: Plan, local: Local, registry: Registry, transport: Transport, works: Sequence[Merged]
-) -> tuple[list[Decision], dict[str, Document]]:
-    gate, texts = screening.Gate(facets=plan.facets, registry=registry), local.documents
-    decisions: list[Decision] = []
+    plan: Plan, local: LocalSources, registry: Registry, transport: Transport, works: Sequence[Merged]
+) -> tuple[list[ScreeningDecision], dict[str, Document]]:
+    gate, texts = screening.RelevanceGate(facets=plan.facets, registry=registry), local.documents
+    decisions: list[ScreeningDecision] = []
     documents: dict[str, Document] = {}
     fetched = 0
     for merged in works:
@@ -184,9 +184,9 @@ def _screen(
     return decisions, documents
 
 
-def _local_log(local: Local) -> list[Entry]:
+def _local_log(local: LocalSources) -> list[SearchLogEntry]:
     return [
-        retrieve.Entry(
+        retrieve.SearchLogEntry(
             database=place.name,
             query=f"everything in this {place.kind}",
             words="",

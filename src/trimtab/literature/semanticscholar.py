@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Identifiers, Version, Work
 from trimtab.literature import database
-from trimtab.literature.database import Found, Page, Query, Text
+from trimtab.literature.database import Found, FullText, Query, ResultPage
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
-    from trimtab.literature.request import Answer
+    from trimtab.literature.request import ServerAnswer
 
 _FIELDS: Final = "title,abstract,authors,year,venue,externalIds,openAccessPdf,publicationTypes,publicationDate"
 
@@ -38,7 +38,7 @@ class SemanticScholar:
     def _headers(self) -> tuple[tuple[str, str], ...]:
         return (("x-api-key", self.key),) if self.key else ()
 
-    def read(self, request: Request, answer: Answer) -> Page:
+    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the papers of a list, a batch, or the one paper asked for."""
         try:
             whole = json.loads(answer.body)
@@ -50,7 +50,7 @@ class SemanticScholar:
             other_params = tuple((name, value) for name, value in request.params if name not in ("token", "offset"))
             following = Request(url=request.url, params=(*other_params, leading), headers=request.headers)
         total = database.whole(whole.get("total")) if isinstance(whole, dict) else len(papers)
-        return Page(records=tuple(map(_record, papers)), total=total, following=following, skipped=skipped)
+        return ResultPage(records=tuple(map(_record, papers)), total=total, following=following, skipped=skipped)
 
 
 def _leading(whole: dict[str, Any]) -> tuple[str, str] | None:
@@ -117,8 +117,8 @@ def _record(paper: dict[str, Any]) -> Found:
     return Found(work=work, database="Semantic Scholar", kind=str(types[0]) if types else "", texts=_texts(paper))
 
 
-def _texts(paper: dict[str, Any]) -> tuple[Text, ...]:
+def _texts(paper: dict[str, Any]) -> tuple[FullText, ...]:
     opened = paper.get("openAccessPdf")
     if not isinstance(opened, dict) or not opened.get("url"):
         return ()
-    return (Text(url=str(opened["url"]), licence=str(opened.get("license") or opened.get("status") or "")),)
+    return (FullText(url=str(opened["url"]), licence=str(opened.get("license") or opened.get("status") or "")),)

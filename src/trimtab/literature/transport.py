@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from trimtab.errors import HttpError, SearchError
 from trimtab.http_client import Bounds, RetryPolicy, SystemClock, TryAgain, connect, exchange, refuse_or_return
 from trimtab.literature.pace import Pace
-from trimtab.literature.request import Answer
+from trimtab.literature.request import ServerAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _HostLane:
     """One host: its pace, its connection, and who may use it now."""
 
     pace: Pace
@@ -84,7 +84,7 @@ class Transport:
         self.rules, self.mode = rules, mode
         self.requests = 0
         self._bodies, self._clock = bodies, clock or SystemClock()
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _HostLane] = {}
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class Transport:
         for lane in self._lanes.values():
             lane.client.close()
 
-    def fetch(self, request: Request, read: Callable[[Answer], Read]) -> tuple[Answer, Read]:
+    def fetch(self, request: Request, read: Callable[[ServerAnswer], Read]) -> tuple[ServerAnswer, Read]:
         """Return an answer and what ``read`` makes of it.
 
         Args:
@@ -125,7 +125,7 @@ class Transport:
             self._bodies.put(request, answer)
         return answer, found
 
-    def _lane(self, request: Request) -> _Lane:
+    def _lane(self, request: Request) -> _HostLane:
         """Return the lane of a host that may be asked."""
         parts, host = urlsplit(request.url), request.host
         if parts.scheme not in ("http", "https") or host not in self.rules.hosts or "@" in host:
@@ -142,15 +142,15 @@ class Transport:
                     headers={"User-Agent": self.rules.agent, "Accept-Encoding": "gzip, deflate"},
                     timeout=self.rules.timeout_s,
                 )
-                self._lanes[host] = _Lane(Pace(interval_s=self.rules.hosts[host]), client)
+                self._lanes[host] = _HostLane(Pace(interval_s=self.rules.hosts[host]), client)
             return self._lanes[host]
 
-    def _patiently(self, request: Request, read: Callable[[Answer], Read]) -> tuple[Answer, Read]:
+    def _patiently(self, request: Request, read: Callable[[ServerAnswer], Read]) -> tuple[ServerAnswer, Read]:
         """Ask until there is a readable answer; pauses hold up whoever else asks this host."""
         lane = self._lane(request)
         policy = RetryPolicy(attempts=self.rules.attempts, pause_s=_FIRST_PAUSE_S, jitter=0.0)
 
-        def attempt() -> tuple[Answer, Read]:
+        def attempt() -> tuple[ServerAnswer, Read]:
             response = self._once(request, lane)
             refuse_or_return(response)
             answer = _answer(request, response)
@@ -170,7 +170,7 @@ class Transport:
                 hint = "see that the key is right" if error.status in {401, 403} else None
             raise SearchError(f"{request.shown} {request.strike(error.message)}", hint=hint) from error
 
-    def _once(self, request: Request, lane: _Lane) -> Response:
+    def _once(self, request: Request, lane: _HostLane) -> Response:
         """Send a request, following redirects on its host."""
         address, first = request.sent, request.host
         for _ in range(_REDIRECTS + 1):
@@ -192,12 +192,12 @@ class Transport:
         raise SearchError(f"{request.shown} redirects more than {_REDIRECTS} times")
 
 
-def _answer(request: Request, response: Response) -> Answer:
+def _answer(request: Request, response: Response) -> ServerAnswer:
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
         date = dt.datetime.now(dt.UTC)
-    return Answer(
+    return ServerAnswer(
         key=request.key,
         url=request.shown,
         status=response.status,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trimtab.codeeval.completion import Chat, Prompt, Sampling
 
 
-class Tokenizer(Protocol):
+class TokenizerLike(Protocol):
     """Text to token ids and back."""
 
     def encode(self, text: str) -> list[int]:
@@ -38,7 +38,7 @@ class Tokenizer(Protocol):
 
 
 @dataclass(slots=True)
-class _Row:
+class _DecodedRow:
     """One sample being decoded."""
 
     prompt_index: int
@@ -64,7 +64,7 @@ class LocalCompleter:
     """
 
     model: PreTrainedModel
-    tokenizer: Tokenizer
+    tokenizer: TokenizerLike
     batch_size: int = 256
     pad: int = 0
     bos: int | None = 1
@@ -83,7 +83,9 @@ class LocalCompleter:
         """
         encoded = [self._encode(prompt) for prompt in prompts]
         rows = [
-            _Row(p, s, ids, _generator(sampling.seed, p, s)) for p, ids in enumerate(encoded) for s in range(sampling.n)
+            _DecodedRow(p, s, ids, _generator(sampling.seed, p, s))
+            for p, ids in enumerate(encoded)
+            for s in range(sampling.n)
         ]
         rows.sort(key=lambda row: (len(row.prompt), row.prompt_index, row.sample_index))
         missing = {(row.prompt_index, row.sample_index) for row in rows} - set(done)
@@ -108,7 +110,7 @@ class LocalCompleter:
         return self.tokenizer.encode(self.render(prompt))
 
     @torch.inference_mode()
-    def _decode(self, rows: list[_Row], sampling: Sampling) -> None:
+    def _decode(self, rows: list[_DecodedRow], sampling: Sampling) -> None:
         cache, logits, mask = self._prefill(rows)
         live = rows
         for _ in range(sampling.max_new_tokens):
@@ -130,7 +132,7 @@ class LocalCompleter:
         for row in live:
             row.finished = "length"
 
-    def _prefill(self, rows: list[_Row]) -> tuple[DynamicCache, Tensor, Tensor]:
+    def _prefill(self, rows: list[_DecodedRow]) -> tuple[DynamicCache, Tensor, Tensor]:
         """Read each distinct prompt once; return the cache, the logits [B, V] and the mask [B, S] of every row."""
         first = {row.prompt_index: row.prompt for row in reversed(rows)}
         prompts = dict(sorted(first.items(), key=lambda item: (len(item[1]), item[0])))
@@ -162,7 +164,7 @@ class LocalCompleter:
         logits: Tensor = output.logits[:, -1]
         return logits
 
-    def _grow(self, row: _Row, token: int, sampling: Sampling) -> bool:
+    def _grow(self, row: _DecodedRow, token: int, sampling: Sampling) -> bool:
         """Append a token; False when the row has stopped."""
         if token in self.eos:
             row.finished = "eos"
@@ -175,7 +177,7 @@ class LocalCompleter:
         return cut < 0
 
 
-def _completion(row: _Row) -> Completion:
+def _completion(row: _DecodedRow) -> Completion:
     return Completion(
         prompt_index=row.prompt_index,
         sample_index=row.sample_index,

@@ -50,7 +50,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class TextSource:
     """Where files come from: its version and license, or the reason it is absent."""
 
     name: str
@@ -58,15 +58,15 @@ class Source:
     license: str
 
 
-def sources() -> tuple[Source, ...]:
+def sources() -> tuple[TextSource, ...]:
     """Return the sources that are installed, with version and license as their metadata state them."""
-    every = [Source(name=STANDARD_LIBRARY, version=sys.version.split()[0], license="PSF-2.0")]
+    every = [TextSource(name=STANDARD_LIBRARY, version=sys.version.split()[0], license="PSF-2.0")]
     for name in PACKAGES:
         try:
             metadata = importlib.metadata.metadata(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        every.append(Source(name=name, version=metadata["Version"], license=_license(metadata)))
+        every.append(TextSource(name=name, version=metadata["Version"], license=_license(metadata)))
     return tuple(every)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class ScoredDocument:
     """Token ids of a context (never scored, not empty) and of its continuation (scored)."""
 
     context: tuple[int, ...]
@@ -38,7 +38,7 @@ class Document:
 
 @torch.inference_mode()
 def nats(
-    model: PreTrainedModel, documents: Sequence[Document], *, batch_tokens: int = 8192, pad: int = 0
+    model: PreTrainedModel, documents: Sequence[ScoredDocument], *, batch_tokens: int = 8192, pad: int = 0
 ) -> list[tuple[float, int]]:
     """Return (nats of the continuation, tokens scored) for each document, in order.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trimtab.settings.runs import Schedule
 
 
-class Gates(Protocol):
+class TrainingGates(Protocol):
     """What the loop asks of an attached balancer (:func:`trimtab.moe.attach.attach`)."""
 
     @property
@@ -53,7 +53,7 @@ class Gates(Protocol):
         """Take it back."""
 
 
-class Batch(Protocol):
+class TrainingBatch(Protocol):
     """What one step learns from; every array is [B, S], a row may hold several texts and no padding.
 
     ``tokens`` are ids, ``weights`` say how much having predicted each counts, and ``positions`` start at 0 with each
@@ -74,7 +74,7 @@ class Batch(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """How a training ended: ``diverged`` at the first loss or gradient that is not finite."""
 
     steps: int
@@ -105,15 +105,15 @@ def language_model_loss(model: Any, tokens: Tensor, positions: Tensor, weights: 
 
 def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two callbacks
     model: nn.Module,
-    gates: Gates,
-    batch_at: Callable[[int], Batch],
+    gates: TrainingGates,
+    batch_at: Callable[[int], TrainingBatch],
     schedule: Schedule,
     folder: Path,
     *,
     loss_of: Callable[[Any, Tensor, Tensor, Tensor], Tensor] = language_model_loss,
     tracked: Tracking | None = None,
     on_step: Callable[[int], None] = lambda _: None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
 
     Args:
@@ -155,7 +155,7 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
             line = loop.step(step, batch_at(step))
             tokens += line.pop("batch_tokens")
             if not math.isfinite(line["loss"] + line["grad_norm"]):
-                return Outcome(steps=step, tokens=tokens, diverged=True)
+                return TrainingOutcome(steps=step, tokens=tokens, diverged=True)
             log.write(json.dumps({**line, "tokens": tokens}) + "\n")
             follow({**line, "tokens": tokens})
             if step % schedule.checkpoint_every == 0 and step < schedule.steps:
@@ -164,7 +164,7 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
                     moment = checkpoint.Checkpoint(step=step, tokens=tokens, tensors=state)
                     checkpoint.save(folder / "checkpoint", moment)
             on_step(step)
-    return Outcome(steps=step, tokens=tokens, diverged=False)
+    return TrainingOutcome(steps=step, tokens=tokens, diverged=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +172,11 @@ class _Loop:
     accelerator: Accelerator
     model: Any
     optimizer: Any
-    gates: Gates
+    gates: TrainingGates
     schedule: Schedule
     loss_of: Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 
-    def step(self, step: int, batch: Batch) -> dict[str, Any]:
+    def step(self, step: int, batch: TrainingBatch) -> dict[str, Any]:
         rate = self.schedule.learning_rate_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
@@ -206,7 +206,7 @@ class _Loop:
         return float(self.accelerator.reduce(summed, reduction="sum") / total)
 
 
-def _parameter_groups(model: nn.Module, gates: Gates, schedule: Schedule) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, gates: TrainingGates, schedule: Schedule) -> list[dict[str, Any]]:
     """Decay matrices, not norms; routers learn at a rate of their own."""
     routers = {id(router.weight) for router in gates.routers} if schedule.router_scale != 1 else set()
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -218,7 +218,7 @@ def _parameter_groups(model: nn.Module, gates: Gates, schedule: Schedule) -> lis
     return [{"params": ps, "weight_decay": decay, "scale": scale} for ps, decay, scale in groups if ps or scale == 1]
 
 
-def _resume(folder: Path, model: nn.Module, optimizer: Any, gates: Gates) -> tuple[int, int]:  # noqa: ANN401
+def _resume(folder: Path, model: nn.Module, optimizer: Any, gates: TrainingGates) -> tuple[int, int]:  # noqa: ANN401
     """Go back to the newest checkpoint; return its step and tokens, (0, 0) when there is none."""
     latest = checkpoint.latest(folder / "checkpoint")
     if latest is None:

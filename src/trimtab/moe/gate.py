@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trimtab.moe.attachment import Attachment
-    from trimtab.moe.masks import Text
+    from trimtab.moe.masks import TextTokens
     from trimtab.moe.passes import ForwardPass
     from trimtab.moe.router import Router
 
@@ -142,7 +142,7 @@ class Gate(BalancerState):
             accumulation=self.attachment.accumulation,
         )
 
-    def _refuse_parts(self, text: Text, *, here: bool) -> None:
+    def _refuse_parts(self, text: TextTokens, *, here: bool) -> None:
         """Refuse tokens that are not whole sequences, for a rule that reads them from their start.
 
         Raises:

@@ -38,7 +38,7 @@ class Lookout:
     def __init__(self, routers: Sequence[Router], attachment: Attachment) -> None:
         self.routers = routers
         self.attachment = attachment
-        self.places = [Place(router, attachment.roots) for router in routers]
+        self.places = [RouterPlace(router, attachment.roots) for router in routers]
 
     def look(self) -> None:
         """Look at the pass that has begun.
@@ -83,7 +83,7 @@ class Lookout:
             self.attachment.passes.say_once(two_balancers(repr(self.attachment.balancer), coefficient))
 
 
-class Place:
+class RouterPlace:
     """Where a router was when it was attached to, and the numbers it decided by.
 
     Args:

@@ -32,7 +32,7 @@ _READ: Final = (
 
 
 @dataclass(kw_only=True, eq=False)
-class Text:
+class TextTokens:
     """The text among the tokens of a forward pass.
 
     Args:
@@ -54,11 +54,11 @@ class Text:
     before: Tensor | None = None
     starts: list[Callable[[], Tensor]] = field(default_factory=list)
 
-    def of_the_same_tokens(self, other: Text) -> bool:
+    def of_the_same_tokens(self, other: TextTokens) -> bool:
         """Tell whether ``other``, of a model called within, has as many rows and columns."""
         return (self.rows, self.columns) == (other.rows, other.columns)
 
-    def take_over(self, other: Text) -> None:
+    def take_over(self, other: TextTokens) -> None:
         """Learn from what a model called within was called with, where that says more."""
         if other.valid is not None and self.valid is None:
             self.valid = other.valid
@@ -81,7 +81,7 @@ class Text:
         return begins_BS.flatten().cumsum(0) - 1
 
 
-def read(arguments: Mapping[str, Any]) -> Text:
+def read(arguments: Mapping[str, Any]) -> TextTokens:
     """Return the text among the tokens of a forward pass, given the arguments of the model by name."""
     tokens = arguments.get("input_ids")
     tokens = tokens if tokens is not None else arguments.get("inputs_embeds")
@@ -90,7 +90,7 @@ def read(arguments: Mapping[str, Any]) -> Text:
         tokens = hidden  # a layer of a model, attached to by itself
     rows, columns = (1, 0) if tokens is None or tokens.ndim < 2 else tuple(tokens.shape[:2])
     past = _past(arguments.get("past_key_values"))
-    text = Text(rows=rows, columns=columns, ids=arguments.get("input_ids"), past=past or 0)
+    text = TextTokens(rows=rows, columns=columns, ids=arguments.get("input_ids"), past=past or 0)
     if hidden is tokens is not None and "attention_mask" not in arguments:
         text.unread = "a layer that is called without a mask"
     if columns:
@@ -108,7 +108,7 @@ def alike(arguments: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     return all(arguments.get(name) is others.get(name) for name in _READ)
 
 
-def _read_mask(text: Text, mask: Any, past: int | None) -> None:  # noqa: ANN401 - whatever a model accepts
+def _read_mask(text: TextTokens, mask: Any, past: int | None) -> None:  # noqa: ANN401 - whatever a model accepts
     while isinstance(mask, dict):
         # A kind of layer without a mask has nothing to hide; a window hides no token from itself.
         masks = list(mask.values())
@@ -127,7 +127,7 @@ def _read_mask(text: Text, mask: Any, past: int | None) -> None:  # noqa: ANN401
         text.unread = f"an attention mask of shape {tuple(mask.shape)}"
 
 
-def _read_columns(text: Text, mask: Tensor, past: int | None) -> None:
+def _read_columns(text: TextTokens, mask: Tensor, past: int | None) -> None:
     """[B, KV]: a number for each token, that of its sequence where there are more than 0 and 1."""
     if mask.shape[0] not in {1, text.rows} or mask.shape[1] < text.columns:
         text.unread = f"an attention mask of shape {tuple(mask.shape)} for {text.rows} rows of {text.columns}"
@@ -140,7 +140,7 @@ def _read_columns(text: Text, mask: Tensor, past: int | None) -> None:
         text.starts.append(partial(_changes, own_BS))
 
 
-def _read_square(text: Text, mask: Tensor, past: int | None) -> None:
+def _read_square(text: TextTokens, mask: Tensor, past: int | None) -> None:
     """[B, heads, Q, KV]: a token is text if a query that says something attends to it."""
     if mask.shape[0] not in {1, text.rows} or mask.shape[2] != text.columns or mask.shape[3] < text.columns:
         text.unread = f"an attention mask of shape {tuple(mask.shape)} for {text.rows} rows of {text.columns}"
@@ -199,7 +199,7 @@ def _passed_over(own_BQQ: Tensor) -> Tensor:
     return own_BQQ.diagonal(0, 1, 2) & ~seen_BS & (later_BQ < place_S)
 
 
-def _read_function(text: Text, mask: BlockMask) -> None:
+def _read_function(text: TextTokens, mask: BlockMask) -> None:
     """Flex attention's mask: a token is text if it attends to itself."""
     if tuple(mask.seq_lengths) != (text.columns, text.columns):
         text.unread = f"a BlockMask of {tuple(mask.seq_lengths)} for rows of {text.columns}"
@@ -215,7 +215,7 @@ def _read_function(text: Text, mask: BlockMask) -> None:
     text.valid = valid.expand(text.rows, text.columns).flatten()
 
 
-def _read_positions(text: Text, positions: Any) -> None:  # noqa: ANN401
+def _read_positions(text: TextTokens, positions: Any) -> None:  # noqa: ANN401
     """[B, S], or [4, B, S] with those of the text in front: a sequence begins where they do not go on by one."""
     if not isinstance(positions, torch.Tensor):
         return
@@ -225,13 +225,13 @@ def _read_positions(text: Text, positions: Any) -> None:  # noqa: ANN401
         text.starts.append(partial(_jumps, positions, text.rows))
 
 
-def _read_numbers(text: Text, numbers: Any) -> None:  # noqa: ANN401
+def _read_numbers(text: TextTokens, numbers: Any) -> None:  # noqa: ANN401
     """[B, S] the number of each token's sequence."""
     if isinstance(numbers, torch.Tensor) and numbers.numel() == text.rows * text.columns:
         text.starts.append(partial(_changes, numbers.view(text.rows, text.columns)))
 
 
-def _read_lengths(text: Text, lengths: Any) -> None:  # noqa: ANN401
+def _read_lengths(text: TextTokens, lengths: Any) -> None:  # noqa: ANN401
     """[sequences + 1] where each begins among all T tokens; what lies behind the last is padding."""
     if not isinstance(lengths, torch.Tensor) or lengths.ndim != 1 or len(lengths) < 2:
         return

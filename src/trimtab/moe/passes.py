@@ -47,7 +47,7 @@ class Decision:
     load_so_far: Tensor | None
 
 
-class Call(NamedTuple):
+class ModelCall(NamedTuple):
     """A model that is being called, with what, and the pass that it is in."""
 
     module: nn.Module
@@ -71,7 +71,7 @@ class ForwardPass:
         pool: The layers so far, for rules that pool them.
     """
 
-    text: masks.Text
+    text: masks.TextTokens
     training: bool = False
     counted: bool = False
     ordinal: int = 0
@@ -91,7 +91,7 @@ class Passes:
     """
 
     def __init__(self) -> None:
-        self._open: list[Call] = []  # outermost first
+        self._open: list[ModelCall] = []  # outermost first
         # Bounded for loops that never call update().
         self._counted: deque[ForwardPass] = deque(maxlen=_MOST_PASSES)
         self._said: set[str] = set()
@@ -113,12 +113,12 @@ class Passes:
         self._open = list(itertools.takewhile(lambda call: call.module is not module, self._open))
         around = self._open[-1] if self._open else None
         if around is not None and masks.alike(arguments, around.arguments):
-            self._open.append(Call(module, arguments, around.passed))
+            self._open.append(ModelCall(module, arguments, around.passed))
             return False
         text = masks.read(arguments)
         if around is not None and (not text.columns or around.passed.text.of_the_same_tokens(text)):
             around.passed.text.take_over(text)
-            self._open.append(Call(module, arguments, around.passed))
+            self._open.append(ModelCall(module, arguments, around.passed))
             return False
         counted = module.training and torch.is_grad_enabled()
         ordinal = self.ordinal if around is None else around.passed.ordinal
@@ -129,7 +129,7 @@ class Passes:
             ordinal=ordinal if counted else 0,
             step=self.step if counted else 0,
         )
-        self._open.append(Call(module, arguments, passed))
+        self._open.append(ModelCall(module, arguments, passed))
         if counted:
             self._counted.append(passed)
             self.ordinal += around is None
@@ -228,4 +228,4 @@ class PassHook:
 
 
 def _alone(tokens: int) -> ForwardPass:
-    return ForwardPass(text=masks.Text(rows=1, columns=tokens))
+    return ForwardPass(text=masks.TextTokens(rows=1, columns=tokens))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from trimtab.moe.masks import Text
+    from trimtab.moe.masks import TextTokens
     from trimtab.moe.router import Router
 
 
@@ -54,7 +54,7 @@ def shape_of(routers: Sequence[Router], num_layers: int) -> RouteShape:
 class _Pass:
     """What was chosen in one forward pass: by layer, [T, K]."""
 
-    text: Text
+    text: TextTokens
     experts: dict[int, Tensor] = field(default_factory=dict)
 
 
@@ -70,7 +70,7 @@ class RouteRecorder:
         self._passes: list[_Pass] = []
         self._dtype = torch.int16 if narrow(routes.shape.num_experts) is np.int16 else torch.int32
 
-    def note(self, router: Router, text: Text, experts: Tensor) -> None:
+    def note(self, router: Router, text: TextTokens, experts: Tensor) -> None:
         """Note the ``experts`` [T, K] that ``router`` chose in the pass over ``text``.
 
         Raises:
@@ -154,7 +154,7 @@ class _Growing:
         return RoutedSequence(experts=np.concatenate(self.experts), tokens=tokens, prompt=self.prompt)
 
 
-def refuse_other_tokens(router: Router, text: Text, tokens: int) -> None:
+def refuse_other_tokens(router: Router, text: TextTokens, tokens: int) -> None:
     """Refuse a router that does not see the tokens of the pass one by one, in their order.
 
     Raises:
@@ -168,7 +168,7 @@ def refuse_other_tokens(router: Router, text: Text, tokens: int) -> None:
         )
 
 
-def places_of_sequences(text: Text) -> list[NDArray[Any]]:
+def places_of_sequences(text: TextTokens) -> list[NDArray[Any]]:
     """Return for each sequence that has text the places [N] of its tokens among the T of the pass."""
     places = _text_places(text)
     if not len(places):
@@ -177,7 +177,7 @@ def places_of_sequences(text: Text) -> list[NDArray[Any]]:
     return np.split(places, np.flatnonzero(np.diff(numbers)) + 1)
 
 
-def places_behind_cache(text: Text) -> tuple[list[NDArray[Any]], list[int]]:
+def places_behind_cache(text: TextTokens) -> tuple[list[NDArray[Any]], list[int]]:
     """Return for each row the places of its text tokens among the T of the pass, and how many came before."""
     places = _text_places(text)
     rows = places // text.columns
@@ -185,20 +185,20 @@ def places_behind_cache(text: Text) -> tuple[list[NDArray[Any]], list[int]]:
     return [places[rows == row] for row in range(text.rows)], before
 
 
-def tokens_at(text: Text, places: NDArray[Any]) -> NDArray[Any] | None:
+def tokens_at(text: TextTokens, places: NDArray[Any]) -> NDArray[Any] | None:
     """Return the ids of the tokens at these places; None where the model was called with embeddings."""
     ids: NDArray[Any] | None = None if text.ids is None else text.ids.detach().cpu().numpy().reshape(-1)[places]
     return ids
 
 
-def _text_places(text: Text) -> NDArray[Any]:
+def _text_places(text: TextTokens) -> NDArray[Any]:
     if text.valid is None:
         return np.arange(text.rows * text.columns)
     places: NDArray[Any] = text.valid.cpu().numpy().nonzero()[0]
     return places
 
 
-def _by_row(text: Text, sequences: list[Any]) -> list[Any]:
+def _by_row(text: TextTokens, sequences: list[Any]) -> list[Any]:
     """Return the sequence of each row, None for a row without text; nothing where rows hold several."""
     starts = [places[0] // text.columns for places in places_of_sequences(text)]
     if len(set(starts)) != len(starts):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from trimtab.moe.masks import Text
+    from trimtab.moe.masks import TextTokens
     from trimtab.moe.router import Router
 
 Match = Literal["order", "tokens"]
@@ -42,7 +42,7 @@ _HOW_TO_MATCH: Final = (
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Row:
+class _ReplayedRow:
     """A sequence that a pass is over: its routes, its name for messages, and whether its length has been checked."""
 
     sequence: RoutedSequence
@@ -71,15 +71,15 @@ class RouteReplay:
         self.match = match
         self.missing = missing
         self._next = 0
-        self._rows: list[_Row | None] = []
-        self._text: Text | None = None
+        self._rows: list[_ReplayedRow | None] = []
+        self._text: TextTokens | None = None
         self._served: set[int] = set()
         self._planned_TLK: Tensor = torch.zeros(0)
         self._by_tokens: dict[bytes, int] = {}
         if match == "tokens":
             self._index()
 
-    def choose(self, router: Router, text: Text, experts: Tensor) -> Tensor:
+    def choose(self, router: Router, text: TextTokens, experts: Tensor) -> Tensor:
         """Return the experts [T, K] for ``router`` in the pass over ``text``, given those [T, K] it chose itself.
 
         Raises:
@@ -97,7 +97,7 @@ class RouteReplay:
         planned_TK = self._planned_TLK[:, index].to(experts.device, experts.dtype)
         return torch.where(planned_TK == UNKNOWN, experts, planned_TK)
 
-    def _begin(self, text: Text) -> None:
+    def _begin(self, text: TextTokens) -> None:
         """Find out which token of a new pass is which token of the routes."""
         planned: NDArray[Any] = np.full(
             (text.rows * text.columns, len(self.routes.shape.layers), self.routes.shape.num_experts_per_tok), UNKNOWN
@@ -125,11 +125,11 @@ class RouteReplay:
         self._planned_TLK = torch.from_numpy(planned)
 
     @staticmethod
-    def _one_a_row(text: Text, parts: list[NDArray[Any]]) -> bool:
+    def _one_a_row(text: TextTokens, parts: list[NDArray[Any]]) -> bool:
         rows = [int(places[0]) // text.columns for places in parts]
         return len(set(rows)) == len(rows)
 
-    def _find(self, tokens: NDArray[Any] | None, length: int, row: int) -> _Row:
+    def _find(self, tokens: NDArray[Any] | None, length: int, row: int) -> _ReplayedRow:
         """Return the sequence that a pass begins with in this row."""
         if self.match == "tokens":
             if tokens is None:
@@ -152,9 +152,9 @@ class RouteReplay:
                     f"row {row}: the routes are of {len(self.routes)} sequences, and all of them have been replayed",
                     hint=_HOW_TO_MATCH,
                 )
-        return _Row(sequence=self.routes.sequences[number], name=f"row {row}, sequence {number} of the routes")
+        return _ReplayedRow(sequence=self.routes.sequences[number], name=f"row {row}, sequence {number} of the routes")
 
-    def _part(self, row: _Row, start: int, tokens: NDArray[Any] | None, length: int) -> NDArray[Any]:
+    def _part(self, row: _ReplayedRow, start: int, tokens: NDArray[Any] | None, length: int) -> NDArray[Any]:
         """Return [length, L, K] of a sequence from token ``start`` on.
 
         Raises:

@@ -46,7 +46,7 @@ _SHARED_WIDTH: Final = 64  # columns: divisible by any degree of tensor parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class UpcycleTarget:
     """The mixture that a dense family becomes."""
 
     dense_class: str
@@ -60,24 +60,24 @@ class Target:
 
 _QWEN: Final[dict[str, object]] = {"norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []}
 TARGETS: Final = {
-    "llama": Target(
+    "llama": UpcycleTarget(
         dense_class="LlamaForCausalLM", model_type="mixtral", experts="num_local_experts", width="intermediate_size"
     ),
-    "mistral": Target(
+    "mistral": UpcycleTarget(
         dense_class="MistralForCausalLM",
         model_type="mixtral",
         experts="num_local_experts",
         width="intermediate_size",
         carried=("sliding_window",),
     ),
-    "qwen2": Target(
+    "qwen2": UpcycleTarget(
         dense_class="Qwen2ForCausalLM",
         model_type="qwen2_moe",
         carried=("intermediate_size",),
         fixed={**_QWEN, "qkv_bias": True},
         shared=True,
     ),
-    "qwen3": Target(
+    "qwen3": UpcycleTarget(
         dense_class="Qwen3ForCausalLM",
         model_type="qwen3_moe",
         carried=("intermediate_size", "attention_bias"),
@@ -85,7 +85,7 @@ TARGETS: Final = {
     ),
 }
 # What becomes of families whose usual mixture cannot leave a layer dense.
-_PARTLY: Final = Target(
+_PARTLY: Final = UpcycleTarget(
     dense_class="",
     model_type="qwen2_moe",
     carried=("intermediate_size",),
@@ -148,7 +148,7 @@ def require_plain(model: PreTrainedModel) -> None:
     _check(model)
 
 
-def _partly(model: PreTrainedModel) -> Target:
+def _partly(model: PreTrainedModel) -> UpcycleTarget:
     """Return the mixture with dense layers that a Llama or Mistral model becomes."""
     window = getattr(model.config, "sliding_window", None)
     if window is not None:
@@ -179,7 +179,7 @@ def carry_over(dense: nn.Module, mixture: nn.Module, sparse: Collection[int]) ->
     mixture.load_state_dict(ours, strict=False)
 
 
-def _target(model: PreTrainedModel) -> Target:
+def _target(model: PreTrainedModel) -> UpcycleTarget:
     name, kind = type(model).__name__, str(getattr(getattr(model, "config", None), "model_type", ""))
     target = TARGETS.get(kind)
     if target is None:

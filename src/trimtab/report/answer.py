@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.report import charts, numbers, words
 from trimtab.report.conditions import grouped_links
-from trimtab.report.document import Block, Bullets, Cell, Code, Paragraph, Strong, Table, cell
+from trimtab.report.document import Block, Bullets, Code, Paragraph, ReportCell, ReportTable, Strong, cell
 from trimtab.study.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _remarks(rows: Sequence[Answer]) -> tuple[Block, ...]:
     return (Bullets(lines, kind="note"),) if lines else ()
 
 
-def _matrix(table: StudyTable) -> Table:
+def _matrix(table: StudyTable) -> ReportTable:
     names = list(dict.fromkeys(row.endpoint for row in table.answers))
     found: dict[tuple[str, str, str], dict[str, Answer]] = {}
     for row in table.answers:
@@ -75,10 +75,10 @@ def _matrix(table: StudyTable) -> Table:
     body = []
     for (method, model, label), group in found.items():
         short = next(iter(group.values())).stressor.short
-        stress = Cell(((f"{model}: {short}" if several else short,), (label,)), kind="stress")
+        stress = ReportCell(((f"{model}: {short}" if several else short,), (label,)), kind="stress")
         body.append((cell(Code(method)), stress, *(_verdict(group[name], reach[name]) for name in names)))
     head = ("method", "stress", *(_heading(table, name) for name in names))
-    return Table(head=head, rows=tuple(body), kind="matrix")
+    return ReportTable(head=head, rows=tuple(body), kind="matrix")
 
 
 def _heading(table: StudyTable, name: str) -> str:
@@ -88,7 +88,7 @@ def _heading(table: StudyTable, name: str) -> str:
     return f"{endpoint.title}{primary} ({band}{numbers.unit(endpoint)})"
 
 
-def _verdict(row: Answer, reach: float) -> Cell:
+def _verdict(row: Answer, reach: float) -> ReportCell:
     endpoint = ENDPOINTS[row.endpoint]
     glyph = _GLYPHS[row.words.split(" (")[0]]
     lines: list[tuple[Inline, ...]] = [(Strong(f"{glyph} {row.words}"),)]
@@ -102,7 +102,9 @@ def _verdict(row: Answer, reach: float) -> Cell:
     tip = "\n".join(
         filter(None, (row.reason, numbers.count(len(row.seeds), "seed"), *(f"cells/{name}" for name in row.cells)))
     )
-    return Cell(tuple(lines), kind=f"verdict {row.words.split(' (')[0].replace(' ', '-')}", picture=picture, tip=tip)
+    return ReportCell(
+        tuple(lines), kind=f"verdict {row.words.split(' (')[0].replace(' ', '-')}", picture=picture, tip=tip
+    )
 
 
 def _picture(row: Answer, estimate: Estimate, reach: float) -> str:
@@ -124,7 +126,7 @@ def _reach(rows: Sequence[Answer]) -> float:
     return 1.1 * max(values, default=1.0) or 1.0
 
 
-def _details(table: StudyTable) -> Table:
+def _details(table: StudyTable) -> ReportTable:
     confidence = table.study.confidence
     tost = numbers.percent(1 - 2 * (1 - confidence))
     head = (
@@ -132,7 +134,7 @@ def _details(table: StudyTable) -> Table:
         numbers.percent(confidence), f"{tost} (TOST)", "interval by", "p, Holm", "p of TOST, Holm", "tests", "seeds",
         "verdict", "remark", "cells",
     )  # fmt: skip
-    return Table(
+    return ReportTable(
         head=head,
         rows=tuple(_detail(table, row) for row in table.answers),
         kind="numbers",
@@ -140,10 +142,10 @@ def _details(table: StudyTable) -> Table:
     )
 
 
-def _detail(table: StudyTable, row: Answer) -> tuple[Cell, ...]:
+def _detail(table: StudyTable, row: Answer) -> tuple[ReportCell, ...]:
     endpoint, estimate = ENDPOINTS[row.endpoint], row.difference
 
-    def value(one: Estimate | None) -> Cell:
+    def value(one: Estimate | None) -> ReportCell:
         return cell(numbers.signed(endpoint, one.value, row.margin) if one else _NONE, kind="number")
 
     return (

@@ -36,7 +36,7 @@ def draw_plan(record: Mapping[str, Any]) -> str:
     return svg.standalone(drawing, html.asset("chart.css"))
 
 
-def _panel(rows: Sequence[Mapping[str, Any]], phase: str, measure: str, kinds: Sequence[str]) -> charts.Panel:
+def _panel(rows: Sequence[Mapping[str, Any]], phase: str, measure: str, kinds: Sequence[str]) -> charts.ChartPanel:
     lines = []
     for series, kind in enumerate(kinds):
         own = [row for row in rows if row["phase"] == phase and _words(row, phase=False) == kind]
@@ -46,7 +46,7 @@ def _panel(rows: Sequence[Mapping[str, Any]], phase: str, measure: str, kinds: S
             points.append((float(row["factor"]), float(row[measure]), float(low), float(high)))
         if points:
             lines.append(charts.Line(series=series % 6, points=tuple(points), tip=f"{phase}, {kind}", dots=True))
-    return charts.Panel(title=phase.replace("_", " "), lines=tuple(lines))
+    return charts.ChartPanel(title=phase.replace("_", " "), lines=tuple(lines))
 
 
 def _words(row: Mapping[str, Any], *, phase: bool = True) -> str:

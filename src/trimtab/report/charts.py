@@ -33,7 +33,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ChartRow:
     """The marks of one label."""
 
     label: str
@@ -46,7 +46,7 @@ class Forest:
 
     title: str
     axis: str
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class ChartPanel:
     """Lines over one pair of axes; ``floor`` is what sampling alone would show."""
 
     title: str
@@ -148,7 +148,7 @@ def _mark(mark: Mark, x: Scale, y: float) -> str:
     return svg.tag("g", *parts, class_=f"mark s{mark.series}")
 
 
-def grid(rows: Sequence[Sequence[Panel]], axes: Sequence[Axes], names: Sequence[str], label: str) -> str:
+def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequence[str], label: str) -> str:
     """Return a grid of panels; each row has its own axes, so its panels can be compared."""
     columns = max(len(row) for row in rows)
     width, height = (WIDTH - _LEFT) / columns - _GAP, 136.0
@@ -166,14 +166,14 @@ def grid(rows: Sequence[Sequence[Panel]], axes: Sequence[Axes], names: Sequence[
     return svg.drawing(WIDTH, _LEGEND + 10 + len(rows) * step, label, parts)
 
 
-def _y_scale(row: Sequence[Panel], shared: Axes, top: float, height: float) -> Scale:
+def _y_scale(row: Sequence[ChartPanel], shared: Axes, top: float, height: float) -> Scale:
     values = [value for panel in row for line in panel.lines for point in line.points for value in point[1:]]
     floors = [panel.floor for panel in row if panel.floor is not None]
     low, high = svg.extent([*values, *floors], log=shared.log)
     return Scale(low=low, high=high, start=top + height, end=top, log=shared.log)
 
 
-def _panel(panel: Panel, shared: Axes, y: Scale, place: tuple[float, float], *, labels: bool) -> Iterator[str]:
+def _panel(panel: ChartPanel, shared: Axes, y: Scale, place: tuple[float, float], *, labels: bool) -> Iterator[str]:
     left, width = place
     low, high = svg.extent([point[0] for line in panel.lines for point in line.points], pad=0.02)
     if shared.names:

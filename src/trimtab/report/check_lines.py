@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Evidence, Verdict
-    from trimtab.review.report_check import Check
+    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
+    from trimtab.review.report_check import ReportCheck
 
 _WIDTH: Final = 160
 
 
-def lines(check: Check, *, every: bool = False) -> Iterator[str]:
+def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
     """Yield the lines of a check.
 
     Args:
@@ -49,14 +49,14 @@ def lines(check: Check, *, every: bool = False) -> Iterator[str]:
         yield f"{finding.rule}: {finding.text}"
 
 
-def _shown(claim: Claim, verdict: Verdict) -> bool:
+def _shown(claim: Claim, verdict: ClaimVerdict) -> bool:
     if verdict.fidelity.fails:
         return True
     counted = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
     return counted and (verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL)
 
 
-def _claim(claim: Claim, verdict: Verdict) -> Iterator[str]:
+def _claim(claim: Claim, verdict: ClaimVerdict) -> Iterator[str]:
     partly = verdict.fidelity is Fidelity.PARTIAL and claim.unread
     words = verdict.words.replace("partial", "partly read", 1) if partly else verdict.words
     yield f"{claim.id}  {words:34} {_short(claim.statement)}"
@@ -70,7 +70,7 @@ def _claim(claim: Claim, verdict: Verdict) -> Iterator[str]:
     yield from (f"     home: {home.document}: {home.location}" for home in verdict.homes)
 
 
-def _decides(evidence: Evidence, verdict: Verdict) -> bool:
+def _decides(evidence: Evidence, verdict: ClaimVerdict) -> bool:
     wanted = (Stance.SUPPORTS,) if verdict.fidelity.holds else (Stance.REFUTES,) if verdict.fidelity.fails else ()
     return evidence.stance in wanted if wanted else evidence.stance is not Stance.NEUTRAL
 

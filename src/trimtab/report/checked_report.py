@@ -10,7 +10,18 @@ from trimtab.claims.certainty import EXPLAINED
 from trimtab.claims.claim_verdict import Stance
 from trimtab.disk import write_atomic
 from trimtab.report import html, markdown
-from trimtab.report.document import Bullets, Cell, Code, Document, Mark, Paragraph, Section, Strong, Table, cell
+from trimtab.report.document import (
+    Bullets,
+    Code,
+    Highlight,
+    Paragraph,
+    ReportCell,
+    ReportDocument,
+    ReportTable,
+    Section,
+    Strong,
+    cell,
+)
 from trimtab.report.panel import proposals
 
 if TYPE_CHECKING:
@@ -18,10 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Evidence, Fidelity, Target, Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity
     from trimtab.report.document import Block, Inline
     from trimtab.review.llm.passage_proposals import Proposal
-    from trimtab.review.report_check import Check
+    from trimtab.review.report_check import ReportCheck
 
 _SHOWN: Final = 4
 _MARKS: Final = {
@@ -35,7 +46,7 @@ _MARKS: Final = {
 }
 
 
-def write(check: Check, folder: Path, found: Sequence[Proposal] = ()) -> Path:
+def write(check: ReportCheck, folder: Path, found: Sequence[Proposal] = ()) -> Path:
     """Write ``report.html`` and ``report.md`` into ``folder``; return the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     made = document(check, found)
@@ -44,11 +55,11 @@ def write(check: Check, folder: Path, found: Sequence[Proposal] = ()) -> Path:
     return folder / "report.html"
 
 
-def document(check: Check, found: Sequence[Proposal] = ()) -> Document:
+def document(check: ReportCheck, found: Sequence[Proposal] = ()) -> ReportDocument:
     """Return the report of a check, with what a model pointed to, if one was asked."""
     counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
     pointed = (proposals(found),) if found else ()
-    return Document(
+    return ReportDocument(
         title=check.report.path.rsplit("/", 1)[-1],
         subtitle=check.question.text if check.question else "No question was found in the report.",
         chips=(
@@ -62,27 +73,27 @@ def document(check: Check, found: Sequence[Proposal] = ()) -> Document:
     )
 
 
-def _answer(check: Check) -> Section:
+def _answer(check: ReportCheck) -> Section:
     if check.question is None:
         text = "The report asks no question that names a known method, stress or benchmark, so there is no matrix."
         return Section(title="Answer", blocks=(Paragraph((text,)),))
     rows = tuple(
         (
-            Cell(((Strong(one.method),), (one.stressor,)), kind="stress"),
+            ReportCell(((Strong(one.method),), (one.stressor,)), kind="stress"),
             cell(one.benchmark),
             cell(one.literature),
             cell(one.study),
-            Cell(((Strong(one.joint),), (f"certainty: {one.certainty}" if one.certainty else "",))),
+            ReportCell(((Strong(one.joint),), (f"certainty: {one.certainty}" if one.certainty else "",))),
             cell(", ".join(one.claims) or "\u2013"),
         )
         for one in check.matrix
     )
     head = ("method, stress", "benchmark", "literature", "our study", "together", "claims")
-    table = Table(head=head, rows=rows, kind="numbers")
+    table = ReportTable(head=head, rows=rows, kind="numbers")
     return Section(title="Answer", blocks=(Paragraph((check.question.text,), kind="note"), table))
 
 
-def _claims(check: Check) -> Section:
+def _claims(check: ReportCheck) -> Section:
     rows = tuple(claim_row(claim, verdict) for claim, verdict in check.checked)
     head = ("verdict", "claim", "what the source says", "why")
     note = (
@@ -91,11 +102,11 @@ def _claims(check: Check) -> Section:
     )
     if any(verdict.certainty for _, verdict in check.checked):
         note = f"{note} {EXPLAINED}"
-    table = Table(head=head, rows=rows, kind="filtered")
+    table = ReportTable(head=head, rows=rows, kind="filtered")
     return Section(title="Claims", blocks=(Paragraph((note,), kind="note"), table))
 
 
-def claim_row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:
+def claim_row(claim: Claim, verdict: ClaimVerdict) -> tuple[ReportCell, ...]:
     """Return a row of a table of claims: verdict, statement, what the source says, why."""
     lines: list[tuple[Inline, ...]] = [(verdict.fidelity.value,)]
     lines.append((verdict.agreement.value if verdict.agreement.value != "none" else "no independent evidence",))
@@ -103,10 +114,10 @@ def claim_row(claim: Claim, verdict: Verdict) -> tuple[Cell, ...]:
     lines += [(text,) for text in extra if text]
     place = claim.asserted_in.location if claim.asserted_in else ""
     return (
-        Cell(tuple(lines), kind=_kind(verdict.fidelity)),
-        Cell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{f', {place}' if place else ''}",))),
-        Cell(tuple(line for one in _telling(verdict) for line in _place(one))),
-        Cell((*((reason,) for reason in verdict.reasons), (Code(" > ".join(verdict.rule_path)),))),
+        ReportCell(tuple(lines), kind=_kind(verdict.fidelity)),
+        ReportCell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{f', {place}' if place else ''}",))),
+        ReportCell(tuple(line for one in _telling(verdict) for line in _place(one))),
+        ReportCell((*((reason,) for reason in verdict.reasons), (Code(" > ".join(verdict.rule_path)),))),
     )
 
 
@@ -114,13 +125,13 @@ def _kind(fidelity: Fidelity) -> str:
     return "holds" if fidelity.holds else "fails" if fidelity.fails else "open"
 
 
-def _certainty(verdict: Verdict) -> str:
+def _certainty(verdict: ClaimVerdict) -> str:
     if not verdict.certainty:
         return ""
     return f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades) or 'nothing lowers it'})"
 
 
-def _confidence(verdict: Verdict) -> str:
+def _confidence(verdict: ClaimVerdict) -> str:
     found = verdict.confidence
     if found is None:
         return ""
@@ -130,7 +141,7 @@ def _confidence(verdict: Verdict) -> str:
     )
 
 
-def _telling(verdict: Verdict) -> list[Evidence]:
+def _telling(verdict: ClaimVerdict) -> list[Evidence]:
     """Return the evidence worth showing: what decided first, the nearest passage only where nothing else is."""
     deciding = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL and one.target is not None]
     ordered = sorted(deciding, key=lambda one: (not one.cited, one.backend != "passage"))
@@ -148,16 +159,16 @@ def _place(evidence: Evidence) -> Iterator[tuple[Inline, ...]]:
         yield _quoted(evidence.home)
 
 
-def _name(target: Target) -> str:
+def _name(target: EvidenceTarget) -> str:
     return f"{target.document.rsplit('/', 1)[-1]}, {target.location}"
 
 
-def _quoted(target: Target) -> tuple[Inline, ...]:
+def _quoted(target: EvidenceTarget) -> tuple[Inline, ...]:
     if target.kind == "cell":
         row: list[Inline] = []
         for column, text in target.beside:
-            row += [f"{column} ", Mark(text) if target.location and _is(column, target) else text, " | "]
-        return tuple(row[:-1]) or (Mark(target.quote),)
+            row += [f"{column} ", Highlight(text) if target.location and _is(column, target) else text, " | "]
+        return tuple(row[:-1]) or (Highlight(target.quote),)
     return tuple(_marked(target.quote, target.marked))
 
 
@@ -167,18 +178,18 @@ def _marked(quote: str, marked: Sequence[tuple[int, int]]) -> Iterator[Inline]:
     for start, end in marked:
         if at < start:
             yield quote[at:start]
-        yield Mark(quote[start:end])
+        yield Highlight(quote[start:end])
         at = end
     if at < len(quote):
         yield quote[at:]
 
 
-def _is(column: str, target: Target) -> bool:
+def _is(column: str, target: EvidenceTarget) -> bool:
     match = re.search(r", column (.*) \([^()]*\)$", target.location)
     return match is not None and match[1].replace(" > ", " ") == column
 
 
-def _lint(check: Check) -> Section:
+def _lint(check: ReportCheck) -> Section:
     if not check.findings:
         return Section(title="The report as a whole", blocks=(Paragraph(("The linter found nothing.",)),))
     blocks: list[Block] = []
@@ -188,12 +199,12 @@ def _lint(check: Check) -> Section:
     return Section(title="The report as a whole", blocks=tuple(blocks))
 
 
-def _sources(check: Check) -> Section:
+def _sources(check: ReportCheck) -> Section:
     rows = [
         (one.path, one.work or one.title, f"{len(one.spans)} passages, {len(one.cells)} cells", one.sha256[:12])
         for one in check.sources.documents
     ]
-    table = Table(
+    table = ReportTable(
         head=("file", "work", "read", "SHA-256"), rows=tuple(tuple(map(cell, row)) for row in rows), kind="numbers"
     )
     remarks = [f"{path}: left out, {why}" for path, why in check.sources.left_out]

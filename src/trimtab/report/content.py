@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.report import answer, figures, numbers, series, words
 from trimtab.report.conditions import cells, conditions, links, methods
-from trimtab.report.document import Block, Bullets, Cell, Code, Document, Link, Listing, Paragraph, Section, Table, cell
+from trimtab.report.document import (
+    Block,
+    Bullets,
+    Code,
+    Link,
+    Listing,
+    Paragraph,
+    ReportCell,
+    ReportDocument,
+    ReportTable,
+    Section,
+    cell,
+)
 from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE, unigram
 from trimtab.study.table import UNSANDBOXED
 
@@ -20,10 +32,10 @@ if TYPE_CHECKING:
 _NONE: Final = "\u2013"
 
 
-def document(table: StudyTable) -> Document:
+def document(table: StudyTable) -> ReportDocument:
     """Return the whole report of ``table``."""
     logs = series.load(table)
-    return Document(
+    return ReportDocument(
         title=table.study.name,
         subtitle=table.study.description,
         chips=_chips(table),
@@ -81,10 +93,10 @@ def _levels(table: StudyTable) -> list[Block]:
     )
     head = ("trained", "method", *(f"{one.title}, {numbers.level_unit(one)}" for one in measured), "cells")
     caption = "Mean over seeds and, in brackets, lowest and highest seed; evaluated dropless."
-    return [Table(head=head, rows=tuple(rows), caption=caption, kind="numbers")]
+    return [ReportTable(head=head, rows=tuple(rows), caption=caption, kind="numbers")]
 
 
-def _baseline(table: StudyTable, endpoint: Endpoint) -> Cell:
+def _baseline(table: StudyTable, endpoint: Endpoint) -> ReportCell:
     """Return the loss of the training text's unigram distribution, mean over cells."""
     found = [value for result in table.results.values() if (value := unigram(endpoint, result)) is not None]
     value = series.mean(found)
@@ -102,17 +114,17 @@ def _headline(table: StudyTable, endpoint: Endpoint, ids: Sequence[str], capacit
     ]
 
 
-def _mean_cell(endpoint: Endpoint, values: Sequence[float]) -> Cell:
+def _mean_cell(endpoint: Endpoint, values: Sequence[float]) -> ReportCell:
     if not values:
         return cell(_NONE)
     low, middle, high = min(values), sum(values) / len(values), max(values)
     if len(values) == 1:
         return cell(numbers.level(endpoint, middle), kind="number")
     span = f"[{numbers.level(endpoint, low)}, {numbers.level(endpoint, high)}]"
-    return Cell(((numbers.level(endpoint, middle),), (span,)), kind="number")
+    return ReportCell(((numbers.level(endpoint, middle),), (span,)), kind="number")
 
 
-def _routing(table: StudyTable) -> Table:
+def _routing(table: StudyTable) -> ReportTable:
     """Return the state of the routers at the end of training, mean over layers and seeds."""
     columns = (
         ("MaxVio", "max_violation"),
@@ -137,7 +149,7 @@ def _routing(table: StudyTable) -> Table:
             )
     head = ("trained", "method", *(name for name, _ in columns), "cells")
     caption = "At the end of training; mean over layers and seeds."
-    return Table(head=head, rows=tuple(rows), caption=caption, kind="numbers")
+    return ReportTable(head=head, rows=tuple(rows), caption=caption, kind="numbers")
 
 
 def _statistic(table: StudyTable, ids: Sequence[str], key: str, phase: str, capacity: str | None) -> float | None:
@@ -151,7 +163,7 @@ def _statistic(table: StudyTable, ids: Sequence[str], key: str, phase: str, capa
     )
 
 
-def _drops(table: StudyTable) -> Table | None:
+def _drops(table: StudyTable) -> ReportTable | None:
     """Return dropped shares with their floors: in training and in every evaluation that had a capacity."""
     phases = [("train_tail", None)]
     for result in table.results.values():
@@ -174,7 +186,7 @@ def _drops(table: StudyTable) -> Table | None:
                  cell(*links(table, ids), kind="cells"))
             )  # fmt: skip
     names = ["end of training", *(f"{phase.removeprefix('eval:')} at {capacity}" for phase, capacity in phases[1:])]
-    return Table(
+    return ReportTable(
         head=("trained", "method", *names, "cells"),
         rows=tuple(rows),
         caption="Calls dropped, in per cent, mean over layers and seeds; in brackets what a uniform router would drop.",
@@ -182,10 +194,10 @@ def _drops(table: StudyTable) -> Table | None:
     )
 
 
-def _drop_cell(rate: float | None, floor: float | None) -> Cell:
+def _drop_cell(rate: float | None, floor: float | None) -> ReportCell:
     if rate is None:
         return cell(_NONE)
-    return Cell(((f"{100 * rate:.1f}",), (f"({100 * floor:.1f})" if floor is not None else "",)), kind="number")
+    return ReportCell(((f"{100 * rate:.1f}",), (f"({100 * floor:.1f})" if floor is not None else "",)), kind="number")
 
 
 def _capacities(table: StudyTable) -> list[Block]:
@@ -204,11 +216,11 @@ def _capacities(table: StudyTable) -> list[Block]:
             for name, one in by_cell.items()
         )
         folded = f"Every cell: {endpoint.title}, {numbers.level_unit(endpoint)}"
-        blocks.append(Table(head=("cell", *names), rows=rows, kind="numbers", folded=folded))
+        blocks.append(ReportTable(head=("cell", *names), rows=rows, kind="numbers", folded=folded))
     return blocks
 
 
-def _value(endpoint: Endpoint, row: Row | None) -> Cell:
+def _value(endpoint: Endpoint, row: Row | None) -> ReportCell:
     if row is None or row.value is None:
         return cell(_NONE)
     tip = f"{row.numerator:.6g} / {row.denominator:.6g} over {row.units} units\n{row.folder}/result.json"
@@ -237,7 +249,7 @@ def _controls(table: StudyTable) -> tuple[Block, ...]:
         " verdict is printed from it. Harm is positive."
     )
     head = ("control", "kind", "factor", "endpoint", "measured", "threshold", "", "from")
-    return (Paragraph((lead,)), Table(head=head, rows=rows, kind="numbers"))
+    return (Paragraph((lead,)), ReportTable(head=head, rows=rows, kind="numbers"))
 
 
 def _method(table: StudyTable) -> list[str]:
@@ -280,12 +292,12 @@ def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
     head = ("cell", "state", "training tokens", "remark")
     blocks: list[Block] = [Paragraph(lead)]
     if odd:
-        blocks.append(Table(head=head, rows=tuple(rows[name] for name in odd), kind="numbers"))
+        blocks.append(ReportTable(head=head, rows=tuple(rows[name] for name in odd), kind="numbers"))
     folded = f"All {len(rows)} cells"
-    return (*blocks, Table(head=head, rows=tuple(rows.values()), kind="numbers", folded=folded))
+    return (*blocks, ReportTable(head=head, rows=tuple(rows.values()), kind="numbers", folded=folded))
 
 
-def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[Cell, ...]:
+def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[ReportCell, ...]:
     result = table.results.get(name)
     state = "missing" if result is None else result.outcome
     reason = table.missing.get(name) or logs.unreadable.get(name, "")
@@ -306,9 +318,9 @@ def _environment(table: StudyTable) -> tuple[Block, ...]:
     return (*blocks, Listing(summary="study.toml", text=table.study.text))
 
 
-def _pairs(name: str, values: Mapping[str, object]) -> Table:
+def _pairs(name: str, values: Mapping[str, object]) -> ReportTable:
     rows = tuple((cell(key), cell(_plain(value))) for key, value in values.items())
-    return Table(head=(name, ""), rows=rows, kind="pairs")
+    return ReportTable(head=(name, ""), rows=rows, kind="pairs")
 
 
 def _plain(value: object) -> str:

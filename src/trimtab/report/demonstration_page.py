@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trimtab.report import charts, svg
-from trimtab.report.document import Bullets, Code, Document, Figure, Paragraph, Section, Table, cell
+from trimtab.report.document import Bullets, Code, Figure, Paragraph, ReportDocument, ReportTable, Section, cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,9 @@ _LEFT: Final = 130.0
 _ROW: Final = 11.0
 
 
-def document(shown: Demonstration, rules: Sequence[str]) -> Document:
+def document(shown: Demonstration, rules: Sequence[str]) -> ReportDocument:
     """Return the page; ``rules`` in the order in which they are drawn."""
-    return Document(
+    return ReportDocument(
         title="What balancing looks like",
         subtitle="One small mixture of experts, its router skewed toward two of eight experts, trained under each rule",
         chips=(("steps", str(shown.steps)), ("seed", str(shown.seed)), ("rules", str(len(rules)))),
@@ -59,7 +59,7 @@ def tail_mean(values: Sequence[float]) -> float:
     return sum(last) / len(last)
 
 
-def _table(shown: Demonstration, rules: Sequence[str]) -> Table:
+def _table(shown: Demonstration, rules: Sequence[str]) -> ReportTable:
     rows = []
     for rule in rules:
         moments = shown.of(rule)
@@ -72,7 +72,7 @@ def _table(shown: Demonstration, rules: Sequence[str]) -> Table:
                 cell(f"{tail_mean([moment.loss for moment in moments]):.2f}"),
             )
         )
-    return Table(
+    return ReportTable(
         head=("rule", "MaxVio, first step", f"MaxVio, last {TAIL} steps", "experts without a call", "loss, nats/token"),
         rows=tuple(rows),
         caption=f"A perfectly balanced router would show a MaxVio of {shown.floor:.2f} here, by chance alone.",
@@ -84,7 +84,7 @@ def _max_violation(shown: Demonstration, rules: Sequence[str]) -> Figure:
     for series, rule in enumerate(rules):
         points = tuple((float(m.step), m.max_violation, m.max_violation, m.max_violation) for m in shown.of(rule))
         lines.append(charts.Line(series=series, points=points, tip=f"{rule}; at the end {points[-1][1]:.3g}"))
-    panel = charts.Panel(title="", lines=tuple(lines), floor=shown.floor)
+    panel = charts.ChartPanel(title="", lines=tuple(lines), floor=shown.floor)
     return Figure(
         name="max-violation",
         svg=charts.grid([[panel]], [charts.Axes(x="step", y="MaxVio")], rules, "MaxVio over steps"),

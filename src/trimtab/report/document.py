@@ -24,7 +24,7 @@ class Strong:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Highlight:
     """The words or the number in a source that a reader should look at."""
 
     text: str
@@ -38,11 +38,11 @@ class Link:
     target: str
 
 
-Inline = str | Code | Strong | Mark | Link
+Inline = str | Code | Strong | Highlight | Link
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ReportCell:
     """One cell of a table: lines of text, a kind for the style sheet, a small picture, a tooltip."""
 
     lines: tuple[tuple[Inline, ...], ...]
@@ -68,14 +68,14 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ReportTable:
     """A table; ``folded`` is the summary under which it is folded away, on a page that can fold.
 
     Of the kind "filtered", a page offers to show only rows whose first cell begins with one text.
     """
 
     head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[ReportCell, ...], ...]
     caption: str = ""
     kind: str = ""
     folded: str = ""
@@ -98,7 +98,7 @@ class Listing:
     text: str
 
 
-Block = Paragraph | Bullets | Table | Figure | Listing
+Block = Paragraph | Bullets | ReportTable | Figure | Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class ReportDocument:
     """A whole report; ``chips`` are the few facts needed before the first number, ``brand`` what it is about."""
 
     title: str
@@ -120,6 +120,6 @@ class Document:
     brand: str = "trimtab study"
 
 
-def cell(*parts: Inline, kind: str = "", picture: str = "", tip: str = "") -> Cell:
+def cell(*parts: Inline, kind: str = "", picture: str = "", tip: str = "") -> ReportCell:
     """Return a table cell with one line."""
-    return Cell((parts,), kind=kind, picture=picture, tip=tip)
+    return ReportCell((parts,), kind=kind, picture=picture, tip=tip)

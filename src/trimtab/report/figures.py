@@ -36,7 +36,7 @@ def degradation(table: StudyTable) -> Figure | None:
             if found.estimate is not None:
                 marks.append(_mark(endpoint, found, methods.index(found.method)))
         if any(rows.values()):
-            listed = tuple(charts.Row(label=label, marks=tuple(marks)) for label, marks in rows.items())
+            listed = tuple(charts.ChartRow(label=label, marks=tuple(marks)) for label, marks in rows.items())
             panels.append(
                 charts.Forest(title=endpoint.title, axis=f"{numbers.unit(endpoint)}, worse \u2192", rows=listed)
             )
@@ -157,7 +157,7 @@ def _over_steps(
     return Figure(name=figure.name, svg=picture, caption=figure.caption)
 
 
-def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read, floor: Floor) -> charts.Panel:
+def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read, floor: Floor) -> charts.ChartPanel:
     lines, floors = [], []
     for index, method in enumerate(conditions.methods(table.study)):
         ids = [name for name in conditions.cells(table, condition, method) if name in logs.steps]
@@ -166,12 +166,12 @@ def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read
             tip = f"{method}; {condition.label}; at the end {points[-1][1]:.4g}\n{conditions.tip(ids)}"
             lines.append(charts.Line(series=index, points=points, tip=tip))
         floors += [value for name in ids if (value := floor(table.results[name].routing)) is not None]
-    return charts.Panel(title=condition.label, lines=tuple(lines), floor=series.mean(floors))
+    return charts.ChartPanel(title=condition.label, lines=tuple(lines), floor=series.mean(floors))
 
 
 def _capacity_panel(
     table: StudyTable, endpoint: Endpoint, condition: Condition, capacities: Sequence[str]
-) -> charts.Panel:
+) -> charts.ChartPanel:
     lines = []
     for index, method in enumerate(conditions.methods(table.study)):
         ids = conditions.cells(table, condition, method)
@@ -191,7 +191,7 @@ def _capacity_panel(
             told = "; ".join(f"{capacities[int(point[0])]}: {point[1]:.4g}" for point in points)
             tip = f"{method}; {condition.label}\n{told}\n{conditions.tip(ids)}"
             lines.append(charts.Line(series=index, points=tuple(points), tip=tip, dots=True))
-    return charts.Panel(title=condition.label, lines=tuple(lines))
+    return charts.ChartPanel(title=condition.label, lines=tuple(lines))
 
 
 def _conditions(table: StudyTable) -> tuple[Condition, ...]:

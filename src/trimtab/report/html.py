@@ -8,12 +8,12 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Mark, Paragraph, Strong, Table
+from trimtab.report.document import Bullets, Code, Figure, Highlight, Link, Listing, Paragraph, ReportTable, Strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trimtab.report.document import Block, Cell, Document, Inline, Section
+    from trimtab.report.document import Block, Inline, ReportCell, ReportDocument, Section
 
 
 def asset(name: str) -> str:
@@ -21,12 +21,12 @@ def asset(name: str) -> str:
     return resources.files("trimtab.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def render(document: Document) -> str:
+def render(document: ReportDocument) -> str:
     """Return the page."""
     return page(document, [section_markup(section) for section in document.sections])
 
 
-def page(document: Document, sections: Sequence[str], *, scripts: Sequence[str] = (), style: str = "") -> str:
+def page(document: ReportDocument, sections: Sequence[str], *, scripts: Sequence[str] = (), style: str = "") -> str:
     """Return a page of ready-made ``sections`` under the head of ``document``.
 
     Args:
@@ -79,11 +79,11 @@ def _block(block: Block) -> str:
         case Listing():
             summary = f"<summary>{escape(block.summary)}</summary>"
             return f"<details>{summary}<pre>{escape(block.text)}</pre></details>"
-        case Table():
+        case ReportTable():
             return _table(block)
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in table.head)
     body = "\n".join(f"<tr>{''.join(map(_cell, row, table.head))}</tr>" for row in table.rows)
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
@@ -94,7 +94,7 @@ def _table(table: Table) -> str:
     return f"<details><summary>{escape(table.folded)}</summary>{written}</details>" if table.folded else written
 
 
-def _cell(cell: Cell, head: str) -> str:
+def _cell(cell: ReportCell, head: str) -> str:
     """Return a cell; where a narrow screen stacks a row, its head stands above it."""
     lines = "".join(f'<span class="l{index}">{_inline(line)}</span>' for index, line in enumerate(cell.lines))
     kind = f' class="{escape(cell.kind)}"' if cell.kind else ""
@@ -113,7 +113,7 @@ def _part(part: Inline) -> str:
             return f"<code>{escape(part.text)}</code>"
         case Strong():
             return f"<strong>{escape(part.text)}</strong>"
-        case Mark():
+        case Highlight():
             return f"<mark>{escape(part.text)}</mark>"
         case Link():
             return f'<a href="{escape(part.target)}">{escape(part.text)}</a>'

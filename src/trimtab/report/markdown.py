@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trimtab.report.document import Bullets, Code, Figure, Link, Listing, Mark, Paragraph, Strong, Table
+from trimtab.report.document import Bullets, Code, Figure, Highlight, Link, Listing, Paragraph, ReportTable, Strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trimtab.report.document import Block, Cell, Document, Inline
+    from trimtab.report.document import Block, Inline, ReportCell, ReportDocument
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def render(document: Document) -> str:
+def render(document: ReportDocument) -> str:
     """Return the Markdown text."""
     facts = " · ".join(f"{plain(name)} {plain(value)}" for name, value in document.chips)
     parts = [f"# {plain(document.title)}", plain(document.subtitle), facts]
@@ -41,18 +41,18 @@ def _block(block: Block) -> str:
         case Listing():
             fence = "`" * (max(map(len, re.findall("`+", block.text)), default=2) + 1)
             return f"{plain(block.summary)}:\n\n{fence}\n{block.text.rstrip()}\n{fence}"
-        case Table():
+        case ReportTable():
             return _table(block)
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     head = [f"| {' | '.join(plain(name) for name in table.head)} |", "|" + " --- |" * len(table.head)]
     rows = [f"| {' | '.join(map(_cell, row))} |" for row in table.rows]
     above = plain(table.folded or table.caption)
     return (f"{above}\n\n" if above else "") + "\n".join((*head, *rows))
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: ReportCell) -> str:
     return "<br>".join(written for line in cell.lines if (written := _inline(line)))
 
 
@@ -62,7 +62,7 @@ def _inline(parts: Iterable[Inline]) -> str:
 
 def _part(part: Inline) -> str:
     match part:
-        case Code() | Strong() | Mark():
+        case Code() | Strong() | Highlight():
             mark = "" if isinstance(part, Code) else "**"
             return f"{mark}{plain(part.text)}{mark}"
         case Link():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimtab.report.document import Bullets, Cell, Code, Paragraph, Section, Strong, Table, cell
+from trimtab.report.document import Bullets, Code, Paragraph, ReportCell, ReportTable, Section, Strong, cell
 from trimtab.review.raters.rating_items import HIGHEST, ITEMS, LOWEST
 
 if TYPE_CHECKING:
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from trimtab.report.document import Block
     from trimtab.review.llm.passage_proposals import Proposal
-    from trimtab.review.raters.checklist import Check
+    from trimtab.review.raters.checklist import ChecklistItem
     from trimtab.review.raters.planted_errors import Noticed
-    from trimtab.review.raters.ratings import Panel
+    from trimtab.review.raters.ratings import PanelRatings
 
 
-def section(checks: Sequence[Check], panel: Panel | None, noticed: Sequence[Noticed]) -> Section:
+def section(checks: Sequence[ChecklistItem], panel: PanelRatings | None, noticed: Sequence[Noticed]) -> Section:
     """Return the section on the review's own quality.
 
     Args:
@@ -26,7 +26,9 @@ def section(checks: Sequence[Check], panel: Panel | None, noticed: Sequence[Noti
         noticed: What they did to planted versions.
     """
     rows = tuple(_check(one) for one in checks)
-    blocks: list[Block] = [Table(head=("check", "result"), rows=rows, kind="pairs", caption="Checklist, no opinion")]
+    blocks: list[Block] = [
+        ReportTable(head=("check", "result"), rows=rows, kind="pairs", caption="Checklist, no opinion")
+    ]
     if panel is None or not panel.ratings:
         blocks.append(Paragraph(("No reviewer has rated this review.",)))
         return Section(title="Review of this review", blocks=tuple(blocks))
@@ -38,24 +40,24 @@ def section(checks: Sequence[Check], panel: Panel | None, noticed: Sequence[Noti
     return Section(title="Review of this review", blocks=tuple(blocks))
 
 
-def _check(one: Check) -> tuple[Cell, ...]:
+def _check(one: ChecklistItem) -> tuple[ReportCell, ...]:
     if one.holds:
-        return cell(one.name), Cell((("holds",),), kind="holds")
-    return cell(one.name), Cell((("fails",), *((place,) for place in one.places[:6])), kind="fails")
+        return cell(one.name), ReportCell((("holds",),), kind="holds")
+    return cell(one.name), ReportCell((("fails",), *((place,) for place in one.places[:6])), kind="fails")
 
 
-def _ratings(panel: Panel) -> Table:
+def _ratings(panel: PanelRatings) -> ReportTable:
     rows = []
     for item in ITEMS:
         scores = panel.scores(item.id)
         spread = f"{scores[0]} to {scores[-1]}" if scores else "\u2013"
         counts = ", ".join(f"{scores.count(value)}\u00d7{value}" for value in sorted(set(scores)))
-        rows.append((Cell(((Strong(item.id),), (item.asks,))), cell(counts or "no rating"), cell(spread)))
+        rows.append((ReportCell(((Strong(item.id),), (item.asks,))), cell(counts or "no rating"), cell(spread)))
     caption = f"{len(panel.reviewers)} reviewers, {LOWEST} to {HIGHEST}, anchored: {', '.join(panel.reviewers)}"
-    return Table(head=("item", "ratings", "range"), rows=tuple(rows), kind="pairs", caption=caption)
+    return ReportTable(head=("item", "ratings", "range"), rows=tuple(rows), kind="pairs", caption=caption)
 
 
-def _agreement(panel: Panel) -> tuple[str, ...]:
+def _agreement(panel: PanelRatings) -> tuple[str, ...]:
     agreed = panel.agreement
     text = "Agreement cannot be measured. "
     if agreed is not None and agreed.value is not None:
@@ -82,9 +84,9 @@ def proposals(found: Sequence[Proposal]) -> Section:
     shown = [one for one in found if one.stance in ("supports", "refutes")]
     rows = tuple(
         (
-            Cell(((Code(one.claim),),)),
+            ReportCell(((Code(one.claim),),)),
             cell(one.stance),
-            Cell(((one.quote,), (f"{one.document.rsplit('/', 1)[-1]}, {one.location}",))),
+            ReportCell(((one.quote,), (f"{one.document.rsplit('/', 1)[-1]}, {one.location}",))),
         )
         for one in shown
     )
@@ -95,7 +97,7 @@ def proposals(found: Sequence[Proposal]) -> Section:
     reasons = sorted({one.reason for one in found if one.reason})
     blocks: list[Block] = [Paragraph((text,), kind="note")]
     if rows:
-        blocks.append(Table(head=("claim", "it says", "quote"), rows=rows, kind="pairs"))
+        blocks.append(ReportTable(head=("claim", "it says", "quote"), rows=rows, kind="pairs"))
     if reasons:
         blocks.append(Bullets(tuple((f"no proposal: {one}",) for one in reasons), kind="note"))
     return Section(title="What a model points to", blocks=tuple(blocks))

@@ -10,7 +10,18 @@ from trimtab.disk import write_atomic
 from trimtab.report import flow, html, markdown
 from trimtab.report import svg as drawing
 from trimtab.report.checked_report import claim_row
-from trimtab.report.document import Bullets, Cell, Code, Document, Figure, Paragraph, Section, Strong, Table, cell
+from trimtab.report.document import (
+    Bullets,
+    Code,
+    Figure,
+    Paragraph,
+    ReportCell,
+    ReportDocument,
+    ReportTable,
+    Section,
+    Strong,
+    cell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +29,8 @@ if TYPE_CHECKING:
 
     from trimtab.literature.search_session import Search
     from trimtab.report.document import Block, Inline
-    from trimtab.review.answer_matrix import Cell as MatrixCell
-    from trimtab.review.draft import Answer, Draft, Reference, Said
+    from trimtab.review.answer_matrix import MatrixCell
+    from trimtab.review.draft import CitedWork, Draft, MatrixAnswer, TracedSentence
 
 _NEAR = 2
 
@@ -41,10 +52,10 @@ def write(draft: Draft, search: Search, folder: Path, extra: Sequence[Section] =
     return folder / "report.html"
 
 
-def document(draft: Draft, search: Search, extra: Sequence[Section] = ()) -> Document:
+def document(draft: Draft, search: Search, extra: Sequence[Section] = ()) -> ReportDocument:
     """Return the report of a review."""
     counts = Counter(verdict.fidelity.value for _, verdict in (*draft.checked, *draft.near))
-    return Document(
+    return ReportDocument(
         title="Literature review",
         subtitle=draft.question,
         chips=(
@@ -68,13 +79,13 @@ def document(draft: Draft, search: Search, extra: Sequence[Section] = ()) -> Doc
     )
 
 
-def _sentences(title: str, said: Iterable[Said], otherwise: str = "") -> Section:
+def _sentences(title: str, said: Iterable[TracedSentence], otherwise: str = "") -> Section:
     items = tuple(_said(one) for one in said)
     blocks: tuple[Block, ...] = (Bullets(items),) if items else (Paragraph((otherwise,)),)
     return Section(title=title, blocks=blocks)
 
 
-def _said(said: Said) -> tuple[Inline, ...]:
+def _said(said: TracedSentence) -> tuple[Inline, ...]:
     marks = [part for name in said.claims for part in (" ", Code(name))]
     return (said.text, *marks)
 
@@ -101,25 +112,27 @@ def _answer(draft: Draft) -> Section:
         blocks=(
             Paragraph((draft.question,), kind="lead"),
             *facets,
-            Table(head=head, rows=rows, kind="answers"),
+            ReportTable(head=head, rows=rows, kind="answers"),
             Paragraph((note,), kind="note"),
         ),
     )
 
 
-def _answer_row(answer: Answer, draft: Draft) -> tuple[Cell, ...]:
+def _answer_row(answer: MatrixAnswer, draft: Draft) -> tuple[ReportCell, ...]:
     one, claims = answer.cell, draft.claims
     shown = (*answer.near[:_NEAR], *answer.elsewhere[:_NEAR])
     near = [(claims[name][0].statement,) for name in shown if name in claims]
     if left := len(answer.near) + len(answer.elsewhere) - len(shown):
         near.append((f"and {left} more below",))
     return (
-        Cell(((Strong(draft.spoken.get(one.method, one.method)),), (draft.spoken.get(one.stressor, one.stressor),))),
+        ReportCell(
+            ((Strong(draft.spoken.get(one.method, one.method)),), (draft.spoken.get(one.stressor, one.stressor),))
+        ),
         cell(draft.spoken.get(one.benchmark, one.benchmark)),
-        Cell(((one.literature,), *((Code(name),) for name in one.claims[:_NEAR]))),
-        Cell(tuple(near) or (("\u2013",),)),
-        Cell(tuple((part,) for part in one.study.split("; "))),
-        Cell(((Strong(_together(one)),), (f"certainty: {one.certainty}" if one.certainty else "",))),
+        ReportCell(((one.literature,), *((Code(name),) for name in one.claims[:_NEAR]))),
+        ReportCell(tuple(near) or (("\u2013",),)),
+        ReportCell(tuple((part,) for part in one.study.split("; "))),
+        ReportCell(((Strong(_together(one)),), (f"certainty: {one.certainty}" if one.certainty else "",))),
     )
 
 
@@ -129,7 +142,7 @@ def _together(one: MatrixCell) -> str:
 
 
 def _method(draft: Draft, search: Search) -> Section:
-    queries = Table(
+    queries = ReportTable(
         head=("query", "words"),
         rows=tuple((cell(one.name), cell(Code(str(one)))) for one in search.plan.queries),
         kind="pairs",
@@ -158,7 +171,7 @@ def _claims(draft: Draft) -> Section:
     rows = tuple(claim_row(claim, verdict) for claim, verdict in (*draft.checked, *draft.near))
     head = ("verdict", "claim", "what the source says", "why")
     assert len(included) == len(draft.checked)  # noqa: S101 - ids are unique, or a claim would hide another
-    table = Table(head=head, rows=rows, kind="filtered")
+    table = ReportTable(head=head, rows=rows, kind="filtered")
     return Section(title="Claims", blocks=(Paragraph((text,), kind="note"), table))
 
 
@@ -173,13 +186,13 @@ def _limits(draft: Draft) -> Section:
     return Section(title="Limits", blocks=tuple(blocks))
 
 
-def _references(references: Sequence[Reference]) -> Section:
+def _references(references: Sequence[CitedWork]) -> Section:
     rows = tuple(_reference(one) for one in references)
     head = ("work", "identifiers", "version read", "claims")
-    return Section(title="References", blocks=(Table(head=head, rows=rows, kind="pairs"),))
+    return Section(title="References", blocks=(ReportTable(head=head, rows=rows, kind="pairs"),))
 
 
-def _reference(one: Reference) -> tuple[Cell, ...]:
+def _reference(one: CitedWork) -> tuple[ReportCell, ...]:
     work, ids = one.work, one.work.ids
     people = "; ".join(str(person) for person in work.authors[:3]) + (" et al." if len(work.authors) > 3 else "")
     names = [f"doi:{ids.doi}" if ids.doi else "", f"arXiv:{ids.arxiv}" if ids.arxiv else ""]
@@ -189,15 +202,15 @@ def _reference(one: Reference) -> tuple[Cell, ...]:
     versions = ", ".join(name for name in named if name not in ("", one.version))
     year = f" ({work.year})" if work.year else ""
     return (
-        Cell(((Strong(work.title or work.id), year), (people,))),
-        Cell(tuple((Code(name),) for name in shown)),
-        Cell(((one.version or "not stated",), (f"others known: {versions}" if versions else "",))),
+        ReportCell(((Strong(work.title or work.id), year), (people,))),
+        ReportCell(tuple((Code(name),) for name in shown)),
+        ReportCell(((one.version or "not stated",), (f"others known: {versions}" if versions else "",))),
         cell(str(len(one.claims))),
     )
 
 
 def _log(search: Search) -> Section:
-    log = Table(
+    log = ReportTable(
         head=("place", "query", "answered", "records", "of", "address, hash of the answer"),
         rows=tuple(
             (
@@ -206,18 +219,18 @@ def _log(search: Search) -> Section:
                 cell(one.date or "\u2013"),
                 cell(str(one.records)),
                 cell("?" if one.total is None else str(one.total)),
-                Cell(((Code(one.url or "here"),), (one.problem or one.sha256[:16],))),
+                ReportCell(((Code(one.url or "here"),), (one.problem or one.sha256[:16],))),
             )
             for one in search.log
         ),
         kind="pairs",
         folded=f"Search log (PRISMA-S), {len(search.log)} lines",
     )
-    screened = Table(
+    screened = ReportTable(
         head=("work", "stage", "decision", "reason"),
         rows=tuple(
             (
-                Cell(((search.work(one.work).work.title or one.work,), (one.work,))),
+                ReportCell(((search.work(one.work).work.title or one.work,), (one.work,))),
                 cell(one.stage),
                 cell("included" if one.included else "excluded"),
                 cell(one.reason),
@@ -227,7 +240,7 @@ def _log(search: Search) -> Section:
         kind="pairs",
         folded=f"Screening, {len(search.decisions)} decisions",
     )
-    merged = Table(
+    merged = ReportTable(
         head=("record", "merged with", "because"),
         rows=tuple((cell(one.other), cell(one.one), cell(one.why)) for one in search.works.merges),
         kind="pairs",

@@ -13,7 +13,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as Grid
 
 from trimtab.report import html
-from trimtab.report.document import Bullets, Cell, Document, Section, Table, cell
+from trimtab.report.document import Bullets, ReportCell, ReportDocument, ReportTable, Section, cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def write_page(record: Mapping[str, Any]) -> str:
     chips = [("source", str(record["source"])), ("layers with a router", str(len(record["layers"])))]
     chips += [("model", str(record["model_type"]))] if record["model_type"] else []
     chips += [(name, _amount(read)) for name, read in record["domains"].items()]
-    document = Document(
+    document = ReportDocument(
         title="How the experts are used",
         subtitle="Every value is beside what chance alone would show. Choose a domain, a measure and layers.",
         chips=tuple(chips),
@@ -195,18 +195,18 @@ def _similarity(record: Mapping[str, Any]) -> Section | None:
         " domain with independent tokens; tokens of a text are not, so real samples of one domain overlap less."
     )
     head = ("domains", "overlap, mean of layers", "by chance", "lowest")
-    return Section(title="How alike domains are", blocks=(Table(head=head, rows=tuple(rows), caption=caption),))
+    return Section(title="How alike domains are", blocks=(ReportTable(head=head, rows=tuple(rows), caption=caption),))
 
 
 def _reading(record: Mapping[str, Any]) -> Section:
-    blocks: list[Bullets | Table] = [Bullets(tuple((line,) for line in _READ.splitlines()), kind="note")]
+    blocks: list[Bullets | ReportTable] = [Bullets(tuple((line,) for line in _READ.splitlines()), kind="note")]
     if "ranks" in record:
         ranks = record["ranks"]
-        rows: list[tuple[Cell, ...]] = [
+        rows: list[tuple[ReportCell, ...]] = [
             (cell("SGLang's balancedness"), cell(f"{ranks['sglang_balancedness']:.3f}")),
             (cell("vLLM's balancedness"), cell(f"{ranks['vllm_balancedness']:.3f}")),
         ]
-        blocks.append(Table(head=(f"{ranks['ranks']} devices", "value"), rows=tuple(rows)))
+        blocks.append(ReportTable(head=(f"{ranks['ranks']} devices", "value"), rows=tuple(rows)))
     if record["without"]:
         blocks.append(Bullets(((f"No call was counted in {', '.join(record['without'])}.",),)))
     if record["notes"]:

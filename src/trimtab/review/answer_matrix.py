@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Question, Screened
     from trimtab.study.answers import Answer, Degradation
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class MatrixCell:
     """One combination.
 
     Attributes:
@@ -51,29 +51,29 @@ class Cell:
 
 def build(
     question: Question,
-    claims: Sequence[tuple[Claim, Verdict]],
+    claims: Sequence[tuple[Claim, ClaimVerdict]],
     screened: Sequence[Screened],
     registry: Registry,
     table: StudyTable | None = None,
-) -> tuple[Cell, ...]:
+) -> tuple[MatrixCell, ...]:
     """Return every cell of the matrix."""
     return tuple(_cell(names, claims, screened, registry, table) for names in question.cells)
 
 
 def _cell(
     names: tuple[str, str, str],
-    claims: Sequence[tuple[Claim, Verdict]],
+    claims: Sequence[tuple[Claim, ClaimVerdict]],
     screened: Sequence[Screened],
     registry: Registry,
     table: StudyTable | None,
-) -> Cell:
+) -> MatrixCell:
     about = [(claim, verdict) for claim, verdict in claims if _hits(claim, names, registry)]
     literature = _literature(about, screened)
     measured = _measured(names, registry, table) if table else ()
     compared = _compared(names, registry, table) if table else ()
     study = "; ".join((*map(_told, measured), *map(_verdict, compared))) if measured else "not measured by us"
     certainty, joint = _joint(about, measured)
-    return Cell(
+    return MatrixCell(
         method=names[0],
         stressor=names[1],
         benchmark=names[2],
@@ -92,7 +92,7 @@ def _hits(claim: Claim, names: tuple[str, str, str], registry: Registry) -> bool
     return set(names) <= found
 
 
-def _literature(about: Sequence[tuple[Claim, Verdict]], screened: Sequence[Screened]) -> str:
+def _literature(about: Sequence[tuple[Claim, ClaimVerdict]], screened: Sequence[Screened]) -> str:
     if about:
         counted = Counter(verdict.fidelity.value for _, verdict in about)
         return f"{_count(len(about), 'claim')}: " + ", ".join(f"{n} {word}" for word, n in counted.most_common())
@@ -159,7 +159,7 @@ def _verdict(one: Answer) -> str:
     return f"{one.method} against {one.control} under {one.stressor.label}: {estimate} {unit}, {one.words}"
 
 
-def _joint(about: Sequence[tuple[Claim, Verdict]], measured: Sequence[Degradation]) -> tuple[str, str]:
+def _joint(about: Sequence[tuple[Claim, ClaimVerdict]], measured: Sequence[Degradation]) -> tuple[str, str]:
     """Return the certainty and both together; one of them alone is never more than its own certainty."""
     words = [verdict.certainty for _, verdict in about if verdict.certainty]
     if about and measured:

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.documents.work import Work
     from trimtab.literature.prisma import Flow
-    from trimtab.review.answer_matrix import Cell
+    from trimtab.review.answer_matrix import MatrixCell
 
 NUMBER: Final = re.compile(r"(?<![\w.])[-\u2212+]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w]*-shot)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class TracedSentence:
     """A sentence and where its numbers come from.
 
     Attributes:
@@ -38,7 +38,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class MatrixAnswer:
     """One cell of the answer, with what comes nearest to it.
 
     Attributes:
@@ -47,13 +47,13 @@ class Answer:
         elsewhere: Claims about the same method under the stress, not on the benchmark.
     """
 
-    cell: Cell
+    cell: MatrixCell
     near: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class CitedWork:
     """A work the review rests on, the version that was read, and the claims read in it."""
 
     work: Work
@@ -86,15 +86,15 @@ class Draft:
 
     question: str
     facets: tuple[str, ...]
-    abstract: tuple[Said, ...]
-    answers: tuple[Answer, ...]
-    checked: tuple[tuple[Claim, Verdict], ...]
-    near: tuple[tuple[Claim, Verdict], ...]
-    conflicts: tuple[Said, ...]
-    limits: tuple[Said, ...]
-    references: tuple[Reference, ...]
+    abstract: tuple[TracedSentence, ...]
+    answers: tuple[MatrixAnswer, ...]
+    checked: tuple[tuple[Claim, ClaimVerdict], ...]
+    near: tuple[tuple[Claim, ClaimVerdict], ...]
+    conflicts: tuple[TracedSentence, ...]
+    limits: tuple[TracedSentence, ...]
+    references: tuple[CitedWork, ...]
     flow: Flow
-    method: tuple[Said, ...]
+    method: tuple[TracedSentence, ...]
     hidden: tuple[str, ...] = ()
     possible: tuple[str, ...] = ()
     study: str = ""
@@ -102,16 +102,16 @@ class Draft:
     unkept: tuple[str, ...] = ()
 
     @property
-    def claims(self) -> Mapping[str, tuple[Claim, Verdict]]:
+    def claims(self) -> Mapping[str, tuple[Claim, ClaimVerdict]]:
         """Every claim by its id."""
         return {claim.id: (claim, verdict) for claim, verdict in (*self.checked, *self.near)}
 
-    def sentences(self) -> tuple[Said, ...]:
+    def sentences(self) -> tuple[TracedSentence, ...]:
         """Every sentence that states something."""
         return (*self.abstract, *self.method, *self.conflicts, *self.limits)
 
 
-def untraced(said: Said, claims: Mapping[str, tuple[Claim, Verdict]]) -> tuple[str, ...]:
+def untraced(said: TracedSentence, claims: Mapping[str, tuple[Claim, ClaimVerdict]]) -> tuple[str, ...]:
     """Return the numbers of a sentence that neither a count nor a claim of it holds."""
     known = {str(value) for _, value in said.counts}
     for name in said.claims:

@@ -15,21 +15,21 @@ from trimtab.claims.question import Question
 from trimtab.claims.sources import Sources
 from trimtab.literature import figure_claims
 from trimtab.review import answer_matrix, draft_sentences, report_check
-from trimtab.review.draft import Answer, Draft, Reference
+from trimtab.review.draft import CitedWork, Draft, MatrixAnswer
 from trimtab.review.draft_sentences import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
     from trimtab.literature.search_session import Search
     from trimtab.study.table import StudyTable
 
 _MOST_CLAIMS: Final = 60  # of one full text: the rest would bury the answer
-Checked = tuple["Claim", "Verdict"]
+Checked = tuple["Claim", "ClaimVerdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def _answers(
     near: Sequence[Checked],
     registry: Registry,
     table: StudyTable | None,
-) -> Iterator[Answer]:
+) -> Iterator[MatrixAnswer]:
     """Yield one answer for each combination the question asks about."""
     question = search.plan.question
     if question is None:
@@ -146,7 +146,7 @@ def _answers(
         if not cell.claims:
             nobody = _nobody(search, {method, stressor, benchmark}, texts)
             cell = replace(cell, literature=nobody, joint=cell.joint if cell.runs else nobody)
-        yield Answer(
+        yield MatrixAnswer(
             cell=cell,
             near=tuple(_near(named, (method, benchmark), stressor)),
             elsewhere=tuple(_near(named, (method, stressor), benchmark)),
@@ -180,12 +180,12 @@ def _nobody(search: Search, ids: set[str], texts: Mapping[str, frozenset[str]]) 
 
 def _references(
     search: Search, found: Mapping[str, Sequence[Checked]], included: Iterable[str]
-) -> Iterator[Reference]:  # fmt: skip
+) -> Iterator[CitedWork]:  # fmt: skip
     included_works = set(included)
     for name, document in search.documents.items():
         if name in included_works or found[name]:
             claims = tuple(claim.id for claim, _ in found[name])
-            yield Reference(work=search.work(name).work, version=document.version, claims=claims)
+            yield CitedWork(work=search.work(name).work, version=document.version, claims=claims)
 
 
 def _hidden(documents: Iterable[Document]) -> Iterator[str]:

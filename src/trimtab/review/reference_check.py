@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trimtab.claims.question import Question
     from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
-    from trimtab.literature.catalogue import Place
+    from trimtab.literature.catalogue import DatabasePlace
     from trimtab.literature.transport import Transport
 
 Word = Literal["agrees", "differs", "withdrawn", "does not exist", "off topic", "not found", "not looked up"]
@@ -69,7 +69,7 @@ class CheckedReference:
 class Archive:
     """A database that is asked, and the transport it is asked through."""
 
-    place: Place
+    place: DatabasePlace
     transport: Transport
 
 

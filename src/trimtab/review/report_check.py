@@ -21,7 +21,7 @@ from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.disk import write_atomic
 from trimtab.documents import reader, source_folder
-from trimtab.documents.document_store import Corpus
+from trimtab.documents.document_store import DocumentStore
 from trimtab.documents.parts import Document, Span
 from trimtab.errors import EvidenceError
 from trimtab.review import answer_matrix, report_lint
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Verdict
-    from trimtab.documents.source_folder import Unread
+    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.documents.source_folder import UnreadFile
     from trimtab.review.llm.sentence_readings import SentenceReader
     from trimtab.study.table import StudyTable
 
@@ -61,7 +61,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ReportCheck:
     """Everything that was found about a report.
 
     Attributes:
@@ -77,17 +77,17 @@ class Check:
     """
 
     report: Document
-    checked: tuple[tuple[Claim, Verdict], ...]
+    checked: tuple[tuple[Claim, ClaimVerdict], ...]
     sources: Sources
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadFile, ...]
     question: asking.Question | None
     screened: tuple[asking.Screened, ...]
-    matrix: tuple[answer_matrix.Cell, ...]
-    findings: tuple[report_lint.Finding, ...]
+    matrix: tuple[answer_matrix.MatrixCell, ...]
+    findings: tuple[report_lint.LintFinding, ...]
     study: str = ""
 
     @property
-    def hindered(self) -> tuple[Unread, ...]:
+    def hindered(self) -> tuple[UnreadFile, ...]:
         """Files among the sources that should have been read and were not."""
         return tuple(one for one in self.unread if one.tried)
 
@@ -115,7 +115,7 @@ class Check:
         }
 
 
-def check(report_path: Path, sources_path: Path, options: Options | None = None) -> Check:
+def check(report_path: Path, sources_path: Path, options: Options | None = None) -> ReportCheck:
     """Check a report against the files of a folder, or against a corpus that was indexed before.
 
     Args:
@@ -135,14 +135,14 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             f"there is no corpus {sources_path}", hint="`trimtab evidence index FOLDER -o FILE` makes one"
         )
     if sources_path.is_file():
-        unread: tuple[Unread, ...] = ()
-        with Corpus(sources_path) as corpus:
+        unread: tuple[UnreadFile, ...] = ()
+        with DocumentStore(sources_path) as corpus:
             sources = Sources.of(corpus, registry, report)
     else:
         documents, unread = source_folder.read_folder(sources_path)
         works, unlisted = known_works.read(sources_path)
         unread += unlisted
-        with Corpus() as corpus:
+        with DocumentStore() as corpus:
             for document in documents:
                 corpus.add(document)
             for work in works:
@@ -163,7 +163,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
     material = report_lint.Material(
         report=report, claims=checked, question=question, matrix=answer, screened=screened, registry=registry
     )
-    return Check(
+    return ReportCheck(
         report=report,
         checked=checked,
         sources=sources,
@@ -178,7 +178,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
 
 def _verdicts(
     found: Sequence[Claim], sources: Sources, references: Sequence[str], options: Options
-) -> tuple[tuple[Claim, Verdict], ...]:  # fmt: skip
+) -> tuple[tuple[Claim, ClaimVerdict], ...]:  # fmt: skip
     words = certainty.overrides(options.overrides) if options.overrides else {}
     labelled = calibration.load(options.calibration) if options.calibration else None
     checked = []
@@ -202,7 +202,7 @@ def _verdict(
     study: StudyTable | None,
     words: Mapping[str, certainty.Override],
     labelled: calibration.Calibration | None,
-) -> Verdict:  # fmt: skip
+) -> ClaimVerdict:  # fmt: skip
     verdict = verdict_rules.check(claim, sources, references)
     if study is not None:
         verdict = with_study(claim, verdict, study_evidence.look_up(claim, study, sources.registry))
@@ -210,7 +210,7 @@ def _verdict(
     return labelled.mark(verdict) if labelled else verdict
 
 
-def with_study(claim: Claim, verdict: Verdict, found: Sequence[claim_verdict.Evidence]) -> Verdict:
+def with_study(claim: Claim, verdict: ClaimVerdict, found: Sequence[claim_verdict.Evidence]) -> ClaimVerdict:
     """Return a verdict with our own measurements on its second axis; fidelity is a matter of the source alone."""
     if not found:
         return verdict
@@ -251,7 +251,7 @@ class Indexed:
     known: int
     replaced: int
     works: int
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadFile, ...]
 
 
 def index(folder: Path, path: Path) -> Indexed:
@@ -265,7 +265,7 @@ def index(folder: Path, path: Path) -> Indexed:
     """
     if not folder.is_dir():
         raise EvidenceError(f"{folder} is no folder of sources", hint="index takes the folder that holds the papers")
-    with Corpus(path) as corpus:
+    with DocumentStore(path) as corpus:
         held = corpus.digests()
         documents, unread = source_folder.read_folder(folder, frozenset(held))
         replaced = 0
@@ -280,7 +280,7 @@ def index(folder: Path, path: Path) -> Indexed:
     return Indexed(added=added, known=known, replaced=replaced, works=len(works), unread=(*unread, *unlisted))
 
 
-def write(found: Check, folder: Path) -> None:
+def write(found: ReportCheck, folder: Path) -> None:
     """Write ``claims.jsonl`` and ``verdicts.jsonl``."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in found.checked))

@@ -29,7 +29,7 @@ _CONTAINERS: Final = ("/.dockerenv", "/run/.containerenv", "/var/run/secrets/kub
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DiagnosisLine:
     """One line of the diagnosis.
 
     Attributes:
@@ -45,7 +45,7 @@ class Finding:
     fix: str = ""
 
 
-def examine() -> list[Finding]:
+def examine() -> list[DiagnosisLine]:
     """Try every tier, one after another, and say what held: first the tiers, then the layers they are made of."""
     held: dict[str, dict[str, Any]] = {}
     refused: dict[str, dict[str, Any]] = {}
@@ -60,15 +60,15 @@ def examine() -> list[Finding]:
     return [*tiers, *layers(held, refused)]
 
 
-def _tier(tier: str, attestation: dict[str, Any] | None, reason: dict[str, Any] | None) -> Finding:
+def _tier(tier: str, attestation: dict[str, Any] | None, reason: dict[str, Any] | None) -> DiagnosisLine:
     if attestation is not None:
         count = len([met for met in attestation["canaries"].values() if met != "open"])
-        return Finding(name=f"tier {tier}", holds=True, text=f"holds; {count} canaries contained")
+        return DiagnosisLine(name=f"tier {tier}", holds=True, text=f"holds; {count} canaries contained")
     facts = reason or {"layer": "unknown", "text": ""}
-    return Finding(name=f"tier {tier}", holds=False, text=f"does not hold: {facts['layer']}: {facts['text']}")
+    return DiagnosisLine(name=f"tier {tier}", holds=False, text=f"does not hold: {facts['layer']}: {facts['text']}")
 
 
-def layers(held: Mapping[str, dict[str, Any]], refused: Mapping[str, dict[str, Any]]) -> list[Finding]:
+def layers(held: Mapping[str, dict[str, Any]], refused: Mapping[str, dict[str, Any]]) -> list[DiagnosisLine]:
     """Say of each layer whether some tier that is made of it held, else why not and what would mend it.
 
     Args:
@@ -80,11 +80,11 @@ def layers(held: Mapping[str, dict[str, Any]], refused: Mapping[str, dict[str, A
         attested = next((record for tier, record in held.items() if layer in _MADE_OF[tier]), None)
         failed = next((facts for facts in refused.values() if facts["layer"] == layer), None)
         if attested is not None:
-            findings.append(Finding(name=layer, holds=True, text=_describe(layer, attested["layers"][layer])))
+            findings.append(DiagnosisLine(name=layer, holds=True, text=_describe(layer, attested["layers"][layer])))
         elif failed is not None:
-            findings.append(Finding(name=layer, holds=False, text=failed["text"], fix=_fix(layer)))
+            findings.append(DiagnosisLine(name=layer, holds=False, text=failed["text"], fix=_fix(layer)))
         else:
-            findings.append(Finding(name=layer, holds=False, text="not reached: an earlier layer failed"))
+            findings.append(DiagnosisLine(name=layer, holds=False, text="not reached: an earlier layer failed"))
     return [*findings, *_user(held)]
 
 
@@ -98,7 +98,7 @@ def _describe(layer: str, facts: dict[str, Any]) -> str:
     return "holds: user, mount, process, network, IPC, UTS, cgroup"
 
 
-def _user(held: Mapping[str, dict[str, Any]]) -> list[Finding]:
+def _user(held: Mapping[str, dict[str, Any]]) -> list[DiagnosisLine]:
     """Root only: whether samples run as somebody else."""
     record = next(iter(held.values()), None)
     if record is None or "uid_dropped" not in record["layers"]:
@@ -106,7 +106,7 @@ def _user(held: Mapping[str, dict[str, Any]]) -> list[Finding]:
     facts = record["layers"]["uid_dropped"]
     text = "holds: samples run as a user that nobody is" if facts["active"] else facts["why"]
     fix = "" if facts["active"] else "run as a plain user, or with --cap-add SETUID --cap-add SETGID"
-    return [Finding(name="other user", holds=facts["active"], text=text, fix=fix)]
+    return [DiagnosisLine(name="other user", holds=facts["active"], text=text, fix=fix)]
 
 
 def _fix(layer: str) -> str:

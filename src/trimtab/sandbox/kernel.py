@@ -106,7 +106,7 @@ def unmount(target: str) -> None:
     _checked(f"umount2 {target}", int(_libc.umount2(target.encode(), MNT_DETACH)))
 
 
-class Prepared:
+class PreparedCall:
     """A system call whose arguments are made before a fork, so that the child that makes it allocates nothing.
 
     Args:
@@ -129,11 +129,11 @@ class Prepared:
             _checked(self._name, -1)
 
 
-def dropping_capabilities(keep: int = 0) -> Prepared:
+def dropping_capabilities(keep: int = 0) -> PreparedCall:
     """Return the call that gives up every capability but ``keep``, for good once ``no_new_privileges`` holds."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
     data = ctypes.create_string_buffer(struct.pack("=6I", keep, keep, 0, 0, 0, 0), 24)
-    return Prepared("capset", header, data)
+    return PreparedCall("capset", header, data)
 
 
 def keep_capabilities() -> None:
@@ -172,7 +172,7 @@ class Filter:
         instructions = (ctypes.c_char * len(program)).from_buffer(self.program)
         packed = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))  # struct sock_fprog, 64 bits
         self._kept = instructions
-        self._load = Prepared("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.create_string_buffer(packed, 16))
+        self._load = PreparedCall("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.create_string_buffer(packed, 16))
 
     def load(self) -> None:
         """Install the program in this process and all it forks."""
@@ -213,7 +213,7 @@ def landlock_ruleset(rules: list[tuple[str, int]]) -> tuple[int, dict[str, int]]
 
 def landlock_restrict(ruleset: int) -> None:
     """Bind this process and all it forks to a ruleset, and close its descriptor."""
-    Prepared("landlock_restrict_self", ruleset, 0)()
+    PreparedCall("landlock_restrict_self", ruleset, 0)()
     os.close(ruleset)
 
 

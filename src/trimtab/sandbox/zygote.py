@@ -141,7 +141,7 @@ class Zygote:
         self._own = filters.own_process(bytes(self._filter.program)) if self._filter else ()
         self._ruleset = ruleset
         self._drop_capabilities = kernel.dropping_capabilities()
-        self._take_on_rules = kernel.Prepared("landlock_restrict_self", -1 if ruleset is None else ruleset, 0)
+        self._take_on_rules = kernel.PreparedCall("landlock_restrict_self", -1 if ruleset is None else ruleset, 0)
         self._scratch = tree.Scratch(profile.scratch_mib) if profile.scratch_mib else None
         self._progress = mmap.mmap(-1, mmap.PAGESIZE)  # shared with children
         self._waiting: list[_Waiting] = []

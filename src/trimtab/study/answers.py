@@ -88,7 +88,7 @@ class Answer:
     tests: int = 0
     p_difference: float | None = None
     p_equivalence: float | None = None
-    verdict: stats.Verdict | None = None
+    verdict: stats.VerdictWord | None = None
     reason: str = ""
     ranks: tuple[int, int] | None = None
     diverged: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class Answer:
             return "not measured"
         if self.verdict is None:
             return "exploratory"
-        if self.verdict == stats.Verdict.UNDECIDED and len(self.seeds) < stats.MIN_SEEDS:
+        if self.verdict == stats.VerdictWord.UNDECIDED and len(self.seeds) < stats.MIN_SEEDS:
             return f"undecided ({len(self.seeds)} seed{'s' * (len(self.seeds) != 1)})"
         return self.verdict.value
 

@@ -18,7 +18,7 @@ from trimtab.study.sensitivity import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trimtab.study.spec import Control, Study
+    from trimtab.study.spec import ControlSetting, Study
     from trimtab.study.store import CellResult
     from trimtab.study.table import StudyTable
 
@@ -34,7 +34,7 @@ def measure(table: StudyTable) -> dict[str, Any]:
     return {"schema": SCHEMA, "controls": [_measure(table, control) for control in table.study.control]}
 
 
-def _measure(table: StudyTable, control: Control) -> dict[str, Any]:
+def _measure(table: StudyTable, control: ControlSetting) -> dict[str, Any]:
     endpoint = ENDPOINTS[control.endpoint]
     sides = [_by_seed(table, side) for side in (control.stress, control.reference)]
     seeds = sorted(sides[0].keys() & sides[1].keys())
@@ -79,7 +79,7 @@ def _defaults(study: Study) -> dict[str, str]:
     }
 
 
-def _value(control: Control, result: CellResult, capacity: str) -> float:
+def _value(control: ControlSetting, result: CellResult, capacity: str) -> float:
     counts = ENDPOINTS[control.endpoint].counts(result, capacity).values()
     if not counts:
         raise StudyError(f"control {control.name!r}: {result.cell_id} did not measure {control.endpoint} at {capacity}")

@@ -66,7 +66,7 @@ def _label(capacity: float | None) -> str:
 def _python(bench: Bench, found: CellMeasurements, label: str) -> None:
     """Loss on held-out real Python, per window."""
     windows = bench.corpus.heldout()[: bench.evaluation.python_windows]
-    documents = [score.Document(context=(bench.corpus.bos,), continuation=tuple(w.tokens)) for w in windows]
+    documents = [score.ScoredDocument(context=(bench.corpus.bos,), continuation=tuple(w.tokens)) for w in windows]
     with bench.gates.measure() as routing:
         scored = score.nats(bench.model, documents, batch_tokens=bench.evaluation.scoring_tokens)
     found.losses.setdefault("python", {})[label] = {
@@ -84,7 +84,7 @@ def _benchmarks(bench: Bench, found: CellMeasurements) -> None:
             continue
         choices = [(p.task_id, mutant_ranking.choice(p, _MUTANTS)) for p in bench.benchmarks[name].problems]
         documents = [
-            score.Document(context=(bench.corpus.bos, *encode(one.context)), continuation=tuple(encode(text)))
+            score.ScoredDocument(context=(bench.corpus.bos, *encode(one.context)), continuation=tuple(encode(text)))
             for _, one in choices
             for text in (one.right, *one.wrong)
         ]

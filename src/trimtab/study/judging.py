@@ -32,7 +32,7 @@ def _p(row: Answer, value: float | None) -> float:
     return 1.0 if value is None or row.waiting else value
 
 
-def _word(row: Answer, alpha: float) -> stats.Verdict:
+def _word(row: Answer, alpha: float) -> stats.VerdictWord:
     value = row.difference.value if row.difference else 0.0
     return stats.verdict(
         row.ranks[0] - row.ranks[1] if row.ranks else value,

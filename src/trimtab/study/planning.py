@@ -24,7 +24,7 @@ _PRETRAINED_REST_S = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class CostEstimate:
     """Cells, those that are finished, and the minutes the others will take with so many workers."""
 
     cells: tuple[str, ...]
@@ -60,7 +60,7 @@ class Estimate:
         }
 
 
-def estimate(study: Study, folder: store.RunFolder) -> Estimate:
+def estimate(study: Study, folder: store.RunFolder) -> CostEstimate:
     """Estimate from the cells that are finished, else from a few training steps timed here."""
     cells = tuple(cell.id for cell in study.cells())
     finished = tuple(name for name in cells if folder.cell(name).result.exists())
@@ -69,7 +69,7 @@ def estimate(study: Study, folder: store.RunFolder) -> Estimate:
         seconds, basis = sum(spent) / len(spent), "mean of the finished cells"
     else:
         seconds, basis = _calibrate(study)
-    return Estimate(
+    return CostEstimate(
         cells=cells, finished=finished, seconds_per_cell=seconds, workers=default_workers(study), basis=basis
     )
 

@@ -41,7 +41,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class _Worker:
+class _WorkerProcess:
     process: Any
     pipe: Any
     folder: Path | None = None
@@ -57,7 +57,7 @@ class Pool:
     work: Work
     count: int
     threads: int
-    _workers: list[_Worker] = field(default_factory=list)
+    _workers: list[_WorkerProcess] = field(default_factory=list)
 
     def run(self, folders: Sequence[Path]) -> Generator[Event | None]:
         """Yield events until every folder is done or failed; None every half second, for clocks."""
@@ -77,14 +77,14 @@ class Pool:
                 worker.folder = waiting.pop()
                 worker.pipe.send(worker.folder)
 
-    def _start(self) -> _Worker:
+    def _start(self) -> _WorkerProcess:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
         with _environment(self.threads), isolation.Spawning():
             process.start()
         theirs.close()
-        return _Worker(process, ours)
+        return _WorkerProcess(process, ours)
 
     def _events(self) -> Iterator[Event | None]:
         busy = {worker.pipe: worker for worker in self._workers if worker.folder}
@@ -94,7 +94,7 @@ class Pool:
         for pipe in ready:
             yield self._receive(busy[pipe])
 
-    def _receive(self, worker: _Worker) -> Event:
+    def _receive(self, worker: _WorkerProcess) -> Event:
         try:
             event: Event = worker.pipe.recv()
         except (EOFError, ConnectionResetError):

@@ -35,7 +35,7 @@ class Order:
         folder: The run folder, at the same path on all nodes.
         token: What the driver has just written into it, so that a folder of the same name elsewhere is told apart.
         source: :func:`source_digest` of the driver.
-        patience_s: See :class:`trimtab.study.shared_work.Habits`.
+        patience_s: See :class:`trimtab.study.shared_work.WorkerHabits`.
         allow_unsandboxed: Whether generated code may run without isolation.
     """
 
@@ -124,7 +124,7 @@ def run_cell_here(order: Order, cell_id: str, taken_before: int) -> dict[str, An
     ended = shared_work.work(
         spec.load(folder.study),
         folder,
-        shared_work.Habits(
+        shared_work.WorkerHabits(
             patience_s=order.patience_s,
             tag=node,
             is_gone=lambda lease: _is_gone(lease, node, {each["NodeID"] for each in ray.nodes() if each["Alive"]}),

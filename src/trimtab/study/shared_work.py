@@ -38,7 +38,7 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class WorkerHabits:
     """How a worker behaves toward the others.
 
     Attributes:
@@ -61,7 +61,7 @@ class Habits:
 def work(
     study: Study,
     folder: store.RunFolder,
-    habits: Habits,
+    habits: WorkerHabits,
     *,
     only: Collection[str] | None = None,
     on_event: Callable[[Event | None], None] = lambda _: None,
@@ -84,7 +84,7 @@ def work(
         for name, cell in cells.items():
             folder.cell(name).prepare(name, as_record(study, cell))
         held = leases.Leases(folder=folder.leases, patience_s=habits.patience_s, tag=habits.tag, is_gone=habits.is_gone)
-        worker = _Worker(study, folder, held)
+        worker = _LeasedWorker(study, folder, held)
         damaged = {name for name in cells if folder.cell(name).result.exists() and not is_done(folder.cell(name))}
         tried: set[str] = set()
         while habits.most is None or len(worker.done) + len(worker.failed) < habits.most:
@@ -103,7 +103,7 @@ def work(
     return Worked(done=tuple(worker.done), failed=tuple(worker.failed), lost=tuple(worker.lost))
 
 
-class _Worker:
+class _LeasedWorker:
     """One worker: its leases, and what came of the cells it took."""
 
     def __init__(self, study: Study, folder: store.RunFolder, held: leases.Leases) -> None:

@@ -62,7 +62,7 @@ class Endpoints(Setting):
 
 
 @setting
-class Control(Setting):
+class ControlSetting(Setting):
     """``[[control]]``: two levels of the models that an endpoint must tell apart, or must not.
 
     A positive control is a stress that must cost at least ``threshold`` of the endpoint; a negative one is a change of
@@ -119,7 +119,7 @@ class Study:
     training: Schedule
     evaluation: Evaluation | PlaceEvaluation
     select: tuple[Mapping[str, tuple[str | int, ...]], ...]
-    control: tuple[Control, ...]
+    control: tuple[ControlSetting, ...]
     controls: str | None
     text: str
 
@@ -311,8 +311,8 @@ def _select(
     return {name: tuple(admitted) for name, admitted in entry.items()}
 
 
-def _control(entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]], where: str) -> Control:
-    control = read(Control, entry, where)
+def _control(entry: dict[str, Any], factors: Mapping[str, tuple[str | int, ...]], where: str) -> ControlSetting:
+    control = read(ControlSetting, entry, where)
     for side, levels_of in (("stress", control.stress), ("reference", control.reference)):
         for name, level in levels_of.items():
             check_level(level, factors.get(name, ()), f"{where}.{side}.{name}")

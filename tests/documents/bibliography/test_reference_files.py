@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.documents.bibliography import reference_files
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.errors import DocumentError
 
 SAME = {
@@ -36,7 +36,7 @@ def test_three_formats_one_work(tmp_path):
 def test_files_that_are_none(tmp_path, name, raw, told):
     (tmp_path / name).write_bytes(raw)
     with pytest.raises(DocumentError, match=told):
-        reference_files.read(tmp_path / name, limits=Limits(file_bytes=100))
+        reference_files.read(tmp_path / name, limits=DocumentLimits(file_bytes=100))
 
 
 def test_a_deep_file_is_an_error_and_no_crash(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.documents.formats.cell_grid import RawCell, lay_out, numeric
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 
 
 def texts(grid):
@@ -25,14 +25,14 @@ def test_spans_without_end_are_bounded(read_text):
     assert cut
     assert sum(map(len, grid)) <= 10_000
     cell = '<td colspan="999999999" rowspan="99999999">x'
-    document = read_text(f"<table>{f'<tr>{cell}' * 200}</table>", "a.html", limits=Limits(table_cells=5_000))
+    document = read_text(f"<table>{f'<tr>{cell}' * 200}</table>", "a.html", limits=DocumentLimits(table_cells=5_000))
     assert len(document.cells) <= 5_000
     assert "was cut" in document.warnings[0]
 
 
 def test_a_million_cells_are_cut_at_the_limit_and_said(read_text):
     row = "1," * 999 + "1\n"
-    document = read_text(row * 1_000, "a.csv", limits=Limits(table_cells=5_000))
+    document = read_text(row * 1_000, "a.csv", limits=DocumentLimits(table_cells=5_000))
     assert 0 < len(document.cells) <= 5_000
     assert document.warnings == ("table 1 was cut after 5 rows: over 5000 cells",)
 

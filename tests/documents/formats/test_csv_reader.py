@@ -1,6 +1,6 @@
 """CSV gives a cell for each value, with its line."""
 
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 
 
 def test_names_left_and_above(read_text):
@@ -32,6 +32,6 @@ def test_quotes_semicolons_and_remarks(read_text):
 
 def test_a_table_over_the_limit_is_cut_and_says_so(read_text):
     text = "name,value\n" + "".join(f"a{row},{row}\n" for row in range(1000))
-    document = read_text(text, "long.csv", limits=Limits(table_cells=100))
+    document = read_text(text, "long.csv", limits=DocumentLimits(table_cells=100))
     assert len(document.cells) == 49
     assert document.warnings == ("table 1 was cut after 50 rows: over 100 cells",)

@@ -7,7 +7,7 @@ import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.documents.reader import read_bytes
 from trimtab.errors import DocumentError
 
@@ -120,7 +120,7 @@ def test_a_bomb_ends_in_an_error_and_not_in_the_caller():
     raw = bomb(1 << 30)
     assert len(raw) < 20_000
     with pytest.raises(DocumentError, match=r"bomb.pdf is not read: it needs more than"):
-        read_bytes(raw, "bomb.pdf", limits=Limits(cpu_seconds=4, memory_bytes=1 << 30))
+        read_bytes(raw, "bomb.pdf", limits=DocumentLimits(cpu_seconds=4, memory_bytes=1 << 30))
 
 
 def test_what_is_no_pdf_inside_is_refused():
@@ -135,7 +135,7 @@ def test_pages_past_the_limit_are_left_out_and_said():
         page.drawString(72, 700, f"Sheet {number} says this much.")
         page.showPage()
     page.save()
-    document = read_bytes(out.getvalue(), "a.pdf", limits=Limits(pages=2))
+    document = read_bytes(out.getvalue(), "a.pdf", limits=DocumentLimits(pages=2))
     assert document.warnings == ("pages after number 2 of 3 were left out",)
     assert len(document.spans) == 2
 

@@ -7,7 +7,7 @@ from trimtab.errors import ConfigurationError
 from trimtab.moe.attach import attach
 from trimtab.moe.balancers.dither import dither
 from trimtab.moe.routing import max_violation_floor
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Shape, Twins
 from trimtab.settings.rules import NewtonBalancing, Stack, SwitchLoss
 
@@ -31,7 +31,7 @@ def test_rounding_moves_it_by_no_more_than_rounding():
 
 
 def test_with_it_exact_twins_are_balanced_where_no_bias_can():
-    (trace,) = run(Twins(), Shape(), [Arm(name="", balancer=RULE)], seeds=[9], steps=80)
+    (trace,) = run(Twins(), Shape(), [SimulatedArm(name="", balancer=RULE)], seeds=[9], steps=80)
     assert trace.max_violation[-30:].mean() < max_violation_floor(1024, 16, 2) + 0.03
 
 

@@ -106,6 +106,6 @@ def test_scores_without_a_bound_are_refused_in_training_and_in_the_simulator():
     )
     with pytest.raises(ConfigurationError, match=r"gate has .*softplus scores"):
         rule.check(router, Capacity())
-    arm = engine.Arm(name="x", balancer=KimiQuantileBalancing())
+    arm = engine.SimulatedArm(name="x", balancer=KimiQuantileBalancing())
     with pytest.raises(ConfigurationError, match="softplus scores"):
         engine.run(names.stream("relay"), Shape(tokens=32), [arm], seeds=[0], steps=2)

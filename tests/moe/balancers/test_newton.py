@@ -10,7 +10,7 @@ from trimtab.moe import dual
 from trimtab.moe.balancers import Context, behavior, margins
 from trimtab.moe.routing import Routing, max_violation_floor
 from trimtab.moe.simulate import measures
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Drifting, Jumping, Shape, Stationary, Twins
 from trimtab.settings.rules import NewtonBalancing
 
@@ -68,7 +68,7 @@ def test_on_frozen_scores_it_ends_at_the_dual_optimum_of_the_exact_solver():
 
 @pytest.fixture(scope="module")
 def traces():
-    arm = Arm(name="", balancer=RULE)
+    arm = SimulatedArm(name="", balancer=RULE)
     return {
         skew: run(Stationary(skew=skew), SHAPE, [arm], seeds=[5], steps=100)[0].max_violation for skew in (3, 6, -6)
     }
@@ -85,7 +85,7 @@ def test_it_settles_at_the_floor_within_fifty_batches(traces, skew):
 
 
 def test_its_error_vanishes_on_a_stationary_stream():
-    (trace,) = run(Stationary(), SHAPE, [Arm(name="", balancer=RULE)], seeds=[6], steps=120)
+    (trace,) = run(Stationary(), SHAPE, [SimulatedArm(name="", balancer=RULE)], seeds=[6], steps=120)
     regret = trace.dual - trace.dual[-40:].mean(0)
     assert trace.max_violation[-60:].mean() < FLOOR + 0.01
     assert float(trace.state[:, 16].min()) > 30  # N has grown with the run
@@ -93,7 +93,7 @@ def test_its_error_vanishes_on_a_stationary_stream():
 
 
 def test_it_notices_that_scores_have_changed():
-    arm = Arm(name="", balancer=RULE)
+    arm = SimulatedArm(name="", balancer=RULE)
     (jump,) = run(Jumping(at=60), SHAPE, [arm], seeds=[8], steps=90)
     assert jump.max_violation[70:, 0].max() < 0.5
     (drift,) = run(Drifting(), SHAPE, [arm], seeds=[8], steps=120)
@@ -103,7 +103,7 @@ def test_it_notices_that_scores_have_changed():
 
 def test_near_twins_are_told_apart_and_exact_ones_cannot_be():
     near, exact = (
-        run(stream, SHAPE, [Arm(name="", balancer=RULE)], seeds=[9], steps=100)[0]
+        run(stream, SHAPE, [SimulatedArm(name="", balancer=RULE)], seeds=[9], steps=100)[0]
         for stream in (Twins(noise=1e-3), Twins())
     )
     assert near.max_violation[-30:].mean() < FLOOR + 0.05
@@ -111,6 +111,6 @@ def test_near_twins_are_told_apart_and_exact_ones_cannot_be():
 
 
 def test_below_capacity_one_it_still_balances_demand():
-    (trace,) = run(Stationary(skew=3), SHAPE, [Arm(name="", balancer=RULE, factor=0.75)], seeds=[3], steps=60)
+    (trace,) = run(Stationary(skew=3), SHAPE, [SimulatedArm(name="", balancer=RULE, factor=0.75)], seeds=[3], steps=60)
     assert trace.max_violation[-20:].mean() < FLOOR + 0.03
     assert float(trace.dropped[-20:].mean()) == pytest.approx(0.25, abs=0.005)

@@ -10,7 +10,7 @@ from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.moe.attach import attach
 from trimtab.moe.simulate import measures, names
 from trimtab.moe.simulate.choices import DynamicThreshold, ExpertChoice, leaked_bits
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Shape, Stationary
 from trimtab.settings.rules import LossFree, NoBalancer, Stack
 
@@ -121,7 +121,7 @@ def test_the_bias_to_start_from_is_what_bisection_finds(score_function):
 def test_a_trace_says_what_happened_batch_for_batch(rule, factor):
     slots = 90 if factor is None else math.ceil(factor * 2 * 90 / 8)
     seeds, steps = (3, 4), 5
-    (trace,) = run(STREAM, SHAPE, [Arm(name="", balancer=rule, factor=factor)], seeds=seeds, steps=steps)
+    (trace,) = run(STREAM, SHAPE, [SimulatedArm(name="", balancer=rule, factor=factor)], seeds=seeds, steps=steps)
     for lane, seed in enumerate(seeds):
         state = rule.initial(SHAPE, "sigmoid")[None]
         for number in range(1, steps + 1):
@@ -143,7 +143,7 @@ def test_a_trace_says_what_happened_batch_for_batch(rule, factor):
 
 
 def test_top_k_serves_k_experts_or_what_room_leaves():
-    arms = [Arm(name="", balancer=NoBalancer(), factor=factor) for factor in (None, 0.5)]
+    arms = [SimulatedArm(name="", balancer=NoBalancer(), factor=factor) for factor in (None, 0.5)]
     dropless, tight = run(STREAM, SHAPE, arms, seeds=[1], steps=2)
     assert torch.equal(dropless.served, torch.full((2, 1), 2.0))
     assert not dropless.alone.any()
@@ -152,7 +152,9 @@ def test_top_k_serves_k_experts_or_what_room_leaves():
 
 
 def test_cells_of_rules_that_are_no_top_k():
-    arms = [Arm(name=text, balancer=names.rule(text)) for text in ("ExpertChoice()", "DynamicThreshold(ema=0.5)")]
+    arms = [
+        SimulatedArm(name=text, balancer=names.rule(text)) for text in ("ExpertChoice()", "DynamicThreshold(ema=0.5)")
+    ]
     cells, _ = measures.run(("iid", STREAM), SHAPE, arms, seeds=[1], steps=24)
     assert [cell.regret for cell in cells] == [None, None]  # the dual is that of top-k
     experts, threshold = cells
@@ -165,7 +167,7 @@ def test_cells_of_rules_that_are_no_top_k():
 
 def test_a_batch_that_nobody_wants_is_no_division_by_zero():
     rule = DynamicThreshold(rule="budget", bias_update_rate=0.1)
-    arm = Arm(name="", balancer=rule, start=torch.full((1, 8), -2.0))
+    arm = SimulatedArm(name="", balancer=rule, start=torch.full((1, 8), -2.0))
     (trace,) = run(STREAM, SHAPE, [arm], seeds=[1], steps=1)
     assert (float(trace.served), float(trace.alone), float(trace.max_violation), float(trace.dropped)) == (0, 1, 0, 0)
     assert torch.allclose(trace.state, torch.full((1, 8), -1.9))

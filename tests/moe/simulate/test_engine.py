@@ -6,7 +6,7 @@ import torch
 from trimtab.moe import capacity
 from trimtab.moe.balancers import Context, behavior, dither, margins
 from trimtab.moe.routing import Routing, drop_rate, max_violation
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Fixed, Shape, Stationary
 from trimtab.settings.rules import BIP, LossFree, NewtonBalancing, NoBalancer, QuantileBalancing
 
@@ -36,12 +36,14 @@ def by_hand(arm, stream, seed, steps):
 @pytest.mark.parametrize(
     "arm",
     [
-        Arm(name="sign", balancer=LossFree(bias_update_rate=1e-2)),
-        Arm(name="kept", balancer=LossFree(bias_update_rate=1e-2, update="proportional"), factor=0.8, signal="kept"),
-        Arm(name="newton", balancer=NewtonBalancing(), factor=1.0),
-        Arm(name="quantile", balancer=QuantileBalancing()),
-        Arm(name="bip", balancer=BIP()),
-        Arm(name="none", balancer=NoBalancer()),
+        SimulatedArm(name="sign", balancer=LossFree(bias_update_rate=1e-2)),
+        SimulatedArm(
+            name="kept", balancer=LossFree(bias_update_rate=1e-2, update="proportional"), factor=0.8, signal="kept"
+        ),
+        SimulatedArm(name="newton", balancer=NewtonBalancing(), factor=1.0),
+        SimulatedArm(name="quantile", balancer=QuantileBalancing()),
+        SimulatedArm(name="bip", balancer=BIP()),
+        SimulatedArm(name="none", balancer=NoBalancer()),
     ],
     ids=lambda arm: arm.name,
 )
@@ -56,7 +58,10 @@ def test_all_seeds_at_once_are_each_seed_alone_step_for_step(arm):
 
 
 def test_rules_in_company_do_what_they_do_alone():
-    arms = [Arm(name="a", balancer=LossFree(bias_update_rate=1e-2)), Arm(name="b", balancer=NewtonBalancing())]
+    arms = [
+        SimulatedArm(name="a", balancer=LossFree(bias_update_rate=1e-2)),
+        SimulatedArm(name="b", balancer=NewtonBalancing()),
+    ]
     together = run(Stationary(), SHAPE, arms, seeds=SEEDS, steps=6)
     for arm, trace in zip(arms, together, strict=True):
         (alone,) = run(Stationary(), SHAPE, [arm], seeds=SEEDS, steps=6)
@@ -67,7 +72,7 @@ def test_below_capacity_one_a_bias_that_counts_kept_calls_stalls_and_padded_it_n
     """FRAMEWORKS 3.1: MaxVio 0.016 counted before drops; 1.66 after them at C = 0.5; no movement at all padded."""
     shape = Shape(tokens=512, num_experts=8)
     arms = [
-        Arm(name=signal, balancer=LossFree(bias_update_rate=5e-3), factor=0.5, signal=signal)
+        SimulatedArm(name=signal, balancer=LossFree(bias_update_rate=5e-3), factor=0.5, signal=signal)
         for signal in ("routed", "kept", "padded")
     ]
     routed, kept, padded = run(Fixed(), shape, arms, seeds=[0], steps=150)
@@ -79,7 +84,9 @@ def test_below_capacity_one_a_bias_that_counts_kept_calls_stalls_and_padded_it_n
 
 def test_what_comes_back_can_be_worked_with_and_rules_used_before_can_be_trained():
     """The simulator works in inference mode; nothing of it may be left in traces or in what rules keep."""
-    (trace,) = run(Stationary(), SHAPE, [Arm(name="", balancer=NewtonBalancing(dither=1e-3))], seeds=SEEDS, steps=2)
+    (trace,) = run(
+        Stationary(), SHAPE, [SimulatedArm(name="", balancer=NewtonBalancing(dither=1e-3))], seeds=SEEDS, steps=2
+    )
     assert not any(getattr(trace, name).is_inference() for name in trace.__slots__)
     kept = (*margins._edges(), margins._bins(), dither._directions(8))
     assert not any(tensor.is_inference() for tensor in kept)

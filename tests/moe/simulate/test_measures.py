@@ -5,7 +5,7 @@ import torch
 
 from trimtab.moe import dual
 from trimtab.moe.simulate import measures
-from trimtab.moe.simulate.engine import Arm, run
+from trimtab.moe.simulate.engine import SimulatedArm, run
 from trimtab.moe.simulate.streams import Shape, Stationary
 from trimtab.settings.rules import NewtonBalancing, NoBalancer
 
@@ -28,7 +28,10 @@ def test_the_optimum_is_the_linear_programs_from_above(top_k, skew):
 def test_cells_hold_what_happened():
     shape = Shape(tokens=128, num_experts=8)
     stream, seeds = Stationary(skew=3), [1, 2]
-    arms = [Arm(name="none", balancer=NoBalancer()), Arm(name="newton", balancer=NewtonBalancing(), factor=1.0)]
+    arms = [
+        SimulatedArm(name="none", balancer=NoBalancer()),
+        SimulatedArm(name="newton", balancer=NewtonBalancing(), factor=1.0),
+    ]
     cells, _ = measures.run(("skewed", stream), shape, arms, seeds=seeds, steps=40)
     assert [(cell.rule, cell.seed) for cell in cells] == [("none", 1), ("none", 2), ("newton", 1), ("newton", 2)]
     assert all(cell.recovery is None and cell.tail > 1 and cell.affinity > 1.01 for cell in cells[:2])
@@ -54,7 +57,7 @@ def test_regret_is_measured_from_the_best_bias_in_hindsight(stream):
 def test_a_bias_that_is_right_from_the_start_has_no_regret_and_a_wrong_one_grows_with_time():
     shape, stream = Shape(tokens=256, num_experts=8), Stationary(skew=3)
     beside, _ = measures.hindsight(stream, shape, [4], 60)
-    arms = [beside, Arm(name="none", balancer=NoBalancer())]
+    arms = [beside, SimulatedArm(name="none", balancer=NoBalancer())]
     short, long = (measures.run(("", stream), shape, arms, seeds=[4], steps=steps)[0] for steps in (30, 60))
     assert all(-0.002 < cells[0].regret < 0.03 for cells in (short, long))
     assert long[1].regret == pytest.approx(2 * short[1].regret, rel=0.1)

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from trimtab.codeeval.completion import Completion
 from trimtab.errors import ModelError
 from trimtab.review.llm.asker import Abstention, Asker, Form, objects, without_thoughts
-from trimtab.review.llm.chat_model import Local
+from trimtab.review.llm.chat_model import LocalModel
 from trimtab.review.llm.model_budget import Budget
 from trimtab.review.llm.model_cache import Cache
 
@@ -188,7 +188,7 @@ def test_a_local_model_is_a_completer():
             assert "JSON" in prompts[0].system
             yield Completion(prompt_index=0, sample_index=0, text=GOOD, finished="eos", prompt_tokens=5, new_tokens=3)
 
-    asker = Asker(model=Local(completer=Echo(), model="tiny"))
+    asker = Asker(model=LocalModel(completer=Echo(), model="tiny"))
     assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
     assert asker.budget.spent == {"test": 8}
 
@@ -197,7 +197,7 @@ def test_a_local_model_is_a_completer():
             raise RuntimeError("out of memory")
 
     with pytest.raises(ModelError, match="out of memory"):
-        Local(completer=Broken(), model="tiny").ask("a", "b", {})
+        LocalModel(completer=Broken(), model="tiny").ask("a", "b", {})
 
 
 def test_objects_and_thoughts():

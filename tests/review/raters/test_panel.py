@@ -9,7 +9,7 @@ from trimtab.claims.claim_verdict import Confidence
 from trimtab.errors import EvidenceError
 from trimtab.literature import published_figures, search_folder
 from trimtab.review import draft_writer
-from trimtab.review.draft import Said
+from trimtab.review.draft import TracedSentence
 from trimtab.review.raters import checklist, planted_errors, ratings
 from trimtab.review.raters.krippendorff import Alpha
 from trimtab.review.raters.rating_items import ITEMS
@@ -118,7 +118,7 @@ def test_ratings_of_planted_copies_are_no_opinion_on_the_review():
 
 
 def test_a_planted_silence_leaves_out_conflicts_too(draft):
-    contested = replace(draft, conflicts=(Said(text="Contested: something."),))
+    contested = replace(draft, conflicts=(TracedSentence(text="Contested: something."),))
     silent = planted_errors.planted(contested)["conflicts and limits left out"]
     assert (silent.conflicts, silent.limits) == ((), ())
 
@@ -137,7 +137,7 @@ def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
     assert failed["limits are stated, and what was not read is counted"] == (
         "3 full texts were not read, and it is not said",
     )
-    said = Said(text="The full text of 3 works was not read.", counts=(("not retrieved", 3),))
+    said = TracedSentence(text="The full text of 3 works was not read.", counts=(("not retrieved", 3),))
     failed = {check.name: check.places for check in checklist.check(replace(lost, limits=(*draft.limits, said)))}
     assert failed["limits are stated, and what was not read is counted"] == ()
 

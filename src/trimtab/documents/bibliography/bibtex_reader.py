@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from trimtab.documents.bibliography.entry import Entry, Place
+from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
 from trimtab.documents.work import Author
 from trimtab.errors import MissingExtraError
 
@@ -45,7 +45,7 @@ _PLAIN: Final = LatexNodes2Text(math_mode="text", keep_comments=False)
 class Raw:
     """An entry as it stands in the file: values still LaTeX."""
 
-    place: Place
+    place: EntryPlace
     kind: str
     values: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
@@ -105,13 +105,13 @@ class Scanner:
         if BRACELESS.match(self._text, at):
             raise self._place(at).error("an entry needs an opening brace behind its type")
 
-    def _place(self, at: int, key: str = "") -> Place:
+    def _place(self, at: int, key: str = "") -> EntryPlace:
         # Places are asked for in ascending order, so lines are counted on from the last one.
         if at < self._line_at:
             self._line_at, self._line = 0, 1
         self._line += self._text.count("\n", self._line_at, at)
         self._line_at = at
-        return Place(file=self._name, line=self._line, key=key)
+        return EntryPlace(file=self._name, line=self._line, key=key)
 
     def _skip(self, start: re.Match[str]) -> None:
         if start["open"] == "{":
@@ -128,7 +128,7 @@ class Scanner:
         key = self._match(KEY, place, "it has no key")["key"]
         if not key:
             raise place.error(f"an @{kind} without a key", hint="write @article{key, ...}")
-        raw = Raw(place=Place(file=self._name, line=place.line, key=key), kind=kind)
+        raw = Raw(place=EntryPlace(file=self._name, line=place.line, key=key), kind=kind)
         end = "}" if start["open"] == "{" else ")"
         while (mark := self._next(raw.place)) == ",":
             at = self._skip_space()
@@ -148,7 +148,7 @@ class Scanner:
         raw.lines[name] = place.line
         raw.values[name] = self._value(place)
 
-    def _value(self, place: Place) -> str:
+    def _value(self, place: EntryPlace) -> str:
         """Return a value, its pieces joined."""
         pieces = [self._piece(place)]
         while (mark := NEXT.match(self._text, self._at)) and mark["mark"] == "#":
@@ -156,7 +156,7 @@ class Scanner:
             pieces.append(self._piece(place))
         return "".join(pieces)
 
-    def _piece(self, place: Place) -> str:
+    def _piece(self, place: EntryPlace) -> str:
         found = self._match(PIECE, place, 'a value is a number, a macro, {...} or "..."')
         if found["number"]:
             return found["number"]
@@ -166,13 +166,13 @@ class Scanner:
             return self._macros[found["macro"].casefold()]
         return self._braced(place) if found["open"] == "{" else self._quoted(place)
 
-    def _braced(self, place: Place) -> str:
+    def _braced(self, place: EntryPlace) -> str:
         return self._until(place, "}", "an opened brace is never closed")
 
-    def _quoted(self, place: Place) -> str:
+    def _quoted(self, place: EntryPlace) -> str:
         return self._until(place, '"', "an opened quotation mark is never closed")
 
-    def _until(self, place: Place, end: str, message: str) -> str:
+    def _until(self, place: EntryPlace, end: str, message: str) -> str:
         """Return what stands before ``end`` outside inner braces, and go behind it."""
         start, depth = self._at, 0
         for match in MARKS.finditer(self._text, start):
@@ -190,27 +190,27 @@ class Scanner:
         self._at = found.end() if found else self._at
         return self._at
 
-    def _next(self, place: Place) -> str:
+    def _next(self, place: EntryPlace) -> str:
         mark = self._match(NEXT, place, "a comma or a closing brace is missing")["mark"]
         if mark == "#":
             raise place.error("a # joins two values; there is none before it")
         return mark
 
-    def _close(self, place: Place, opened: str) -> None:
+    def _close(self, place: EntryPlace, opened: str) -> None:
         if self._next(place) != {"{": "}", "(": ")"}[opened]:
             raise place.error("a closing brace is missing")
 
-    def _match(self, pattern: re.Pattern[str], place: Place, message: str) -> re.Match[str]:
+    def _match(self, pattern: re.Pattern[str], place: EntryPlace, message: str) -> re.Match[str]:
         found = pattern.match(self._text, self._at)
         if found is None:
             raise self._here(place, message)
         self._at = found.end()
         return found
 
-    def _here(self, place: Place, message: str) -> DocumentError:
+    def _here(self, place: EntryPlace, message: str) -> DocumentError:
         near = " ".join(self._text[self._at : self._at + 40].split())
         line = self._place(self._at).line
-        return Place(file=self._name, line=line, key=place.key).error(f"{message} (near {near!r})")
+        return EntryPlace(file=self._name, line=line, key=place.key).error(f"{message} (near {near!r})")
 
 
 def _inherit(raw: Raw, entries: dict[str, Raw]) -> Raw:
@@ -227,7 +227,7 @@ def _inherit(raw: Raw, entries: dict[str, Raw]) -> Raw:
     return Raw(place=raw.place, kind=raw.kind, values=values | raw.values, lines=lines | raw.lines)
 
 
-def _entry(raw: Raw) -> Entry:
+def _entry(raw: Raw) -> BibliographyEntry:
     values = {name: plain(text) for name, text in raw.values.items() if name not in ("author", "editor")}
     fields = {name: values[name] for name in ("title", "doi", "url", "abstract") if values.get(name)}
     lines = dict(raw.lines)
@@ -239,7 +239,7 @@ def _entry(raw: Raw) -> Entry:
     if archive == "arxiv" and values.get("eprint"):
         fields["arxiv"], lines["arxiv"] = values["eprint"], raw.lines["eprint"]
     people = raw.values.get("author") or raw.values.get("editor") or ""
-    return Entry(place=raw.place, fields=fields, authors=tuple(authors(people)), lines=lines)
+    return BibliographyEntry(place=raw.place, fields=fields, authors=tuple(authors(people)), lines=lines)
 
 
 def authors(text: str) -> Iterator[Author]:

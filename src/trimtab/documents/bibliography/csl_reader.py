@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.documents.bibliography.entry import Entry, Place
+from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def read(text: str, name: str) -> tuple[Work, ...]:
         DocumentError: It is no JSON, holds other things than items, an id is used twice, or an item describes no work;
             the message names file, line and key.
     """
-    found: dict[str, Place] = {}
+    found: dict[str, EntryPlace] = {}
     works = []
     for place, item in _items(text, name):
         if place.key in found:
@@ -36,7 +36,7 @@ def read(text: str, name: str) -> tuple[Work, ...]:
     return tuple(works)
 
 
-def _items(text: str, name: str) -> Iterator[tuple[Place, Item]]:
+def _items(text: str, name: str) -> Iterator[tuple[EntryPlace, Item]]:
     """Yield every item with the line it begins on, decoded one by one so that the line is known."""
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
     at = SPACE.match(text, 0).end()  # type: ignore[union-attr] # it matches nothing as well
@@ -44,14 +44,14 @@ def _items(text: str, name: str) -> Iterator[tuple[Place, Item]]:
     at += listed
     while True:
         at = SPACE.match(text, at).end()  # type: ignore[union-attr]
-        here = Place(file=name, line=text.count("\n", 0, at) + 1)
+        here = EntryPlace(file=name, line=text.count("\n", 0, at) + 1)
         if listed and text[at : at + 1] == "]":
             at += 1
             break
         try:
             item, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            raise Place(file=name, line=error.lineno).error(f"it is no JSON: {error.msg}") from error
+            raise EntryPlace(file=name, line=error.lineno).error(f"it is no JSON: {error.msg}") from error
         except ValueError as error:
             raise here.error(str(error)) from error
         yield _named(here, item), item
@@ -59,23 +59,27 @@ def _items(text: str, name: str) -> Iterator[tuple[Place, Item]]:
         if not listed:
             break
         if text[at : at + 1] not in (",", "]"):
-            raise Place(file=name, line=text.count("\n", 0, at) + 1).error("a comma or ] is missing behind an item")
+            raise EntryPlace(file=name, line=text.count("\n", 0, at) + 1).error(
+                "a comma or ] is missing behind an item"
+            )
         at += text[at] == ","
     at = SPACE.match(text, at).end()  # type: ignore[union-attr]
     if text[at:]:
-        raise Place(file=name, line=text.count("\n", 0, at) + 1).error("something stands behind the end of the list")
+        raise EntryPlace(file=name, line=text.count("\n", 0, at) + 1).error(
+            "something stands behind the end of the list"
+        )
 
 
-def _named(place: Place, item: object) -> Place:
+def _named(place: EntryPlace, item: object) -> EntryPlace:
     if not isinstance(item, dict):
         raise place.error(f"an item is an object, not {json.dumps(item)[:40]}")
     key = item.get("id", item.get("DOI"))
     if not isinstance(key, (str, int)) or key == "":
         raise place.error("the item has no id")
-    return Place(file=place.file, line=place.line, key=str(key))
+    return EntryPlace(file=place.file, line=place.line, key=str(key))
 
 
-def _entry(place: Place, item: Item) -> Entry:
+def _entry(place: EntryPlace, item: Item) -> BibliographyEntry:
     fields = {field: _text(place, item, name) for field, name in NAMES.items() if item.get(name)}
     venue = next((name for name in ("container-title", "event-title", "publisher") if item.get(name)), None)
     fields |= {"venue": _text(place, item, venue)} if venue else {}
@@ -84,10 +88,10 @@ def _entry(place: Place, item: Item) -> Entry:
     people = item.get("author") or item.get("editor") or []
     if not isinstance(people, list):
         raise place.error("author is no list")
-    return Entry(place=place, fields=fields, authors=tuple(_author(place, one) for one in people), lines={})
+    return BibliographyEntry(place=place, fields=fields, authors=tuple(_author(place, one) for one in people), lines={})
 
 
-def _text(place: Place, item: Item, name: str) -> str:
+def _text(place: EntryPlace, item: Item, name: str) -> str:
     value = item[name]
     # doi.org writes some texts as a list of one.
     value = value[0] if isinstance(value, list) and len(value) == 1 else value
@@ -96,7 +100,7 @@ def _text(place: Place, item: Item, name: str) -> str:
     return " ".join(str(value).split())
 
 
-def _year(place: Place, issued: object) -> str:
+def _year(place: EntryPlace, issued: object) -> str:
     if issued is None:
         return ""
     if not isinstance(issued, dict):
@@ -110,7 +114,7 @@ def _year(place: Place, issued: object) -> str:
             raise place.error(f"date-parts is no date: {json.dumps(other)[:60]}")
 
 
-def _author(place: Place, person: object) -> Author:
+def _author(place: EntryPlace, person: object) -> Author:
     match person:
         case {"literal": str(whole)} | {"name": str(whole)}:
             return Author(family=whole)

@@ -31,7 +31,7 @@ UNDATED: Final = {"", "in press", "to appear", "forthcoming", "submitted", "n.d.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class EntryPlace:
     """Where an entry stands: file, line from 1, and the key it goes by."""
 
     file: str
@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class BibliographyEntry:
     """What a file says of one work, as plain text.
 
     Args:
@@ -58,14 +58,14 @@ class Entry:
         lines: Where each field stands, for messages.
     """
 
-    place: Place
+    place: EntryPlace
     fields: Mapping[str, str]
     authors: tuple[Author, ...] = ()
     lines: Mapping[str, int]
 
-    def at(self, field: str) -> Place:
+    def at(self, field: str) -> EntryPlace:
         """Return the place of a field."""
-        return Place(file=self.place.file, line=self.lines.get(field, self.place.line), key=self.place.key)
+        return EntryPlace(file=self.place.file, line=self.lines.get(field, self.place.line), key=self.place.key)
 
     def work(self) -> Work:
         """Return the work this entry describes.

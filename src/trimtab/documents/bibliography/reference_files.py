@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trimtab.documents.formats.limits import Limits
+from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SUFFIXES: Final = {".bib": "bibtex", ".bibtex": "bibtex", ".ris": "ris", ".json": "csl", ".csljson": "csl"}
 
 
-def read(path: Path | str, *, limits: Limits | None = None) -> tuple[Work, ...]:
+def read(path: Path | str, *, limits: DocumentLimits | None = None) -> tuple[Work, ...]:
     """Read a BibTeX (``.bib``), RIS (``.ris``) or CSL-JSON (``.json``, ``.csljson``) file.
 
     Returns:
@@ -27,7 +27,7 @@ def read(path: Path | str, *, limits: Limits | None = None) -> tuple[Work, ...]:
             line and key.
         MissingExtraError: pylatexenc is not installed (BibTeX).
     """
-    limits, path = limits or Limits(), Path(path)
+    limits, path = limits or DocumentLimits(), Path(path)
     format_ = SUFFIXES.get(path.suffix.lower())
     if format_ is None:
         raise DocumentError(f"{path} is no bibliography", hint=f"readable: {', '.join(SUFFIXES)}")

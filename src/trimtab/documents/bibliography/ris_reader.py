@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trimtab.documents.bibliography.entry import DOI, Entry, Place
+from trimtab.documents.bibliography.entry import DOI, BibliographyEntry, EntryPlace
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _records(text: str, name: str) -> Iterator[list[Line]]:
     record: list[Line] = []
     for number, line in enumerate(text.splitlines(), start=1):
         match = TAG.fullmatch(line.rstrip())
-        place = Place(file=name, line=number, key=_key(record) if record else "")
+        place = EntryPlace(file=name, line=number, key=_key(record) if record else "")
         if match is None:
             if line.strip() and not record:
                 raise place.error(
@@ -62,7 +62,7 @@ def _records(text: str, name: str) -> Iterator[list[Line]]:
         else:
             record.append((number, match["tag"], match["text"].strip()))
     if record:
-        raise Place(file=name, line=record[0][0], key=_key(record)).error("the record is not closed by 'ER  -'")
+        raise EntryPlace(file=name, line=record[0][0], key=_key(record)).error("the record is not closed by 'ER  -'")
 
 
 def _go_on(record: list[Line], text: str) -> None:
@@ -76,7 +76,7 @@ def _key(record: Sequence[Line]) -> str:
     return fields.get("ID") or fields.get("AN") or f"record of line {record[0][0]}"
 
 
-def _entry(record: Sequence[Line], name: str) -> Entry:
+def _entry(record: Sequence[Line], name: str) -> BibliographyEntry:
     fields, lines = {}, {}
     for field, tags in TAGS.items():
         numbered = next(((number, text) for tag in tags for number, one, text in record if one == tag and text), None)
@@ -88,9 +88,9 @@ def _entry(record: Sequence[Line], name: str) -> Entry:
         fields |= {"doi": found["doi"]} if found else {}
     if "year" in fields:
         fields["year"] = fields["year"].strip("/")
-    place = Place(file=name, line=record[0][0], key=_key(record))
+    place = EntryPlace(file=name, line=record[0][0], key=_key(record))
     people = tuple(_author(text) for _, tag, text in record if tag in PEOPLE and text)
-    return Entry(place=place, fields=fields, authors=people, lines=lines)
+    return BibliographyEntry(place=place, fields=fields, authors=people, lines=lines)
 
 
 def _author(text: str) -> Author:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trimtab.documents import numerals
-from trimtab.documents.parts import Cell, Position
+from trimtab.documents.parts import Position, TableCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class RawTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TablePlace:
     """What all cells of one table share."""
 
     document: str
@@ -80,8 +80,8 @@ Grid = list[list[RawCell]]
 
 
 def read(
-    table: RawTable, place: Place, limit: int, clean: Callable[[str, Position], str]
-) -> tuple[list[Cell], str | None]:
+    table: RawTable, place: TablePlace, limit: int, clean: Callable[[str, Position], str]
+) -> tuple[list[TableCell], str | None]:
     """Return the body cells of a table, and what was left out, if anything."""
     cleaned = [[_clean(cell, clean) for cell in row] for row in table.rows[: limit + 1]]
     grid, cut = lay_out(cleaned, limit)
@@ -147,7 +147,7 @@ class GridReader:
         place: What the cells share.
     """
 
-    def __init__(self, grid: Grid, head_rows: int | None, place: Place) -> None:
+    def __init__(self, grid: Grid, head_rows: int | None, place: TablePlace) -> None:
         self.grid = grid
         self.place = place
         self.width = len(grid[0])
@@ -155,7 +155,7 @@ class GridReader:
         self.body = range(self.heads, len(grid))
         self.labels = self._labels()
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TableCell]:
         """Return the body cells, by row and column."""
         columns = [self._column_path(column) for column in range(self.width)]
         named = [
@@ -254,10 +254,10 @@ class GridReader:
             column -= 1
         return line[column].text
 
-    def _cell(self, row: int, column: int, row_path: tuple[str, ...], column_path: tuple[str, ...]) -> Cell:
+    def _cell(self, row: int, column: int, row_path: tuple[str, ...], column_path: tuple[str, ...]) -> TableCell:
         raw = self.grid[row][column]
         numbers, spread = values(raw.text)
-        return Cell(
+        return TableCell(
             document=self.place.document,
             table=self.place.table,
             label=self.place.label,

@@ -15,8 +15,8 @@ from trimtab.documents.parts import Document, Format, HiddenText, Position, Span
 
 if TYPE_CHECKING:
     from trimtab.documents.formats.cell_grid import RawTable
-    from trimtab.documents.formats.limits import Limits
-    from trimtab.documents.parts import Cell
+    from trimtab.documents.formats.limits import DocumentLimits
+    from trimtab.documents.parts import TableCell
 
 # Joiners shape Arabic and Indic letters, so only what has no use between Latin letters is called hidden.
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
@@ -33,14 +33,14 @@ class Builder:
         limits: What to stop at.
     """
 
-    def __init__(self, sha256: str, limits: Limits) -> None:
+    def __init__(self, sha256: str, limits: DocumentLimits) -> None:
         self.limits = limits
         self.title = ""
         self._sha256 = sha256
         self._length = 0
         self._pieces: list[str] = []
         self._spans: list[Span] = []
-        self._cells: list[Cell] = []
+        self._cells: list[TableCell] = []
         self._hidden: list[HiddenText] = []
         self._warnings: dict[str, None] = {}
         self._headings: list[tuple[int, str]] = []
@@ -78,7 +78,7 @@ class Builder:
         self._append(caption, "caption", table.position)
         match = TABLE_LABEL.match(caption)
         label = re.sub(r"\s+", " ", match["label"]) if match else table.label
-        place = cell_grid.Place(
+        place = cell_grid.TablePlace(
             document=self._sha256,
             table=self._tables,
             label=label,

@@ -70,13 +70,13 @@ def read(raw: bytes, name: str, builder: Builder, *, format_: Format = "html") -
     if warning:
         builder.warn(warning)
     sheet = "\n".join(style.text or "" for style in root.iter("style"))
-    Page(builder, Styles(sheet)).walk(root)
+    PageWalk(builder, Styles(sheet)).walk(root)
     title = root.findtext(".//title")
     if title and format_ == "html":
         builder.title = " ".join(title.split())
 
 
-class Page:
+class PageWalk:
     """Walks one page.
 
     Args:
@@ -86,7 +86,7 @@ class Page:
 
     def __init__(self, builder: Builder, styles: Styles) -> None:
         self._builder = builder
-        self._text = markup.Text(builder, styles)
+        self._text = markup.VisibleText(builder, styles)
         self._buffer: list[str] = []
         self._before = ""
         self._captions: set[Element] = set()

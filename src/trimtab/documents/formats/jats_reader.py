@@ -38,7 +38,7 @@ class Article:
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._text = markup.Text(builder)
+        self._text = markup.VisibleText(builder)
 
     def read(self, root: Element) -> None:
         """Read the title, the abstract, then the body and what follows it."""

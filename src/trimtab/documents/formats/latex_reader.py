@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.documents.formats import latex_table
 from trimtab.documents.formats.cell_grid import RawTable
-from trimtab.documents.formats.latex_source import Source
+from trimtab.documents.formats.latex_source import LatexSource
 from trimtab.documents.formats.latex_text import Inline
 from trimtab.documents.parts import Position
 
@@ -59,7 +59,7 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
         DocumentError: The file cannot be parsed.
         MissingExtraError: pylatexenc is not installed.
     """
-    source = Source(raw, name, builder.limits.table_cells)
+    source = LatexSource(raw, name, builder.limits.table_cells)
     if source.cut:
         builder.warn(f"tables cut unread after {2 * builder.limits.table_cells} cells: {source.cut}")
     Paper(source, builder).walk(source.nodes)
@@ -73,7 +73,7 @@ class Paper:
         builder: Receives the pieces.
     """
 
-    def __init__(self, source: Source, builder: Builder) -> None:
+    def __init__(self, source: LatexSource, builder: Builder) -> None:
         self._source = source
         self._builder = builder
         self._numbers = _numbers(source.text)

@@ -139,7 +139,7 @@ class Macro:
     default: str | None = None
 
 
-class Source:
+class LatexSource:
     """The source of one LaTeX file.
 
     Args:

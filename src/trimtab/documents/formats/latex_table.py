@@ -12,7 +12,7 @@ from trimtab.documents.parts import Position
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trimtab.documents.formats.latex_source import Node, Source
+    from trimtab.documents.formats.latex_source import LatexSource, Node
     from trimtab.documents.formats.latex_text import Inline
 
 TABULARS = {"tabular", "tabular*", "tabularx", "tabulary", "tabu", "longtable", "longtabu", "supertabular"}
@@ -22,12 +22,12 @@ NOT_IN_A_CELL = {"caption", "label", "endhead", "endfirsthead", "endfoot", "endl
 
 
 @dataclass(slots=True)
-class _Row:
+class _LatexRow:
     cells: list[list[Node]] = field(default_factory=lambda: [[]])
     ruled: bool = False
 
 
-def read(environment: Node, source: Source, inline: Inline) -> tuple[list[list[RawCell]], int | None]:
+def read(environment: Node, source: LatexSource, inline: Inline) -> tuple[list[list[RawCell]], int | None]:
     """Return a tabular's rows, and its head rows where a rule tells them.
 
     Args:
@@ -57,12 +57,12 @@ def _uncovered(rows: list[list[RawCell]]) -> list[list[RawCell]]:
     return rows_kept
 
 
-def _rows(environment: Node, source: Source) -> list[_Row]:
-    rows = [_Row()]
+def _rows(environment: Node, source: LatexSource) -> list[_LatexRow]:
+    rows = [_LatexRow()]
     for node in _spliced(environment.nodelist, source, 0):
         name = getattr(node, "macroname", "")
         if name in ROW_ENDS:
-            rows.append(_Row())
+            rows.append(_LatexRow())
         elif name in RULES and not any(_said(cell) for cell in rows[-1].cells):
             rows[-1].ruled = True
         elif getattr(node, "specials_chars", "") == "&":
@@ -72,7 +72,7 @@ def _rows(environment: Node, source: Source) -> list[_Row]:
     return rows
 
 
-def _spliced(nodes: Sequence[Node], source: Source, depth: int) -> Iterator[Node]:
+def _spliced(nodes: Sequence[Node], source: LatexSource, depth: int) -> Iterator[Node]:
     """Yield nodes, with macros that hold cells or rows replaced by what they stand for."""
     for node in nodes:
         macro = source.macros.get(getattr(node, "macroname", ""))
@@ -86,7 +86,7 @@ def _said(nodes: Sequence[Node]) -> bool:
     return any(getattr(node, "chars", "x").strip() and not hasattr(node, "comment") for node in nodes)
 
 
-def _head_rows(rows: list[_Row], cells: list[list[RawCell]]) -> int | None:
+def _head_rows(rows: list[_LatexRow], cells: list[list[RawCell]]) -> int | None:
     """Return how many rows stand above the first rule inside the table, unless measurements stand there too."""
     heads = next((index for index, row in enumerate(rows) if row.ruled and index), None)
     if heads is None:
@@ -95,7 +95,7 @@ def _head_rows(rows: list[_Row], cells: list[list[RawCell]]) -> int | None:
     return None if any(measured) else heads
 
 
-def _cell(nodes: list[Node], source: Source, inline: Inline, fallback: int) -> RawCell:
+def _cell(nodes: list[Node], source: LatexSource, inline: Inline, fallback: int) -> RawCell:
     offset = next((node.pos for node in nodes if not getattr(node, "chars", "x").isspace()), fallback)
     rowspan, colspan, inner = _spans([node for node in nodes if not hasattr(node, "comment")])
     inline.bold.clear()

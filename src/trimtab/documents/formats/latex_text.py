@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trimtab.documents.formats.document_builder import Builder
-    from trimtab.documents.formats.latex_source import Node, Source
+    from trimtab.documents.formats.latex_source import LatexSource, Node
 
 if TYPE_CHECKING:
     Handler = Callable[[str, list[Node]], str]
@@ -167,7 +167,7 @@ class Inline:
     """
 
     def __init__(
-        self, source: Source, builder: Builder, labels: Mapping[str, str], citations: Mapping[str, tuple[str, str]]
+        self, source: LatexSource, builder: Builder, labels: Mapping[str, str], citations: Mapping[str, tuple[str, str]]
     ) -> None:
         self._source = source
         self._builder = builder

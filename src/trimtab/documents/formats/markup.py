@@ -129,7 +129,7 @@ def struck(element: Element) -> bool:
     return tag(element) in STRUCK or STRUCK_STYLE.search(element.get("style") or "") is not None
 
 
-class Text:
+class VisibleText:
     """Reads the visible text of elements and reports the rest.
 
     Args:

@@ -13,7 +13,7 @@ from trimtab import isolation
 from trimtab.documents.formats import pdf_table
 from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
-from trimtab.documents.formats.pdf_table import Region, Rule, Word
+from trimtab.documents.formats.pdf_table import Region, RuledLine, Word
 from trimtab.documents.parts import Position
 from trimtab.errors import DocumentError, EvidenceError, MissingExtraError
 
@@ -90,7 +90,7 @@ def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
         Word(text=text, left=left, top=top, right=right, bottom=bottom, bold=bold)
         for text, left, top, right, bottom, bold in page["words"]
     ]
-    rules = [Rule(top=top, left=left, right=right) for top, left, right in page["rules"]]
+    rules = [RuledLine(top=top, left=left, right=right) for top, left, right in page["rules"]]
     tables: list[tuple[Region, list[Word]]] = []
     for region in pdf_table.regions(words, rules):
         outside = _blocks([word for word in words if word not in set(region.words)])

@@ -37,7 +37,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class RuledLine:
     """A horizontal line."""
 
     top: float
@@ -49,14 +49,14 @@ class Rule:
 class Region:
     """A table's place: its full rules, from top to bottom, and the words between them."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[RuledLine, ...]
     words: tuple[Word, ...]
 
 
-def regions(words: Sequence[Word], rules: Sequence[Rule]) -> list[Region]:
+def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
     """Return the tables of a page: two or more rules of the same width with words between, no caption among them."""
     found = []
-    groups: dict[tuple[int, int], list[Rule]] = {}
+    groups: dict[tuple[int, int], list[RuledLine]] = {}
     for rule in sorted(_whole(rules), key=lambda each: each.top):
         key = next(
             (edge for edge in groups if abs(edge[0] - rule.left) < 4 and abs(edge[1] - rule.right) < 4),
@@ -72,13 +72,13 @@ def regions(words: Sequence[Word], rules: Sequence[Rule]) -> list[Region]:
     return sorted(outer, key=lambda each: each.rules[0].top)
 
 
-def _whole(rules: Sequence[Rule]) -> list[Rule]:
+def _whole(rules: Sequence[RuledLine]) -> list[RuledLine]:
     """Join the rules of one height that touch: a border drawn cell by cell is one line."""
-    whole: list[Rule] = []
+    whole: list[RuledLine] = []
     for rule in sorted(rules, key=lambda each: (round(each.top), each.left)):
         last = whole[-1] if whole else None
         if last and abs(last.top - rule.top) < 1.5 and rule.left < last.right + TOUCHING:
-            whole[-1] = Rule(top=last.top, left=last.left, right=max(last.right, rule.right))
+            whole[-1] = RuledLine(top=last.top, left=last.left, right=max(last.right, rule.right))
         else:
             whole.append(rule)
     return whole
@@ -106,7 +106,7 @@ def looks_tabular(rows: Sequence[Sequence[RawCell]]) -> bool:
     )
 
 
-def _runs(group: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
+def _runs(group: list[RuledLine], words: Sequence[Word]) -> list[list[RuledLine]]:
     """Split rules of one width where a caption stands between two of them."""
     runs = [[group[0]]]
     for above, below in pairwise(group):
@@ -117,7 +117,7 @@ def _runs(group: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
     return runs
 
 
-def _inside(word: Word, above: Rule, below: Rule) -> bool:
+def _inside(word: Word, above: RuledLine, below: RuledLine) -> bool:
     return above.top - 1 < word.middle < below.top + 1 and above.left - 4 < word.left and word.right < above.right + 4
 
 
@@ -127,7 +127,7 @@ def _within(inner: Region, outer: Region) -> bool:
     return first.top <= rule.top <= last.top and first.left - 4 <= rule.left and rule.right <= first.right + 4
 
 
-def read(region: Region, rules: Sequence[Rule], page: int) -> tuple[list[list[RawCell]], int | None]:
+def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[list[RawCell]], int | None]:
     """Return a table's cells by row, and the rows above its first inner rule."""
     lines = _merged([_fragments(line) for line in _lines(region.words)])
     columns = _columns(lines)
@@ -197,7 +197,7 @@ def _columns(lines: list[list[Word]]) -> list[tuple[float, float]]:
     return [(left, right) for left, right in columns]
 
 
-def _row(line: list[Word], columns: list[tuple[float, float]], rules: Sequence[Rule], page: int) -> list[RawCell]:
+def _row(line: list[Word], columns: list[tuple[float, float]], rules: Sequence[RuledLine], page: int) -> list[RawCell]:
     placed = {}
     alone = len(line) == 1 and not numeric(line[0].text)
     for word in line:
@@ -214,7 +214,7 @@ def _row(line: list[Word], columns: list[tuple[float, float]], rules: Sequence[R
     return row
 
 
-def _covered(word: Word, columns: list[tuple[float, float]], rules: Sequence[Rule]) -> tuple[int, int]:
+def _covered(word: Word, columns: list[tuple[float, float]], rules: Sequence[RuledLine]) -> tuple[int, int]:
     """Return the first and last column a fragment stands over: by overlap, or by the short rule below it."""
     left, right = word.left, word.right
     if len(columns) > 1:

@@ -30,7 +30,7 @@ Signal = Literal["routed", "kept", "padded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class SimulatedArm:
     """A rule under a capacity.
 
     Args:
@@ -84,7 +84,7 @@ class Trace:
     state: Tensor
 
 
-def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[int], steps: int) -> list[Trace]:
+def run(stream: Stream, shape: Shape, arms: Sequence[SimulatedArm], *, seeds: Sequence[int], steps: int) -> list[Trace]:
     """Return the trace of each arm over ``steps`` batches of ``stream``, for each seed."""
     draws = [stream.open(shape, seed) for seed in seeds]
     lanes = [_lane(arm, shape, stream, (len(seeds), steps)) for arm in arms]
@@ -106,17 +106,17 @@ def run(stream: Stream, shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[in
     return [lane.trace for lane in lanes]
 
 
-def _lane(arm: Arm, shape: Shape, stream: Stream, size: tuple[int, int]) -> _Ranking | _Choosing:
+def _lane(arm: SimulatedArm, shape: Shape, stream: Stream, size: tuple[int, int]) -> _Ranking | _Choosing:
     if isinstance(arm.balancer, Choice):
         return _Choosing(arm, arm.balancer, arm.balancer.initial(shape, stream.score_function), shape, size)
     rule = behavior(arm.balancer)
     return _Ranking(arm, rule, rule.initial(shape.num_experts), shape, size)
 
 
-class _Lane:
+class _ArmLane:
     """One arm at work on all seeds."""
 
-    def __init__(self, arm: Arm, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
+    def __init__(self, arm: SimulatedArm, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
         self.arm, self.shape = arm, shape
         seeds, steps = size
         self.state = start.expand(seeds, -1).clone()
@@ -158,10 +158,10 @@ class _Lane:
         self.state = state
 
 
-class _Choosing(_Lane):
+class _Choosing(_ArmLane):
     """An arm whose rule is no top-k; an expert without room keeps its highest scores."""
 
-    def __init__(self, arm: Arm, rule: Choice, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
+    def __init__(self, arm: SimulatedArm, rule: Choice, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
         super().__init__(arm, start, shape, size)
         self.rule = rule
 
@@ -191,10 +191,10 @@ class _Choosing(_Lane):
         trace.load += loads[0]
 
 
-class _Ranking(_Lane):
+class _Ranking(_ArmLane):
     """An arm whose rule says what top-k sees."""
 
-    def __init__(self, arm: Arm, rule: Balancer, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
+    def __init__(self, arm: SimulatedArm, rule: Balancer, start: Tensor, shape: Shape, size: tuple[int, int]) -> None:
         super().__init__(arm, start, shape, size)
         self.rule = rule
 

@@ -13,7 +13,7 @@ from trimtab.moe.balancers import BiasBalancer, Context, behavior
 from trimtab.moe.routing import Routing, scores_of
 from trimtab.moe.simulate import engine
 from trimtab.moe.simulate.choices import Choice
-from trimtab.moe.simulate.engine import Arm
+from trimtab.moe.simulate.engine import SimulatedArm
 from trimtab.settings.rules import NewtonBalancing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SAMPLE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class SimulatedCell:
     """One arm on one stream with one seed.
 
     Args:
@@ -134,7 +134,7 @@ class _Still(BiasBalancer):
         return state
 
 
-def hindsight(stream: Stream, shape: Shape, seeds: Sequence[int], steps: int) -> tuple[Arm, Tensor]:
+def hindsight(stream: Stream, shape: Shape, seeds: Sequence[int], steps: int) -> tuple[SimulatedArm, Tensor]:
     """Return an arm that keeps the best bias of eight batches of the run, and the Hessian [S, E, E] of f/T there."""
     shown, top_k = [], shape.num_experts_per_tok
     for seed in seeds:
@@ -147,7 +147,7 @@ def hindsight(stream: Stream, shape: Shape, seeds: Sequence[int], steps: int) ->
         best = (scores + own).topk(top_k + 1, dim=-1).values
         margin = best[:, -2] - best[:, -1]
         bends.append(dual.hessian(scores, own, top_k, max(float(margin.quantile(0.1)), 1e-6)))
-    return Arm(name="hindsight", balancer=_Still(), start=bias), torch.stack(bends)
+    return SimulatedArm(name="hindsight", balancer=_Still(), start=bias), torch.stack(bends)
 
 
 def least(trace: Trace, hessian: Tensor, shape: Shape) -> Tensor:
@@ -165,8 +165,8 @@ def least(trace: Trace, hessian: Tensor, shape: Shape) -> Tensor:
 
 
 def run(
-    named: tuple[str, Stream], shape: Shape, arms: Sequence[Arm], *, seeds: Sequence[int], steps: int
-) -> tuple[list[Cell], list[Trace]]:
+    named: tuple[str, Stream], shape: Shape, arms: Sequence[SimulatedArm], *, seeds: Sequence[int], steps: int
+) -> tuple[list[SimulatedCell], list[Trace]]:
     """Run all arms on one stream, beside the best bias in hindsight, and measure them."""
     name, stream = named
     beside, hessian = hindsight(stream, shape, seeds, steps)
@@ -182,8 +182,8 @@ def run(
 
 
 def _cell(
-    name: str, stream: Stream, shape: Shape, ran: tuple[Arm, Trace], lane: tuple[int, int, list[float], float]
-) -> Cell:
+    name: str, stream: Stream, shape: Shape, ran: tuple[SimulatedArm, Trace], lane: tuple[int, int, list[float], float]
+) -> SimulatedCell:
     (arm, trace), (seed, index, best, bound) = ran, lane
     size = (shape.tokens, shape.num_experts, shape.num_experts_per_tok)
     floor = max(routing.max_violation_floor(*size), stream.floor(shape))
@@ -191,7 +191,7 @@ def _cell(
     tail = slice(steps - max(1, steps // 4), None)
     slots = capacity.room(arm.factor, tokens=size[0], num_experts=size[1], num_experts_per_tok=size[2])
     affinity = [float(trace.affinity[number - 1, index]) for number in checkpoints(steps)]
-    return Cell(
+    return SimulatedCell(
         stream=name,
         rule=arm.name,
         seed=seed,

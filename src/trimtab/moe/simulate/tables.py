@@ -13,7 +13,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from trimtab.moe.simulate.engine import Arm
+from trimtab.moe.simulate.engine import SimulatedArm
 from trimtab.moe.simulate.names import rule
 from trimtab.settings.families import Rule
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from trimtab.moe.simulate.choices import Choice
     from trimtab.moe.simulate.engine import Signal
-    from trimtab.moe.simulate.measures import Cell
+    from trimtab.moe.simulate.measures import SimulatedCell
 
 _NONE: Final = "\N{EN DASH}"
 Form = Literal["comparison", "controller"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class SimulationTable:
     """Streams × rules × capacities × signals × seeds.
 
     Args:
@@ -55,14 +55,14 @@ class Table:
         made = rule(text)
         return made.for_run(self.steps) if isinstance(made, Rule) else made
 
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[SimulatedArm]:
         """Return a rule under a capacity each; what it is told of loads matters only to rules that count calls."""
         return [
             arm
             for text, made in {text: self._rule(text) for text in self.rules}.items()
             for factor in self.factors
             for signal in (self.signals if factor is not None else ("routed",))
-            if (arm := Arm(name=text, balancer=made, factor=factor, signal=signal)).counts_calls
+            if (arm := SimulatedArm(name=text, balancer=made, factor=factor, signal=signal)).counts_calls
             or signal in {"routed", self.signals[0]}
         ]
 
@@ -71,8 +71,8 @@ _RATES: Final = tuple(f"LossFree(bias_update_rate={rate})" for rate in ("1e-3", 
 _BESIDE: Final = ("QuantileBalancing()", "BIP()", "NewtonBalancing()", "NewtonBalancing(dither=1e-3)")
 _SEEDS: Final = (201, 202, 203, 204)
 
-TABLES: Final[Mapping[str, Table]] = {
-    "capacity": Table(
+TABLES: Final[Mapping[str, SimulationTable]] = {
+    "capacity": SimulationTable(
         streams=("fixed",),
         rules=("LossFree(bias_update_rate=1e-3)", "QuantileBalancing()", "NewtonBalancing()"),
         factors=(None, 2.0, 1.25, 1.0, 0.8, 0.5),
@@ -81,7 +81,7 @@ TABLES: Final[Mapping[str, Table]] = {
         steps=2000,
         form="controller",
     ),
-    "rules": Table(
+    "rules": SimulationTable(
         streams=(
             "iid", "wide", "skewed", "saturated", "dead", "twins", "exact-twins",
             "drifting", "jump", "heavy", "walk", "zipf", "fixed",
@@ -90,13 +90,13 @@ TABLES: Final[Mapping[str, Table]] = {
         steps=500,
         seeds=_SEEDS,
     ),
-    "held-out": Table(
+    "held-out": SimulationTable(
         streams=("mixing", "sharpening", "relay"),
         rules=(*_RATES, *_BESIDE),
         steps=500,
         seeds=_SEEDS,
     ),
-    "drops": Table(
+    "drops": SimulationTable(
         streams=("iid", "skewed", "saturated", "twins", "drifting"),
         rules=(*_RATES, *_BESIDE),
         factors=(1.0, 0.75),
@@ -106,7 +106,7 @@ TABLES: Final[Mapping[str, Table]] = {
 }  # fmt: skip
 
 
-def markdown(table: Table, cells: Sequence[Cell]) -> str:
+def markdown(table: SimulationTable, cells: Sequence[SimulatedCell]) -> str:
     """Print cells, a row a stream and capacity, a column a rule and what it counted."""
     say = _controller if table.form == "controller" else _comparison
     columns = list(dict.fromkeys((cell.rule, cell.signal) for cell in cells))
@@ -128,7 +128,7 @@ def _head(rule: str, signal: str) -> str:
     return f"{short}, {signal}" if signal in {"kept", "padded"} else short
 
 
-def _controller(cells: Sequence[Cell]) -> str:
+def _controller(cells: Sequence[SimulatedCell]) -> str:
     tail, dropped, bias = (
         statistics.fmean(values)
         for values in ([c.tail for c in cells], [c.dropped for c in cells], [c.bias_mean for c in cells])
@@ -136,7 +136,7 @@ def _controller(cells: Sequence[Cell]) -> str:
     return f"{tail:.3f} · {dropped:.3f} · {bias:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _comparison(cells: Sequence[Cell]) -> str:
+def _comparison(cells: Sequence[SimulatedCell]) -> str:
     recoveries = "/".join(_NONE if c.recovery is None else str(c.recovery) for c in cells)
     excess = [c.tail - c.floor for c in cells]
     affinity = statistics.fmean(c.affinity for c in cells)

@@ -134,7 +134,7 @@ def _reply(whole: dict[str, Any]) -> Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class LocalModel:
     """A model on this machine, by whatever completes prompts; the schema is in the words."""
 
     completer: Completer

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import Verdict
+    from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.claims.sources import Sources
     from trimtab.documents.parts import Span
     from trimtab.review.llm.asker import Asker
@@ -38,7 +38,7 @@ _LETTERS: Final = 1200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ModelReply:
     """What a model has to answer."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -76,7 +76,7 @@ class Proposal:
 
 
 def propose(
-    checked: Iterable[tuple[Claim, Verdict]], sources: Sources, asker: Asker, *, most: int = 100
+    checked: Iterable[tuple[Claim, ClaimVerdict]], sources: Sources, asker: Asker, *, most: int = 100
 ) -> tuple[Proposal, ...]:
     """Return what a model points to for the claims the rules left open.
 
@@ -96,7 +96,7 @@ def _one(claim: Claim, sources: Sources, asker: Asker) -> Proposal:
         return Proposal(claim=claim.id, model=asker.model.name, reason="no passage shares a rare word with it")
     numbered = [{"number": at, "text": span.text[:_LETTERS]} for at, span in enumerate(passages, 1)]
     material = json.dumps({"claim": claim.statement, "passages": numbered}, ensure_ascii=False, indent=1)
-    answer = asker.ask("stance", _SYSTEM, material, Form(Said))
+    answer = asker.ask("stance", _SYSTEM, material, Form(ModelReply))
     if isinstance(answer, Abstention):
         return Proposal(claim=claim.id, model=asker.model.name, reason=answer.reason)
     return _checked(claim, answer, passages, sources, asker.model.name)
@@ -110,7 +110,7 @@ def _passages(claim: Claim, sources: Sources) -> list[Span]:
     return found if found or not cited else sources.passages.nearest(claim.statement, every, _PASSAGES)
 
 
-def _checked(claim: Claim, said: Said, passages: Sequence[Span], sources: Sources, model: str) -> Proposal:
+def _checked(claim: Claim, said: ModelReply, passages: Sequence[Span], sources: Sources, model: str) -> Proposal:
     """Return a proposal whose quote was found letter for letter, else why it was thrown away."""
     if said.stance == "neutral":
         return Proposal(

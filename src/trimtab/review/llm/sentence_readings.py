@@ -50,7 +50,7 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ProposedReading:
     """What a model has to answer."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -88,7 +88,7 @@ class SentenceReader:
         if len(self.readings) >= self.most or not _may_be_read(claim):
             return None
         material = json.dumps({"sentence": claim.statement}, ensure_ascii=False)
-        reading = self.asker.ask("reading", _SYSTEM, material, Form(Reading))
+        reading = self.asker.ask("reading", _SYSTEM, material, Form(ProposedReading))
         read = reading if isinstance(reading, Abstention) else _claim(claim, reading, self.asker.model.name)
         if isinstance(read, Abstention):
             self.readings.append(Reread(claim=claim.id, model=self.asker.model.name, reason=read.reason))
@@ -108,7 +108,7 @@ def _may_be_read(claim: Claim) -> bool:
     return claim.extractor != TABLE_EXTRACTOR and bool(measured) and (bool(claim.unread) or not claim.facts)
 
 
-def _claim(claim: Claim, reading: Reading, model: str) -> Claim | Abstention:
+def _claim(claim: Claim, reading: ProposedReading, model: str) -> Claim | Abstention:
     """Return a claim with the facts of a reading, or why there are none."""
     facts: list[Fact] = []
     for assertion in reading.assertions:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ConfigDict
 
-from trimtab.literature.facets import Expansion, Term
+from trimtab.literature.facets import Expansion, FacetTerm
 from trimtab.review.llm.asker import Abstention, Form
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
     )
 
 
-def _checked(said: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[Term, str]]:
+def _checked(said: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[FacetTerm, str]]:
     """Yield every proposal with the reason it is refused for, empty if it is kept."""
     known = {one.name: {term.casefold() for term in one.terms} for one in facets}
     terms_added = dict.fromkeys(known, 0)
     for further in said.facets:
         for text in further.terms:
-            term = Term(facet=further.facet, text=" ".join(text.split()))
+            term = FacetTerm(facet=further.facet, text=" ".join(text.split()))
             why = _wrong(term.text)
             if term.facet not in known:
                 why = "the question has no such facet"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ChecklistItem:
     """One check.
 
     Attributes:
@@ -34,7 +34,7 @@ class Check:
         return not self.places
 
 
-def check(draft: Draft) -> tuple[Check, ...]:
+def check(draft: Draft) -> tuple[ChecklistItem, ...]:
     """Return every check of a review."""
     rules = {
         "each combination is answered or says what was screened": _answered,
@@ -49,7 +49,7 @@ def check(draft: Draft) -> tuple[Check, ...]:
         "limits are stated, and what was not read is counted": _limits,
         "no confidence without its calibration set": _calibrated,
     }
-    return tuple(Check(name=name, places=tuple(rule(draft))) for name, rule in rules.items())
+    return tuple(ChecklistItem(name=name, places=tuple(rule(draft))) for name, rule in rules.items())
 
 
 def _answered(draft: Draft) -> Iterator[str]:

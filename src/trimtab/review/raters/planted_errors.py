@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.review.draft import NUMBER, Said
+from trimtab.review.draft import NUMBER, TracedSentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ def _numbers(draft: Draft) -> Draft:
     return replace(draft, abstract=tuple(_other_number(said) for said in draft.abstract))
 
 
-def _other_number(said: Said) -> Said:
+def _other_number(said: TracedSentence) -> TracedSentence:
     found = [match for match in NUMBER.finditer(said.text) if match[0].strip("+-\u2212").replace(",", "")]
     if not found:
         return said
@@ -47,7 +47,9 @@ def _silence(draft: Draft) -> Draft:
 
 
 def _overclaim(draft: Draft) -> Draft:
-    firm = Said(text="It is proven beyond doubt that the method is robust under every condition, at 100 percent.")
+    firm = TracedSentence(
+        text="It is proven beyond doubt that the method is robust under every condition, at 100 percent."
+    )
     return replace(draft, abstract=(firm, *draft.abstract), limits=())
 
 

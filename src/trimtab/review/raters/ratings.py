@@ -38,7 +38,7 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class PanelRatings:
     """What a panel came to.
 
     Attributes:
@@ -94,7 +94,7 @@ def dump(ratings: Iterable[Rating]) -> str:
     return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in ratings)
 
 
-def panel(ratings: Sequence[Rating]) -> Panel:
+def panel(ratings: Sequence[Rating]) -> PanelRatings:
     """Return what the ratings of the review itself come to."""
     own = tuple(one for one in ratings if not one.version)
     given = [one for one in own if one.score is not None]
@@ -106,7 +106,7 @@ def panel(ratings: Sequence[Rating]) -> Panel:
     if any(len(unit) >= 2 for unit in units.values()):
         agreed = agreement.alpha(list(units.values()))
     mean, why = mean_of([score for unit in units.values() for score in unit], agreed, len(reviewers))
-    return Panel(ratings=own, reviewers=reviewers, agreement=agreed, mean=mean, why=why)
+    return PanelRatings(ratings=own, reviewers=reviewers, agreement=agreed, mean=mean, why=why)
 
 
 def mean_of(scores: Sequence[float], agreed: Alpha | None, reviewers: int | None = None) -> tuple[float | None, str]:
