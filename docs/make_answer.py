@@ -1,7 +1,8 @@
 """Join everything that is known on the README's question on one page: `make answer`, about half a minute.
 
-Published figures (the corpus `alf-lb` that comes with trimtab), the committed cells of the robustness study and a small
-grid of the simulator go in. docs/results/answer/README.md and the review behind it come out. No number stands here.
+Published figures (the corpus `alf-lb` that comes with trimtab), the committed cells of the robustness study and of the
+same judged on four benchmarks, and a small grid of the simulator go in. docs/results/answer/README.md and the reviews
+behind it come out, one a study. No number stands here.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.table import StudyTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 DOCS: Final = Path(__file__).parent
 FOLDER: Final = DOCS / "results" / "answer"
 STUDY: Final = DOCS / "results" / "robustness"
+STUDIES: Final = {"report": STUDY, "report-benchmarks": DOCS / "results" / "robustness-benchmarks"}
+"""The folder of each review below the answer, and the study that it joins."""
 QUESTION: Final = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
     " HumanEval Pro and MBPP Pro, against auxiliary-loss methods?"
@@ -33,12 +36,16 @@ REVIEW_FILES: Final = ("report.html", "report.md", "prisma.svg", "review.json", 
 RULES: Final = ("LossFree(bias_update_rate=1e-2)", "QuantileBalancing()", "NewtonBalancing()", "NoBalancer()")
 STREAMS: Final = ("iid", "skewed")
 MEANING: Final = (
-    "Nothing is averaged. *Literature* is what published works measured under the stress. *Our study* is measured on a"
-    " small model and says nothing about large ones. Positive: ALF-LB loses more."
+    "Nothing is averaged. *Literature* is what published works measured under the stress. *Our studies* are measured on"
+    " a small model and say nothing about large ones. Positive: ALF-LB loses more."
 )
 GRID: Final = (
     "Streams of router scores: 1,024 tokens a batch, 16 experts, two a token, 200 batches, one seed. In *skewed* some"
     " experts are favored. In brackets: what chance alone leaves. It tests the rule as a controller, not training."
+)
+MORE: Final = (
+    "Endpoints, controls, power and threats: [results](../robustness/README.md),",
+    "[on four benchmarks](../robustness-benchmarks/README.md), [on other axes](../robustness-axes/README.md).",
 )
 NAMES: Final = {
     "humaneval": "HumanEval", "mbpp": "MBPP", "humaneval_pro": "HumanEval Pro", "mbpp_pro": "MBPP Pro",
@@ -51,15 +58,21 @@ def trimtab(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own
 
 
-def review() -> None:
-    """Write the review of the published figures and our study into ``report/``."""
+def write_reviews() -> None:
+    """Write a review of the published figures with each of our studies."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = str(Path(scratch) / "review")
         trimtab("evidence", "search", QUESTION, "--corpus", "alf-lb", "-o", folder, "--offline")
-        trimtab("evidence", "report", folder, "--study", str(STUDY))
-        (FOLDER / "report").mkdir(parents=True, exist_ok=True)
-        for name in REVIEW_FILES:
-            shutil.copy(Path(folder) / name, FOLDER / "report" / name)
+        for name, measured in STUDIES.items():
+            trimtab("evidence", "report", folder, "--study", str(measured))
+            (FOLDER / name).mkdir(parents=True, exist_ok=True)
+            for file in REVIEW_FILES:
+                shutil.copy(Path(folder) / file, FOLDER / name / file)
+
+
+def read_reviews() -> list[dict[str, Any]]:
+    """Return the reviews that are written, that of the robustness study first."""
+    return [json.loads((FOLDER / name / "review.json").read_text(encoding="utf-8")) for name in STUDIES]
 
 
 def simulated() -> list[dict[str, Any]]:
@@ -80,20 +93,28 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str
     return [row(head), row(["---"] * len(head)), *map(row, rows), ""]
 
 
-def matrix(reviewed: Mapping[str, Any]) -> list[str]:
-    """Return the answer for each stress and benchmark: literature, our study, and both together."""
+def matrix(reviews: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the answer for each stress and benchmark: literature, our studies, and all together."""
     short = {"initialization": "expert initialization", "capacity": "expert capacity"}
     rows = []
-    for answer in reviewed["answers"]:
-        cell = answer["cell"]
-        if cell["method"] == "loss_free":
-            contrasts = [part for part in cell["study"].split("; ") if " against " in part]
-            ours = "<br>".join(contrasts) or "not measured"
-            joint = f"**{cell['joint'].split(':')[0]}**" + (
-                f", certainty {cell['certainty']}" if cell["certainty"] else ""
-            )
-            rows.append((short[cell["stressor"]], NAMES[cell["benchmark"]], cell["literature"], ours, joint))
-    return table(("stress", "benchmark", "literature", "our study, ALF-LB against auxiliary loss", "together"), rows)
+    for answers in zip(*(reviewed["answers"] for reviewed in reviews), strict=True):
+        cells = [answer["cell"] for answer in answers]
+        if cells[0]["method"] != "loss_free":
+            continue
+        contrasts = [
+            f"{reviewed['study']}: {part}"
+            for reviewed, cell in zip(reviews, cells, strict=True)
+            for part in cell["study"].split("; ")
+            if " against " in part
+        ]
+        # The joint verdict is that of the first study that measured the combination.
+        decided = next((cell for cell in cells if cell["runs"]), cells[0])
+        joint = f"**{decided['joint'].split(':')[0]}**" + (
+            f", certainty {decided['certainty']}" if decided["certainty"] else ""
+        )
+        place = (short[decided["stressor"]], NAMES[decided["benchmark"]])
+        rows.append((*place, decided["literature"], "<br>".join(contrasts) or "not measured", joint))
+    return table(("stress", "benchmark", "literature", "our studies, ALF-LB against auxiliary loss", "together"), rows)
 
 
 def study() -> list[str]:
@@ -150,8 +171,9 @@ def references(reviewed: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def page(reviewed: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> str:
-    """Return the page."""
+def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]]) -> str:
+    """Return the page; literature, conflicts and references are those of the first review."""
+    reviewed = reviews[0]
     parts = [
         "# The whole answer on one page",
         "",
@@ -160,16 +182,16 @@ def page(reviewed: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> str
         "",
         "## In short",
         "",
-        *bullets(reviewed["abstract"]),
+        *bullets([*reviewed["abstract"], *(other["abstract"][-1] for other in reviews[1:])]),
         "## Answer by stress and benchmark",
         "",
         MEANING,
         "",
-        *matrix(reviewed),
+        *matrix(reviews),
         "## Our study, before learning each batch",
         "",
         *study(),
-        "Endpoints, controls, power and threats: [results](../robustness/README.md).",
+        *MORE,
         "",
         "## Without a model",
         "",
@@ -192,8 +214,8 @@ def page(reviewed: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> str
         "## Where each number comes from",
         "",
         "* Published figures: `report/claims.jsonl` and `report/verdicts.jsonl`, each with its work, table and row.",
-        "* Our study: the cells in `docs/results/robustness`.",
-        "* The whole review with its screening and its flow: [report.md](report/report.md).",
+        "* Our studies: the cells in `docs/results/robustness` and `docs/results/robustness-benchmarks`.",
+        "* The whole reviews: [with one study](report/report.md), [with the other](report-benchmarks/report.md).",
         "",
         "`make answer` rebuilds all of it from these files.",
     ]
@@ -202,11 +224,10 @@ def page(reviewed: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> str
 
 def main() -> None:
     """Write the review and the page."""
-    review()
-    reviewed = json.loads((FOLDER / "report" / "review.json").read_text(encoding="utf-8"))
+    write_reviews()
     cells = simulated()
     (FOLDER / "simulated.json").write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
-    (FOLDER / "README.md").write_text(page(reviewed, cells), encoding="utf-8")
+    (FOLDER / "README.md").write_text(page(read_reviews(), cells), encoding="utf-8")
 
 
 if __name__ == "__main__":

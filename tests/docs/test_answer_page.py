@@ -22,7 +22,7 @@ def test_the_page_is_rebuilt_from_what_is_committed():
     if cells != told:
         pytest.skip(f"the page was made of {told} cells, and the study has {cells} now: run `make answer`")
     grid = json.loads((FOLDER / "simulated.json").read_text(encoding="utf-8"))
-    assert module.page(REVIEW, grid) == PAGE
+    assert module.page(module.read_reviews(), grid) == PAGE
 
 
 def test_each_published_figure_on_the_page_is_a_claim_with_its_work_and_table():
@@ -33,6 +33,12 @@ def test_each_published_figure_on_the_page_is_a_claim_with_its_work_and_table():
     for text, name in traced:
         assert text in PAGE
         assert claims[name]["statement"] in text
+
+
+def test_what_the_second_study_measured_is_in_the_matrix():
+    rows = re.findall(r"^\| expert \w+ \| .*", PAGE, flags=re.MULTILINE)
+    assert all("robustness-benchmarks: loss_free against aux" in row for row in rows)
+    assert not any("not measured" in row for row in rows)
 
 
 def test_the_matrix_has_each_stress_with_each_benchmark_once():
