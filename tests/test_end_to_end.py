@@ -371,7 +371,13 @@ def test_a_worker_without_isolation_does_not_join_a_study_begun_with_it(finished
 def two_ray_nodes():
     """A cluster of two nodes of one core each on this machine, and a process that kills one at a line."""
     script = Path(__file__).parents[1] / "benchmarks" / "two_ray_nodes.py"
-    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TRIMTAB_DATA": ""},  # what nodes read is theirs, not the driver's
+    ) as nodes:
         yield nodes
         nodes.stdin.close()
 

@@ -37,8 +37,9 @@ def test_the_message_names_the_package_and_the_extra(package, arguments, extra, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_module_of_another_name_than_its_package_is_known_and_a_foreign_one_is_not():
-    assert extra_with("markdown_it.token") == "evidence"
+def test_a_part_of_a_package_is_known_and_a_foreign_one_is_not():
+    assert extra_with("prometheus_client.core") == "serve"
+    assert extra_with("comrak") == "evidence"
     assert extra_with("torch") == "hf"
     assert extra_with("tor") is None
     assert extra_with("pandas") is None

@@ -46,8 +46,7 @@ def extra_with(module: str) -> str | None:
     for requirement in importlib.metadata.requires("trimtab") or ():
         package = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-        # A module may be called a little less than its package: markdown_it of markdown-it-py.
-        if package and extra and f"{package[0].lower()}-".startswith(f"{name}-"):
+        if package and extra and package[0].lower() == name:
             extras.append(extra[1])
     # Of several, the one that most commands need.
     return next((extra for extra in ("hf", *extras) if extra in extras and extra != "dev"), None)

@@ -40,6 +40,7 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
     facts = {
         "machine": machine(),
         "packages": packages(),
+        "benchmarks": benchmarks(study),
         "sandbox": sandbox,
         "allow_unsandboxed": allow_unsandboxed,
     }
@@ -50,8 +51,9 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
     """Do what :func:`record` does as the first of several workers; as a later one, hold this machine against the first.
 
     Raises:
-        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun, or
-            generated code may run without isolation here and may not there.
+        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun, a
+            benchmark that the study reads is here and not there or the other way round, or generated code may run
+            without isolation here and may not there.
         SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
         StudyError: The controls file that the study names cannot be read.
     """
@@ -75,7 +77,23 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
             f"this machine would give other results than where {folder.path} was begun: {versions}",
             hint="install the same versions here, or run the study in another folder",
         )
+    present, present_there = benchmarks(study), environment.get("benchmarks")  # absent in folders begun before 0.2.1
+    if present_there is not None and present != present_there:
+        raise RunFolderError(
+            f"this machine would give other results than where {folder.path} was begun: of the benchmarks that are"
+            f" scored or kept out of the training text it has {', '.join(present) or 'none'}"
+            f" (there {', '.join(present_there) or 'none'})",
+            hint="name a folder with the same benchmarks in TRIMTAB_DATA on every machine",
+        )
     attestation(allow_unsandboxed=allow_unsandboxed)
+
+
+def benchmarks(study: Study) -> list[str]:
+    """Return which of the benchmarks that the study scores, or keeps out of its training text, are on this machine."""
+    from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks  # noqa: PLC0415 - reads the benchmarks
+
+    present, _ = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *study.evaluation.benchmarks))))
+    return sorted(present)
 
 
 def _read_controls(source: Path) -> str:
