@@ -60,8 +60,8 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]).resolve())
     except TrimtabError as error:
         raise SystemExit(f"error: {error}") from error
-    # All is written. A thread of the process group may outlive it, and torch 2.13 aborts an interpreter that ends beside
-    # one ("terminate called without an active exception", in one of a few runs).
+    # All is written. A thread of the process group may outlive it, and torch 2.13 aborts an interpreter that ends then
+    # ("terminate called without an active exception", in one of a few runs).
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
