@@ -77,7 +77,7 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
             f"this machine would give other results than where {folder.path} was begun: {versions}",
             hint="install the same versions here, or run the study in another folder",
         )
-    present, present_there = benchmarks(study), environment.get("benchmarks")  # absent in folders begun before 0.2.1
+    present, present_there = benchmarks(study), environment.get("benchmarks")  # None in older folders
     if present_there is not None and present != present_there:
         raise RunFolderError(
             f"this machine would give other results than where {folder.path} was begun: of the benchmarks that are"
