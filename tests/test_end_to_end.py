@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -365,6 +366,32 @@ def test_a_worker_without_isolation_does_not_join_a_study_begun_with_it(finished
     assert done.returncode == 2
     assert "was begun without --allow-unsandboxed" in done.stderr
     assert not (folder / "cells").exists()
+
+
+def test_a_study_is_read_anywhere_and_goes_on_only_with_the_benchmarks_it_was_begun_with(finished, tmp_path):
+    whole, study, _ = finished
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    record = disk.read_json(folder / "environment.json")
+    there = record | {"benchmarks": sorted([*record["benchmarks"], "mbpp-sanitized"])}
+    disk.write_json(folder / "environment.json", there)
+    for verb in ("run", "report", "table", "status", "plan"):
+        trimtab(verb, study, "-o", folder)
+    lost = cells(folder)[0]
+    (lost / "result.json").unlink()
+    for verb in ("run", "work"):
+        refused = trimtab(verb, study, "-o", folder, check=False)
+        assert refused.returncode == 2
+        assert "it has humaneval (there humaneval, mbpp-sanitized)" in refused.stderr
+        assert "TRIMTAB_DATA" in refused.stderr
+    alone = trimtab(lost, program=(sys.executable, "-P", "-m", "trimtab.study.run"), check=False)
+    assert alone.returncode == 1
+    assert "(there humaneval, mbpp-sanitized)" in alone.stderr
+    assert disk.read_json(folder / "environment.json") == there
+    assert not (lost / "result.json").exists()
+    disk.write_json(folder / "environment.json", record)
+    trimtab("run", study, "-o", folder, "--no-report")
+    assert (lost / "result.json").read_bytes() == (whole / "cells" / lost.name / "result.json").read_bytes()
 
 
 @pytest.fixture

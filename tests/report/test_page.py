@@ -1,13 +1,15 @@
 """The report as a whole: what it says of known effects, that it fetches nothing, and that it trusts no file."""
 
+import io
 import json
 import re
 import xml.etree.ElementTree as ET  # our own output, from a test
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
-from trimtab.report import page
+from trimtab.report import page, terminal
 from trimtab.study.table import StudyTable
 
 HOSTILE = "<script>alert('owned')</script>"
@@ -149,6 +151,21 @@ def test_limits_name_seeds_sandbox_and_what_was_absent(synthetic, tmp_path):
     assert "2 seeds: the spread over seeds cannot be known from so few" in text
     assert "WITHOUT a sandbox" in text
     assert "mbpp-sanitized was not measured: no file under TRIMTAB_DATA" in text
+
+
+def test_cells_that_had_different_benchmarks_are_named_as_mixed(synthetic, tmp_path):
+    source = synthetic.Synthetic(seeds=2)
+    study = source.write(tmp_path)
+    whole = tmp_path / "cells" / source.cell_id("loss_free", "random", "dropless", 0) / "result.json"
+    synthetic.rewrite(whole, lambda record: record.update({"absent": {}}))
+    table = StudyTable.load(tmp_path, study)
+    text = " ".join(read(page.write(table, tmp_path)).text)
+    assert "The cells are MIXED: 1 cell had mbpp-sanitized and 15 cells did not." in text
+    assert "mbpp-sanitized was not measured in these: no file under TRIMTAB_DATA." in text
+    shown = io.StringIO()
+    terminal.show(table, Console(file=shown, width=400))
+    assert "MIXED: 1 cell had mbpp-sanitized and 15 did not" in shown.getvalue()
+    assert "not measured in 15 of the cells: mbpp-sanitized" in shown.getvalue()
 
 
 def test_hostile_strings_are_shown_and_not_run(synthetic, tmp_path):

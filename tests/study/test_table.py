@@ -106,3 +106,13 @@ def test_running_without_a_sandbox_marks_every_row(synthetic, made):
     table = StudyTable.load(folder.path, study)
     assert table.sandbox == "no sandbox"
     assert {row.sandbox for row in table.rows} == {"no sandbox"}
+
+
+def test_cells_made_with_and_without_a_benchmark_are_named_as_mixed(synthetic, made):
+    source, study, folder = made
+    assert StudyTable.load(folder.path, study).mixed() == {}
+    result = folder.cell(source.cell_id("loss_free", "random", "dropless", 0)).result
+    synthetic.rewrite(result, lambda record: record.update({"absent": {}}))
+    table = StudyTable.load(folder.path, study)
+    assert table.mixed() == {"mbpp-sanitized": (1, len(table.results) - 1)}
+    assert table.record()["mixed"] == {"mbpp-sanitized": [1, len(table.results) - 1]}

@@ -82,9 +82,16 @@ def _signed(row: Answer, estimate: Estimate | None) -> str:
 
 
 def _notes(table: StudyTable) -> list[str]:
+    mixed = table.mixed()
     notes = [
-        f"not measured: {name}: {why}; text for training was not cleaned of it either"
+        f"not measured{f' in {mixed[name][1]} of the cells' if name in mixed else ''}: {name}: {why}; text for training"
+        " was not cleaned of it either"
         for name, why in sorted(table.absent().items())
+    ]
+    notes += [
+        f"MIXED: {numbers.count(had, 'cell')} had {name} and {lacked} did not: their training texts differ, and they"
+        " are not comparable"
+        for name, (had, lacked) in mixed.items()
     ]
     notes += [f"missing: {name}: {why}" for name, why in table.missing.items() if name not in table.waiting]
     if table.waiting:

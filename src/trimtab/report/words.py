@@ -102,7 +102,16 @@ def _marks(table: StudyTable) -> list[str]:
             "Generated code ran WITHOUT a sandbox, because the run was told to allow it. Every pass@1 here was measured"
             " by programs that could have reached anything on the machine."
         )
-    marks += [f"{name} was not measured: {why}." for name, why in sorted(table.absent().items())]
+    mixed = table.mixed()
+    marks += [
+        f"The cells are MIXED: {numbers.count(had, 'cell')} had {name} and {numbers.count(lacked, 'cell')} did not."
+        " Text to train on was cleaned of it in the first only, so differences between them may come from their texts."
+        for name, (had, lacked) in mixed.items()
+    ]
+    marks += [
+        f"{name} was not measured{' in these' if name in mixed else ''}: {why}."
+        for name, why in sorted(table.absent().items())
+    ]
     if table.waiting:
         marks.append(
             f"Not yet run: {len(table.waiting)} of {len(table.cells)} cells. A row that waits for one has no verdict,"

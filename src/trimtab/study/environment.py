@@ -10,40 +10,50 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
 from trimtab.errors import BenchmarkError, RunFolderError, StudyError
+from trimtab.settings.upcycled_models import UpcycledSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from trimtab.study import store
     from trimtab.study.spec import Study
 
 _PACKAGES: Final = ("trimtab", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "scipy")
+# What a result depends on beside the study file: how a difference is put, and the way out.
+_INGREDIENTS: Final = {
+    "packages": ("", "install the same versions here"),
+    "benchmarks": (
+        "of the benchmarks that are scored or kept out of the training text it has",
+        "name a folder with the same benchmarks in TRIMTAB_DATA on every machine and in every run",
+    ),
+    "text sources": ("text to train on is of ", "use the same Python and packages"),
+    "weights": ("weights are ", "get the same weights"),
+}
 _EXTRAS: Final = {"hf": ("torch", "transformers", "accelerate", "tokenizers", "safetensors")}
 
 
 def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsandboxed: bool) -> None:
-    """Write ``environment.json`` and copy the study's controls into the run folder.
+    """Write ``environment.json`` and copy the study's controls into the run folder, before further cells are run.
 
     Raises:
         SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
         StudyError: The controls file that the study names cannot be read.
-        RunFolderError: The folder holds another study.
+        RunFolderError: The folder holds another study, or cells of it that this machine as it is now would not give:
+            packages, benchmarks, the text to train on or weights have changed since.
     """
     controls = None if study.controls is None else _read_controls(study_file.parent / study.controls)
     sandbox = attestation(allow_unsandboxed=allow_unsandboxed)
     folder.claim(study.text)
+    before = disk.read_json(folder.environment) if folder.environment.exists() else {}
+    given = ingredients(study)
+    if before and any(folder.cell(cell.id).is_begun for cell in study.cells()):
+        _refuse_other_ingredients(before, given, folder)
     if controls is not None:
         disk.write_atomic(folder.controls, controls)
-    before = disk.read_json(folder.environment) if folder.environment.exists() else {}
     if before and not before["sandbox"]["enforced"]:
         sandbox = before["sandbox"]  # cells of an earlier run stay marked, whatever this machine can do
-    facts = {
-        "machine": machine(),
-        "packages": packages(),
-        "benchmarks": benchmarks(study),
-        "sandbox": sandbox,
-        "allow_unsandboxed": allow_unsandboxed,
-    }
+    facts = {"machine": machine(), **given, "sandbox": sandbox, "allow_unsandboxed": allow_unsandboxed}
     disk.write_json(folder.environment, facts)
 
 
@@ -51,9 +61,8 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
     """Do what :func:`record` does as the first of several workers; as a later one, hold this machine against the first.
 
     Raises:
-        RunFolderError: Packages that a result depends on have other versions here than where the folder was begun, a
-            benchmark that the study reads is here and not there or the other way round, or generated code may run
-            without isolation here and may not there.
+        RunFolderError: Packages, benchmarks, the text to train on or weights are others here than where the folder was
+            begun, or generated code may run without isolation here and may not there.
         SandboxUnavailable: No tier of isolation holds here and ``allow_unsandboxed`` is False.
         StudyError: The controls file that the study names cannot be read.
     """
@@ -67,33 +76,59 @@ def join(study: Study, folder: store.RunFolder, study_file: Path, *, allow_unsan
             f"{folder.path} was begun without --allow-unsandboxed, and all its workers run generated code isolated",
             hint="leave the option out, or run the study in another folder",
         )
-    began, here = environment["packages"], packages()
-    names = sorted(name for name in {*began, *here} if began.get(name) != here.get(name))
-    if names:
-        versions = ", ".join(
-            f"{name} {here.get(name, 'missing')} (there {began.get(name, 'missing')})" for name in names
-        )
-        raise RunFolderError(
-            f"this machine would give other results than where {folder.path} was begun: {versions}",
-            hint="install the same versions here, or run the study in another folder",
-        )
-    present, present_there = benchmarks(study), environment.get("benchmarks")  # None in older folders
-    if present_there is not None and present != present_there:
-        raise RunFolderError(
-            f"this machine would give other results than where {folder.path} was begun: of the benchmarks that are"
-            f" scored or kept out of the training text it has {', '.join(present) or 'none'}"
-            f" (there {', '.join(present_there) or 'none'})",
-            hint="name a folder with the same benchmarks in TRIMTAB_DATA on every machine",
-        )
+    _refuse_other_ingredients(environment, ingredients(study), folder)
     attestation(allow_unsandboxed=allow_unsandboxed)
 
 
-def benchmarks(study: Study) -> list[str]:
-    """Return which of the benchmarks that the study scores, or keeps out of its training text, are on this machine."""
+def ingredients(study: Study) -> dict[str, Any]:
+    """Return all that goes into a result beside the study: packages, benchmarks, texts to train on, and weights.
+
+    ``packages`` and ``text sources`` are name → version, ``weights`` are source → SHA-256 for pretrained models, and
+    ``benchmarks`` are the names of those that are scored or kept out of the training text, as far as they are here.
+    """
+    from trimtab.lm import python_text, weights  # noqa: PLC0415 - a table needs neither
     from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST, load_benchmarks  # noqa: PLC0415 - reads the benchmarks
 
     present, _ = load_benchmarks(tuple(dict.fromkeys((*DEDUPLICATED_AGAINST, *study.evaluation.benchmarks))))
-    return sorted(present)
+    models = [study.models[str(name)] for name in study.factors["model"]]
+    read = {model.source for model in models if isinstance(model, UpcycledSettings)}
+    return {
+        "packages": packages(),
+        "benchmarks": sorted(present),
+        "text sources": {source.name: source.version for source in python_text.sources()},
+        "weights": {source: weights.identity(weights.locate(source)) for source in sorted(read)},
+    }
+
+
+def refuse_other_benchmarks(folder: store.RunFolder, present: Collection[str]) -> None:
+    """Refuse to go on with a cell whose text was made with other benchmarks than the run folder was begun with.
+
+    Raises:
+        RunFolderError: It names both.
+    """
+    began = disk.read_json(folder.environment) if folder.environment.exists() else {}
+    _refuse_other_ingredients(began, {"benchmarks": sorted(present)}, folder)
+
+
+def _refuse_other_ingredients(began: Mapping[str, Any], here: Mapping[str, Any], folder: store.RunFolder) -> None:
+    """Refuse what would give other results than the cells that are there; older folders do not name everything."""
+    differences, ways_out = [], []
+    for part, (words, way_out) in _INGREDIENTS.items():
+        there, present = began.get(part), here.get(part)
+        if there is None or present is None or there == present:
+            continue
+        ways_out.append(way_out)
+        if part == "benchmarks":
+            differences.append(f"{words} {', '.join(present) or 'none'} (there {', '.join(there) or 'none'})")
+            continue
+        names = sorted(name for name in {*there, *present} if there.get(name) != present.get(name))
+        values = (f"{name} {present.get(name, 'missing')} (there {there.get(name, 'missing')})" for name in names)
+        differences.append(words + ", ".join(values))
+    if differences:
+        raise RunFolderError(
+            f"this machine would give other results than where {folder.path} was begun: {'; '.join(differences)}",
+            hint=f"{'; '.join(ways_out)}; or run the study in another folder with -o",
+        )
 
 
 def _read_controls(source: Path) -> str:

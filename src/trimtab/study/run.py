@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab import disk
 from trimtab.errors import RunFolderError, TrimtabError
-from trimtab.study import requirements, store
+from trimtab.study import environment, requirements, store
 from trimtab.study.pool import Event, Pool
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run_cell(path: Path, report: Callable[[str, int, int], None] = lambda *_: No
         report("setup", 0, 1)
         prepare, train, measure = _chain(record, allow_unsandboxed=_unsandboxed_is_allowed(run_folder))
         bench = prepare(record, run_folder.cache, report)
+        environment.refuse_other_benchmarks(run_folder, bench.benchmarks)
         disk.write_json(run_folder.text, bench.provenance)
         disk.write_json(folder.initialization, bench.changes.record())
     with timing.stage("train"):

@@ -132,6 +132,11 @@ class CellFolder:
         """Training state, deleted when the model is written."""
         return self.path / "checkpoint"
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything in it was computed: then it belongs to one set of texts and weights."""
+        return any(path.exists() for path in (self.initialization, self.train_log, self.model, self.result))
+
     def prepare(self, cell_id: str, record: Mapping[str, Any]) -> None:
         """Create the folder and ``cell.json``.
 

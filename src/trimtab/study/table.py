@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab import disk
 from trimtab.errors import RunFolderError
 from trimtab.study import contrasts, sensitivity, store
+from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST
 from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
@@ -158,6 +159,19 @@ class StudyTable:
         reasons = {name: why for result in self.results.values() for name, why in sorted(result.absent.items())}
         return {name: why.removeprefix(f"{name}: ") for name, why in reasons.items()}
 
+    def mixed(self) -> dict[str, tuple[int, int]]:
+        """Return each benchmark that only some of the finished cells had: benchmark → cells with it, cells without.
+
+        Their training text was cleaned of different benchmarks, so the cells of such a folder are not comparable. A run
+        refuses to go on with other benchmarks; folders of before do not.
+        """
+        whole = [result for result in self.results.values() if result.outcome == "completed"]
+        without = {
+            name: sum(name in result.absent for result in whole)
+            for name in sorted({*DEDUPLICATED_AGAINST, *self.study.evaluation.benchmarks})
+        }
+        return {name: (len(whole) - count, count) for name, count in without.items() if 0 < count < len(whole)}
+
     def csv(self) -> str:
         """Return the long form as CSV."""
         text = io.StringIO()
@@ -183,6 +197,7 @@ class StudyTable:
             "cells": {"asked": len(self.cells), "finished": len(self.results)},
             "missing": dict(self.missing),
             "absent": self.absent(),
+            "mixed": {name: list(counts) for name, counts in self.mixed().items()},
             "answers": [answer.record() for answer in self.answers],
             "degradations": [{**asdict(found), "stressor": found.stressor.label} for found in self.degradations],
         }
