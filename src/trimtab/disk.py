@@ -75,9 +75,12 @@ def read_json(path: Path, *, error: type[TrimtabError] = RunFolderError) -> Any:
         raise error(f"{path} cannot be read: {problem}") from problem
 
 
-def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON JsonLines, whole or not at all."""
-    write_atomic(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+def write_lines(
+    path: Path, records: Iterable[Mapping[str, Any]], *, sort_keys: bool = True, ensure_ascii: bool = True
+) -> None:
+    """Write JSON Lines, whole or not at all; the options are those of ``json.dumps``."""
+    dumped = (json.dumps(record, sort_keys=sort_keys, ensure_ascii=ensure_ascii) for record in records)
+    write_atomic(path, "".join(f"{line}\n" for line in dumped))
 
 
 def read_lines(path: Path, *, error: type[TrimtabError] = RunFolderError) -> list[dict[str, Any]]:
@@ -94,15 +97,31 @@ def read_lines(path: Path, *, error: type[TrimtabError] = RunFolderError) -> lis
     return [line.record for line in found.lines]
 
 
+def read_given_lines(path: Path, *, error: type[TrimtabError]) -> list[JsonLine]:
+    """Read JSON Lines that a person or another program wrote: the file has to be there, its last line has to be whole.
+
+    Raises:
+        TrimtabError: It cannot be read, or a line is no JSON object; of the class ``error``, naming file and line.
+    """
+    try:
+        found = parse_lines(path.read_bytes(), str(path), error=error)
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror or problem}") from problem
+    if found.torn:
+        number = found.lines[-1].number + 1 if found.lines else 1
+        raise error(f"{path}, line {number} is no JSON: {found.torn[:80].decode('utf-8', 'replace')}")
+    return found.lines
+
+
 class JsonLine(NamedTuple):
-    """A record of JSON JsonLines and the number of its line, from 1."""
+    """A record of JSON Lines and the number of its line, from 1."""
 
     number: int
     record: dict[str, Any]
 
 
 class JsonLines(NamedTuple):
-    """What JSON JsonLines hold.
+    """What JSON Lines hold.
 
     Attributes:
         lines: The records; blank lines are left out.
@@ -114,7 +133,7 @@ class JsonLines(NamedTuple):
 
 
 def parse_lines(data: bytes, place: str, *, error: type[TrimtabError] = RunFolderError) -> JsonLines:
-    """Read JSON JsonLines that are in memory.
+    """Read JSON Lines that are in memory.
 
     Args:
         data: In UTF-8, with or without a byte order mark; half a surrogate pair is read as Python writes it. UTF-16 and
@@ -186,7 +205,7 @@ def without_mark(data: bytes) -> bytes:
 
 
 class LineLog:
-    """JSON JsonLines that grow while a run goes on, one flushed line a record; a context manager.
+    """JSON Lines that grow while a run goes on, one flushed line a record; a context manager.
 
     What a kill tore off is cut off when the log is opened again, so the records are those that were written whole.
 

@@ -11,7 +11,6 @@ from scipy.stats import binomtest
 from trimtab.claims import report_claims, study_evidence, verdict_rules
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
-from trimtab.review import report_check
 from trimtab.study.table import StudyTable
 
 REGISTRY = Registry.load()
@@ -82,7 +81,7 @@ def test_a_small_study_does_not_move_agreement_against_a_large_one(ask):
     claim, found = ask(
         "At 16B parameters ALF-LB is more robust than the auxiliary loss under tight capacity.", extra=LOSES
     )
-    verdict = report_check.with_study(claim, verdict_rules.check(claim, Sources.build([], [], REGISTRY)), found)
+    verdict = verdict_rules.check(claim, Sources.build([], [], REGISTRY), measured=found)
     assert verdict.agreement == "none"
     assert "not comparable (scale" in verdict.reasons[-1]
 

@@ -1,17 +1,19 @@
-"""trimtab evidence search, report, plant, agreement: what is printed, written, and joined."""
+"""trimtab evidence search, report, plant: what is printed, written, and joined."""
 
 import http.server
 import json
 import re
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.review.raters import ratings
-from trimtab.review.raters.rating_items import ITEMS
+from trimtab.disk import write_lines
+from trimtab.review.rating_items import ITEMS
+from trimtab.review.rating_panel import Rating
 
 QUESTION = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
@@ -92,11 +94,11 @@ def test_people_rate_and_the_page_says_how_far_they_agree(review, tmp_path):
     path = tmp_path / "people.jsonl"
     scores = {"Ada": (5, 5, 4, 2, 5, 3), "Bob": (5, 5, 4, 2, 5, 3), "Cyd": (5, 4, 4, 2, 5, 3)}
     given = [
-        ratings.Rating(reviewer=name, item=item.id, score=score)
+        Rating(reviewer=name, item=item.id, score=score)
         for name, row in scores.items()
         for item, score in zip(ITEMS, row, strict=True)
     ]
-    path.write_text(ratings.dump(given))
+    write_lines(path, map(asdict, given))
     run("report", review, "--reviews", path)
     page = (review / "report.md").read_text()
     assert re.search(r"\u03b1 = 0\.96 .{0,2}\[0\.48, 1\.00.{0,2}\] over 6 items, 18 ratings\. Mean 3\.94\.", page)
@@ -142,16 +144,6 @@ def test_copies_for_people_are_blind(review, tmp_path):
     assert "restraint" in (tmp_path / "copies" / "items.txt").read_text()
 
 
-def test_agreement_of_a_table(tmp_path, evidence_data):
-    found = run("agreement", evidence_data / "iclr_ratings.tsv").stdout
-    assert "alpha (interval): 0.354 [0.298, 0.405], 500 units, 1968 ratings" in found
-    assert "no mean" in found
-    table = tmp_path / "same.csv"
-    table.write_text("unit,A,B,C\n" + "".join(f"u{n},{n},{n},{n}\n" for n in range(9)))
-    record = json.loads(run("agreement", table, "--json").stdout)
-    assert (record["value"], record["mean"]) == (1.0, 4.0)
-
-
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -159,7 +151,6 @@ def test_agreement_of_a_table(tmp_path, evidence_data):
         (("search", QUESTION, "--corpus", "alf-bl"), "did you mean 'alf-lb'"),
         (("search", "Does tea help?", "--corpus", "alf-lb"), "--facet"),
         (("report", "/nowhere"), "holds no search"),
-        (("agreement", "/nowhere.tsv"), "cannot be read"),
     ],
 )
 def test_mistakes_are_told_with_the_way_out(words, why, tmp_path, monkeypatch):

@@ -215,23 +215,15 @@ def test_a_failing_database_is_said_and_the_others_go_on(databases, tmp_path, re
     assert json.loads((tmp_path / "review" / "prisma.json").read_text())["databases"]["DBLP"] > 0
 
 
-def test_doctor_says_who_answers_and_who_has_changed(databases, reply):
+def test_a_database_whose_answers_have_another_form_is_a_problem_and_no_empty_records(databases, reply, tmp_path):
     working = databases.behave
-
-    def behave(asked):
-        if asked.path == "/crossref":
-            return reply(
-                body=b'{"message-type": "work-list", "message": {"items": [{"DOI": "10.1/x", "titel": ["A"]}]}}'
-            )
-        return reply(404, b"gone") if asked.path == "/dblp" else working(asked)
-
-    databases.behave = behave
-    result = CliRunner().invoke(main, ["evidence", "doctor", "--live", "--databases", str(databases.file)])
-    lines = {line.split("  ")[0]: line for line in result.output.splitlines()}
+    items = [{"DOI": f"10.1/{n}", "titel": ["A"], "author": [{"family": "B"}]} for n in range(5)]
+    body = json.dumps({"message-type": "work-list", "message": {"items": items, "total-results": 5}}).encode()
+    databases.behave = lambda asked: reply(body=body) if asked.path == "/crossref" else working(asked)
+    result = CliRunner().invoke(main, arguments(databases, tmp_path / "review"))
     assert result.exit_code == 1
-    assert "well" in lines["arXiv"]
-    assert "well" in lines["Semantic Scholar"]
-    assert "drift" in lines["Crossref"]
-    assert "title, authors, year, total" in lines["Crossref"]
-    assert "silent" in lines["DBLP"]
-    assert "arxiv" in CliRunner().invoke(main, ["evidence", "doctor"]).output
+    assert "problem: Crossref" in result.output
+    assert "title, year empty in all 5 records" in result.output
+    flow = json.loads((tmp_path / "review" / "prisma.json").read_text())
+    assert flow["databases"]["Crossref"] == 0
+    assert flow["databases"]["arXiv"] > 0

@@ -50,41 +50,41 @@ Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
 """A word, the rules that led to it, and the reasons."""
 
 
-def check(claim: Claim, sources: Sources, references: Sequence[str] = ()) -> ClaimVerdict:
+def check(
+    claim: Claim, sources: Sources, references: Sequence[str] = (), measured: Sequence[Evidence] = ()
+) -> ClaimVerdict:
     """Return the verdict on a claim.
 
     Args:
         claim: The claim.
         sources: What it is checked against.
         references: Works its report cites, used when the claim itself cites none.
+        measured: What a study of our own says of it: evidence on the second axis, for fidelity is the source's alone.
     """
     flags = granularity_flags(claim)
-    cited, path, reason = _cited(claim, sources, references)
-    if reason:
-        return ClaimVerdict(
-            claim=claim.id, fidelity=Fidelity.NOT_AVAILABLE, rule_path=path, reasons=(reason,), flags=flags
-        )
-    if claim.kind is Kind.OPINION and not claim.facts:
-        return ClaimVerdict(
-            claim=claim.id,
-            fidelity=Fidelity.NOT_CHECKABLE,
-            rule_path=(*path, "opinion"),
-            reasons=("an opinion: no source can support or refute it",),
-            flags=flags,
-        )
-    cells, remarks = _cells(claim, sources, cited)
-    passages = _passages(claim, sources, cited)
-    fidelity, rule, reasons = _fidelity(claim, [one for one in cells if one.cited], [p for p, c in passages if c])
-    evidence = (*_ordered(cells), *(_evidence(passage, is_cited) for passage, is_cited in passages))
-    cited_passages = [passage for passage, is_cited in passages if is_cited]
-    flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
+    evidence: tuple[Evidence, ...] = ()
+    cited, path, missing = _cited(claim, sources, references)
+    if missing:
+        finding: Finding = Fidelity.NOT_AVAILABLE, (), (missing,)
+    elif claim.kind is Kind.OPINION and not claim.facts:
+        finding = Fidelity.NOT_CHECKABLE, ("opinion",), ("an opinion: no source can support or refute it",)
+    else:
+        cells, remarks = _cells(claim, sources, cited)
+        passages = _passages(claim, sources, cited)
+        cited_passages = [passage for passage, is_cited in passages if is_cited]
+        fidelity, rule, reasons = _fidelity(claim, [one for one in cells if one.cited], cited_passages)
+        evidence = (*_ordered(cells), *(_evidence(passage, is_cited) for passage, is_cited in passages))
+        flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
+        finding = fidelity, rule, (*reasons, *(flag.text for flag in flags))
+    fidelity, rule, reasons = finding
+    evidence = (*evidence, *measured)
     axis, how = agreement.judge(claim, fidelity, evidence)
     return ClaimVerdict(
         claim=claim.id,
         fidelity=fidelity,
         agreement=axis,
-        rule_path=(*path, *rule, *how),
-        reasons=(*reasons, *(flag.text for flag in flags)),
+        rule_path=(*path, *rule, *(("study",) if measured else ()), *how),
+        reasons=(*reasons, *(one.why for one in measured)),
         evidence=evidence,
         flags=flags,
     )

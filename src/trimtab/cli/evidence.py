@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,6 @@ for verb in (
     literature.search,
     literature.report,
     literature.plant,
-    literature.agreement,
-    literature.doctor,
     references,
     corpora.cells,
     corpora.index,
@@ -109,12 +108,12 @@ def check(  # noqa: PLR0913 - one argument an option
     click.echo(json.dumps(found.record(), indent=1) if as_json else "\n".join(check_lines.lines(found, every=every)))
     proposals = _proposals(found, asking, output) if asking is not None else ()
     if output is not None:
-        from trimtab.disk import write_atomic  # noqa: PLC0415
+        from trimtab.disk import write_lines  # noqa: PLC0415
         from trimtab.report import checked_report as page  # noqa: PLC0415
 
         report_check.write(found, output)
         if reader is not None:
-            write_atomic(output / "readings.jsonl", reader.dump())
+            write_lines(output / "readings.jsonl", map(asdict, reader.readings), **literature.AS_WRITTEN)
         click.echo(f"report: {page.write(found, output, proposals)}", err=True)
     if found.failed or (strict and found.findings):
         sys.exit(1)
@@ -136,7 +135,7 @@ def schema(*, verdicts: bool) -> None:
 
 def _proposals(found: ReportCheck, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
     """Return what a model points to for claims that were left open; verdicts stay as they are."""
-    from trimtab.disk import write_atomic  # noqa: PLC0415
+    from trimtab.disk import write_lines  # noqa: PLC0415
     from trimtab.review.llm import passage_proposals  # noqa: PLC0415
 
     proposals = passage_proposals.propose(found.checked, found.sources, asking)
@@ -144,7 +143,7 @@ def _proposals(found: ReportCheck, asking: Asker, output: Path | None) -> tuple[
     for one in proposals:
         click.echo(f"{one.claim}  {one.stance or 'no proposal'}: {one.quote or one.reason}", err=True)
     if output is not None:
-        write_atomic(output / "proposals.jsonl", passage_proposals.dump(proposals))
+        write_lines(output / "proposals.jsonl", map(asdict, proposals), **literature.AS_WRITTEN)
     return proposals
 
 

@@ -1,13 +1,11 @@
-"""Verbs over literature: search, report, plant, agreement, doctor. They belong to the group `trimtab evidence`."""
+"""Verbs over literature: search, report, plant. They belong to the group `trimtab evidence`."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -17,12 +15,11 @@ import click
 
 from trimtab.cli.model_options import asker, llm, told
 from trimtab.cli.options import JSON
-from trimtab.errors import EvidenceError, MissingExtraError, SearchError
+from trimtab.errors import MissingExtraError, SearchError
 
 if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.sources import Sources
-    from trimtab.literature.catalogue import DatabasePlace
     from trimtab.literature.facets import Expansion
     from trimtab.literature.search_folder import Wishes
     from trimtab.literature.search_plan import Plan
@@ -32,10 +29,11 @@ if TYPE_CHECKING:
     from trimtab.review.draft import Draft
     from trimtab.review.llm.asker import Asker
     from trimtab.review.llm.passage_proposals import Proposal
-    from trimtab.review.raters.krippendorff import Metric
-    from trimtab.review.raters.ratings import Rating
+    from trimtab.review.rating_panel import Rating
 
 _DATABASES = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
+AS_WRITTEN: Any = {"sort_keys": False, "ensure_ascii": False}
+"""How lines of people and models are dumped: in the order of their fields, in their own letters."""
 FOLDER = click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("review"), help="Folder of the search."
 )
@@ -229,30 +227,30 @@ def report(
     A model named with --llm may point to passages and rate the review; no verdict depends on it.
     """
     from trimtab.cli.study import study_table  # noqa: PLC0415
+    from trimtab.disk import write_lines  # noqa: PLC0415
     from trimtab.report import panel as page_of_panel  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
-    from trimtab.review import draft_files, draft_writer  # noqa: PLC0415
-    from trimtab.review.raters import checklist, ratings  # noqa: PLC0415
-    from trimtab.review.raters import planted_errors as planting  # noqa: PLC0415
+    from trimtab.review import checklist, draft_writer, planted_errors, rating_panel  # noqa: PLC0415
 
     table = study_table(study_file) if study_file else None
     found, registry = _searched(folder)
     draft = draft_writer.answer(found, registry, table)
-    draft_files.write(draft, folder)
-    given, asking = [*ratings.load(*reviews)], asker(options, folder)
+    draft.write(folder)
+    given, asking = [*rating_panel.load(*reviews)], asker(options, folder)
     sections = []
     if asking is not None:
         proposals, said = _model(asking, draft, draft_writer.sources_of(found, registry), sensitivity=sensitivity)
         given += said
-        draft_files.write_model(proposals, folder)
+        write_lines(folder / "proposals.jsonl", map(dataclasses.asdict, proposals), **AS_WRITTEN)
         sections += [page_of_panel.proposals(proposals)] if proposals else []
         click.echo(told(asking), err=True)
-    panel = ratings.panel(given) if given else None
-    draft_files.write_ratings(given, folder)
-    sections.append(page_of_panel.section(checklist.check(draft), panel, planting.compare(given)))
+    if given:
+        write_lines(folder / "reviews.jsonl", map(dataclasses.asdict, given), **AS_WRITTEN)
+    panel = rating_panel.panel(given) if given else None
+    sections.append(page_of_panel.section(checklist.check(draft), panel, planted_errors.compare(given)))
     written = page.write(draft, found, folder, sections)
     if as_json:
-        click.echo(json.dumps(draft_files.plain(draft), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(draft.record(), indent=1, ensure_ascii=False))
     else:
         click.echo("\n".join(said.text for said in draft.abstract))
     click.echo(f"report: {written}", err=True)
@@ -273,12 +271,12 @@ def _model(
     asking: Asker, draft: Draft, sources: Sources, *, sensitivity: bool
 ) -> tuple[tuple[Proposal, ...], list[Rating]]:
     """Return what a model points to and how its roles rate the review, and planted copies if asked for."""
+    from trimtab.review import planted_errors  # noqa: PLC0415
     from trimtab.review.llm import model_reviewers, passage_proposals  # noqa: PLC0415
-    from trimtab.review.raters import planted_errors as planting  # noqa: PLC0415
 
     proposals = passage_proposals.propose((*draft.checked, *draft.near), sources, asking)
     said = [*model_reviewers.review(draft, asking)]
-    for name, copy in planting.planted(draft).items() if sensitivity else ():
+    for name, copy in planted_errors.planted(draft).items() if sensitivity else ():
         said += model_reviewers.review(copy, asking, name)
     return proposals, said
 
@@ -294,9 +292,8 @@ def plant(folder: Path, output: Path) -> None:
     from trimtab.disk import write_atomic, write_json  # noqa: PLC0415
     from trimtab.report import markdown  # noqa: PLC0415
     from trimtab.report import review as page  # noqa: PLC0415
-    from trimtab.review import draft_writer  # noqa: PLC0415
-    from trimtab.review.raters import planted_errors  # noqa: PLC0415
-    from trimtab.review.raters.rating_items import ITEMS  # noqa: PLC0415
+    from trimtab.review import draft_writer, planted_errors  # noqa: PLC0415
+    from trimtab.review.rating_items import ITEMS  # noqa: PLC0415
 
     found, registry = _searched(folder)
     draft = draft_writer.answer(found, registry)
@@ -310,83 +307,3 @@ def plant(folder: Path, output: Path) -> None:
     asked = "".join(f"{one.id}: {one.asks}\n  1: {one.one}\n  3: {one.three}\n  5: {one.five}\n" for one in ITEMS)
     write_atomic(output / "items.txt", asked)
     click.echo(f"{len(copies)} copies are in {output}")
-
-
-@click.command()
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option(
-    "--metric",
-    type=click.Choice(["interval", "ordinal", "nominal"]),
-    default="interval",
-    show_default=True,
-    help="What a rating is: a distance, an order, or a name.",
-)
-@JSON
-def agreement(table: Path, *, metric: Metric, as_json: bool) -> None:
-    """Say how far reviewers agree: TABLE (.tsv or .csv) has one line a unit; what is no number is passed over.
-
-    Krippendorff's alpha with its bootstrap interval. A mean is given only when the interval begins at 0.4 or above.
-    """
-    from trimtab.review.raters import krippendorff, ratings  # noqa: PLC0415
-
-    units = _units(table)
-    found = krippendorff.alpha(units, metric)
-    mean, why = ratings.mean_of([score for unit in units for score in unit], found)
-    if as_json:
-        click.echo(json.dumps({**dataclasses.asdict(found), "mean": mean, "why_no_mean": why}, indent=1))
-        return
-    span = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    value = "none: all ratings are equal" if found.value is None else f"{found.value:.3f}{span}"
-    click.echo(f"alpha ({metric}): {value}, {found.units} units, {found.ratings} ratings")
-    click.echo(f"mean: {mean:.3f}" if mean is not None else f"no mean: {why}")
-
-
-def _units(table: Path) -> list[list[float]]:
-    """Return the numbers of each line after the first; a line's first column is its name."""
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file, delimiter="\t" if table.suffix == ".tsv" else ","))[1:]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvidenceError(f"the ratings in {table} cannot be read: {error}") from error
-    return [[float(part) for part in line[1:] if _is_number(part)] for line in lines if line]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-@click.command()
-@click.option("--live", is_flag=True, help="Ask each database one small question over the network.")
-@click.option("--database", "databases", multiple=True, type=click.Choice(_DATABASES), help="Only this; repeatable.")
-@click.option(
-    "--databases", "file", type=click.Path(path_type=Path), help="TOML file of other addresses and intervals."
-)
-def doctor(*, live: bool, databases: tuple[str, ...], file: Path | None) -> None:
-    """Say which databases can be asked; with --live ask them, and say where an answer is not as it was recorded.
-
-    Exit code 1: an answer has another form than the one that is read here.
-    """
-    from trimtab.literature import catalogue, drift  # noqa: PLC0415
-
-    places = catalogue.places(databases or _DATABASES, file)
-    if not live:
-        for place in places:
-            click.echo(_place(place))
-        return
-    findings = [drift.look(place) for place in places]
-    for finding in findings:
-        click.echo(f"{finding.database:18} {finding.state:9} {finding.told}")
-    if any(finding.state == "drift" for finding in findings):
-        sys.exit(1)
-
-
-def _place(place: DatabasePlace) -> str:
-    key = (
-        f"{place.key_variable} {'set' if os.environ.get(place.key_variable) else 'not set'}"
-        if place.key_variable
-        else ""
-    )
-    return f"{place.id:18} {place.url}  at most one request in {place.interval_s:g} s  {key}".rstrip()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import SearchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trimtab.literature.database import Database, Found, Query
+    from trimtab.literature.database import Database, Found, Query, ResultPage
     from trimtab.literature.transport import Transport
+
+_TELLING: Final = 5  # records; that so many have no author or year is no chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,11 @@ def _query(
             log.append(replace(head, url=request.shown, problem=error.message))
             tell(f"{database.name}: {error.message}")
             break
+        if empty := _empty(page):
+            problem = f"{', '.join(empty)} empty in all {len(page.records)} records: its answers have another form now"
+            log.append(replace(head, url=answer.url, date=answer.date, sha256=answer.sha256, problem=problem))
+            tell(f"{database.name}: {problem}")
+            break
         taken = page.records[: limit - len(records)]
         records += [_placed(record, query, len(records) + rank) for rank, record in enumerate(taken, 1)]
         log.append(
@@ -124,6 +131,13 @@ def _query(
             break
         request = page.following
     return records, log
+
+
+def _empty(page: ResultPage) -> list[str]:
+    """Return the fields that no record of a page has: one that was renamed reads as empty everywhere."""
+    works = [record.work for record in page.records]
+    fields = ("title", "authors", "year") if len(works) >= _TELLING else ()
+    return [field for field in fields if not any(getattr(work, field) for work in works)]
 
 
 def _placed(record: Found, query: Query, rank: int) -> Found:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.report.document import Bullets, Code, Paragraph, ReportCell, ReportTable, Section, Strong, cell
-from trimtab.review.raters.rating_items import HIGHEST, ITEMS, LOWEST
+from trimtab.review.rating_items import HIGHEST, ITEMS, LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.report.document import Block
+    from trimtab.review.checklist import ChecklistItem
     from trimtab.review.llm.passage_proposals import Proposal
-    from trimtab.review.raters.checklist import ChecklistItem
-    from trimtab.review.raters.planted_errors import Noticed
-    from trimtab.review.raters.ratings import PanelRatings
+    from trimtab.review.planted_errors import Noticed
+    from trimtab.review.rating_panel import PanelRatings
 
 
 def section(checks: Sequence[ChecklistItem], panel: PanelRatings | None, noticed: Sequence[Noticed]) -> Section:

@@ -6,12 +6,18 @@ every one of them.
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from trimtab.claims import claim_model, claim_verdict
+from trimtab.disk import write_atomic, write_json
+from trimtab.documents import store_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import ClaimVerdict
@@ -109,6 +115,36 @@ class Draft:
     def sentences(self) -> tuple[TracedSentence, ...]:
         """Every sentence that states something."""
         return (*self.abstract, *self.method, *self.conflicts, *self.limits)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the claims as plain values."""
+        listed = {
+            name: [asdict(one) for one in getattr(self, name)]
+            for name in ("abstract", "method", "answers", "conflicts", "limits")
+        }
+        references = [
+            {"work": json.loads(store_rows.dump(one.work)), "version": one.version, "claims": one.claims}
+            for one in self.references
+        ]
+        return {
+            "question": self.question,
+            "facets": self.facets,
+            **listed,
+            "included": [claim.id for claim, _ in self.checked],
+            "near": [claim.id for claim, _ in self.near],
+            "references": references,
+            "flow": self.flow.record(),
+            "hidden": self.hidden,
+            "possible": self.possible,
+            "study": self.study,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``claims.jsonl``, ``verdicts.jsonl`` and ``review.json``, for programs that read no pages."""
+        every = (*self.checked, *self.near)
+        write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in every))
+        write_atomic(folder / "verdicts.jsonl", claim_verdict.dump(verdict for _, verdict in every))
+        write_json(folder / "review.json", self.record())
 
 
 def untraced(said: TracedSentence, claims: Mapping[str, tuple[Claim, ClaimVerdict]]) -> tuple[str, ...]:

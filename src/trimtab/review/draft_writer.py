@@ -14,7 +14,7 @@ from trimtab.claims import certainty, report_claims, study_evidence, verdict_rul
 from trimtab.claims.question import Question
 from trimtab.claims.sources import Sources
 from trimtab.literature import figure_claims
-from trimtab.review import answer_matrix, draft_sentences, report_check
+from trimtab.review import answer_matrix, draft_sentences
 from trimtab.review.draft import CitedWork, Draft, MatrixAnswer
 from trimtab.review.draft_sentences import counted
 
@@ -42,10 +42,8 @@ class Judge:
 
     def __call__(self, claim: Claim) -> Checked:
         """Return a claim with its verdict."""
-        verdict = verdict_rules.check(claim, self.sources)
-        if self.table is not None:
-            verdict = report_check.with_study(claim, verdict, study_evidence.look_up(claim, self.table, self.registry))
-        return claim, certainty.rate(verdict)
+        measured = study_evidence.look_up(claim, self.table, self.registry) if self.table is not None else ()
+        return claim, certainty.rate(verdict_rules.check(claim, self.sources, measured=measured))
 
 
 def answer(search: Search, registry: Registry, table: StudyTable | None = None) -> Draft:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.claims import (
-    agreement,
     calibration,
     certainty,
     claim_model,
@@ -203,22 +202,9 @@ def _verdict(
     words: Mapping[str, certainty.Override],
     labelled: calibration.Calibration | None,
 ) -> ClaimVerdict:  # fmt: skip
-    verdict = verdict_rules.check(claim, sources, references)
-    if study is not None:
-        verdict = with_study(claim, verdict, study_evidence.look_up(claim, study, sources.registry))
-    verdict = certainty.rate(verdict, words.get(claim.id))
+    measured = study_evidence.look_up(claim, study, sources.registry) if study is not None else ()
+    verdict = certainty.rate(verdict_rules.check(claim, sources, references, measured), words.get(claim.id))
     return labelled.mark(verdict) if labelled else verdict
-
-
-def with_study(claim: Claim, verdict: ClaimVerdict, found: Sequence[claim_verdict.Evidence]) -> ClaimVerdict:
-    """Return a verdict with our own measurements on its second axis; fidelity is a matter of the source alone."""
-    if not found:
-        return verdict
-    evidence = (*verdict.evidence, *found)
-    axis, how = agreement.judge(claim, verdict.fidelity, evidence)
-    path = verdict.rule_path[:-2] if "independent evidence" in verdict.rule_path else verdict.rule_path
-    reasons = (*verdict.reasons, *(one.why for one in found))
-    return replace(verdict, evidence=evidence, agreement=axis, rule_path=(*path, "study", *how), reasons=reasons)
 
 
 def _report(path: Path) -> tuple[Document, tuple[Claim, ...]]:

@@ -10,11 +10,10 @@ from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.documents import reader
 from trimtab.literature import search_folder, search_session
-from trimtab.review import draft_writer
+from trimtab.review import draft_writer, rating_panel
 from trimtab.review.llm import model_reviewers, passage_proposals
 from trimtab.review.llm.asker import Asker
-from trimtab.review.raters import ratings
-from trimtab.review.raters.rating_items import ITEMS
+from trimtab.review.rating_items import ITEMS
 
 CORPUS = sorted(Path(__file__).with_name("injections").glob("*.md"))
 REGISTRY = Registry.load()
@@ -121,7 +120,7 @@ def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoin
         draft = draft_writer.answer(search_session.run(made, here, registry, nobody), registry)
     found = list(model_reviewers.review(draft, Asker(model=endpoint(obey).model)))
     assert {one.score for one in found} == {5}
-    assert ratings.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement
+    assert rating_panel.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement
     shown = []
 
     def beyond(body):

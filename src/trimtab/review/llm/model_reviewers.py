@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ConfigDict
 
 from trimtab.review.llm.asker import Abstention, Form
-from trimtab.review.raters.rating_items import HIGHEST, ITEMS, LOWEST
-from trimtab.review.raters.ratings import Rating
+from trimtab.review.rating_items import HIGHEST, ITEMS, LOWEST
+from trimtab.review.rating_panel import Rating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

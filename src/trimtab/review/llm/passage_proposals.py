@@ -8,7 +8,7 @@ do is not done by anything here, because nothing here can do anything but quote.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ConfigDict
@@ -133,8 +133,3 @@ def _checked(claim: Claim, said: ModelReply, passages: Sequence[Span], sources: 
         start=span.start + at,
         end=span.start + at + len(said.quote),
     )
-
-
-def dump(proposals: Iterable[Proposal]) -> str:
-    """Return the lines of ``proposals.jsonl``."""
-    return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in proposals)

@@ -9,7 +9,7 @@ keeps every assertion from being decided, and so does a word that turns a senten
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ConfigDict
@@ -96,10 +96,6 @@ class SentenceReader:
         facts = tuple(fact.words() for fact in read.facts)
         self.readings.append(Reread(claim=claim.id, model=self.asker.model.name, facts=facts))
         return read
-
-    def dump(self) -> str:
-        """Return the lines of ``readings.jsonl``."""
-        return "".join(json.dumps(asdict(reading), ensure_ascii=False) + "\n" for reading in self.readings)
 
 
 def _may_be_read(claim: Claim) -> bool:

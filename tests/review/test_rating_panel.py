@@ -1,19 +1,18 @@
 """Checklist, ratings, and whether planted errors are noticed, on the review of the shipped figures."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from trimtab.claims.claim_verdict import Confidence
+from trimtab.disk import write_lines
 from trimtab.errors import EvidenceError
 from trimtab.literature import published_figures, search_folder
-from trimtab.review import draft_writer
+from trimtab.review import checklist, draft_writer, planted_errors, rating_panel
 from trimtab.review.draft import TracedSentence
-from trimtab.review.raters import checklist, planted_errors, ratings
-from trimtab.review.raters.krippendorff import Alpha
-from trimtab.review.raters.rating_items import ITEMS
-from trimtab.review.raters.ratings import Rating
+from trimtab.review.rater_agreement import Alpha
+from trimtab.review.rating_items import ITEMS
+from trimtab.review.rating_panel import Rating
 
 QUESTION = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
@@ -98,21 +97,21 @@ def scored(reviewer, scores, version=""):
 
 def test_a_panel_that_agrees_gets_a_mean_and_one_that_does_not_gets_none():
     agreeing = [*scored("A", (5, 1, 4, 2, 5, 1)), *scored("B", (5, 1, 4, 2, 5, 2)), *scored("C", (5, 1, 5, 2, 5, 1))]
-    found = ratings.panel(agreeing)
+    found = rating_panel.panel(agreeing)
     assert found.agreement.low > 0.4
     assert found.mean == pytest.approx(sum(one.score for one in agreeing) / 18)
     assert found.scores("sources") == (4, 4, 5)
     arguing = [*scored("A", (5, 1, 4, 2, 5, 1)), *scored("B", (1, 5, 2, 4, 1, 5)), *scored("C", (3, 3, 3, 3, 3, 3))]
-    assert ratings.panel(arguing).mean is None
-    assert "no opinion in common" in ratings.panel(arguing).why
-    assert "a panel has at least 3" in ratings.panel(agreeing[:12]).why
-    assert ratings.panel(scored("A", (None,) * 6)).agreement is None
+    assert rating_panel.panel(arguing).mean is None
+    assert "no opinion in common" in rating_panel.panel(arguing).why
+    assert "a panel has at least 3" in rating_panel.panel(agreeing[:12]).why
+    assert rating_panel.panel(scored("A", (None,) * 6)).agreement is None
 
 
 def test_ratings_of_planted_copies_are_no_opinion_on_the_review():
     given = [Rating(reviewer=who, item="answer", score=5) for who in "abc"]
     planted = [Rating(reviewer=who, item="answer", score=1, version="answer removed") for who in "abcd"]
-    found = ratings.panel([*given, *planted])
+    found = rating_panel.panel([*given, *planted])
     assert found.scores("answer") == (5, 5, 5)
     assert found.reviewers == ("a", "b", "c")
 
@@ -124,11 +123,11 @@ def test_a_planted_silence_leaves_out_conflicts_too(draft):
 
 
 def test_a_mean_needs_the_lower_end_of_agreement_and_not_its_middle():
-    agreed = Alpha(value=0.6, low=0.39, high=0.8, units=6, ratings=18, metric="interval")
-    mean, why = ratings.mean_of([4.0, 5.0], agreed, 3)
+    agreed = Alpha(value=0.6, low=0.39, high=0.8, units=6, ratings=18)
+    mean, why = rating_panel.mean_of([4.0, 5.0], agreed, 3)
     assert mean is None
     assert "its lower end is under 0.4" in why
-    assert ratings.mean_of([4.0, 5.0], replace(agreed, low=0.4), 3) == (4.5, "")
+    assert rating_panel.mean_of([4.0, 5.0], replace(agreed, low=0.4), 3) == (4.5, "")
 
 
 def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
@@ -142,15 +141,11 @@ def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
     assert failed["limits are stated, and what was not read is counted"] == ()
 
 
-def test_a_claim_that_points_nowhere_and_a_confidence_from_nowhere_are_noticed(draft):
+def test_a_claim_that_points_nowhere_is_noticed(draft):
     (claim, verdict), *others = draft.near
     nowhere = replace(verdict, evidence=tuple(replace(one, target=None) for one in verdict.evidence))
     failed = {check.name: check.places for check in checklist.check(replace(draft, near=((claim, nowhere), *others)))}
     assert failed["each claim points to a passage, a cell or a run"] == (claim.id,)
-    made_up = Confidence(calibration="", items=60, bin=10, right=9, estimate=0.9, low=0.6, high=0.98, ece=0.1)
-    guessed = replace(verdict, confidence=made_up)
-    failed = {check.name: check.places for check in checklist.check(replace(draft, near=((claim, guessed), *others)))}
-    assert failed["no confidence without its calibration set"] == (claim.id,)
 
 
 def test_planted_versions_are_compared_by_reviewer_and_item():
@@ -167,22 +162,22 @@ def test_planted_versions_are_compared_by_reviewer_and_item():
 def test_ratings_come_back_from_a_file_and_wrong_ones_are_named(tmp_path):
     path = tmp_path / "reviews.jsonl"
     given = scored("Ada", (1, 2, 3, 4, 5, None))
-    path.write_text(ratings.dump(given))
-    assert list(ratings.load(path)) == given
+    write_lines(path, map(asdict, given))
+    assert list(rating_panel.load(path)) == given
     for wrong, why in (
         ({"reviewer": "A", "item": "numbers", "score": 6}, "a score is 1 to 5"),
         ({"reviewer": "A", "item": "numbers", "score": True}, "a score is 1 to 5"),
         ({"reviewer": "A", "item": "nmbers", "score": 1}, "no item 'nmbers'"),
         ({"reviewer": "A"}, "is no rating"),
-        ("x", "is no rating"),
+        ("x", "is no JSON"),
     ):
         path.write_text(json.dumps(wrong))
         with pytest.raises(EvidenceError, match=f"line 1.*{why}"):
-            ratings.load(path)
+            rating_panel.load(path)
 
 
 def test_a_separator_of_lines_within_a_reason_ends_no_line_of_the_file(tmp_path):
-    given = ratings.Rating(reviewer="A", item=ITEMS[0].id, score=3, why="one\u2028two\x85three")
+    given = rating_panel.Rating(reviewer="A", item=ITEMS[0].id, score=3, why="one\u2028two\x85three")
     path = tmp_path / "ratings.jsonl"
-    path.write_text(ratings.dump([given]), encoding="utf-8")
-    assert ratings.load(path) == (given,)
+    write_lines(path, [asdict(given)], ensure_ascii=False)
+    assert rating_panel.load(path) == (given,)

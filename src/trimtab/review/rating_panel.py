@@ -6,20 +6,21 @@ versions was read and is empty for the review itself.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trimtab.disk import read_given_lines
 from trimtab.errors import EvidenceError, nearest
-from trimtab.review.raters import krippendorff as agreement
-from trimtab.review.raters.rating_items import HIGHEST, ITEMS, LOWEST
+from trimtab.review import rater_agreement
+from trimtab.review.rating_items import HIGHEST, ITEMS, LOWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
-    from trimtab.review.raters.krippendorff import Alpha
+    from trimtab.review.rater_agreement import Alpha
 
 LEAST_REVIEWERS = 3
 LEAST_ALPHA = 0.4
@@ -66,21 +67,17 @@ def load(*paths: Path) -> tuple[Rating, ...]:
     Raises:
         EvidenceError: A line is no rating; the message names the line.
     """
-    found = []
-    for path in paths:
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")  # U+2028 ends no line of JSON
-        except (OSError, UnicodeDecodeError) as error:
-            raise EvidenceError(f"the ratings in {path} cannot be read: {error}") from error
-        found += [_rating(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    return tuple(found)
+    return tuple(
+        _rating(line.record, f"{path}, line {line.number}")
+        for path in paths
+        for line in read_given_lines(path, error=EvidenceError)
+    )
 
 
-def _rating(line: str, place: str) -> Rating:
+def _rating(record: Mapping[str, Any], place: str) -> Rating:
     try:
-        one = json.loads(line)
-        rating = Rating(**one)
-    except (ValueError, TypeError) as error:
+        rating = Rating(**record)
+    except TypeError as error:
         raise EvidenceError(f"{place} is no rating: {error}") from error
     if rating.item not in _ITEM_IDS:
         raise EvidenceError(f"{place}: there is no item {rating.item!r}", hint=nearest(str(rating.item), _ITEM_IDS))
@@ -89,22 +86,17 @@ def _rating(line: str, place: str) -> Rating:
     return rating
 
 
-def dump(ratings: Iterable[Rating]) -> str:
-    """Return the lines of ``reviews.jsonl``."""
-    return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in ratings)
-
-
 def panel(ratings: Sequence[Rating]) -> PanelRatings:
     """Return what the ratings of the review itself come to."""
     own = tuple(one for one in ratings if not one.version)
     given = [one for one in own if one.score is not None]
     reviewers = tuple(dict.fromkeys(one.reviewer for one in given))
-    units: dict[str, list[float]] = defaultdict(list)
+    units: dict[str, list[int]] = defaultdict(list)
     for one in given:
-        units[one.item].append(float(one.score or 0))
+        units[one.item].append(one.score or 0)
     agreed = None
     if any(len(unit) >= 2 for unit in units.values()):
-        agreed = agreement.alpha(list(units.values()))
+        agreed = rater_agreement.alpha(list(units.values()))
     mean, why = mean_of([score for unit in units.values() for score in unit], agreed, len(reviewers))
     return PanelRatings(ratings=own, reviewers=reviewers, agreement=agreed, mean=mean, why=why)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trimtab.review.draft import Draft
-    from trimtab.review.raters.ratings import Rating
+    from trimtab.review.rating_panel import Rating
 
 
 def _numbers(draft: Draft) -> Draft:
