@@ -103,7 +103,7 @@ def test_a_place_that_scrolls_is_reached_by_keyboard(reports, open_page):
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.className"))
+        reached.add(page.evaluate("String(document.activeElement.className)"))
     assert "scroll" in reached
 
 
@@ -112,9 +112,3 @@ def test_a_verdict_stands_within_a_phone(reports, open_page):
     boxes = [cell.bounding_box() for cell in page.locator("td.verdict").all()]
     assert len(boxes) == 9
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
-
-
-def test_a_hovered_point_names_its_number(reports, open_page):
-    page, _ = open_page(reports["study"])
-    page.locator("svg [data-tip]").first.hover(force=True)
-    assert page.locator("#tip").inner_text()

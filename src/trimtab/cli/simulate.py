@@ -137,7 +137,7 @@ def _write_plot(path: Path, shape: Shape, arms: Sequence[SimulatedArm], drawn: d
     ]
     axes = [charts.Axes(x="batch", y="MaxVio", log=True) for _ in rows]
     drawing = charts.grid(rows, axes, labels, "MaxVio over batches")
-    write_atomic(path, svg.standalone(drawing, html.asset("chart.css")))
+    write_atomic(path, svg.standalone(drawing.svg, html.asset("chart.css")))
 
 
 def _points(trace: Trace, most: int = 200) -> tuple[tuple[float, float, float, float], ...]:

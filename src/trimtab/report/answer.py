@@ -32,12 +32,18 @@ _NONE: Final = "\u2013"
 def blocks(table: StudyTable) -> tuple[Block, ...]:
     """Return the answer of ``table``."""
     contrast = table.study.contrast
-    rows = [row for row in table.answers if row.role == "primary"]
-    sentences = [(words.sentence(row, table.study.confidence),) for row in rows if not row.waiting]
+    tested = [row for row in table.answers if row.role == "primary"]
+    rows = [row for row in tested if row.method == contrast.treatment]
+    sentences: list[tuple[Inline, ...]] = [
+        (words.sentence(row, table.study.confidence),) for row in rows if not row.waiting
+    ]
     if len(sentences) < len(rows):
         sentences.append(
             (f"Not yet run, so nothing is said: {len(rows) - len(sentences)} of {len(rows)} rows, named in the table.",)
         )
+    for method in dict.fromkeys(row.method for row in tested if row.method != contrast.treatment):
+        counts = words.verdict_counts([row for row in tested if row.method == method])
+        sentences.append((Code(method), f" beside {contrast.control}: {counts}, each in the table."))
     told_how = (
         f" does, with its {numbers.percent(table.study.confidence)} interval. Positive, to the right: it loses more."
         " Shaded: the margin within which a difference would not matter. Thick line: the interval that must lie inside"

@@ -33,7 +33,7 @@ def draw_plan(record: Mapping[str, Any]) -> str:
     rows = [[_panel(limited, phase, name, kinds) for phase in phases] for name, _ in measures]
     axes = [charts.Axes(x="capacity factor", y=label) for _, label in measures]
     drawing = charts.grid(rows, axes, kinds, f"What a capacity costs {record['source']}")
-    return svg.standalone(drawing, html.asset("chart.css"))
+    return svg.standalone(drawing.svg, html.asset("chart.css"))
 
 
 def _panel(rows: Sequence[Mapping[str, Any]], phase: str, measure: str, kinds: Sequence[str]) -> charts.ChartPanel:

@@ -1,6 +1,7 @@
 """The three drawings of a report: intervals beside each other, lines in a grid of panels, and one small interval.
 
-A series has a number, which the style sheet gives a color; what a mark stands for is in its tooltip.
+A series has a number, which the style sheet gives a color; what a mark stands for is in its tooltip. Forests and grids
+come with their numbers, so that a page can name the point under a pointer, lead to its cells and hand out a table.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.report import svg
+from trimtab.report.document import ChartData, ChartMark
 from trimtab.report.svg import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from trimtab.report.document import Link
 
 WIDTH: Final = 1040.0
 _LEFT: Final = 58.0
@@ -22,13 +26,18 @@ _LEGEND: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A value with its interval and the single values (seeds) behind it; None where there is no interval."""
+    """A value with its interval and the single values (seeds) behind it; None where there is no interval.
+
+    ``links`` are where the value leads, then where each dot does.
+    """
 
     series: int
     value: float
     low: float | None
     high: float | None
     dots: tuple[float, ...]
+    seeds: tuple[int, ...]
+    links: tuple[tuple[Link, ...], ...]
     tip: str
 
 
@@ -42,10 +51,10 @@ class ChartRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """Rows of marks over one axis."""
+    """Rows of marks over one axis, on which right is worse."""
 
     title: str
-    axis: str
+    unit: str
     rows: tuple[ChartRow, ...]
 
 
@@ -56,6 +65,7 @@ class Line:
     series: int
     points: tuple[tuple[float, float, float, float], ...]
     tip: str
+    links: tuple[Link, ...] = ()
     dots: bool = False
 
 
@@ -76,6 +86,14 @@ class Axes:
     y: str
     log: bool = False
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing and the numbers in it."""
+
+    svg: str
+    data: ChartData
 
 
 def small_interval(value: float, outer: tuple[float, float], inner: tuple[float, float], *, margin: float | None,
@@ -105,8 +123,9 @@ def small_interval(value: float, outer: tuple[float, float], inner: tuple[float,
     return svg.drawing(width, height, "interval", parts)
 
 
-def forest(panels: Sequence[Forest], names: Sequence[str], label: str) -> str:
+def forest(panels: Sequence[Forest], names: Sequence[str], label: str) -> Drawing:
     """Return panels side by side that share their rows; ``names`` are the series."""
+    marks: list[ChartMark] = []
     margin = 18 + 7.4 * max(len(row.label) for panel in panels for row in panel.rows)
     width = (WIDTH - margin) / len(panels) - _GAP
     heights = [12.0 + 15 * max(len(panel.rows[i].marks) for panel in panels) for i in range(len(panels[0].rows))]
@@ -116,11 +135,28 @@ def forest(panels: Sequence[Forest], names: Sequence[str], label: str) -> str:
         middle = top + sum(heights[:index]) + heights[index] / 2
         parts.append(svg.text(row.label, class_="row", x=margin - 10, y=middle + 4, text_anchor="end"))
     for index, panel in enumerate(panels):
-        parts.extend(_forest_panel(panel, margin + index * (width + _GAP), width, top, heights))
-    return svg.drawing(WIDTH, top + sum(heights) + 40, label, parts)
+        parts.extend(_forest_panel(panel, margin + index * (width + _GAP), width, (top, heights), len(marks)))
+        for row in panel.rows:
+            for mark in row.marks:
+                single = [(f"seed {seed}", dot, None, None) for seed, dot in zip(mark.seeds, mark.dots, strict=True)]
+                points = (("mean", mark.value, mark.low, mark.high), *single)
+                named = (panel.title, panel.unit, row.label, names[mark.series])
+                marks.append(ChartMark(names=named, points=tuple(map(_rounded, points)), links=mark.links))
+    columns = ("endpoint", "unit", "stress", "method", "over", "degradation", "interval from", "interval to")
+    drawing = svg.drawing(WIDTH, top + sum(heights) + 40, label, parts)
+    return Drawing(drawing, ChartData(columns=columns, marks=tuple(marks)))
 
 
-def _forest_panel(panel: Forest, left: float, width: float, top: float, heights: Sequence[float]) -> Iterator[str]:
+def _rounded(point: tuple[str | float | None, ...]) -> tuple[str | float | None, ...]:
+    """Return a point as a reader downloads it: six digits, more than any drawing shows."""
+    return tuple(float(f"{value:.6g}") if isinstance(value, float) else value for value in point)
+
+
+def _forest_panel(
+    panel: Forest, left: float, width: float, rows: tuple[float, Sequence[float]], first: int
+) -> Iterator[str]:
+    """Yield a panel; ``rows`` are their top and heights, ``first`` is the number of its first mark."""
+    top, heights = rows
     marks = [mark for row in panel.rows for mark in row.marks]
     ends = [end for mark in marks for end in (mark.low, mark.high) if end is not None]
     low, high = svg.extent([0.0, *ends, *(dot for mark in marks for dot in mark.dots)])
@@ -129,27 +165,31 @@ def _forest_panel(panel: Forest, left: float, width: float, top: float, heights:
     for tick in x.ticks(4):
         yield svg.tag("line", class_="zero" if tick == 0 else "grid", x1=x(tick), x2=x(tick), y1=top, y2=bottom)
         yield svg.text(svg.short(tick), class_="tick", x=x(tick), y=bottom + 14, text_anchor="middle")
-    yield svg.text(panel.axis, class_="axis", x=left + width / 2, y=bottom + 31, text_anchor="middle")
+    yield svg.text(
+        f"{panel.unit}, worse \u2192", class_="axis", x=left + width / 2, y=bottom + 31, text_anchor="middle"
+    )
     for index, row in enumerate(panel.rows):
         start = top + sum(heights[:index])
         if index:
             yield svg.tag("line", class_="rule", x1=left, x2=left + width, y1=start, y2=start)
         for place, mark in enumerate(row.marks):
-            yield _mark(mark, x, start + heights[index] / 2 + 15 * (place - (len(row.marks) - 1) / 2))
+            yield _mark(mark, x, start + heights[index] / 2 + 15 * (place - (len(row.marks) - 1) / 2), first)
+            first += 1
 
 
-def _mark(mark: Mark, x: Scale, y: float) -> str:
+def _mark(mark: Mark, x: Scale, y: float, number: int) -> str:
     parts = [svg.title(mark.tip)]
     parts += [svg.tag("circle", class_="seed", cx=x(dot), cy=y, r=2) for dot in mark.dots]
     if mark.low is not None and mark.high is not None:
         parts.append(svg.tag("line", class_="whisker", x1=x(mark.low), x2=x(mark.high), y1=y, y2=y))
     parts.append(svg.tag("circle", class_="point", cx=x(mark.value), cy=y, r=4.2))
     parts.append(svg.tag("rect", class_="touch", x=x.start, y=y - 7, width=x.end - x.start, height=14))
-    return svg.tag("g", *parts, class_=f"mark s{mark.series}")
+    return svg.tag("g", *parts, class_=f"mark s{mark.series}", data_mark=number)
 
 
-def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequence[str], label: str) -> str:
+def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequence[str], label: str) -> Drawing:
     """Return a grid of panels; each row has its own axes, so its panels can be compared."""
+    marks: list[ChartMark] = []
     columns = max(len(row) for row in rows)
     width, height = (WIDTH - _LEFT) / columns - _GAP, 136.0
     step, floors = height + 58, any(panel.floor is not None for row in rows for panel in row)
@@ -162,8 +202,18 @@ def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequ
             svg.text(shared.y, class_="axis", text_anchor="middle", transform=f"translate(13 {middle:.1f}) rotate(-90)")
         )
         for place, panel in enumerate(row):
-            parts.extend(_panel(panel, shared, y, (_LEFT + place * (width + _GAP), width), labels=place == 0))
-    return svg.drawing(WIDTH, _LEGEND + 10 + len(rows) * step, label, parts)
+            sides = (_LEFT + place * (width + _GAP), width)
+            parts.extend(_panel(panel, shared, y, sides, labels=place == 0, first=len(marks)))
+            for line in panel.lines:
+                points = tuple(
+                    _rounded((shared.names[round(point[0])] if shared.names else point[0], *point[1:]))
+                    for point in line.points
+                )
+                named = (shared.y, panel.title, names[line.series])
+                marks.append(ChartMark(names=named, points=points, links=(line.links,) if line.links else ()))
+    drawing = svg.drawing(WIDTH, _LEGEND + 10 + len(rows) * step, label, parts)
+    heads = ("measure", "panel", "series", axes[0].x, "mean", "lowest", "highest")
+    return Drawing(drawing, ChartData(columns=heads, marks=tuple(marks)))
 
 
 def _y_scale(row: Sequence[ChartPanel], shared: Axes, top: float, height: float) -> Scale:
@@ -173,8 +223,10 @@ def _y_scale(row: Sequence[ChartPanel], shared: Axes, top: float, height: float)
     return Scale(low=low, high=high, start=top + height, end=top, log=shared.log)
 
 
-def _panel(panel: ChartPanel, shared: Axes, y: Scale, place: tuple[float, float], *, labels: bool) -> Iterator[str]:
-    left, width = place
+def _panel(
+    panel: ChartPanel, shared: Axes, y: Scale, sides: tuple[float, float], *, labels: bool, first: int
+) -> Iterator[str]:
+    left, width = sides
     low, high = svg.extent([point[0] for line in panel.lines for point in line.points], pad=0.02)
     if shared.names:
         low, high = -0.35, len(shared.names) - 0.65
@@ -196,17 +248,17 @@ def _panel(panel: ChartPanel, shared: Axes, y: Scale, place: tuple[float, float]
     # The first series, the study's treatment, is drawn last and lies on top.
     for order, line in reversed(list(enumerate(panel.lines))):
         aside = 0.07 * (order - (len(panel.lines) - 1) / 2) if shared.names else 0.0
-        yield _line(line, x, y, aside)
+        yield _line(line, x, y, aside, first + order)
 
 
-def _line(line: Line, x: Scale, y: Scale, aside: float) -> str:
+def _line(line: Line, x: Scale, y: Scale, aside: float, number: int) -> str:
     upper = [(x(point[0] + aside), y(point[3])) for point in line.points]
     lower = [(x(point[0] + aside), y(point[2])) for point in line.points]
     middle = [(x(point[0] + aside), y(point[1])) for point in line.points]
     parts = [svg.title(line.tip), svg.band(upper, lower, class_="band"), svg.polyline(middle, class_="line")]
     if line.dots:
         parts += [svg.tag("circle", class_="point", cx=across, cy=down, r=3) for across, down in middle]
-    return svg.tag("g", *parts, svg.polyline(middle, class_="touch"), class_=f"mark s{line.series}")
+    return svg.tag("g", *parts, svg.polyline(middle, class_="touch"), class_=f"mark s{line.series}", data_mark=number)
 
 
 def _legend(names: Sequence[str], *, floor: bool = False) -> Iterator[str]:

@@ -79,6 +79,11 @@ def grouped_links(table: StudyTable, ids: Iterable[str]) -> tuple[Inline, ...]:
     return tuple(parts)
 
 
+def folders(ids: Iterable[str]) -> tuple[Link, ...]:
+    """Return links to the folders of these cells, each named by its cell."""
+    return tuple(Link(name, f"../cells/{name}/") for name in dict.fromkeys(ids))
+
+
 def tip(ids: Iterable[str]) -> str:
     """Return the folders of these cells, for a tooltip."""
     return "\n".join(f"cells/{name}" for name in dict.fromkeys(ids))

@@ -85,9 +85,11 @@ def _max_violation(shown: Demonstration, rules: Sequence[str]) -> Figure:
         points = tuple((float(m.step), m.max_violation, m.max_violation, m.max_violation) for m in shown.of(rule))
         lines.append(charts.Line(series=series, points=points, tip=f"{rule}; at the end {points[-1][1]:.3g}"))
     panel = charts.ChartPanel(title="", lines=tuple(lines), floor=shown.floor)
+    drawing = charts.grid([[panel]], [charts.Axes(x="step", y="MaxVio")], rules, "MaxVio over steps")
     return Figure(
         name="max-violation",
-        svg=charts.grid([[panel]], [charts.Axes(x="step", y="MaxVio")], rules, "MaxVio over steps"),
+        svg=drawing.svg,
+        data=drawing.data,
         caption="Load of the busiest expert over the mean load, minus 1. Dashed: what chance alone leaves.",
     )
 

@@ -82,12 +82,39 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChartMark:
+    """The numbers behind one mark of a drawing.
+
+    Attributes:
+        names: What it is, one name a naming column.
+        points: Its points, one value a column of numbers; None where there is none.
+        links: Where a point leads, each a label and an address: one list for all points, or one a point.
+    """
+
+    names: tuple[str, ...]
+    points: tuple[tuple[str | float | None, ...], ...]
+    links: tuple[tuple[Link, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartData:
+    """The numbers of a drawing; mark ``i`` is the element of it whose attribute ``data-mark`` is ``i``.
+
+    ``columns`` are the heads of the table that a reader may download: those of names, then those of points.
+    """
+
+    columns: tuple[str, ...]
+    marks: tuple[ChartMark, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A drawing; ``name`` is its file's name in the Markdown report."""
+    """A drawing and its numbers; ``name`` is its file's name in the Markdown report and of the download."""
 
     name: str
     svg: str
     caption: str
+    data: ChartData | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,17 +34,17 @@ def degradation(table: StudyTable) -> Figure | None:
         for found in (one for one in table.degradations if one.endpoint == name):
             marks = rows.setdefault(_label(table, found), [])
             if found.estimate is not None:
-                marks.append(_mark(endpoint, found, methods.index(found.method)))
+                marks.append(_mark(table, found, methods.index(found.method)))
         if any(rows.values()):
             listed = tuple(charts.ChartRow(label=label, marks=tuple(marks)) for label, marks in rows.items())
-            panels.append(
-                charts.Forest(title=endpoint.title, axis=f"{numbers.unit(endpoint)}, worse \u2192", rows=listed)
-            )
+            panels.append(charts.Forest(title=endpoint.title, unit=numbers.unit(endpoint), rows=listed))
     if not panels:
         return None
+    drawing = charts.forest(panels, methods, "Degradation under each stress")
     return Figure(
         name="degradation",
-        svg=charts.forest(panels, methods, "Degradation under each stress"),
+        svg=drawing.svg,
+        data=drawing.data,
         caption=(
             "Degradation of each method under each stress: metric under stress minus metric at the reference, turned so"
             f" that right is worse. Large dot: mean over seeds; small dots: single seeds; line:"
@@ -119,9 +119,11 @@ def eval_capacity(table: StudyTable) -> Figure | None:
                 axes.append(charts.Axes(x="evaluation capacity", y=label, names=tuple(capacities)))
     if not rows:
         return None
+    drawing = charts.grid(rows, axes, conditions.methods(table.study), "Endpoints against evaluation capacity")
     return Figure(
         name="evaluation-capacity",
-        svg=charts.grid(rows, axes, conditions.methods(table.study), "Endpoints against evaluation capacity"),
+        svg=drawing.svg,
+        data=drawing.data,
         caption=(
             "The same trained models, evaluated with less and less room for each expert. Columns: how they were"
             " trained. Dropless, at the left, is the headline. Under a capacity, prompts that are decoded side by side"
@@ -153,8 +155,8 @@ def _over_steps(
             axes.append(charts.Axes(x="step", y=label, log=log))
     if not drawn:
         return None
-    picture = charts.grid(drawn, axes, conditions.methods(table.study), figure.name)
-    return Figure(name=figure.name, svg=picture, caption=figure.caption)
+    drawing = charts.grid(drawn, axes, conditions.methods(table.study), figure.name)
+    return Figure(name=figure.name, svg=drawing.svg, caption=figure.caption, data=drawing.data)
 
 
 def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read, floor: Floor) -> charts.ChartPanel:
@@ -164,7 +166,7 @@ def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read
         points = series.curve((logs.steps[name] for name in ids), read)
         if points:
             tip = f"{method}; {condition.label}; at the end {points[-1][1]:.4g}\n{conditions.tip(ids)}"
-            lines.append(charts.Line(series=index, points=points, tip=tip))
+            lines.append(charts.Line(series=index, points=points, tip=tip, links=conditions.folders(ids)))
         floors += [value for name in ids if (value := floor(table.results[name].routing)) is not None]
     return charts.ChartPanel(title=condition.label, lines=tuple(lines), floor=series.mean(floors))
 
@@ -190,7 +192,8 @@ def _capacity_panel(
         if points:
             told = "; ".join(f"{capacities[int(point[0])]}: {point[1]:.4g}" for point in points)
             tip = f"{method}; {condition.label}\n{told}\n{conditions.tip(ids)}"
-            lines.append(charts.Line(series=index, points=tuple(points), tip=tip, dots=True))
+            links = conditions.folders(ids)
+            lines.append(charts.Line(series=index, points=tuple(points), tip=tip, links=links, dots=True))
     return charts.ChartPanel(title=condition.label, lines=tuple(lines))
 
 
@@ -203,17 +206,20 @@ def _label(table: StudyTable, found: Degradation) -> str:
     return f"{found.model}: {found.stressor.short}" if several else found.stressor.short
 
 
-def _mark(endpoint: Endpoint, found: Degradation, index: int) -> charts.Mark:
-    estimate = found.estimate
+def _mark(table: StudyTable, found: Degradation, index: int) -> charts.Mark:
+    endpoint, estimate = ENDPOINTS[found.endpoint], found.estimate
     if estimate is None:
         raise ValueError(found)
     interval = estimate.interval
+    by_seed = ([name for name in found.cells if table.cells[name].factors["seed"] == seed] for seed in found.seeds)
     return charts.Mark(
         series=index,
         value=numbers.scaled(endpoint, estimate.value),
         low=numbers.scaled(endpoint, interval.low) if interval else None,
         high=numbers.scaled(endpoint, interval.high) if interval else None,
         dots=tuple(numbers.scaled(endpoint, value) for value in estimate.per_seed),
+        seeds=found.seeds,
+        links=tuple(map(conditions.folders, (found.cells, *by_seed))),
         tip=f"{found.method}; {found.stressor.label}\n{numbers.signed(endpoint, estimate.value)}"
         f" {numbers.unit(endpoint)} {numbers.span(endpoint, interval)}, {len(found.seeds)} seeds\n"
         + conditions.tip(found.cells),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.literature.prisma import total
 from trimtab.report import svg
+from trimtab.report.charts import Drawing
+from trimtab.report.document import ChartData, ChartMark, Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,31 +22,38 @@ _GAP: Final = 26
 _LEFT: Final = (46, 360)
 _RIGHT: Final = (456, 360)
 _WIDTH: Final = 830
+_PART: Final = "\u00b7 "
 _LETTERS: Final = 54  # of one line at 12 px in the width of a box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
-    """A box with its lines; the first is its title."""
+    """A box with a line a count, of which the first is its title, and the section of the page that lists them."""
 
-    lines: tuple[str, ...]
+    counts: Counts
+    section: str = "Log"
 
     @property
     def height(self) -> int:
-        return len(self.lines) * _LINE + 2 * _PAD - 5
+        return len(self.counts) * _LINE + 2 * _PAD - 5
 
 
-def draw(flow: Flow) -> str:
-    """Return the diagram as SVG."""
+def draw(flow: Flow) -> Drawing:
+    """Return the diagram and its counts."""
     rows = _rows(flow)
     parts: list[str] = []
+    marks: list[ChartMark] = []
     top, tops = 8, []
     for left, right in rows:
         height = max(left.height, right.height if right else 0)
         tops.append((top, height))
-        parts += _box(left, _LEFT, top, height)
+        for box, column in ((left, _LEFT), (right, _RIGHT)):
+            if box:
+                parts.append(svg.tag("g", *_box(box, column, top, height), data_mark=len(marks)))
+                lead = (Link(f"section {box.section}", f"#{box.section.lower()}"),)
+                counts = tuple((name.removeprefix(_PART), count) for name, count in box.counts)
+                marks.append(ChartMark(names=(box.counts[0][0],), points=counts, links=(lead,)))
         if right:
-            parts += _box(right, _RIGHT, top, height)
             middle = top + height / 2
             parts += _arrow((_LEFT[0] + _LEFT[1], middle), (_RIGHT[0], middle))
         top += height + _GAP
@@ -52,7 +61,8 @@ def draw(flow: Flow) -> str:
     for (start, height), (following, _) in pairwise(tops):
         parts += _arrow((centre, start + height), (centre, following))
     parts += _phases(tops)
-    return svg.drawing(_WIDTH, top - _GAP + 8, _told(flow), parts)
+    drawing = svg.drawing(_WIDTH, top - _GAP + 8, _told(flow), parts)
+    return Drawing(drawing, ChartData(columns=("box", "of it", "count"), marks=tuple(marks)))
 
 
 def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
@@ -60,32 +70,31 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
     return (
         (
             _identified(flow),
-            _box_of("Records removed before screening", flow.duplicates, _duplicates(flow)),
+            _Box(counts=(("Records removed before screening", flow.duplicates), *_duplicates(flow))),
         ),
         (
-            _box_of("Works screened by title and abstract", flow.screened, ()),
-            _box_of("Works excluded", flow.screened - flow.sought, flow.excluded),
+            _Box(counts=(("Works screened by title and abstract", flow.screened),)),
+            _Box(counts=(("Works excluded", flow.screened - flow.sought), *flow.excluded)),
         ),
         (
-            _box_of("Full texts sought", flow.sought, ()),
-            _box_of("Full texts not retrieved", flow.sought - flow.assessed, flow.not_retrieved),
+            _Box(counts=(("Full texts sought", flow.sought),)),
+            _Box(counts=(("Full texts not retrieved", flow.sought - flow.assessed), *flow.not_retrieved)),
         ),
         (
-            _box_of("Full texts assessed", flow.assessed, ()),
-            _box_of("Works excluded", flow.assessed - flow.included, flow.ineligible),
+            _Box(counts=(("Full texts assessed", flow.assessed),)),
+            _Box(counts=(("Works excluded", flow.assessed - flow.included), *flow.ineligible)),
         ),
-        (_box_of("Works included", flow.included, _alone(flow)), None),
+        (_Box(counts=(("Works included", flow.included), *_alone(flow)), section="References"), None),
     )
 
 
 def _identified(flow: Flow) -> _Box:
     """Return the first box: databases and other methods apart, as PRISMA 2020 has them, each with its sum."""
-    lines = _box_of("Records identified", flow.identified, ()).lines
+    lines: list[tuple[str, int]] = [("Records identified", flow.identified)]
     for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
         if counts:
-            marked = tuple((f"\u00b7 {place}", count) for place, count in counts)
-            lines = (*lines, *_box_of(name, total(counts), marked).lines)
-    return _Box(lines=lines)
+            lines += [(name, total(counts)), *((f"{_PART}{place}", count) for place, count in counts)]
+    return _Box(counts=tuple(lines))
 
 
 def _duplicates(flow: Flow) -> Counts:
@@ -99,21 +108,13 @@ def _alone(flow: Flow) -> Counts:
     return (("by other methods alone", flow.included_others),) if flow.databases and flow.others else ()
 
 
-def _box_of(title: str, number: int, parts: Counts) -> _Box:
-    labels = [f"{_short(name)} (n = {count:,})" for name, count in parts]
-    return _Box(lines=(f"{title} (n = {number:,})", *labels))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LETTERS - 12 else f"{text[: _LETTERS - 13]}\u2026"
-
-
 def _box(box: _Box, column: tuple[int, int], top: float, height: float) -> Iterator[str]:
     left, width = column
     yield svg.tag("rect", x=left, y=top, width=width, height=height, rx=6, class_="step")
-    for at, line in enumerate(box.lines):
+    for at, (name, count) in enumerate(box.counts):
         y = top + _PAD + 9 + at * _LINE
-        yield svg.text(line, x=left + _PAD, y=y, class_="title" if at == 0 else None)
+        short = name if len(name) <= _LETTERS - 12 else f"{name[: _LETTERS - 13]}\u2026"
+        yield svg.text(f"{short} (n = {count:,})", x=left + _PAD, y=y, class_="title" if at == 0 else None)
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from trimtab.report.document import Bullets, Code, Figure, Highlight, Link, List
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trimtab.report.document import Block, Inline, ReportCell, ReportDocument, Section
+    from trimtab.report.document import Block, ChartData, Inline, ReportCell, ReportDocument, Section
 
 
 def asset(name: str) -> str:
@@ -35,7 +36,7 @@ def page(document: ReportDocument, sections: Sequence[str], *, scripts: Sequence
         scripts: More scripts, which run after that of every page.
         style: More style rules.
     """
-    all_scripts = (asset("page.js"), *scripts)
+    all_scripts = (asset("page.js"), asset("chart.js"), *scripts)
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in all_scripts)
     # Only these very scripts may run, and nothing may be fetched, whatever a file in the run folder says.
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
@@ -61,7 +62,8 @@ def page(document: ReportDocument, sections: Sequence[str], *, scripts: Sequence
 def section_markup(section: Section) -> str:
     """Return a section of a page."""
     body = "\n".join(_block(block) for block in section.blocks)
-    return f"<section>\n<h2>{escape(section.title)}</h2>\n{body}\n</section>"
+    name = "-".join(section.title.lower().split())
+    return f'<section id="{escape(name)}">\n<h2>{escape(section.title)}</h2>\n{body}\n</section>'
 
 
 def _block(block: Block) -> str:
@@ -75,12 +77,35 @@ def _block(block: Block) -> str:
                 + "</ul>"
             )
         case Figure():
-            return f'<figure tabindex="0">{block.svg}<figcaption>{escape(block.caption)}</figcaption></figure>'
+            caption = f"<figcaption>{escape(block.caption)}</figcaption>"
+            numbers = _chart_numbers(block.data) if block.data else ""
+            drawing = f'<div class="drawing" tabindex="0">{block.svg}</div>'
+            return f'<figure data-name="{escape(block.name)}">{drawing}{caption}{numbers}</figure>'
         case Listing():
             summary = f"<summary>{escape(block.summary)}</summary>"
             return f"<details>{summary}<pre>{escape(block.text)}</pre></details>"
         case ReportTable():
             return _table(block)
+
+
+def _chart_numbers(data: ChartData) -> str:
+    """Return the numbers of a drawing as a block that is no script; each link stands once, marks give its place."""
+    places: dict[Link, int] = {}
+    marks = [
+        {
+            "names": mark.names,
+            "points": mark.points,
+            "links": [[places.setdefault(link, len(places)) for link in links] for links in mark.links],
+        }
+        for mark in data.marks
+    ]
+    held = {"columns": data.columns, "links": [[link.text, link.target] for link in places], "marks": marks}
+    return f'<script type="application/json">{json_block(held)}</script>'
+
+
+def json_block(held: object) -> str:
+    """Return plain values as JSON that no text in them can end: ``<`` is escaped."""
+    return json.dumps(held, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _table(table: ReportTable) -> str:

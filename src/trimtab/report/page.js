@@ -2,9 +2,20 @@
 const tip = document.createElement("div");
 tip.id = "tip";
 tip.hidden = true;
+tip.setAttribute("role", "status");
 document.body.append(tip);
+const showTip = (text, x, y) => {
+  tip.textContent = text;
+  tip.hidden = false;
+  const left = Math.min(x + 14, innerWidth - tip.offsetWidth - 8);
+  const top = y + 18 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 12 : y + 18;
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${Math.max(8, top)}px`;
+};
+const hideTip = () => (tip.hidden = true);
 for (const title of document.querySelectorAll("svg title")) {
-  title.parentNode.dataset.tip = title.textContent;
+  // A mark with numbers names the point under the pointer instead, see chart.js.
+  if (!title.parentNode.dataset.mark) title.parentNode.dataset.tip = title.textContent;
   title.remove();
 }
 for (const cell of document.querySelectorAll("td[title]")) {
@@ -13,14 +24,8 @@ for (const cell of document.querySelectorAll("td[title]")) {
 }
 document.addEventListener("pointermove", (event) => {
   const owner = event.target.closest && event.target.closest("[data-tip]");
-  tip.hidden = !owner;
-  if (!owner) return;
-  tip.textContent = owner.dataset.tip;
-  const left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8);
-  const below = event.clientY + 18;
-  const top = below + tip.offsetHeight > innerHeight ? event.clientY - tip.offsetHeight - 12 : below;
-  tip.style.left = `${Math.max(8, left)}px`;
-  tip.style.top = `${Math.max(8, top)}px`;
+  if (owner) showTip(owner.dataset.tip, event.clientX, event.clientY);
+  else if (!event.target.closest || !event.target.closest("svg[role=application]")) hideTip();
 });
 // Of a filtered table, show only the rows whose first cell begins with one text.
 for (const table of document.querySelectorAll("table.filtered")) {

@@ -45,8 +45,8 @@ def write(draft: Draft, search: Search, folder: Path, extra: Sequence[Section] =
         extra: Further sections, such as the panel's, put before the references.
     """
     made = document(draft, search, extra)
-    svg = flow.draw(draft.flow)
-    write_atomic(folder / "prisma.svg", drawing.standalone(svg, html.asset("chart.css")))
+    figure = flow.draw(draft.flow)
+    write_atomic(folder / "prisma.svg", drawing.standalone(figure.svg, html.asset("chart.css")))
     write_atomic(folder / "report.md", markdown.render(made))
     write_atomic(folder / "report.html", html.render(made))
     return folder / "report.html"
@@ -148,6 +148,7 @@ def _method(draft: Draft, search: Search) -> Section:
         kind="pairs",
         folded="The queries, before each database's own spelling",
     )
+    figure = flow.draw(draft.flow)
     caption = (
         "PRISMA 2020 flow (Page et al. 2021). Works are counted after duplicates were merged; local corpora and files"
         " are among the records."
@@ -156,7 +157,7 @@ def _method(draft: Draft, search: Search) -> Section:
         title="Method",
         blocks=(
             Bullets(tuple((one.text,) for one in draft.method)),
-            Figure(name="prisma", svg=flow.draw(draft.flow), caption=caption),
+            Figure(name="prisma", svg=figure.svg, caption=caption, data=figure.data),
             queries,
         ),
     )

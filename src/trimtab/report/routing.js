@@ -44,6 +44,7 @@ const draw = () => {
     for (const expert of order) {
       const value = found ? found[expert] : null;
       const box = cell(row, "");
+      Object.assign(box.dataset, { layer: layer.layer, expert });
       if (value === null || value === undefined) {
         box.className = "none";
         box.dataset.tip = `layer ${layer.label}, expert ${expert}\nnot measured`;
@@ -61,8 +62,51 @@ const draw = () => {
     const row = document.createElement("tr");
     const words = layer.rows[domainBox.value] || [];
     for (const word of words) cell(row, word);
+    row.dataset.layer = layer.layer;
+    row.tabIndex = -1;
     rows.append(row);
   }
 };
 for (const box of [domainBox, measureBox, fromBox, toBox, sortBox]) box.addEventListener("input", draw);
 draw();
+// Arrow keys go from expert to expert; Enter or a click leads to the row of the layer's numbers.
+let at = null;
+const boxes = () => [...map.querySelectorAll("td")];
+const point = (box) => {
+  if (at) at.classList.remove("chosen");
+  at = box;
+  if (!box) return hideTip();
+  box.classList.add("chosen");
+  box.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const edge = box.getBoundingClientRect();
+  showTip(box.dataset.tip, edge.right, edge.bottom);
+};
+const lead = (box) => {
+  if (!box) return;
+  const row = rows.querySelector(`tr[data-layer="${box.dataset.layer}"]`);
+  row.scrollIntoView({ block: "nearest" });
+  row.focus();
+};
+map.addEventListener("click", (event) => lead(event.target.closest("td")));
+map.addEventListener("blur", () => point(null));
+map.addEventListener("keydown", (event) => {
+  const all = boxes(), place = all.indexOf(at);
+  const below = (by) => {
+    const other = at.parentNode.parentNode.rows[at.parentNode.rowIndex + by];
+    return other && other.cells[Math.min(at.cellIndex, other.cells.length - 1)];
+  };
+  if (event.key === "Enter") lead(at);
+  else if (event.key === "Escape") point(null);
+  else if (event.key.startsWith("Arrow") && place < 0) point(all[0]);
+  else if (event.key === "ArrowRight") point(all[place + 1] || at);
+  else if (event.key === "ArrowLeft") point(all[place - 1] || at);
+  else if (event.key === "ArrowDown") point(below(1) || at);
+  else if (event.key === "ArrowUp") point(below(-1) || at);
+  else return;
+  event.preventDefault();
+});
+toolbar(map, "routing", [0.6, 1, 1.5, 2.2, 3.2], (size) => map.style.setProperty("--size", `${17 * size}px`), () => [
+  ["domain", "measure", "layer", "expert", "over an even share"],
+  ...routing.layers.filter((layer) => layer.layer >= +fromBox.value && layer.layer <= +toBox.value).flatMap((layer) =>
+    (values(layer) || []).map((value, expert) => [domainBox.value, measureBox.value, layer.label, expert, value])),
+]);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,7 @@ _HEAD: Final = (
     "saturated", "experts in effect", "silent death",
 )  # fmt: skip
 _SHOWN: Final = (0, 1, 2, 3, 4, 5, 6, 9, 10, 12)
+_KEYS: Final = "Layers and experts. Arrow keys go from expert to expert, Enter goes to the numbers of the layer."
 _READ: Final = """\
 MaxVio: largest load over the mean, minus 1; its floor is what a uniform router shows in as many tokens.
 Entropy: of the load, over its maximum. Dead: below a tenth of the mean load; rare: below a quarter.
@@ -69,7 +69,7 @@ def _map_section(record: Mapping[str, Any]) -> str:
     )
     head = "".join(f"<th>{escape(name)}</th>" for name in _HEAD)
     ratios = ((0.125, "1/8"), (0.5, "1/2"), (1.0, "even"), (2.0, "2"), (8.0, "8 times"))
-    scale = "".join(f'<i style="background:{_color(ratio)}"></i>{label}' for ratio, label in ratios)
+    scale = "".join(f'<span><i style="background:{_color(ratio)}"></i> {label}</span>' for ratio, label in ratios)
     return f"""<section>
 <h2>Layers and experts</h2>
 <div class="controls">
@@ -78,8 +78,9 @@ def _map_section(record: Mapping[str, Any]) -> str:
 <label>to layer<input id="to" type="number" min="0"></label>
 <label class="check"><input id="sort" type="checkbox">largest first</label>
 </div>
-<div class="scale">{scale} &nbsp; framed: dead by calls</div>
-<div class="heat" id="map"><noscript>The heat maps need the page's script; the table does not.</noscript></div>
+<div class="scale">{scale} <span>framed: dead by calls</span></div>
+<div class="heat" id="map" tabindex="0" role="application" aria-label="{_KEYS}">
+<noscript>The heat maps need the page's script; the table does not.</noscript></div>
 <p class="note">A row is a layer, a cell an expert; the color is the ratio to an even share.</p>
 <div class="scroll" tabindex="0"><table class="numbers"><thead><tr>{head}</tr></thead>
 <tbody id="layer-rows">{rows}</tbody></table></div>
@@ -128,8 +129,7 @@ def _data(record: Mapping[str, Any]) -> str:
         )
     measures = {name: label for name, label in _MEASURES.items() if name in present}
     data = {"domains": dict.fromkeys(names), "measures": measures, "layers": layers}
-    written = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return f'<script type="application/json" id="routing-data">{written}</script>'
+    return f'<script type="application/json" id="routing-data">{html.json_block(data)}</script>'
 
 
 def _ratios(shares: Sequence[float | None] | None, count: int) -> list[float | None] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -62,9 +63,11 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
 
 
 def standalone(svg: str, style: str) -> str:
-    """Return the same drawing as a file of its own."""
-    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
-        ">", f"><style>{style}</style>", 1
+    """Return the same drawing as a file of its own, without the numbers of marks, which only a page looks up."""
+    return (
+        re.sub(r' data-mark="\d+"', "", svg)
+        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        .replace(">", f"><style>{style}</style>", 1)
     )
 
 

@@ -11,6 +11,8 @@ from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.table import UNSANDBOXED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trimtab.study.answers import Answer
     from trimtab.study.table import StudyTable
 
@@ -26,12 +28,15 @@ def lead(table: StudyTable) -> str:
     subject = f"Does {contrast.treatment} lose more under stress than {contrast.control}?"
     if not rows:
         return f"{subject} Not answerable here: the primary endpoint, {endpoint.title}, has no row that may be tested."
-    counts = Counter(row.words for row in rows)
     if not any(row.seeds for row in rows):
         return f"{subject} Not known yet: no stress has all its cells."
-    parts = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     stresses = "1 stress" if len(rows) == 1 else f"{len(rows)} stresses"
-    return f"{subject} On the primary endpoint, {endpoint.title}, over {stresses}: {parts}."
+    return f"{subject} On the primary endpoint, {endpoint.title}, over {stresses}: {verdict_counts(rows)}."
+
+
+def verdict_counts(rows: Sequence[Answer]) -> str:
+    """Return how often each verdict was reached, the most frequent first."""
+    return ", ".join(f"{count} {word}" for word, count in Counter(row.words for row in rows).most_common())
 
 
 def sentence(row: Answer, confidence: float) -> str:
