@@ -63,7 +63,7 @@ def test_names_a_text_is_cited_by(cite, found):
 
 def test_a_corpus_and_its_documents_give_the_same_sources():
     paper = read("| Model | HumanEval |\n|---|---|\n| GPT-4o | 90.2 |\n", "paper.md")
-    with DocumentStore() as corpus:
+    with DocumentStore(":memory:") as corpus:
         corpus.add(paper)
         stored = Sources.of(corpus, REGISTRY)
     built = Sources.build([paper], [], REGISTRY)

@@ -7,10 +7,8 @@ Offsets count characters of :attr:`Document.text`, the readable text of the file
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from decimal import Decimal  # noqa: TC003 - the corpus file is read by these annotations
+from typing import Literal
 
 Format = Literal["latex", "html", "jats", "pdf", "markdown", "csv", "text"]
 SpanKind = Literal["heading", "sentence", "caption", "reference", "code"]

@@ -8,9 +8,9 @@ import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from trimtab.disk import without_mark
 from trimtab.documents.formats.document_builder import Builder
 from trimtab.documents.formats.limits import DocumentLimits
-from trimtab.documents.text_encoding import as_utf8
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -57,26 +57,20 @@ def read(path: Path | str, *, limits: DocumentLimits | None = None) -> Document:
     if ADDRESS.match(str(path)):
         address = re.sub(":/+", "://", str(path), count=1)
         raise DocumentError(f"{address} is an address; nothing is downloaded here", hint="save it, and name the file")
-    path = Path(path)
+    return read_bytes(contents(Path(path), limits), str(path), limits=limits)
+
+
+def contents(path: Path, limits: DocumentLimits) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DocumentError: It cannot be opened, or is larger than a document may be.
+    """
     try:
         size = path.stat().st_size
         if size > limits.file_bytes:
             raise DocumentError(f"{path} has {size:,} bytes; at most {limits.file_bytes:,} are read")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
-    return read_bytes(raw, str(path), limits=limits)
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, by which a document is known.
-
-    Raises:
-        DocumentError: The file cannot be opened.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return path.read_bytes()
     except OSError as error:
         raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
 
@@ -92,7 +86,7 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
         raise DocumentError(f"{name} is empty")
     sha256, remark = hashlib.sha256(raw).hexdigest(), ""
     if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
-        raw, remark = as_utf8(raw)
+        raw, remark = utf8(raw)
     format_ = sniff(raw, name)
     builder = Builder(sha256, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):
@@ -109,6 +103,21 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
             hint="run OCR over it, or take another format of the work",
         )
     return document
+
+
+def utf8(raw: bytes) -> tuple[bytes, str]:
+    """Return the bytes of a text file in UTF-8 without a mark, and what a reader should know about that, or "".
+
+    UTF-16 and UTF-32 are known by their marks. Bytes that are no text come back as they are.
+    """
+    try:
+        raw = without_mark(raw)
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        if b"\x00" in raw[:4096]:
+            return raw, ""
+        return raw.decode("cp1252", errors="replace").encode(), "it is not UTF-8 and was read as Windows-1252 (Latin-1)"
+    return raw, ""
 
 
 def sniff(raw: bytes, name: str) -> Format:

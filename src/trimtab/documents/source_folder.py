@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,10 @@ def read_folder(
 ) -> tuple[tuple[Document, ...], tuple[UnreadFile, ...]]:  # fmt: skip
     """Read every file of a folder that is a document; return also those that could not be read, with the reason.
 
+    Of files with the same bytes the first is read.
+
     Args:
-        folder: Read with its sub-folders.
+        folder: Read with its sub-folders, in the order of the paths.
         known: SHA-256 of files that need not be read.
 
     Raises:
@@ -47,30 +50,28 @@ def read_folder(
         raise EvidenceError(
             f"{folder} is no folder of sources", hint="--sources takes the folder that holds the papers"
         )
-    documents: list[Document] = []
+    limits = DocumentLimits()
+    documents: dict[str, Document] = {}
     unread: list[UnreadFile] = []
     for path, refusal in files(folder):
         if refusal:
             unread.append(UnreadFile(path=str(path), reason=refusal, tried=False))
             continue
         try:
-            document = None if _held(path, known) else reader.read(path)
+            raw = reader.contents(path, limits)
+            digest = hashlib.sha256(raw).hexdigest()
+            if digest not in known and digest not in documents:
+                documents[digest] = reader.read_bytes(raw, str(path), limits=limits)
         except DocumentError as error:
             unread.append(UnreadFile(path=str(path), reason=error.message))
-            continue
-        documents.extend([document] if document else [])
-    return tuple(documents), tuple(unread)
-
-
-def _held(path: Path, known: frozenset[str]) -> bool:
-    """Whether these bytes are known; a file too large to be read is not hashed either."""
-    return bool(known) and path.stat().st_size <= DocumentLimits().file_bytes and reader.digest(path) in known
+    return tuple(documents.values()), tuple(unread)
 
 
 def files(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the files of a folder that are documents, and those that are not opened, with the reason."""
     root = folder.resolve()
-    for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(".")):
+    paths = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    for path in sorted(paths, key=str):
         if not path.resolve().is_relative_to(root):
             yield path, "it is a link out of the folder"
         elif path.suffix.lower() in reader.ARCHIVES:

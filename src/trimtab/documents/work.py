@@ -6,11 +6,9 @@ because a claim cites the version it was read in, and a number can differ betwee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import datetime as dt
+import datetime as dt  # noqa: TC003 - the corpus file is read by these annotations
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 UNRECORDED: Final = "not recorded"
 """In the place of a version that was read and not written down."""
@@ -86,3 +84,10 @@ class Work:
     abstract: str = ""
     retraction: Retraction | None = None
     found_by: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain values that JSON can hold."""
+        values = asdict(self)
+        if self.retraction is not None and self.retraction.date is not None:
+            values["retraction"]["date"] = self.retraction.date.isoformat()
+        return values

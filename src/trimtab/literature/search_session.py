@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trimtab.disk import write_atomic, write_json
-from trimtab.documents import store_rows
 from trimtab.literature import dedup, prisma, record_order, retrieve, screening
 from trimtab.literature.fulltext import Sought, seek
 
@@ -203,7 +202,7 @@ def write(search: Search, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines(folder / "search-log.jsonl", [one.record() for one in search.log])
     lines(folder / "records.jsonl", [_found(one) for one in search.records])
-    lines(folder / "works.jsonl", [json.loads(store_rows.dump(merged.work)) for merged in search.works.works])
+    lines(folder / "works.jsonl", [merged.work.record() for merged in search.works.works])
     lines(folder / "duplicates.jsonl", [{"merged": True, **asdict(one)} for one in search.works.merges])
     lines(folder / "possible-duplicates.jsonl", [{"merged": False, **asdict(one)} for one in search.works.possible])
     lines(folder / "screening.jsonl", [asdict(one) for one in search.decisions])
@@ -217,7 +216,7 @@ def lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 def _found(one: Found) -> dict[str, Any]:
     return {
-        "work": json.loads(store_rows.dump(one.work)),
+        "work": one.work.record(),
         "database": one.database,
         "query": one.query,
         "rank": one.rank,

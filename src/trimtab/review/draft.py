@@ -6,14 +6,12 @@ every one of them.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.claims import claim_model, claim_verdict
 from trimtab.disk import write_atomic, write_json
-from trimtab.documents import store_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,8 +121,7 @@ class Draft:
             for name in ("abstract", "method", "answers", "conflicts", "limits")
         }
         references = [
-            {"work": json.loads(store_rows.dump(one.work)), "version": one.version, "claims": one.claims}
-            for one in self.references
+            {"work": one.work.record(), "version": one.version, "claims": one.claims} for one in self.references
         ]
         return {
             "question": self.question,

@@ -141,12 +141,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
         documents, unread = source_folder.read_folder(sources_path)
         works, unlisted = known_works.read(sources_path)
         unread += unlisted
-        with DocumentStore() as corpus:
-            for document in documents:
-                corpus.add(document)
-            for work in works:
-                corpus.put(work)
-            sources = Sources.of(corpus, registry, report)
+        sources = Sources.build(documents, sorted(works, key=lambda work: work.id), registry, report)
     if not sources.documents and not sources.left_out:
         reasons = "; ".join(f"{one.path}: {one.reason}" for one in unread)
         raise EvidenceError(
