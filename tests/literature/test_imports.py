@@ -78,7 +78,7 @@ def test_a_bib_with_one_duplicate_and_one_new_work_beside_a_database(arxiv, tmp_
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("torn.bib", BIB[: BIB.index("journal")], "torn.bib, line 4, entry 'fresh2026'"),
+        ("torn.bib", BIB[: BIB.index("journal")], "torn.bib, line 3, entry 'fresh2026'"),
         ("torn.ris", "TY  - JOUR\nTI  - A\n", "torn.ris, line 1"),
         ("torn.json", '[{"id": "a", "title": "A"},\n {"id": ', "torn.json, line 2"),
         ("notes.docx", "x", "notes.docx is no bibliography"),

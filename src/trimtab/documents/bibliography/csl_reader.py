@@ -10,12 +10,9 @@ from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trimtab.documents.work import Work
 
 NAMES: Final = {"title": "title", "doi": "DOI", "url": "URL", "abstract": "abstract", "pubmed": "PMID"}
-SPACE: Final = re.compile(r"[ \t\r\n]*")
 Item = dict[str, Any]
 
 
@@ -24,59 +21,27 @@ def read(text: str, name: str) -> tuple[Work, ...]:
 
     Raises:
         DocumentError: It is no JSON, holds other things than items, an id is used twice, or an item describes no work;
-            the message names file, line and key.
+            the message names file and key.
     """
-    found: dict[str, EntryPlace] = {}
-    works = []
-    for place, item in _items(text, name):
-        if place.key in found:
-            raise place.error(f"the id is used twice, first on line {found[place.key].line}")
-        found[place.key] = place
-        works.append(_entry(place, item).work())
-    return tuple(works)
-
-
-def _items(text: str, name: str) -> Iterator[tuple[EntryPlace, Item]]:
-    """Yield every item with the line it begins on, decoded one by one so that the line is known."""
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
-    at = SPACE.match(text, 0).end()  # type: ignore[union-attr] # it matches nothing as well
-    listed = text[at : at + 1] == "["
-    at += listed
-    while True:
-        at = SPACE.match(text, at).end()  # type: ignore[union-attr]
-        here = EntryPlace(file=name, line=text.count("\n", 0, at) + 1)
-        if listed and text[at : at + 1] == "]":
-            at += 1
-            break
-        try:
-            item, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            raise EntryPlace(file=name, line=error.lineno).error(f"it is no JSON: {error.msg}") from error
-        except ValueError as error:
-            raise here.error(str(error)) from error
-        yield _named(here, item), item
-        at = SPACE.match(text, at).end()  # type: ignore[union-attr]
-        if not listed:
-            break
-        if text[at : at + 1] not in (",", "]"):
-            raise EntryPlace(file=name, line=text.count("\n", 0, at) + 1).error(
-                "a comma or ] is missing behind an item"
-            )
-        at += text[at] == ","
-    at = SPACE.match(text, at).end()  # type: ignore[union-attr]
-    if text[at:]:
-        raise EntryPlace(file=name, line=text.count("\n", 0, at) + 1).error(
-            "something stands behind the end of the list"
-        )
-
-
-def _named(place: EntryPlace, item: object) -> EntryPlace:
-    if not isinstance(item, dict):
-        raise place.error(f"an item is an object, not {json.dumps(item)[:40]}")
-    key = item.get("id", item.get("DOI"))
-    if not isinstance(key, (str, int)) or key == "":
-        raise place.error("the item has no id")
-    return EntryPlace(file=place.file, line=place.line, key=str(key))
+    try:
+        items = decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise EntryPlace(file=name, line=error.lineno).error(f"it is no JSON: {error.msg}") from error
+    except ValueError as error:
+        raise EntryPlace(file=name).error(str(error)) from error
+    works: dict[str, Work] = {}
+    for number, item in enumerate(items if isinstance(items, list) else [items], start=1):
+        place = EntryPlace(file=name, key=f"item {number}")
+        if not isinstance(item, dict):
+            raise place.error(f"an item is an object, not {json.dumps(item)[:40]}")
+        key = item.get("id", item.get("DOI"))
+        if not isinstance(key, (str, int)) or key == "":
+            raise place.error("the item has no id")
+        if str(key) in works:
+            raise place.error(f"the id {key!r} is used twice")
+        works[str(key)] = _entry(EntryPlace(file=name, key=str(key)), item).work()
+    return tuple(works.values())
 
 
 def _entry(place: EntryPlace, item: Item) -> BibliographyEntry:

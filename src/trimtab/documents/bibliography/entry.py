@@ -26,20 +26,20 @@ ARXIV: Final = re.compile(
 EPRINT: Final = re.compile(
     r"(?:arxiv:)?(?P<id>\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?P<version>v\d+)?", re.IGNORECASE
 )
-YEAR: Final = re.compile(r"(?P<year>1[5-9]\d\d|20\d\d)(?:[-/].*|[a-z])?")
+YEAR: Final = re.compile(r"(?P<year>1[5-9]\d\d|20\d\d)(?:[-–/].*|[a-z])?")  # noqa: RUF001 - "1991–2009"
 UNDATED: Final = {"", "in press", "to appear", "forthcoming", "submitted", "n.d.", "preprint", "under review"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPlace:
-    """Where an entry stands: file, line from 1, and the key it goes by."""
+    """Where an entry stands: file, line from 1 where the format has lines, and the key it goes by."""
 
     file: str
-    line: int
+    line: int = 0
     key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}" + (f", entry {self.key!r}" if self.key else "")
+        return self.file + (f", line {self.line}" if self.line else "") + (f", entry {self.key!r}" if self.key else "")
 
     def error(self, what: str, *, hint: str | None = None) -> DocumentError:
         """Return an error that names this place."""
@@ -103,7 +103,7 @@ class BibliographyEntry:
     def _arxiv(self) -> tuple[str, str]:
         """Return number and version: from a field of its own, else from the address, the DOI or the venue."""
         text = self.fields.get("arxiv", "")
-        match = EPRINT.fullmatch(text)
+        match = EPRINT.fullmatch(text) or ARXIV.fullmatch(text)
         if text and match is None:
             raise self.at("arxiv").error(f"{text!r} is no arXiv number", hint="for example 2412.21199v2 or cs/0112017")
         others = (self.fields.get(name, "") for name in ("url", "doi", "venue"))

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from trimtab.documents import reader
 from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.errors import DocumentError
 
@@ -25,21 +26,16 @@ def read(path: Path | str, *, limits: DocumentLimits | None = None) -> tuple[Wor
     Raises:
         DocumentError: The file cannot be opened, is of another kind, too large or malformed; the message names file,
             line and key.
-        MissingExtraError: pylatexenc is not installed (BibTeX).
+        MissingExtraError: bibtexparser or pylatexenc is not installed (BibTeX).
     """
     limits, path = limits or DocumentLimits(), Path(path)
     format_ = SUFFIXES.get(path.suffix.lower())
     if format_ is None:
         raise DocumentError(f"{path} is no bibliography", hint=f"readable: {', '.join(SUFFIXES)}")
     try:
-        size = path.stat().st_size
-        if size > limits.file_bytes:
-            raise DocumentError(f"{path} has {size:,} bytes; at most {limits.file_bytes:,} are read")
-        text = path.read_text(encoding="utf-8-sig")
+        text = reader.contents(path, limits).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8: byte {error.start}", hint="export it again as UTF-8") from error
-    except OSError as error:
-        raise DocumentError(f"{path} cannot be opened: {error.strerror or error}") from error
     return read_text(text, str(path), format_)
 
 
@@ -49,9 +45,9 @@ def read_text(text: str, name: str, format_: str) -> tuple[Work, ...]:
     Raises:
         DocumentError: As :func:`read`.
     """
-    reader = importlib.import_module(f"trimtab.documents.bibliography.{format_}_reader")
+    module = importlib.import_module(f"trimtab.documents.bibliography.{format_}_reader")
     try:
-        works: tuple[Work, ...] = reader.read(text, name)
+        works: tuple[Work, ...] = module.read(text, name)
     except RecursionError as error:
         raise DocumentError(f"{name} is nested too deeply to be read") from error
     return works

@@ -32,29 +32,28 @@ def read(text: str, name: str) -> tuple[Work, ...]:
     """Return the works of a RIS file.
 
     Raises:
-        DocumentError: A line stands outside a record, a record is not closed, or describes no work; the message names
-            file, line and key.
+        DocumentError: A tag stands outside a record, a record is not closed, or describes no work, or there is none;
+            the message names file, line and key.
     """
-    return tuple(_entry(record, name).work() for record in _records(text, name))
+    works = tuple(_entry(record, name).work() for record in _records(text, name))
+    if not works and text.strip():
+        raise EntryPlace(file=name).error("it holds no record", hint="a record begins with 'TY  - '")
+    return works
 
 
 def _records(text: str, name: str) -> Iterator[list[Line]]:
+    """Yield records; a line without a tag goes on with the one before, and is a remark between records."""
     record: list[Line] = []
     for number, line in enumerate(text.splitlines(), start=1):
         match = TAG.fullmatch(line.rstrip())
         place = EntryPlace(file=name, line=number, key=_key(record) if record else "")
         if match is None:
-            if line.strip() and not record:
-                raise place.error(
-                    f"{line.strip()[:60]!r} stands outside a record", hint="a record begins with 'TY  - '"
-                )
-            if line.strip():
-                _go_on(record, line.strip())
-        elif match["tag"] == "TY":
-            if record:
-                raise place.error(f"a record begins before the one of line {record[0][0]} ended with 'ER  -'")
-            record = [(number, "TY", match["text"].strip())]
-        elif not record:
+            if record and line.strip():
+                first, tag, before = record[-1]
+                record[-1] = (first, tag, f"{before} {line.strip()}".strip())
+        elif record and match["tag"] == "TY":
+            raise place.error(f"a record begins before the one of line {record[0][0]} ended with 'ER  -'")
+        elif not record and match["tag"] != "TY":
             raise place.error(f"{match['tag']} stands outside a record", hint="a record begins with 'TY  - '")
         elif match["tag"] == "ER":
             yield record
@@ -63,12 +62,6 @@ def _records(text: str, name: str) -> Iterator[list[Line]]:
             record.append((number, match["tag"], match["text"].strip()))
     if record:
         raise EntryPlace(file=name, line=record[0][0], key=_key(record)).error("the record is not closed by 'ER  -'")
-
-
-def _go_on(record: list[Line], text: str) -> None:
-    """A line without a tag goes on with the one before."""
-    number, tag, before = record[-1]
-    record[-1] = (number, tag, f"{before} {text}".strip())
 
 
 def _key(record: Sequence[Line]) -> str:
