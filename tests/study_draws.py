@@ -49,7 +49,7 @@ class Studies:
             environment={},
         )
         endpoint = contrasts.ENDPOINTS["python_loss"]
-        row = contrasts._draft(table, "tiny", "loss_free", self.stressor, endpoint)
+        row = contrasts._draft(table, "tiny", "loss_free", self.stressor, endpoint, {})
         table.__dict__["answers"] = (row,)
         return table
 

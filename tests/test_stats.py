@@ -77,7 +77,7 @@ def test_a_ratio_is_sum_over_sum_also_in_the_bootstrap():
     nats, tokens = np.array([[12.0, 1.0]] * 2), np.array([[10.0, 2.0]] * 2)
     ratio = stats.Ratio(nats, tokens)
     assert ratio.per_seed() == pytest.approx([13 / 12, 13 / 12])
-    draws = stats._draws([(1.0, ratio)], 2, 2, 2000)
+    draws = stats._draws([(1.0, ratio)], 2000)
     values, counts = np.unique(draws.round(12), return_counts=True)
     assert values == pytest.approx([1 / 2, 13 / 12, 12 / 10])
     assert counts / 2000 == pytest.approx([1 / 4, 1 / 2, 1 / 4], abs=0.04)
@@ -91,7 +91,7 @@ def test_bootstrap_is_the_enumeration_of_all_resamples():
         for seeds in itertools.product(range(2), repeat=2)
         for units in itertools.product(range(2), repeat=2)
     )
-    draws = stats._draws([(1.0, mean_metric(values))], 2, 2, 20_000)
+    draws = stats._draws([(1.0, mean_metric(values))], 20_000)
     for share in (0.1, 0.3, 0.5, 0.7, 0.9):
         assert np.mean(draws <= np.quantile(exact, share, method="lower")) == pytest.approx(
             np.mean(np.array(exact) <= np.quantile(exact, share, method="lower")), abs=0.015
@@ -262,3 +262,19 @@ def test_the_interval_of_all_and_of_none_reaches_the_end(trials):
     assert stats.wilson(trials, trials).high == 1.0
     assert stats.wilson(0, trials).low == 0.0
     assert stats.mean_interval([1.0] * trials).high == 1.0
+
+
+def test_many_seeds_are_resampled_as_few_are(monkeypatch):
+    """Seeds averaged ratio by ratio give what seeds of whole contrasts give, and a tie is a tie in both."""
+    rng = np.random.default_rng(5)
+    ratios = [stats.Ratio(rng.integers(0, 9, (70, 12)).astype(float), np.full((70, 12), 9.0)) for _ in range(4)]
+    terms = list(zip((1.0, -1.0, -1.0, 1.0), ratios, strict=True))
+    many = stats.contrast(terms, margin=0.02, resamples=499)
+    monkeypatch.setattr(stats, "_SEEDS_AT_ONCE", 100)
+    whole = stats.contrast(terms, margin=0.02, resamples=499)
+    assert many.bootstrap.low == pytest.approx(whole.bootstrap.low, abs=1e-12)
+    assert many.bootstrap.high == pytest.approx(whole.bootstrap.high, abs=1e-12)
+    assert many.p_difference == pytest.approx(whole.p_difference, abs=0.005)
+    monkeypatch.undo()
+    same = stats.contrast([(1.0, ratios[0]), (-1.0, stats.Ratio(ratios[0].numerator, ratios[0].denominator))])
+    assert same.p_difference == 1.0

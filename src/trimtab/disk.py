@@ -70,8 +70,21 @@ def read_json(path: Path, *, error: type[TrimtabError] = RunFolderError) -> Any:
         TrimtabError: The file is missing, torn or not JSON; of the class ``error``, and the message names it.
     """
     try:
-        return json.loads(without_mark(path.read_bytes()))
-    except (OSError, ValueError, RecursionError) as problem:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem}") from problem
+    return parse_json(data, path, error=error)
+
+
+def parse_json(data: bytes, path: Path, *, error: type[TrimtabError] = RunFolderError) -> Any:  # noqa: ANN401 - whatever they hold
+    """Read JSON that is in memory, as :func:`read_json` reads the file ``path`` that it came from.
+
+    Raises:
+        TrimtabError: It is torn or not JSON; of the class ``error``, and the message names the file.
+    """
+    try:
+        return json.loads(without_mark(data))
+    except (ValueError, RecursionError) as problem:
         raise error(f"{path} cannot be read: {problem}") from problem
 
 

@@ -31,8 +31,10 @@ from trimtab.study.judging import judged
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trimtab.study.cell_counts import CellCounts, UnitCounts
     from trimtab.study.spec import Study
-    from trimtab.study.store import CellResult
+
+    Ratios = dict[tuple[str, tuple[str, ...], tuple[str, ...]], stats.Ratio]
 
 _PAIR: Final = (1.0, -1.0)
 _FOUR: Final = (1.0, -1.0, -1.0, 1.0)
@@ -46,8 +48,8 @@ class Measured(Protocol):
         """The study."""
 
     @property
-    def results(self) -> Mapping[str, CellResult]:
-        """The cells that are finished and sound."""
+    def counts(self) -> Mapping[str, CellCounts]:
+        """What is counted of the cells that are finished and sound."""
 
     @property
     def failed(self) -> frozenset[str]:
@@ -70,10 +72,11 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cells:
-    """The cells of one comparison: ``metrics`` [conditions][seeds] of unit → counts, None where it diverged."""
+    """The cells of one comparison: ``names`` and ``metrics`` [conditions][seeds], None where a cell diverged."""
 
     seeds: tuple[int, ...]
-    metrics: list[list[dict[str, tuple[float, float]] | None]]
+    names: list[tuple[str, ...]]
+    metrics: list[list[UnitCounts | None]]
     diverged: tuple[str, ...]
     missing: tuple[str, ...]
     waiting: tuple[int, ...]
@@ -99,8 +102,9 @@ def stressors(study: Study) -> tuple[Stressor, ...]:
 def degradations(table: Measured) -> tuple[Degradation, ...]:
     """Return D of every method under every stress on every endpoint of the study."""
     study = table.study
+    ratios: Ratios = {}
     return tuple(
-        _degradation(table, model, method, stressor, ENDPOINTS[name])
+        _degradation(table, model, method, stressor, ENDPOINTS[name], ratios)
         for model in map(str, study.factors["model"])
         for name in (study.endpoints.primary, *study.endpoints.secondary)
         for stressor in stressors(study)
@@ -117,8 +121,9 @@ def answers(table: Measured) -> tuple[Answer, ...]:
     study = table.study
     control = study.contrast.control
     methods = [str(name) for name in study.factors["balancer"] if name not in (control, study.contrast.treatment)]
+    ratios: Ratios = {}
     drafts = [
-        _draft(table, model, method, stressor, ENDPOINTS[name])
+        _draft(table, model, method, stressor, ENDPOINTS[name], ratios)
         for method in (study.contrast.treatment, *methods)
         for model in map(str, study.factors["model"])
         for name in (study.endpoints.primary, *study.endpoints.secondary)
@@ -134,7 +139,9 @@ def answers(table: Measured) -> tuple[Answer, ...]:
     return tuple(drafts)
 
 
-def _degradation(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Degradation:
+def _degradation(
+    table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint, ratios: Ratios
+) -> Degradation:
     found = _gather(table, endpoint, _compared(table.study, model, (method,), stressor))
     return Degradation(
         model=model,
@@ -142,19 +149,19 @@ def _degradation(table: Measured, model: str, method: str, stressor: Stressor, e
         stressor=stressor,
         endpoint=endpoint.name,
         seeds=found.seeds,
-        estimate=_estimate(found, _PAIR, endpoint, table.study.confidence),
+        estimate=_estimate(found, _PAIR, endpoint, ratios, table.study.confidence),
         diverged=found.diverged,
         missing=found.missing,
         cells=found.cells,
     )
 
 
-def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint) -> Answer:
+def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoint: Endpoint, ratios: Ratios) -> Answer:
     """Return a row without verdict; its p-values are not adjusted yet."""
     study = table.study
     found = _gather(table, endpoint, _compared(study, model, (method, study.contrast.control), stressor))
     margin = study.margins.get(endpoint.name)
-    difference = _estimate(found, _FOUR, endpoint, study.confidence, margin)
+    difference = _estimate(found, _FOUR, endpoint, ratios, study.confidence, margin)
     ranks = _ranks(found, endpoint) if found.diverged else None
     role, reason = _role(table, method, stressor, endpoint)
     return Answer(
@@ -165,8 +172,8 @@ def _draft(table: Measured, model: str, method: str, stressor: Stressor, endpoin
         endpoint=endpoint.name,
         role=role,
         seeds=found.seeds,
-        treated=_estimate(found, (1.0, -1.0, 0.0, 0.0), endpoint, study.confidence),
-        controlled=_estimate(found, (0.0, 0.0, 1.0, -1.0), endpoint, study.confidence),
+        treated=_estimate(found, (1.0, -1.0, 0.0, 0.0), endpoint, ratios, study.confidence),
+        controlled=_estimate(found, (0.0, 0.0, 1.0, -1.0), endpoint, ratios, study.confidence),
         difference=difference,
         margin=margin,
         p_difference=stats.sign_test(*ranks) if ranks else difference.p_difference if difference else None,
@@ -208,7 +215,7 @@ def _has_seed(table: Measured, conditions: Sequence[tuple[str, str, str, str]]) 
 
 def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str, str, str, str]]) -> _Cells:
     """Collect the cells of every seed in which all conditions are there."""
-    seeds, metrics, missing = [], [], []
+    seeds, complete, metrics, missing = [], [], [], []
     diverged: list[str] = []
     waiting: list[int] = []
     cells: list[str] = []
@@ -223,11 +230,13 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
             waiting += [seed] if any(name in table.waiting for name in names) else []
             continue
         seeds.append(seed)
-        lost = [name for name in names if name in table.failed or table.results[name].outcome == "diverged"]
+        complete.append(names)
+        lost = [name for name in names if name in table.failed or table.counts[name].outcome == "diverged"]
         diverged.extend(lost)
-        metrics.append([None if name in lost else endpoint.counts(table.results[name]) for name in names])
+        metrics.append([None if name in lost else table.counts[name].units[endpoint.name] for name in names])
     return _Cells(
         seeds=tuple(seeds),
+        names=list(zip(*complete, strict=True)),
         metrics=[list(column) for column in zip(*metrics, strict=True)],
         diverged=tuple(diverged),
         missing=tuple(missing),
@@ -237,21 +246,33 @@ def _gather(table: Measured, endpoint: Endpoint, conditions: Sequence[tuple[str,
 
 
 def _estimate(
-    found: _Cells, signs: Sequence[float], endpoint: Endpoint, confidence: float, margin: float | None = None
+    found: _Cells,
+    signs: Sequence[float],
+    endpoint: Endpoint,
+    ratios: Ratios,
+    confidence: float,
+    margin: float | None = None,
 ) -> stats.Estimate | None:
     """Return the signed sum of the conditions' metrics in units of harm; None where it has no finite value."""
     complete = [[counts for counts in seeds if counts is not None] for seeds in found.metrics]
     if found.diverged or not found.seeds:
         return None
-    units = sorted(set.intersection(*(set(counts) for seeds in complete for counts in seeds)))
+    measured = {counts.names for seeds in complete for counts in seeds}
+    units = tuple(sorted(set.intersection(*map(set, measured))))
     if not units:
         return None
-    pairs = np.array([[[counts[unit] for unit in units] for counts in seeds] for seeds in complete])
-    terms = [
-        (endpoint.harm * sign, stats.Ratio(pair[..., 0], pair[..., 1]))
-        for sign, pair in zip(signs, pairs, strict=True)
-        if sign
-    ]
+    places = {}
+    for names in measured:
+        at = {unit: place for place, unit in enumerate(names)}
+        places[names] = np.array([at[unit] for unit in units])
+    terms = []
+    for sign, names, seeds in zip(signs, found.names, complete, strict=True):
+        key = endpoint.name, names, units
+        if sign and key not in ratios:
+            pairs = np.stack([counts.pairs[places[counts.names]] for counts in seeds])
+            ratios[key] = stats.Ratio(pairs[..., 0], pairs[..., 1])
+        if sign:
+            terms.append((endpoint.harm * sign, ratios[key]))
     return stats.contrast(terms, confidence=confidence, margin=margin)
 
 
@@ -265,10 +286,11 @@ def _ranks(found: _Cells, endpoint: Endpoint) -> tuple[int, int]:
     return sum(value > 0 for value in differences), sum(value < 0 for value in differences)
 
 
-def _harm(counts: dict[str, tuple[float, float]] | None, endpoint: Endpoint) -> float:
+def _harm(counts: UnitCounts | None, endpoint: Endpoint) -> float:
     if counts is None:
         return math.inf
-    return endpoint.harm * sum(pair[0] for pair in counts.values()) / sum(pair[1] for pair in counts.values())
+    numerators, denominators = counts.pairs.T.tolist()
+    return endpoint.harm * float(sum(numerators)) / float(sum(denominators))
 
 
 def _minus(one: float, other: float) -> float:

@@ -63,7 +63,7 @@ class Endpoint:
         """
         read = _READERS[self.unit]
         counts: Counts = {}
-        for unit, record in self._units(result, capacity).items():
+        for unit, record in self.units(result, capacity).items():
             try:
                 counts[unit] = read(record)
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -74,14 +74,11 @@ class Endpoint:
                 ) from error
         return counts
 
-    def is_measured(self, result: CellResult, capacity: str = HEADLINE) -> bool:
-        """Tell whether :meth:`counts` would return any, without reading them."""
-        return bool(self._units(result, capacity))
-
-    def _units(self, result: CellResult, capacity: str) -> Mapping[str, Any]:
+    def units(self, result: CellResult, capacity: str = HEADLINE) -> Mapping[str, Any]:
+        """Return unit → what was recorded of it, unread; empty if it was not measured."""
         table = _part(result, self.source).get(self.benchmark, {})
-        units: Mapping[str, Any] = table if self.source == "ranking" else table.get(capacity, {})
-        return units
+        recorded: Mapping[str, Any] = table if self.source == "ranking" else table.get(capacity, {})
+        return recorded
 
 
 def unigram(endpoint: Endpoint, result: CellResult) -> float | None:

@@ -65,7 +65,15 @@ class CellResult:
         Raises:
             RunFolderError: The file is torn, of another schema, or lacks a field; the message names it.
         """
-        record = read_json(path)
+        return cls.of_record(read_json(path), path)
+
+    @classmethod
+    def of_record(cls, record: Any, path: Path) -> CellResult:  # noqa: ANN401 - whatever a file held
+        """Return the result that a ``result.json`` held, as :meth:`read` does of the file itself.
+
+        Raises:
+            RunFolderError: It is of another schema, or lacks a field; the message names the file.
+        """
         names = {entry.name for entry in fields(cls)}
         if not isinstance(record, dict) or not names - {"mixtures"} <= record.keys() <= names:
             raise RunFolderError(
@@ -204,6 +212,11 @@ class RunFolder:
     def table(self) -> Path:
         """One row a cell, endpoint and evaluation capacity."""
         return self.path / "table.csv"
+
+    @property
+    def counts(self) -> Path:
+        """What a table counted, under the hash of each result (:mod:`trimtab.study.finished_cells`)."""
+        return self.path / "counts.bin"
 
     @property
     def report(self) -> Path:

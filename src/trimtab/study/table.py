@@ -10,23 +10,25 @@ import csv
 import io
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
-from trimtab.errors import RunFolderError
 from trimtab.study import contrasts, sensitivity, store
+from trimtab.study.cell_counts import MEASURED, CellCounts
 from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST
-from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, Endpoint
+from trimtab.study.endpoints import HEADLINE
+from trimtab.study.finished_cells import FinishedCells
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from trimtab.study.answers import Answer, Degradation
+    from trimtab.study.endpoints import Endpoint
     from trimtab.study.spec import Cell, Study
 
 UNSANDBOXED: Final = "no sandbox"
+_FACTORS: Final = ("model", "balancer", "expert_init", "capacity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,9 @@ class Row:
     units: int
     sandbox: str
     folder: str
+
+
+_COLUMNS: Final = tuple(field.name for field in fields(Row))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +93,24 @@ class StudyTable:
         """
         folder = store.RunFolder(Path(run_dir))
         cells = {cell.id: cell for cell in study.cells()}
-        results: dict[str, store.CellResult] = {}
-        missing: dict[str, str] = {}
-        for name, cell in cells.items():
-            try:
-                results[name] = _result(folder.cell(name), cell)
-            except RunFolderError as error:
-                missing[name] = error.message
+        finished = FinishedCells(folder, study, cells)
         return cls(
             study=study,
             folder=folder.path,
             cells=cells,
-            results=results,
-            missing=missing,
-            failed=frozenset(name for name in missing if folder.cell(name).error.exists()),
+            results=finished,
+            missing=finished.missing,
+            failed=frozenset(name for name in finished.missing if folder.cell(name).error.exists()),
             controls=sensitivity.load(folder.controls),
             environment=_environment(folder),
         )
+
+    @cached_property
+    def counts(self) -> Mapping[str, CellCounts]:
+        """What is counted of every finished cell."""
+        if isinstance(self.results, FinishedCells):
+            return self.results.counts
+        return {name: CellCounts.of(result) for name, result in self.results.items()}
 
     @cached_property
     def waiting(self) -> frozenset[str]:
@@ -126,7 +132,7 @@ class StudyTable:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The long form: one row a cell, endpoint and evaluation capacity."""
-        return tuple(row for name in self.results for row in self._rows(name))
+        return tuple(Row(**dict(zip(_COLUMNS, values, strict=True))) for values in self._values())
 
     @property
     def sandbox(self) -> str:
@@ -149,14 +155,14 @@ class StudyTable:
         """Say why this cell has nothing to say about this endpoint; empty if it has. A diverged cell has."""
         if cell_id in self.missing:
             return self.missing[cell_id]
-        result = self.results[cell_id]
-        if result.outcome == "diverged" or endpoint.is_measured(result):
+        counts = self.counts[cell_id]
+        if counts.outcome == "diverged" or endpoint.name in counts.units:
             return ""
-        return result.absent.get(endpoint.benchmark, f"{endpoint.benchmark} was not measured")
+        return counts.absent.get(endpoint.benchmark, f"{endpoint.benchmark} was not measured")
 
     def absent(self) -> dict[str, str]:
         """Return benchmark → why it was not measured, over all finished cells."""
-        reasons = {name: why for result in self.results.values() for name, why in sorted(result.absent.items())}
+        reasons = {name: why for counts in self.counts.values() for name, why in sorted(counts.absent.items())}
         return {name: why.removeprefix(f"{name}: ") for name, why in reasons.items()}
 
     def mixed(self) -> dict[str, tuple[int, int]]:
@@ -165,9 +171,9 @@ class StudyTable:
         Their training text was cleaned of different benchmarks, so the cells of such a folder are not comparable. A run
         refuses to go on with other benchmarks; folders of before do not.
         """
-        whole = [result for result in self.results.values() if result.outcome == "completed"]
+        whole = [counts for counts in self.counts.values() if counts.outcome == "completed"]
         without = {
-            name: sum(name in result.absent for result in whole)
+            name: sum(name in counts.absent for counts in whole)
             for name in sorted({*DEDUPLICATED_AGAINST, *self.study.evaluation.benchmarks})
         }
         return {name: (len(whole) - count, count) for name, count in without.items() if 0 < count < len(whole)}
@@ -176,9 +182,8 @@ class StudyTable:
         """Return the long form as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        names = [field.name for field in fields(Row)]
-        writer.writerow(names)
-        writer.writerows(map(attrgetter(*names), self.rows))
+        writer.writerow(_COLUMNS)
+        writer.writerows(self._values())
         return text.getvalue()
 
     def write_csv(self) -> Path:
@@ -202,38 +207,20 @@ class StudyTable:
             "degradations": [{**asdict(found), "stressor": found.stressor.label} for found in self.degradations],
         }
 
-    def _rows(self, cell_id: str) -> list[Row]:
-        result = self.results[cell_id]
-        if result.outcome == "diverged":
-            return [self._row(cell_id, ENDPOINTS[self.study.endpoints.primary], "dropless", {})]
-        return [
-            self._row(cell_id, endpoint, capacity, endpoint.counts(result, capacity))
-            for endpoint in (*ENDPOINTS.values(), *DESCRIPTIVE)
-            for capacity in endpoint.capacities(result)
-        ]
-
-    def _row(self, cell_id: str, endpoint: Endpoint, capacity: str, counts: Mapping[str, tuple[float, float]]) -> Row:
-        factors = self.cells[cell_id].factors
-        numerator = sum(pair[0] for pair in counts.values())
-        denominator = sum(pair[1] for pair in counts.values())
-        return Row(
-            cell_id=cell_id,
-            model=str(factors["model"]),
-            balancer=str(factors["balancer"]),
-            expert_init=str(factors["expert_init"]),
-            capacity=str(factors["capacity"]),
-            seed=int(factors["seed"]),
-            outcome=self.results[cell_id].outcome,
-            endpoint=endpoint.name,
-            unit=endpoint.unit,
-            eval_capacity=capacity,
-            value=numerator / denominator if counts else None,
-            numerator=numerator if counts else None,
-            denominator=denominator if counts else None,
-            units=len(counts),
-            sandbox=self.sandbox,
-            folder=f"cells/{cell_id}",
-        )
+    def _values(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the fields of every row, in their order."""
+        endpoints = {endpoint.name: endpoint for endpoint in MEASURED}
+        primary = self.study.endpoints.primary
+        sandbox = self.sandbox
+        for name, counts in self.counts.items():
+            factors = self.cells[name].factors
+            levels = (*(str(factors[key]) for key in _FACTORS), int(factors["seed"]))
+            # A training that diverged has one row, without a value.
+            sums = {(primary, HEADLINE): (0.0, 0.0, 0)} if counts.outcome == "diverged" else counts.sums
+            for (endpoint, capacity), (numerator, denominator, units) in sums.items():
+                pair = (numerator / denominator, numerator, denominator) if units else (None, None, None)
+                measured = (endpoint, endpoints[endpoint].unit, capacity)
+                yield (name, *levels, counts.outcome, *measured, *pair, units, sandbox, f"cells/{name}")
 
 
 def _environment(folder: store.RunFolder) -> dict[str, Any]:
@@ -249,32 +236,3 @@ def _environment(folder: store.RunFolder) -> dict[str, Any]:
             "compared with benchmark texts": text["deduplicated_against"]["texts"],
         }
     return found
-
-
-def _result(folder: store.CellFolder, cell: Cell) -> store.CellResult:
-    """Read one result and everything in it that will be counted.
-
-    Raises:
-        RunFolderError: It is not there yet, torn, of another cell, or holds something that is not a count.
-    """
-    if not folder.result.exists():
-        raise RunFolderError(_why_not(folder))
-    result = store.CellResult.read(folder.result)
-    if result.cell_id != cell.id or dict(result.factors) != dict(cell.factors):
-        raise RunFolderError(f"{folder.result} belongs to another cell, {result.cell_id}")
-    if result.outcome not in ("completed", "diverged"):
-        raise RunFolderError(f"{folder.result}: unknown outcome {result.outcome!r}")
-    try:
-        for endpoint in (*ENDPOINTS.values(), *DESCRIPTIVE):
-            for capacity in endpoint.capacities(result):
-                endpoint.counts(result, capacity)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{folder.result} is not a cell result: {error}") from error
-    return result
-
-
-def _why_not(folder: store.CellFolder) -> str:
-    if not folder.error.exists():
-        return "not finished"
-    lines = folder.error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"failed: {lines[-1] if lines else 'no traceback'}"
