@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 RESAMPLES: Final = 3999
 """One less than a round number: (B + 1) times a usual tail area is then whole."""
 
-_SEEDS_AT_ONCE: Final = 64
-"""Of a bootstrap: bounds its memory. With more seeds, each ratio is averaged over resampled seeds by itself."""
+_SEEDS_AT_ONCE: Final = 64  # with more, each ratio of a bootstrap is averaged over resampled seeds by itself
 
 MIN_SEEDS: Final = 3
 """Below this the spread over seeds is not known well enough for any verdict."""
@@ -100,10 +99,9 @@ class Ratio:
         return np.asarray(self.numerator.sum(axis=1) / self.denominator.sum(axis=1))
 
     def replicates(self, resamples: int) -> FloatArray:
-        """Return the mean over resampled seeds of sum over sum of resampled units, [resamples].
+        """Return the mean over resampled seeds of sum over sum of resampled units, [resamples]; kept.
 
-        The same resamples for every ratio of a shape, so a signed sum of replicates is one of a contrast. Kept, because
-        an answer has the same condition in many rows.
+        The same resamples for every ratio of a shape, so a signed sum of replicates is one of a contrast.
         """
         if resamples not in self._replicates:
             seeds, units = self.numerator.shape

@@ -19,7 +19,7 @@ from trimtab.report.document import (
     Section,
     cell,
 )
-from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE, unigram
+from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE
 from trimtab.study.table import UNSANDBOXED
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _levels(table: StudyTable) -> list[Block]:
 
 def _baseline(table: StudyTable, endpoint: Endpoint) -> ReportCell:
     """Return the loss of the training text's unigram distribution, mean over cells."""
-    found = [value for result in table.results.values() if (value := unigram(endpoint, result)) is not None]
+    found = [each.unigram[endpoint.name] for each in table.details.values() if endpoint.name in each.unigram]
     value = series.mean(found)
     return cell(_NONE if value is None else numbers.level(endpoint, value), kind="number")
 
@@ -157,7 +157,7 @@ def _statistic(table: StudyTable, ids: Sequence[str], key: str, phase: str, capa
         [
             float(line[key])
             for name in ids
-            for line in table.results[name].routing
+            for line in table.details[name].routing
             if line.get("phase") == phase and line.get("eval_capacity") == capacity and line.get(key) is not None
         ]
     )
@@ -166,8 +166,8 @@ def _statistic(table: StudyTable, ids: Sequence[str], key: str, phase: str, capa
 def _drops(table: StudyTable) -> ReportTable | None:
     """Return dropped shares with their floors: in training and in every evaluation that had a capacity."""
     phases = [("train_tail", None)]
-    for result in table.results.values():
-        for line in result.routing:
+    for details in table.details.values():
+        for line in details.routing:
             key = (line.get("phase", ""), line.get("eval_capacity"))
             if key not in phases and key[1] not in (None, HEADLINE):
                 phases.append(key)
@@ -283,7 +283,7 @@ in the sandbox named above.
 
 def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
     rows = {name: _cell_row(table, logs, name) for name in table.cells}
-    odd = [name for name in rows if name not in table.results or table.results[name].outcome != "completed"]
+    odd = [name for name in rows if name not in table.counts or table.counts[name].outcome != "completed"]
     lead = (
         "Every number above is computed from these folders: ", Code("result.json"), " holds counts per problem, ",
         Code("verdicts.jsonl"), " and ", Code("samples.jsonl"), " the programs behind them, ", Code("train.jsonl"),
@@ -298,10 +298,10 @@ def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
 
 
 def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[ReportCell, ...]:
-    result = table.results.get(name)
-    state = "missing" if result is None else result.outcome
+    counts = table.counts.get(name)
+    state = "missing" if counts is None else counts.outcome
     reason = table.missing.get(name) or logs.unreadable.get(name, "")
-    tokens = f"{result.training.get('tokens', 0):,}" if result else _NONE
+    tokens = f"{table.details[name].training.get('tokens', 0):,}" if counts else _NONE
     shown = cell(state, kind="" if state == "completed" else "worse")
     linked = cell(Link(name, f"../cells/{name}/") if (table.folder / "cells" / name).is_dir() else Code(name))
     return linked, shown, cell(tokens, kind="number"), cell(reason)

@@ -167,7 +167,7 @@ def _steps_panel(table: StudyTable, logs: Logs, condition: Condition, read: Read
         if points:
             tip = f"{method}; {condition.label}; at the end {points[-1][1]:.4g}\n{conditions.tip(ids)}"
             lines.append(charts.Line(series=index, points=points, tip=tip, links=conditions.folders(ids)))
-        floors += [value for name in ids if (value := floor(table.results[name].routing)) is not None]
+        floors += [value for name in ids if (value := floor(table.details[name].routing)) is not None]
     return charts.ChartPanel(title=condition.label, lines=tuple(lines), floor=series.mean(floors))
 
 

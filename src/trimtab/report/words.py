@@ -125,7 +125,7 @@ def _marks(table: StudyTable) -> list[str]:
     if len(table.missing) > len(table.waiting):
         gone = len(table.missing) - len(table.waiting)
         marks.append(f"Missing: {gone} of {len(table.cells)} cells, listed below with the reason.")
-    diverged = [name for name, result in table.results.items() if result.outcome == "diverged"]
+    diverged = [name for name, counts in table.counts.items() if counts.outcome == "diverged"]
     if diverged:
         marks.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
     return marks
