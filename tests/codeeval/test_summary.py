@@ -30,7 +30,7 @@ def benchmark(name, number):
 
 
 def write(path, *, tier="A", passed=(0,)):
-    with verdicts.VerdictLog(path, {**BOX, "tier": tier}) as log:
+    with verdicts.VerdictLog(path) as log:
         for name in ("base", "pro"):
             for n in range(4):
                 good = n in passed or name == "base"
@@ -40,7 +40,7 @@ def write(path, *, tier="A", passed=(0,)):
                     detail="" if good else "NameError: f", steps=("imports",) if n == 0 else (),
                     calls_base=name == "pro" and n < 3 if name == "pro" else None,
                 )  # fmt: skip
-                log.append(name, verdict)
+                log.append(name, verdict, {**BOX, "tier": tier})
 
 
 def record_of(path, *, sound=True):
@@ -97,7 +97,7 @@ def test_a_torn_last_line_is_dropped_when_the_run_goes_on(tmp_path):
     write(path)
     whole, data = record_of(path), path.read_bytes()
     path.write_bytes(data + b'{"benchmark": "pro", "task_id": "pro/0", "outc')
-    with verdicts.VerdictLog(path, BOX) as log:
+    with verdicts.VerdictLog(path) as log:
         assert len(log.records) == 8
     assert path.read_bytes() == data
     assert record_of(path) == whole
@@ -106,8 +106,8 @@ def test_a_torn_last_line_is_dropped_when_the_run_goes_on(tmp_path):
 def test_two_sandboxes_of_one_run_are_both_named(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     write(path)
-    with verdicts.VerdictLog(path, {**BOX, "tier": "B"}) as log:
-        log.append("pro", SampleVerdict(task_id="pro/0", sample_index=1, outcome=Outcome.WRONG))
+    with verdicts.VerdictLog(path) as log:
+        log.append("pro", SampleVerdict(task_id="pro/0", sample_index=1, outcome=Outcome.WRONG), {**BOX, "tier": "B"})
     record = record_of(path)
     assert record["tiers"] == "AB"
     assert {one["tier"] for one in record["attestations"].values()} == {"A", "B"}

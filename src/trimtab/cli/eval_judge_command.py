@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,22 @@ import click
 
 from trimtab import disk
 from trimtab.cli import sandbox_options
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, RAY
+from trimtab.cli.time_left import TimesLeft
 from trimtab.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from trimtab.cluster.portions import PortionRunner
+    from trimtab.cluster.remote_completer import ClusterCompleter
+    from trimtab.cluster.remote_verdicts import ClusterJudge
     from trimtab.codeeval.completion import Completer
     from trimtab.codeeval.evaluation_run import EvalFolder
     from trimtab.codeeval.peer_verdicts import PeerReport
     from trimtab.codeeval.problem import Benchmark
     from trimtab.codeeval.prompts import PromptForm
+    from trimtab.lm.generate import LocalCompleter
     from trimtab.sandbox.broker import Sandbox
 
 BENCHMARKS = click.option(
@@ -75,8 +81,10 @@ def _sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Rows decoded together.")
 @click.option("--device", default="cpu", help="Where a local model runs.")
 @click.option("--dtype", default="float32", help="Of a local model's weights.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of a local model. Default: torch's own, 1 with --ray.")
 @DATA
 @sandbox_options.sandbox_options
+@RAY
 @JSON
 def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Evaluate MODEL, a folder, .gguf file, hub name or name on a server; kill it at any moment and run it again."""
@@ -87,12 +95,14 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
     folder = evaluation_run.EvalFolder(output or Path("runs/eval") / re.sub(r"[^\w.-]+", "_", model).strip("_"))
     with sandbox_options.sandbox(loaded, options) as box:
         sandbox_options.announce(box)
-        completer, form = _completer(model, options)
-        sampling = {field.name: options[field.name] for field in dataclasses.fields(Sampling) if field.name != "stop"}
-        settings = evaluation_run.EvalSettings(
-            model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling)
-        )
-        evaluation_run.run(completer, loaded, settings, folder, box, _progress, judging=sandbox_options.record(options))
+        with _cluster(loaded, options, box) as (runner, bench):
+            completer, form = _completer(model, options, runner)
+            sampling = {f.name: options[f.name] for f in dataclasses.fields(Sampling) if f.name != "stop"}
+            settings = evaluation_run.EvalSettings(
+                model=model, form=form, shots=options["shots"], sampling=Sampling(**sampling)
+            )
+            judging = sandbox_options.record(options)
+            evaluation_run.run(completer, loaded, settings, folder, bench, TimesLeft(), judging=judging)
         _summarize(loaded, folder, box, None, as_json=as_json)
     _cost(folder, options["price"])
 
@@ -107,6 +117,7 @@ def evaluate(model: str, benchmarks: str, output: Path | None, *, as_json: bool,
 )
 @DATA
 @sandbox_options.sandbox_options
+@RAY
 @JSON
 def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Judge SAMPLES, a file or folder that any of the tools in use wrote, and say where that tool's verdicts differ.
@@ -125,7 +136,9 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
     folder = evaluation_run.EvalFolder(output or samples.with_name(f"{samples.name}.judged"))
     with sandbox_options.sandbox(loaded, options) as box:
         sandbox_options.announce(box)
-        evaluation_run.judge_file(file, loaded, folder, box, _progress, judging=sandbox_options.record(options))
+        with _cluster(loaded, options, box) as (_, bench):
+            judging = sandbox_options.record(options)
+            evaluation_run.judge_file(file, loaded, folder, bench, TimesLeft(), judging=judging)
         peer = peer_verdicts.compare(file, loaded, verdicts.read(folder.verdicts).verdicts, box)
         _summarize(loaded, folder, box, peer, as_json=as_json)
 
@@ -137,8 +150,25 @@ def _load(names: str, data: Path | None) -> list[Benchmark]:
     return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(chosen)]
 
 
-def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, PromptForm]:
-    """Return the model and the form its prompts take."""
+@contextmanager
+def _cluster(
+    loaded: Sequence[Benchmark], options: dict[str, Any], box: Sandbox
+) -> Iterator[tuple[PortionRunner | None, Sandbox | ClusterJudge]]:
+    """Connect to the cluster that the options name, if any; give it and where samples are judged."""
+    if options["ray_address"] is None:
+        yield None, box
+        return
+    from trimtab.cluster import portions, remote_verdicts  # noqa: PLC0415
+
+    arguments = sandbox_options.arguments(loaded, options)
+    with portions.opened(options["ray_address"]) as runner:
+        runner.examine("trimtab.cluster.remote_verdicts:unfit", options=arguments, driver=dict(box.attestation))
+        habits = portions.PortionHabits(address=options["ray_address"])
+        yield runner, remote_verdicts.ClusterJudge(runner, habits, arguments)
+
+
+def _completer(model: str, options: dict[str, Any], runner: PortionRunner | None) -> tuple[Completer, PromptForm]:
+    """Return the model, here or on a cluster, and the form its prompts take."""
     from trimtab.codeeval.prompts import PromptForm  # noqa: PLC0415
 
     form = options["form"]
@@ -149,14 +179,28 @@ def _completer(model: str, options: dict[str, Any]) -> tuple[Completer, PromptFo
         return server, PromptForm.REPLY if form == "auto" else PromptForm(form)
     from trimtab.lm import pretrained  # noqa: PLC0415
 
-    local = pretrained.load(model, batch_size=options["batch_size"], device=options["device"], dtype=options["dtype"])
-    usual = PromptForm.CHAT if local.render is not None else PromptForm.COMPLETION
+    load = {name: options[name] for name in ("batch_size", "device", "dtype")}
+    local: LocalCompleter | ClusterCompleter
+    if runner is not None:
+        from trimtab.cluster import portions, remote_completer  # noqa: PLC0415
+
+        runner.examine("trimtab.cluster.remote_completer:unfit", model=model, wanted=remote_completer.identity(model))
+        habits = portions.PortionHabits(
+            address=options["ray_address"],
+            threads=options["threads"] or 1,
+            memory_mib=remote_completer.memory_mib(model),
+            gpus=int(options["device"].startswith("cuda")),
+        )
+        reader = pretrained.load_reader(model)
+        local = remote_completer.ClusterCompleter(runner=runner, habits=habits, model=model, reader=reader, **load)
+    else:
+        if options["threads"]:
+            import torch  # noqa: PLC0415
+
+            torch.set_num_threads(options["threads"])
+        local = pretrained.load(model, **load)
+    usual = PromptForm.CHAT if local.reader.render is not None else PromptForm.COMPLETION
     return local, usual if form == "auto" else PromptForm(form)
-
-
-def _progress(benchmark: str, done: int, total: int) -> None:
-    if sys.stderr.isatty() or done == total or done % 100 == 0:
-        click.echo(f"{benchmark}: {done} of {total}", err=True)
 
 
 def _checking(benchmark: str, done: int, total: int) -> None:

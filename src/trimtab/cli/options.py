@@ -15,6 +15,9 @@ STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=
 OUTPUT = click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Run folder. Default: runs/NAME, from the study's name."
 )
+RAY = click.option(
+    "--ray", "ray_address", metavar="ADDRESS", help="Run on a Ray cluster: HOST:PORT of its head, auto, or local."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

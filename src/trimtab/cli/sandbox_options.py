@@ -56,21 +56,27 @@ def sandbox(loaded: Sequence[Benchmark], options: dict[str, Any]) -> Sandbox:
     Raises:
         SandboxError: A package that was asked for by name is not installed.
     """
-    from trimtab.codeeval.packages import needed, packages  # noqa: PLC0415
     from trimtab.sandbox.broker import Sandbox  # noqa: PLC0415
+
+    return Sandbox(**arguments(loaded, options))
+
+
+def arguments(loaded: Sequence[Benchmark], options: dict[str, Any]) -> dict[str, Any]:
+    """Return what :func:`sandbox` gives to the class, for a sandbox on another machine."""
+    from trimtab.codeeval.packages import needed, packages  # noqa: PLC0415
     from trimtab.sandbox.verdict import Limits  # noqa: PLC0415
 
     named = [name.strip() for name in options["packages"].split(",") if name.strip() not in ("", "none")]
     admitted = {*packages(problem for benchmark in loaded for problem in benchmark.problems), *needed(named)}
     limits = {"cpu_s": options["time_limit"], "call_s": options["time_limit"], "memory_mib": options["memory_limit"]}
-    return Sandbox(
-        tier=options["tier"],
-        allow_unsandboxed=options["allow_unsandboxed"],
-        workers=options["workers"],
-        packages=sorted(admitted),
-        profile=options["profile"],
-        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
-    )
+    return {
+        "tier": options["tier"],
+        "allow_unsandboxed": options["allow_unsandboxed"],
+        "workers": options["workers"],
+        "packages": sorted(admitted),
+        "profile": options["profile"],
+        "limits": Limits(**{name: value for name, value in limits.items() if value is not None}),
+    }
 
 
 def record(options: dict[str, Any]) -> dict[str, Any]:

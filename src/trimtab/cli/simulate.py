@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, RAY
+from trimtab.cli.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimtab.moe.simulate.engine import SimulatedArm, Trace
+    from trimtab.moe.simulate.engine import SimulatedArm
+    from trimtab.moe.simulate.finished_arms import FinishedArm
     from trimtab.moe.simulate.measures import SimulatedCell
     from trimtab.moe.simulate.streams import Shape
+    from trimtab.moe.simulate.tables import SimulationTable
 
 _RULES = ("LossFree(bias_update_rate=1e-3)", "LossFree(bias_update_rate=1e-2)", "NewtonBalancing()")
 _SIGNALS = ("routed", "kept", "padded")
@@ -52,10 +55,22 @@ class _Factor(click.ParamType):  # type: ignore[type-arg] # generic in the stubs
 @click.option("--seed", "seeds", multiple=True, type=int, help="Repeatable.  [default: 0]")
 @click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write one row a cell here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write MaxVio over batches here, as SVG.")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Folder for what is finished; the same command goes on from there.")  # fmt: skip
+@RAY
 @JSON
-def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+def simulate(
+    *,
+    table: str | None,
+    csv_path: Path | None,
+    plot: Path | None,
+    output: Path | None,
+    ray_address: str | None,
+    as_json: bool,
+    **given: Any,  # noqa: ANN401
+) -> None:
     """Run balancing rules over streams of router scores, without a model, and measure how they hold up."""
-    from trimtab.moe.simulate import measures, names, tables  # noqa: PLC0415 - each verb loads only what it needs
+    from trimtab.moe.simulate import names, tables  # noqa: PLC0415 - each verb loads only what it needs
     from trimtab.moe.simulate.streams import Shape  # noqa: PLC0415
     from trimtab.settings.capacities import check_factor  # noqa: PLC0415
 
@@ -64,24 +79,56 @@ def simulate(*, table: str | None, csv_path: Path | None, plot: Path | None, as_
     for factor in asked.factors:
         check_factor(factor, "--capacity")
     size = Shape(tokens=asked.shape[0], num_experts=asked.shape[1], num_experts_per_tok=asked.shape[2])
-    arms = asked.arms()
-    found: list[SimulatedCell] = []
-    drawn: dict[str, list[Trace]] = {}
-    for name in names.STREAMS if "all" in asked.streams else dict.fromkeys(asked.streams):
-        named = (name, names.stream(name))
-        cells, drawn[name] = measures.run(named, size, arms, seeds=asked.seeds, steps=asked.steps)
-        found += cells
-        click.echo(f"{name}: {len(cells)} cells", err=True)
+    streams = tuple(names.STREAMS) if "all" in asked.streams else tuple(dict.fromkeys(asked.streams))
+    for name in streams:
+        names.stream(name)  # refused before anything is computed
+    finished = _simulated(replace(asked, streams=streams), size, output, ray_address)
+    found = [cell for arms in finished.values() for arm in arms for cell in arm.cells]
     if csv_path:
         _write_csv(csv_path, found)
     if plot:
-        _write_plot(plot, size, arms, drawn)
+        _write_plot(plot, size, asked.arms(), finished)
     if as_json:
         click.echo(json.dumps([asdict(cell) for cell in found], indent=1))
     elif table:
         click.echo(tables.markdown(asked, found))
     else:
         _show(found)
+
+
+def _simulated(
+    asked: SimulationTable, size: Shape, output: Path | None, ray_address: str | None
+) -> dict[str, list[FinishedArm]]:
+    """Return what each arm did, stream by stream; what the folder holds is not computed again."""
+    from trimtab.moe.simulate import measures, names  # noqa: PLC0415
+    from trimtab.moe.simulate.finished_arms import FinishedArm, SimulationFolder  # noqa: PLC0415
+
+    arms, folder = asked.arms(), SimulationFolder(output, asked)
+    there = {name: {n: arm for n, one in enumerate(arms) if (arm := folder.read(name, one))} for name in asked.streams}
+    missing = [(name, [n for n in range(len(arms)) if n not in known]) for name, known in there.items()]
+    missing = [(name, numbers) for name, numbers in missing if numbers]
+    progress = TimeLeft(sum(len(numbers) for _, numbers in missing))
+
+    def take(name: str, number: int, arm: FinishedArm) -> None:
+        folder.write(name, arms[number], arm)
+        there[name][number] = arm
+        progress.step(f"{name}: {arms[number].name}")
+
+    if ray_address is None:
+        for name, numbers in missing:
+            chosen = [arms[number] for number in numbers]
+            cells, traces = measures.run((name, names.stream(name)), size, chosen, seeds=asked.seeds, steps=asked.steps)
+            for at, number in enumerate(numbers):
+                take(name, number, FinishedArm.of(at, cells, traces[at], len(asked.seeds)))
+    elif missing:
+        from trimtab.cluster import portions, remote_simulation  # noqa: PLC0415
+
+        with portions.opened(ray_address) as runner:
+            runner.examine()
+            habits = portions.PortionHabits(address=ray_address)
+            for name, number, arm in remote_simulation.run(runner, habits, asked, missing):
+                take(name, number, arm)
+    return {name: [known[number] for number in range(len(arms))] for name, known in there.items()}
 
 
 def _show(cells: Sequence[SimulatedCell]) -> None:
@@ -114,7 +161,7 @@ def _write_csv(path: Path, cells: Sequence[SimulatedCell]) -> None:
     write_atomic(path, text.getvalue())
 
 
-def _write_plot(path: Path, shape: Shape, arms: Sequence[SimulatedArm], drawn: dict[str, list[Trace]]) -> None:
+def _write_plot(path: Path, shape: Shape, arms: Sequence[SimulatedArm], drawn: dict[str, list[FinishedArm]]) -> None:
     """Draw MaxVio of the mean over seeds, with the band that seeds span; one row of panels a stream."""
     from trimtab.disk import write_atomic  # noqa: PLC0415
     from trimtab.moe.routing import max_violation_floor  # noqa: PLC0415
@@ -128,22 +175,24 @@ def _write_plot(path: Path, shape: Shape, arms: Sequence[SimulatedArm], drawn: d
                 title=name,
                 floor=floor,
                 lines=tuple(
-                    charts.Line(series=index, points=_points(trace), tip=labels[index])
-                    for index, trace in enumerate(traces)
+                    charts.Line(series=index, points=_points(arm), tip=labels[index])
+                    for index, arm in enumerate(of_stream)
                 ),
             )
         ]
-        for name, traces in drawn.items()
+        for name, of_stream in drawn.items()
     ]
     axes = [charts.Axes(x="batch", y="MaxVio", log=True) for _ in rows]
     drawing = charts.grid(rows, axes, labels, "MaxVio over batches")
     write_atomic(path, svg.standalone(drawing.svg, html.asset("chart.css")))
 
 
-def _points(trace: Trace, most: int = 200) -> tuple[tuple[float, float, float, float], ...]:
+def _points(arm: FinishedArm, most: int = 200) -> tuple[tuple[float, float, float, float], ...]:
     """Return (batch, mean, least, largest), averaged over neighbors where there are more than can be seen."""
-    width = -(-len(trace.max_violation) // most)
-    values = trace.max_violation.clamp(min=1e-3)
+    import torch  # noqa: PLC0415 - simulating loads it anyway
+
+    width = -(-len(arm.max_violation) // most)
+    values = torch.tensor(arm.max_violation).clamp(min=1e-3)
     parts = [values[start : start + width] for start in range(0, len(values), width)]
     return tuple(
         (index * width + 1.0, float(part.mean()), float(part.mean(0).min()), float(part.mean(0).max()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.options import JSON, OUTPUT, STUDY
+from trimtab.cli.options import JSON, OUTPUT, RAY, STUDY
 
 if TYPE_CHECKING:
     from trimtab.study.run import Summary
@@ -40,8 +40,7 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @STUDY
 @OUTPUT
 @click.option("-j", "--workers", type=click.IntRange(min=1), help="Cells side by side. Default: as the cores allow.")
-@click.option("--ray", "ray_address", metavar="ADDRESS",
-              help="Run cells on a Ray cluster: HOST:PORT of its head, auto, or local for one of its own.")  # fmt: skip
+@RAY
 @click.option("--lease", "patience_s", type=click.FloatRange(min=3), default=120.0, show_default=True,
               help="With --ray: seconds without a sign of life after which a cell is taken over.")  # fmt: skip
 @click.option("--allow-unsandboxed", is_flag=True, help="Run generated code without isolation; marked in every table.")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval import extract, prompts
-from trimtab.codeeval.judge import Sample, judge
+from trimtab.codeeval.judge import JudgeElsewhere, Sample, judge_attested
 from trimtab.codeeval.verdicts import VerdictLog
 from trimtab.disk import LineLog, read_json, write_atomic
 from trimtab.errors import BenchmarkError
@@ -109,7 +109,7 @@ def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs ru
     benchmarks: Sequence[Benchmark],
     settings: EvalSettings,
     folder: EvalFolder,
-    sandbox: Sandbox,
+    sandbox: Sandbox | JudgeElsewhere,
     report: Report = lambda *_: None,
     *,
     judging: Mapping[str, Any] | None = None,
@@ -121,7 +121,7 @@ def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs ru
         benchmarks: What it is asked.
         settings: How.
         folder: Where samples and verdicts go.
-        sandbox: Where programs run; started.
+        sandbox: Where programs run: a sandbox that is started, or a judge elsewhere.
         report: Called with a benchmark's name, verdicts so far and verdicts in all.
         judging: What of the sandbox is another than usual; verdicts of two settings do not share a folder.
 
@@ -132,15 +132,16 @@ def run(  # noqa: PLR0913 - a model, what it is asked and how, where programs ru
     folder.claim({**_record(benchmarks, settings), **(judging or {})})
     with (
         LineLog(folder.samples, error=BenchmarkError) as written,
-        VerdictLog(folder.verdicts, sandbox.attestation) as verdicts,
+        VerdictLog(folder.verdicts) as verdicts,
         LineLog(folder.timing, error=BenchmarkError) as timing,
     ):
         for benchmark in benchmarks:
             task = _Task(completer, benchmark, settings, written, timing)
             judged = _keys(verdicts.records, benchmark.name)
             total = len(benchmark.problems) * settings.sampling.n
-            for number, verdict in enumerate(judge(task.samples(judged), benchmark.problems, sandbox), len(judged) + 1):
-                verdicts.append(benchmark.name, verdict)
+            judging_now = judge_attested(task.samples(judged), benchmark.problems, sandbox)
+            for number, (verdict, attestation) in enumerate(judging_now, len(judged) + 1):
+                verdicts.append(benchmark.name, verdict, attestation)
                 report(benchmark.name, number, total)
 
 
@@ -148,7 +149,7 @@ def judge_file(
     file: SampleFile,
     benchmarks: Sequence[Benchmark],
     folder: EvalFolder,
-    sandbox: Sandbox,
+    sandbox: Sandbox | JudgeElsewhere,
     report: Report = lambda *_: None,
     *,
     judging: Mapping[str, Any] | None = None,
@@ -159,7 +160,7 @@ def judge_file(
         file: What :func:`trimtab.codeeval.samples.read` found.
         benchmarks: Where their problems are; each is judged on the samples that name one of its problems.
         folder: Where verdicts go.
-        sandbox: Where programs run; started.
+        sandbox: Where programs run: a sandbox that is started, or a judge elsewhere.
         report: Called with a benchmark's name, verdicts so far and verdicts in all.
         judging: What of the sandbox is another than usual; verdicts of two settings do not share a folder.
 
@@ -171,14 +172,15 @@ def judge_file(
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     data = {b.name: b.sha256 for b in benchmarks}
     folder.claim({"samples": digest, "data": data, "extraction": extract.identity(file.tokens), **(judging or {})})
-    with VerdictLog(folder.verdicts, sandbox.attestation) as verdicts:
+    with VerdictLog(folder.verdicts) as verdicts:
         for benchmark in benchmarks:
             judged = _keys(verdicts.records, benchmark.name)
             tasks = {problem.task_id for problem in benchmark.problems}
             mine = [sample for sample in samples_read if sample.task_id in tasks]
             todo = [sample for sample in mine if (sample.task_id, sample.sample_index) not in judged]
-            for number, verdict in enumerate(judge(todo, benchmark.problems, sandbox), len(mine) - len(todo) + 1):
-                verdicts.append(benchmark.name, verdict)
+            judging_now = judge_attested(todo, benchmark.problems, sandbox)
+            for number, (verdict, attestation) in enumerate(judging_now, len(mine) - len(todo) + 1):
+                verdicts.append(benchmark.name, verdict, attestation)
                 report(benchmark.name, number, len(mine))
 
 

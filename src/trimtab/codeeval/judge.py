@@ -10,6 +10,7 @@ tree nodes) are the trusted names.
 
 from __future__ import annotations
 
+import abc
 import ast
 import concurrent.futures
 import dataclasses
@@ -18,7 +19,7 @@ import hashlib
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.codeeval import differential, extract, reference_budget
 from trimtab.codeeval.same_program import OneRunEach
@@ -27,13 +28,23 @@ from trimtab.sandbox import source
 from trimtab.sandbox.verdict import Outcome, RunVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from trimtab.codeeval.problems import Problem
     from trimtab.sandbox.broker import Sandbox
     from trimtab.sandbox.verdict import Limits
 
-__all__ = ["Outcome", "Sample", "SampleVerdict", "headline", "judge", "judge_sample", "run_program"]
+__all__ = [
+    "JudgeElsewhere",
+    "Outcome",
+    "Sample",
+    "SampleVerdict",
+    "headline",
+    "judge",
+    "judge_attested",
+    "judge_sample",
+    "run_program",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +126,27 @@ def judge(samples: Iterable[Sample], problems: Iterable[Problem], sandbox: Sandb
                 yield _of(*pending.popleft())
         while pending:
             yield _of(*pending.popleft())
+
+
+class JudgeElsewhere(abc.ABC):
+    """Judges in sandboxes that are not this process'."""
+
+    @abc.abstractmethod
+    def judge(
+        self, samples: Iterable[Sample], problems: Iterable[Problem]
+    ) -> Iterator[tuple[SampleVerdict, Mapping[str, Any]]]:
+        """Yield a verdict for each sample, in the samples' order, and the attestation of the sandbox that made it."""
+
+
+def judge_attested(
+    samples: Iterable[Sample], problems: Iterable[Problem], where: Sandbox | JudgeElsewhere
+) -> Iterator[tuple[SampleVerdict, Mapping[str, Any]]]:
+    """Yield what :func:`judge` does, here or elsewhere, and what the sandbox that made a verdict attests."""
+    if isinstance(where, JudgeElsewhere):
+        yield from where.judge(samples, problems)
+        return
+    for verdict in judge(samples, problems, where):
+        yield verdict, where.attestation
 
 
 def _of(sample: Sample, verdict: concurrent.futures.Future[SampleVerdict]) -> SampleVerdict:

@@ -26,7 +26,6 @@ class VerdictLog:
 
     Args:
         path: The file; made if need be.
-        attestation: Of the sandbox that makes the verdicts which are going to be added.
 
     Attributes:
         records: The verdicts it held when it was opened.
@@ -35,19 +34,21 @@ class VerdictLog:
         BenchmarkError: A line is damaged.
     """
 
-    def __init__(self, path: Path, attestation: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path) -> None:
         self._log = LineLog(path, error=BenchmarkError)
         self.records, known = _split(path, self._log.records)
-        self._box = hashlib.sha256(json.dumps(attestation, sort_keys=True).encode()).hexdigest()[:8]
+        self._boxes = set(known)
         self._fields = [field.name for field in dataclasses.fields(SampleVerdict)]
-        self._where = {name: attestation.get(name) for name in ("tier", "profile")}
-        if self._box not in known:
-            self._log.append({"box": self._box, "attestation": dict(attestation)})
 
-    def append(self, benchmark: str, verdict: SampleVerdict) -> None:
-        """Write one verdict."""
+    def append(self, benchmark: str, verdict: SampleVerdict, attestation: Mapping[str, Any]) -> None:
+        """Write one verdict, after what the sandbox that made it attests, where that is new to the file."""
+        box = hashlib.sha256(json.dumps(attestation, sort_keys=True).encode()).hexdigest()[:8]
+        if box not in self._boxes:
+            self._boxes.add(box)
+            self._log.append({"box": box, "attestation": dict(attestation)})
         fields = {name: getattr(verdict, name) for name in self._fields}
-        self._log.append({"benchmark": benchmark, **fields, **self._where, "box": self._box})
+        where = {name: attestation.get(name) for name in ("tier", "profile")}
+        self._log.append({"benchmark": benchmark, **fields, **where, "box": box})
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from trimtab.lm import cache as caches
 from trimtab.lm import grouped_attention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from torch import Tensor
     from transformers import DynamicCache, PreTrainedModel
@@ -81,33 +81,45 @@ class LocalCompleter:
         Raises:
             ConfigurationError: A prompt is a chat and the model has no way to read one.
         """
-        encoded = [self._encode(prompt) for prompt in prompts]
-        rows = [
-            _DecodedRow(p, s, ids, _generator(sampling.seed, p, s))
-            for p, ids in enumerate(encoded)
-            for s in range(sampling.n)
-        ]
-        rows.sort(key=lambda row: (len(row.prompt), row.prompt_index, row.sample_index))
-        missing = {(row.prompt_index, row.sample_index) for row in rows} - set(done)
+        encoded = [self.reader.read(prompt) for prompt in prompts]
+        there = set(done)
+        for batch in batches(encoded, sampling.n, self.batch_size):
+            if not there.issuperset(batch):
+                decoded = self._decoded(dict(enumerate(encoded)), batch, sampling)
+                yield from (row for row in decoded if (row.prompt_index, row.sample_index) not in there)
+
+    def complete_batch(
+        self, prompts: Mapping[int, Prompt], rows: Sequence[tuple[int, int]], sampling: Sampling
+    ) -> list[Completion]:
+        """Return the completions of one batch of :func:`batches`.
+
+        Args:
+            prompts: Index → prompt; those of the batch suffice.
+            rows: Index of the prompt and number of the sample of each row of the batch.
+            sampling: How.
+
+        Raises:
+            ConfigurationError: A prompt is a chat and the model has no way to read one.
+        """
+        return self._decoded({at: self.reader.read(prompt) for at, prompt in prompts.items()}, rows, sampling)
+
+    @property
+    def reader(self) -> PromptReader:
+        """What turns prompts into tokens."""
+        return PromptReader(tokenizer=self.tokenizer, bos=self.bos, render=self.render)
+
+    def _decoded(
+        self, encoded: Mapping[int, list[int]], batch: Sequence[tuple[int, int]], sampling: Sampling
+    ) -> list[Completion]:
+        rows = [_DecodedRow(p, s, encoded[p], _generator(sampling.seed, p, s)) for p, s in batch]
         training = self.model.training
         self.model.eval()
         try:
-            for start in range(0, len(rows), self.batch_size):
-                batch = rows[start : start + self.batch_size]
-                wanted = [row for row in batch if (row.prompt_index, row.sample_index) in missing]
-                if wanted:
-                    with grouped_attention.without_copies(self.model):
-                        self._decode(batch, sampling)
-                    yield from map(_completion, wanted)
+            with grouped_attention.without_copies(self.model):
+                self._decode(rows, sampling)
         finally:
             self.model.train(training)
-
-    def _encode(self, prompt: Prompt) -> list[int]:
-        if isinstance(prompt, str):
-            return [*([] if self.bos is None else [self.bos]), *self.tokenizer.encode(prompt)]
-        if self.render is None:
-            raise ConfigurationError("this model has no chat template", hint="use a prompt style that is plain text")
-        return self.tokenizer.encode(self.render(prompt))
+        return list(map(_completion, rows))
 
     @torch.inference_mode()
     def _decode(self, rows: list[_DecodedRow], sampling: Sampling) -> None:
@@ -175,6 +187,46 @@ class LocalCompleter:
         if cut >= 0:
             row.text, row.finished = row.text[:cut], "stop"
         return cut < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptReader:
+    """Turns prompts into tokens.
+
+    Args:
+        tokenizer: Must not add special tokens by itself.
+        bos: Put before each prompt that is plain text, unless it is None.
+        render: Turns a chat into the text the model was taught, special tokens and all; None for models without.
+    """
+
+    tokenizer: TokenizerLike
+    bos: int | None
+    render: Callable[[Chat], str] | None
+
+    def read(self, prompt: Prompt) -> list[int]:
+        """Return the token ids of a prompt.
+
+        Raises:
+            ConfigurationError: It is a chat and the model has no way to read one.
+        """
+        if isinstance(prompt, str):
+            return [*([] if self.bos is None else [self.bos]), *self.tokenizer.encode(prompt)]
+        if self.render is None:
+            raise ConfigurationError("this model has no chat template", hint="use a prompt style that is plain text")
+        return self.tokenizer.encode(self.render(prompt))
+
+
+def batches(encoded: Sequence[Sequence[int]], samples: int, size: int) -> list[list[tuple[int, int]]]:
+    """Return who shares a batch, as (index of the prompt, number of the sample): prompts of a length go together.
+
+    Args:
+        encoded: Tokens of each prompt.
+        samples: Samples of each.
+        size: Rows of a batch.
+    """
+    rows = [(prompt, sample) for prompt in range(len(encoded)) for sample in range(samples)]
+    rows.sort(key=lambda row: (len(encoded[row[0]]), *row))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _completion(row: _DecodedRow) -> Completion:

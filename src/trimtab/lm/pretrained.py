@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from trimtab.errors import ConfigurationError, MissingExtraError
-from trimtab.lm.generate import LocalCompleter
+from trimtab.lm.generate import LocalCompleter, PromptReader
 from trimtab.moe.whole_weights import check_gguf, gguf_options, load_whole
 
 if TYPE_CHECKING:
@@ -96,16 +96,50 @@ def load(model: str, *, batch_size: int = 64, device: str = "cpu", dtype: str = 
         network.to(device)
     except (RuntimeError, AssertionError) as error:  # the second where torch was built without it
         raise ConfigurationError(f"the model cannot be put on the device {device!r}: {error}") from error
-    reader = HubTokenizer(tokenizer)
+    reader = _reader(tokenizer)
     eos = _ends(network, tokenizer)
     return LocalCompleter(
         model=network,
-        tokenizer=reader,
+        tokenizer=reader.tokenizer,
         batch_size=batch_size,
         pad=eos[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-        bos=tokenizer.bos_token_id if getattr(tokenizer, "add_bos_token", False) else None,
+        bos=reader.bos,
         eos=eos,
-        render=reader.render if tokenizer.chat_template else None,
+        render=reader.render,
+    )
+
+
+def load_reader(model: str) -> PromptReader:
+    """Return what turns prompts into a model's tokens, without its weights.
+
+    Args:
+        model: See :func:`load`.
+
+    Raises:
+        ConfigurationError: There is no such model, or it has no tokenizer.
+        MissingExtraError: It is a GGUF file and the package ``gguf`` is not installed.
+    """
+    where, options = place(model)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(where, **options)
+            refuse_empty(tokenizer, model)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a damaged file ends in whatever its reader stumbled over
+        raise ConfigurationError(
+            f"the tokenizer of {model!r} cannot be loaded: {error}",
+            hint="name a folder that transformers can load, a .gguf file, or a model on the hub",
+        ) from error
+    return _reader(tokenizer)
+
+
+def _reader(tokenizer: Any) -> PromptReader:  # noqa: ANN401 - transformers' own
+    hub = HubTokenizer(tokenizer)
+    return PromptReader(
+        tokenizer=hub,
+        bos=tokenizer.bos_token_id if getattr(tokenizer, "add_bos_token", False) else None,
+        render=hub.render if tokenizer.chat_template else None,
     )
 
 

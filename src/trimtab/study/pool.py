@@ -12,13 +12,13 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import isolation
+from trimtab.cluster.thread_variables import thread_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -81,7 +81,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
-        with _environment(self.threads), isolation.Spawning():
+        with thread_variables(self.threads), isolation.Spawning():
             process.start()
         theirs.close()
         return _WorkerProcess(process, ours)
@@ -115,22 +115,6 @@ class Pool:
         for worker in self._workers:
             worker.process.join()
         self._workers.clear()
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Set what numerical libraries read at import, for the processes started within."""
-    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(pipe: Any, work: Work) -> None:  # noqa: ANN401 - multiprocessing gives its connections no public type

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
+from trimtab.cluster import connection
 from trimtab.errors import ClusterError
 from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study import leases, ray_cluster, ray_node, requirements
+from trimtab.study import leases, ray_node, requirements
 from trimtab.study.pool import Event
 from trimtab.study.run import Summary, as_record, discard_if_corrupt
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from trimtab.study.spec import Study
     from trimtab.study.store import RunFolder
 
-_MIB: Final = 2**20
 _UNMEASURED_MIB: Final = {False: 1024, True: 3072}  # of a cell, without and with a pretrained model
 
 
@@ -88,15 +88,15 @@ def run(
         order = ray_node.Order(
             folder=folder.path,
             token=token,
-            source=ray_node.source_digest(),
+            source=connection.source_digest(),
             patience_s=habits.patience_s,
             allow_unsandboxed=habits.allow_unsandboxed,
         )
         side_by_side = habits.side_by_side or max(1, len(os.sched_getaffinity(0)) // study.training.cores)
-        with ray_cluster.connected(habits.address, side_by_side * study.training.cores) as ray:
-            ray_cluster.examine_nodes(ray, order)
+        with connection.connected(habits.address, side_by_side * study.training.cores) as ray:
+            connection.examine_nodes(ray, *ray_node.examination(order))
             need = {"num_cpus": study.training.cores, "memory": memory_of_a_cell(study, folder)}
-            ray_cluster.require_room(ray, need)
+            connection.require_room(ray, need)
             handing = _Handing(ray=ray, study=study, folder=folder, order=order, need=need, on_retry=on_retry)
             handing.run(waiting, habits.side_by_side or len(waiting), on_event)
     return Summary(skipped=skipped, done=tuple(handing.done), failed=tuple(handing.failed), corrupt=corrupt)
@@ -107,7 +107,7 @@ def memory_of_a_cell(study: Study, folder: RunFolder) -> int:
     timings = (folder.cell(cell.id).timing for cell in study.cells())
     peaks = [float(disk.read_json(path)["peak_rss_mib"]) for path in timings if path.exists()]
     pretrained = any(isinstance(study.models[str(name)], UpcycledSettings) for name in study.factors["model"])
-    return int((1.25 * max(peaks) if peaks else _UNMEASURED_MIB[pretrained]) * _MIB)
+    return int((1.25 * max(peaks) if peaks else _UNMEASURED_MIB[pretrained]) * connection.MIB)
 
 
 def _forget_failures(folder: RunFolder, names: Sequence[str]) -> None:
@@ -142,7 +142,7 @@ class _Handing:
             while waiting and len(self._flying) < most:
                 name = waiting.pop()
                 before = leases.highest(self.folder.leases / name)
-                options = {**self.need, "name": name, "max_retries": ray_node.LOST_WORKERS}
+                options = {**self.need, "name": name, "max_retries": connection.LOST_WORKERS}
                 self._flying[task.options(**options).remote(self.order, name, before)] = name
             ready, _ = self.ray.wait(list(self._flying), timeout=1.0)
             for event in self._looked_at():

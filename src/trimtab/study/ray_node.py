@@ -7,23 +7,21 @@ likes, and takes a process that ends for a lost one, whose task it starts again;
 from __future__ import annotations
 
 import functools
-import hashlib
 import shutil
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import disk
+from trimtab.cluster.connection import LOST_WORKERS, source_digest
 from trimtab.errors import ClusterError, TrimtabError
 from trimtab.study import environment, leases, requirements, shared_work, spec, store
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-LOST_WORKERS: Final = 8
-"""After so many workers died with a cell, the cell is what kills them."""
 _ROOM: Final = 256 * 2**20
 
 
@@ -34,7 +32,7 @@ class Order:
     Attributes:
         folder: The run folder, at the same path on all nodes.
         token: What the driver has just written into it, so that a folder of the same name elsewhere is told apart.
-        source: :func:`source_digest` of the driver.
+        source: :func:`trimtab.cluster.connection.source_digest` of the driver.
         patience_s: See :class:`trimtab.study.shared_work.WorkerHabits`.
         allow_unsandboxed: Whether generated code may run without isolation.
     """
@@ -46,13 +44,14 @@ class Order:
     allow_unsandboxed: bool
 
 
-def source_digest() -> str:
-    """Return a hash of the source files of this trimtab; versions in development share a number."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def examination(order: Order) -> tuple[str, dict[str, Any]]:
+    """Return what :func:`trimtab.cluster.connection.examine_nodes` asks of each node."""
+    return f"{__name__}:unfit_for", {entry.name: getattr(order, entry.name) for entry in fields(order)}
+
+
+def unfit_for(**facts: Any) -> str:  # noqa: ANN401 - the fields of an order
+    """Say why this node cannot run cells of the study of an order with these fields; nothing if it can."""
+    return unfit(Order(**facts))
 
 
 @functools.lru_cache(maxsize=1)

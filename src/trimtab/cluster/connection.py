@@ -1,22 +1,24 @@
-"""A Ray cluster: reached or refused with one error, and its nodes held against the driver before a cell is run."""
+"""A Ray cluster: reached or refused with one error, and its nodes held against the driver before work is handed out."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import socket
 from contextlib import contextmanager
-from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import ClusterError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from trimtab.study import ray_node
-
-_MIB: Final = 2**20
+LOST_WORKERS: Final = 8
+"""After so many workers died with a piece of work, the work is what kills them."""
+MIB: Final = 2**20
 _CONNECT_S: Final = 10.0
 _EXAMINE_S: Final = 120.0
 
@@ -26,7 +28,8 @@ def connected(address: str, cores: int) -> Iterator[Any]:
     """Connect to a cluster, or start one on this machine; disconnect, or stop it, at the end.
 
     Args:
-        address: ``local``, ``auto`` or HOST:PORT.
+        address: ``local`` for a Ray of this command's own on this machine, ``auto`` for the one that runs here, else
+            HOST:PORT of a cluster's head.
         cores: CPUs of a local one.
 
     Raises:
@@ -41,7 +44,7 @@ def connected(address: str, cores: int) -> Iterator[Any]:
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anybody of what runs here
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 gives way to whatever else runs here
-        options |= {"num_cpus": cores, "object_store_memory": 80 * _MIB, "include_dashboard": False}
+        options |= {"num_cpus": cores, "object_store_memory": 80 * MIB, "include_dashboard": False}
     elif address != "auto":
         _require_answer(address)
     try:
@@ -73,15 +76,31 @@ def _require_answer(address: str) -> None:
         ) from error
 
 
-def examine_nodes(ray: Any, order: ray_node.Order) -> None:  # noqa: ANN401 - a module that may be missing
-    """Ask each node whether it fits, before any cell is run.
+@functools.cache
+def source_digest() -> str:
+    """Return a hash of the source files of this trimtab; versions in development share a number."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def examine_nodes(ray: Any, check: str, facts: Mapping[str, Any]) -> None:  # noqa: ANN401 - a module that may be missing
+    """Ask each node whether it fits, before anything is run.
+
+    Args:
+        ray: Ray.
+        check: ``module:function`` of trimtab that is called with ``facts`` on each node, and says in words why the node
+            cannot do the work; nothing if it can.
+        facts: Plain values.
 
     Raises:
         ClusterError: The first node that does not, and why.
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-    examine = _examination(order)
+    examine = _examination(check, facts)
     answers = {}
     for node in ray.nodes():
         if node["Alive"]:
@@ -97,15 +116,17 @@ def examine_nodes(ray: Any, order: ray_node.Order) -> None:  # noqa: ANN401 - a 
         except ray.exceptions.RayError as error:
             problem = f"it cannot run a task: {error}"
         if problem:
-            raise ClusterError(f"node {answers[answer]} cannot run this study: {problem}")
+            raise ClusterError(f"node {answers[answer]} cannot do this work: {problem}")
 
 
-def _examination(order: ray_node.Order) -> Callable[[], str]:
+def _examination(check: str, facts: Mapping[str, Any]) -> Callable[[], str]:
     """Return what each node runs. A function inside a function travels by value: no trimtab need be installed there."""
     version = importlib.metadata.version("trimtab")
-    facts = {entry.name: getattr(order, entry.name) for entry in fields(order)}
+    module, _, function = check.partition(":")
+    given = dict(facts)
 
     def examine() -> str:
+        import importlib  # noqa: PLC0415
         import importlib.metadata  # noqa: PLC0415
 
         try:
@@ -115,20 +136,33 @@ def _examination(order: ray_node.Order) -> Callable[[], str]:
         if there != version:
             return f"it has trimtab {there}, the driver {version}: install the same version on all nodes"
         try:
-            from trimtab.study import ray_node  # noqa: PLC0415
+            problem = getattr(importlib.import_module(module), function)(**given)
         except ImportError as error:
             return f"its trimtab cannot be loaded: {error}"
-        return ray_node.unfit(ray_node.Order(**facts))
+        return str(problem)
 
     return examine
 
 
-def require_room(ray: Any, need: dict[str, int]) -> None:  # noqa: ANN401 - a module that may be missing
-    """Refuse a cell that no node holds: Ray would wait for one for ever."""
+def require_room(ray: Any, need: Mapping[str, float]) -> None:  # noqa: ANN401 - a module that may be missing
+    """Refuse work that no node holds: Ray would wait for one for ever.
+
+    Args:
+        ray: Ray.
+        need: Its own words: ``num_cpus``, ``memory`` in bytes and ``num_gpus``; what is not named is not needed.
+
+    Raises:
+        ClusterError: It says what is needed and what the nodes have.
+    """
+    cores, memory, gpus = (need.get(name, 0) for name in ("num_cpus", "memory", "num_gpus"))
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(each.get("CPU", 0) >= need["num_cpus"] and each.get("memory", 0) >= need["memory"] for each in nodes):
-        described = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('memory', 0) / _MIB:.0f} MiB" for n in nodes)
+    if not any(n.get("CPU", 0) >= cores and n.get("memory", 0) >= memory and n.get("GPU", 0) >= gpus for n in nodes):
+        described = ", ".join(_described(n.get("CPU", 0), n.get("memory", 0), n.get("GPU", 0)) for n in nodes)
         raise ClusterError(
-            f"no node holds a cell of {need['num_cpus']} CPU and {need['memory'] / _MIB:.0f} MiB: {described}",
+            f"no node holds a task of {_described(cores, memory, gpus)}: {described}",
             hint="start a larger node; a cell's CPUs are training.threads times training.processes",
         )
+
+
+def _described(cores: float, memory: float, gpus: float) -> str:
+    return f"{cores:g} CPU and {memory / MIB:.0f} MiB" + (f" and {gpus:g} GPU" if gpus else "")
