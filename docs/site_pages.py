@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).parent.parent
+# A dialog needs a name, and a wide table must be scrolled by keyboard too.
+MENDED: Final = {
+    'data-md-component="search" role="dialog"': 'data-md-component="search" role="dialog" aria-label="Search"',
+    "<table>": '<table tabindex="0">',
+}
 TOP_PAGES: Final = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -60,3 +65,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     parts = re.split(r"(^```.*?^```)", markdown, flags=re.DOTALL | re.MULTILINE)
     parts[::2] = [LINK.sub(rewritten, part) for part in parts[::2]]
     return IMAGE.sub(r"\1", "".join(parts)) if name_in_site in source_of else "".join(parts)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """Mend what the theme leaves out for people who use a keyboard or a screen reader."""
+    for written, mended in MENDED.items():
+        output = output.replace(written, mended)
+    return output
