@@ -2,6 +2,8 @@
 
 import pytest
 
+from trimtab.documents import reader
+
 TABLE = r"""\documentclass{article}
 \newcommand{\qwen}[1]{Qwen2.5-Coder-#1B} % a macro of the author's
 \newcommand{\best}[1]{\textbf{#1}}
@@ -136,3 +138,81 @@ def test_a_macro_that_names_itself_ends(read_text):
     pairs = zip("abcdefghij", "bcdefghijk", strict=True)
     bomb = "".join(f"\\newcommand{{\\{name}}}{{{9 * (chr(92) + inner)}}}" for name, inner in pairs)
     assert read_text(bomb + r"\newcommand{\k}{lol} \a done", "a.tex").text.endswith("done")
+
+
+def read(source):
+    return reader.read_bytes(source.encode(), "paper.tex")
+
+
+def values(source):
+    return [(cell.table, *cell.row_path, *cell.column_path, cell.text) for cell in read(source).cells]
+
+
+def test_a_table_in_a_cell_costs_only_its_own_cell():
+    nested = r"\begin{tabular}{lc}Shots & n\\ none & 164\\ few & 20\end{tabular}"
+    rows = rf"\toprule Model & Pass & Setting\\\midrule A & 71.3 & {nested}\\ B & 62.2 & plain\\"
+    table = rf"\begin{{tabular}}{{lcc}}{rows}\end{{tabular}}"
+    assert values(table) == [
+        (1, "A", "Pass", "71.3"),
+        (1, "B", "Pass", "62.2"),
+        (1, "B", "Setting", "plain"),
+        (2, "none", "n", "164"),
+        (2, "few", "n", "20"),
+    ]
+
+
+def test_a_tabular_that_breaks_a_line_is_a_part_of_its_cell():
+    head = r"\begin{tabular}[c]{@{}c@{}}Human\\ Eval\end{tabular}"
+    spread = r"\begin{tabular}{@{}r@{}l@{}}71.3 & $\pm$ 0.4\end{tabular}"
+    table = rf"\begin{{tabular}}{{lc}}\toprule Model & {head}\\\midrule A & {spread}\\ B & 62.2\\\end{{tabular}}"
+    first, second = read(table).cells
+    assert (first.column_path, str(first.number), str(first.spread)) == (("Human Eval",), "71.3", "0.4")
+    assert second.text == "62.2"
+
+
+def test_tables_side_by_side_in_one_that_lays_them_out():
+    one, other = (
+        rf"\begin{{tabular}}{{lc}}M & {name}\\ A & {value}\\\end{{tabular}}" for name, value in (("x", 1), ("y", 2))
+    )
+    assert values(rf"\begin{{table}}\begin{{tabular}}{{cc}}{one} & {other}\\\end{{tabular}}\end{{table}}") == [
+        (2, "A", "x", "1"),
+        (3, "A", "y", "2"),
+    ]
+
+
+def test_thousands_set_apart_by_a_thin_space_are_one_number():
+    table = r"\begin{tabular}{lc}M & n\\ A & 37\,323\\ B & $1\,234\,567$\\ C & 12\,GB\\\end{tabular}"
+    assert [str(cell.number) for cell in read(table).cells] == ["37323", "1234567", "12"]
+
+
+def test_a_measurement_with_a_remark_names_no_row():
+    table = r"\begin{tabular}{lll}Test & first & second\\\hline X & 0.027 (KW) & 0.014 (paired $t$)\\\end{tabular}"
+    assert values(table) == [(1, "X", "first", "0.027 (KW)"), (1, "X", "second", "0.014 (paired t)")]
+
+
+def test_floats_in_comments_are_not_counted():
+    figure = r"\begin{table}\caption{T}\label{t}\begin{tabular}{lc}M & n\\ A & 1\\\end{tabular}\end{table}"
+    commented = "% \\begin{table}\n% \\caption{old}\n% \\end{table}\n"
+    assert read(f"{commented}{figure}\nSee Table~\\ref{{t}}.").text.endswith("See Table 1.")
+
+
+def test_what_is_not_printed_and_what_is():
+    source = r"""\begin{document}\pagestyle{empty}\section{The \texorpdfstring{$\delta$}{delta} rule}
+Text\footnotemark[1].\footnotetext[1]{A note below.}\rule{1cm}{2pt}
+
+\bibliographystyle{plain}\bibliography{refs}\end{document}"""
+    assert read(source).text == "The delta rule\nText.\nA note below."
+
+
+@pytest.mark.parametrize(
+    "macro", ["href", "texorpdfstring", "textcolor", "frac", "multicolumn", "footnotetext", "sqrt"]
+)
+def test_a_macro_without_its_arguments_is_no_crash(macro):
+    text = read(rf"\begin{{document}}Before {{bold \{macro}}} after.\end{{document}}").text
+    assert text.startswith("Before bold")
+    assert text.endswith("after.")
+
+
+def test_of_changes_the_new_text_counts():
+    source = r"A scores \replaced[id=kg]{71.3}{61.3}\added[id=kg]{ on HumanEval}\deleted[id=kg]{ and 9.9}."
+    assert read(rf"\begin{{document}}{source}\end{{document}}").text == "A scores 71.3 on HumanEval."

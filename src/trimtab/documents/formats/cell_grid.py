@@ -31,6 +31,8 @@ POINTS = re.compile(
     r"|org|developer|creator|vendor)\W*",
     re.IGNORECASE,
 )
+# "0.014 (paired t)" is a measurement, "13B (chat)" is none.
+REMARK = re.compile(r"(?<=\.\d)\d*%?\s*\([A-Za-z][^()\d]*\)$")
 ADDED = re.compile(r"(?:[\u2514\u21b3\u2570]\s*)?(?:\+|w/o?\b\.?)\s*(?=[A-Za-z])")
 EMPTY = {"", "-", "–", "—", "--", "---", "−", "n/a", "na", "·", "…", "/", "?", "x", "✓", "✗"}  # noqa: RUF001
 
@@ -285,6 +287,7 @@ def values(text: str) -> tuple[tuple[Decimal, ...], Decimal | None]:
 
 def numeric(text: str) -> bool:
     """Whether a cell holds a measurement and not a name with digits in it."""
+    text = REMARK.sub("", text)
     found = numerals.read(text)
     if not found:
         return False

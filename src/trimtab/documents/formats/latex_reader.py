@@ -7,48 +7,22 @@ from typing import TYPE_CHECKING
 
 from trimtab.documents.formats import latex_table
 from trimtab.documents.formats.cell_grid import RawTable
+from trimtab.documents.formats.latex_macros import TABULARS
 from trimtab.documents.formats.latex_source import LatexSource
-from trimtab.documents.formats.latex_text import Inline
+from trimtab.documents.formats.latex_text import Inline, is_table
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trimtab.documents.formats.document_builder import Builder
     from trimtab.documents.formats.latex_source import Node
 
 LEVELS = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5, "subparagraph": 6}
-FLOATS = {
-    "table",
-    "table*",
-    "wraptable",
-    "sidewaystable",
-    "sidewaystable*",
-    "longtable",
-    "longtabu",
-    "subtable",
-    "figure",
-}
-FLOATS |= {"figure*", "wrapfigure", "subfigure"}
-BLOCKS = {
-    "document",
-    "abstract",
-    "itemize",
-    "enumerate",
-    "description",
-    "quote",
-    "center",
-    "minipage",
-    "thebibliography",
-}
+FLOAT = re.compile(r"(?:wrap|sideways|sub|long)?table\*?|longtabu|(?:wrap|sub)?figure\*?")
+NUMBERED = re.compile(r"(?:wrap|sideways|long)?(?P<kind>table)\*?|(?:wrap)?figure\*?")
+BLOCK = re.compile("document|abstract|itemize|enumerate|description|quote|center|minipage|thebibliography")
 UNREAD = {"tikzpicture", "comment", "CCSXML", "filecontents", "filecontents*"}
-NUMBERED = re.compile(
-    r"\\begin\{(?P<kind>table|figure|longtable|wraptable|wrapfigure|sidewaystable)\*?\}"
-    # Never over another beginning of its kind, so that many without an end stay cheap.
-    r"(?P<body>(?:(?!\\begin\{(?P=kind)).)*?)\\end\{(?P=kind)\*?\}",
-    re.DOTALL,
-)
-LABEL = re.compile(r"\\label\{([^{}]+)\}")
 AUTHOR_YEAR = re.compile(r"^(?P<who>.+?)\s*\((?P<year>\d{4}[a-z]?)\)")
 
 
@@ -76,11 +50,11 @@ class Paper:
     def __init__(self, source: LatexSource, builder: Builder) -> None:
         self._source = source
         self._builder = builder
-        self._numbers = _numbers(source.text)
+        self._floats = list(_numbered(source.nodes))
+        self._numbers = {label: number for _, number, node in self._floats for label in _labels(node)}
         self._inline = Inline(source, builder, self._numbers, {})
         self._inline = Inline(source, builder, self._numbers, self._citations(source.nodes))
         self._run: list[Node] = []
-        self._captions: list[str] = []
 
     def walk(self, nodes: Sequence[Node]) -> None:
         """Read nodes and what is in them."""
@@ -94,10 +68,10 @@ class Paper:
         macro = getattr(node, "macroname", "").rstrip("*")
         if environment in UNREAD:
             return
-        if environment in latex_table.TABULARS or environment in FLOATS:
+        if environment in TABULARS or FLOAT.fullmatch(environment):
             self._flush()
             self._float(node)
-        elif environment in BLOCKS or (hasattr(node, "nodelist") and _holds_blocks(node)):
+        elif BLOCK.fullmatch(environment) or (hasattr(node, "nodelist") and _holds_blocks(node)):
             self._flush()
             self._block(node, environment)
         elif macro in LEVELS:
@@ -124,11 +98,9 @@ class Paper:
 
     def _float(self, node: Node) -> None:
         tabulars = list(_tabulars(node))
-        captions = list(_descend(node, lambda each: getattr(each, "macroname", "") in {"caption", "captionof"}))
+        captions = [each for each in _descend(node) if getattr(each, "macroname", "") in {"caption", "captionof"}]
         texts = [self._argument(caption) for caption in captions]
-        number = next(
-            (self._numbers[label] for label in LABEL.findall(node.latex_verbatim()) if label in self._numbers), ""
-        )
+        number = next((self._numbers[label] for label in _labels(node) if label in self._numbers), "")
         if "figure" in node.environmentname and not tabulars:
             for text, caption in zip(texts, captions, strict=True):
                 self._builder.caption(f"Figure {number}: {text}".replace(" :", ":"), self._position(caption))
@@ -137,15 +109,12 @@ class Paper:
             before = [text for text, caption in zip(texts, captions, strict=True) if caption.pos < tabular.pos]
             own = before[-1] if before else texts[min(index, len(texts) - 1)] if texts else ""
             rows, heads = latex_table.read(tabular, self._source, self._inline)
-            label = f"Table {number or self._tables_before(tabular) + 1}" if texts else ""
+            before_it = sum(kind == "table" and other.pos < node.pos for kind, _, other in self._floats)
+            label = f"Table {number or before_it + 1}" if texts else ""
             if rows:
                 self._builder.table(
                     RawTable(rows=rows, caption=own, label=label, head_rows=heads, position=self._position(tabular))
                 )
-
-    def _tables_before(self, node: Node) -> int:
-        text = self._source.text[: node.pos]
-        return sum("\\caption" in match["body"] for match in NUMBERED.finditer(text) if "table" in match["kind"])
 
     def _chars(self, node: Node) -> None:
         """Take plain text, and end a paragraph at each empty line."""
@@ -181,30 +150,41 @@ class Paper:
 
     def _citations(self, nodes: Sequence[Node]) -> dict[str, tuple[str, str]]:
         """Return what natbib's labels say of each key: who and when."""
-        found = {}
-        for bibliography in _descend_all(nodes, lambda each: getattr(each, "environmentname", "") == "thebibliography"):
-            for key, entry in _entries(bibliography.nodelist):
-                label = entry[0].nodeargd.argnlist[0]
-                match = AUTHOR_YEAR.match(self._inline.text([label]).strip("[]")) if label is not None else None
-                if match:
-                    found[key] = (" ".join(match["who"].split()), match["year"])
-        return found
+        authors = {}
+        everything = (each for node in nodes if node is not None for each in (node, *_descend(node)))
+        for bibliography in everything:
+            if getattr(bibliography, "environmentname", "") == "thebibliography":
+                for key, entry in _entries(bibliography.nodelist):
+                    label = entry[0].nodeargd.argnlist[0]
+                    match = AUTHOR_YEAR.match(self._inline.text([label]).strip("[]")) if label is not None else None
+                    if match:
+                        authors[key] = (" ".join(match["who"].split()), match["year"])
+        return authors
 
 
 def _only_a_mark(node: Node) -> bool:
     return getattr(node, "macroname", "") in {"label", "vspace", "noindent", "maketitle", "centering"}
 
 
-def _numbers(text: str) -> dict[str, str]:
-    """Return the number that LaTeX prints for each label of a table or figure, counted in order of appearance."""
+def _numbered(nodes: Sequence[Node]) -> Iterator[tuple[str, str, Node]]:
+    """Yield what LaTeX numbers, in order of appearance: "table" or "figure", the number, the float."""
     counts = {"table": 0, "figure": 0}
-    numbers: dict[str, str] = {}
-    for match in NUMBERED.finditer(text):
-        if "\\caption" in match["body"]:
-            kind = "figure" if "figure" in match["kind"] else "table"
+    waiting = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        match = NUMBERED.fullmatch(getattr(node, "environmentname", ""))
+        if match and any(getattr(each, "macroname", "") == "caption" for each in _descend(node)):
+            kind = match["kind"] or "figure"
             counts[kind] += 1
-            numbers |= dict.fromkeys(LABEL.findall(match["body"]), str(counts[kind]))
-    return numbers
+            yield kind, str(counts[kind]), node
+        elif node is not None:
+            waiting += reversed(_children(node))
+
+
+def _labels(node: Node) -> Iterator[str]:
+    for each in _descend(node):
+        if getattr(each, "macroname", "") == "label" and each.nodeargd:
+            yield each.nodeargd.argnlist[-1].latex_verbatim().strip("{}")
 
 
 def _entries(nodes: Sequence[Node]) -> Iterator[tuple[str, list[Node]]]:
@@ -220,34 +200,26 @@ def _entries(nodes: Sequence[Node]) -> Iterator[tuple[str, list[Node]]]:
 
 
 def _holds_blocks(node: Node) -> bool:
-    wanted = latex_table.TABULARS | FLOATS | BLOCKS
-    return any(True for _ in _descend(node, lambda each: getattr(each, "environmentname", "") in wanted))
+    names = (getattr(each, "environmentname", "") for each in _descend(node))
+    return any(name in TABULARS or FLOAT.fullmatch(name) or BLOCK.fullmatch(name) for name in names)
 
 
-def _tabulars(node: Node) -> Iterator[Node]:
-    """Yield the tabulars of a float, but none inside another's cell."""
-    if getattr(node, "environmentname", "") in latex_table.TABULARS:
+def _tabulars(node: Node, *, inside: bool = False) -> Iterator[Node]:
+    """Yield the tabulars of a float, each before the tables that stand in its cells."""
+    tabular = getattr(node, "environmentname", "") in TABULARS
+    if tabular and (not inside or is_table(node)):
         yield node
-        return
     for child in _children(node):
-        yield from _tabulars(child)
+        yield from _tabulars(child, inside=inside or tabular)
 
 
 def _children(node: Node) -> list[Node]:
-    inner = [*(getattr(node, "nodelist", None) or ())]
     data = getattr(node, "nodeargd", None)
-    return [child for child in [*inner, *((data.argnlist or ()) if data else ())] if child is not None]
+    inner = [*(getattr(node, "nodelist", None) or ()), *((data.argnlist or ()) if data else ())]
+    return [child for child in inner if child is not None]
 
 
-def _descend(node: Node, wanted: Callable[[Node], bool]) -> Iterator[Node]:
+def _descend(node: Node) -> Iterator[Node]:
     for child in _children(node):
-        if wanted(child):
-            yield child
-        yield from _descend(child, wanted)
-
-
-def _descend_all(nodes: Sequence[Node], wanted: Callable[[Node], bool]) -> Iterator[Node]:
-    for node in nodes:
-        if node is not None:
-            yield from [node] if wanted(node) else ()
-            yield from _descend(node, wanted)
+        yield child
+        yield from _descend(child)

@@ -10,102 +10,18 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
+from trimtab.documents.formats import latex_macros
 from trimtab.errors import DocumentError, MissingExtraError
 
 try:
-    from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError, get_default_latex_context_db
-    from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
+    from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError
 except ImportError as error:
     raise MissingExtraError("pylatexenc", extra="evidence") from error
 
 # pylatexenc ships no type information.
 Node = Any
-Context = Any
 
 MAX_EXPANDED = 200_000
-# Arguments as pylatexenc writes them: { mandatory, [ optional, * star.
-ARGUMENTS = {
-    "multicolumn": "{{{",
-    "multirow": "[{[{[{",
-    **dict.fromkeys(("sout", "st", "xout", "cancel", "bcancel", "xcancel", "hcancel", "strike", "textsubscript"), "{"),
-    "makecell": "*[{",
-    "thead": "*[{",
-    "shortstack": "[{",
-    "textcolor": "[{{",
-    "color": "[{",
-    "cellcolor": "[{",
-    "rowcolor": "[{",
-    "columncolor": "[{",
-    "colorbox": "[{{",
-    "fcolorbox": "[{{{",
-    "fontsize": "{{",
-    "resizebox": "*{{{",
-    "scalebox": "{[{",
-    "rotatebox": "[{{",
-    "raisebox": "{[[{",
-    "adjustbox": "{{",
-    "caption": "*[{",
-    "captionof": "*{[{",
-    "subcaption": "*{",
-    "href": "[{{",
-    "bibitem": "[{",
-    "bibliography": "{",
-    "input": "{",
-    "include": "{",
-    "item": "[",
-    "title": "[{",
-    "author": "[{",
-    "num": "[{",
-    "SI": "[{{",
-    "subsubsection": "*[{",
-    "paragraph": "*[{",
-    "subparagraph": "*[{",
-    "textsuperscript": "{",
-    "textsubscript": "{",
-    "vspace": "*{",
-    "hspace": "*{",
-    "setlength": "{{",
-    "addtolength": "{{",
-    "setcounter": "{{",
-    "label": "{",
-    "ref": "{",
-    "cref": "{",
-    "Cref": "{",
-    "autoref": "{",
-    "phantom": "{",
-    "hphantom": "{",
-    "vphantom": "{",
-    "textbf": "{",
-    "mathbf": "{",
-    "bm": "{",
-    "boldsymbol": "{",
-    "underline": "{",
-    "uline": "{",
-    "tablefootnote": "{",
-    "tnote": "{",
-    "dfrac": "{{",
-    "tfrac": "{{",
-    "nicefrac": "{{",
-    "usepackage": "[{",
-    "documentclass": "[{",
-}
-CITES = ("cite", "citep", "citet", "citealt", "citealp", "citeauthor", "citeyear", "parencite", "textcite", "autocite")
-ENVIRONMENTS = {
-    "tabular": "[{",
-    "tabular*": "{[{",
-    "tabularx": "{[{",
-    "tabulary": "{[{",
-    "tabu": "{",
-    "longtable": "[{",
-    "longtabu": "{",
-    "supertabular": "{",
-    "array": "[{",
-    "wraptable": "[{[{",
-    "minipage": "[[[{",
-    "subtable": "[{",
-    "adjustbox": "{",
-    "thebibliography": "{",
-}
 NEVER_PRINTED = re.compile(
     # No piece runs over its own beginning, so that a thousand without an end cost no more than one.
     r"\\iffalse\b(?:(?!\\iffalse\b).)*?\\fi\b|\\begin\{comment\}(?:(?!\\begin\{comment).)*?\\end\{comment\}"
@@ -117,7 +33,8 @@ NEVER_PRINTED = re.compile(
 CELL_END = re.compile(
     r"(?P<edge>\\(?:begin|end)\{(?:tabular[*xy]?|tabu|longtable|longtabu|supertabular|array)\})|(?<!\\)&|\\\\"
 )
-RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
+RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
+THOUSANDS = re.compile(r"(?<=\d)\\,(?=\d{3}(?!\d))")
 DEFINITION = re.compile(
     r"\\(?:(?:re|provide)?newcommand\*?|DeclareRobustCommand\*?|DeclareMathOperator\*?)\s*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?\s*"
     r"(?:\[(?P<count>\d)\])?\s*(?:\[(?P<default>[^\]]*)\])?\s*(?=\{)|\\def\s*\\(?P<plain>[A-Za-z]+)(?P<marks>(?:#\d)*)\s*(?=\{)"
@@ -152,18 +69,20 @@ class LatexSource:
     """
 
     def __init__(self, raw: bytes, name: str, table_cells: int = 100_000) -> None:
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
+        text = raw.decode("utf-8", errors="replace")
         self.name = name
         self.expanded = 0
         text, self.cut = _bounded(text, table_cells)
         self._lines = [match.start() for match in re.finditer("\n", text)]
-        text = NEVER_PRINTED.sub(_blank, text)
+        text = NEVER_PRINTED.sub(lambda match: _blanked(match[0]), text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
+        text = THOUSANDS.sub("{}", text)
         self.macros, self.text = _take_definitions(text)
-        self._context = _context(self.macros)
+        arguments = {
+            name: ("[" if macro.default is not None else "{") + "{" * (macro.count - 1) if macro.count else ""
+            for name, macro in self.macros.items()
+        }
+        self._context = latex_macros.context(arguments)
         self.nodes = self.parse(self.text)
 
     def line(self, offset: int) -> int:
@@ -215,12 +134,8 @@ def _bounded(text: str, table_cells: int) -> tuple[str, int]:
     return "".join([*pieces, text[done:cut]]), len(pieces) // 2 + (cut is not None)
 
 
-def _lines_of(text: str) -> str:
+def _blanked(text: str) -> str:
     return re.sub(r"[^\n]", " ", text)
-
-
-def _blank(match: re.Match[str]) -> str:
-    return _lines_of(match[0])
 
 
 def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
@@ -234,7 +149,7 @@ def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
         count = int(match["count"] or 0) if match["name"] else match["marks"].count("#")
         name = match["name"] or match["plain"]
         macros[name] = Macro(body=text[match.end() + 1 : end], count=count, default=match["default"])
-        pieces += [text[done : match.start()], _lines_of(text[match.start() : end + 1])]
+        pieces += [text[done : match.start()], _blanked(text[match.start() : end + 1])]
         done = end + 1
     return macros, "".join([*pieces, text[done:]])
 
@@ -247,20 +162,3 @@ def _closing(text: str, start: int) -> int | None:
         if depth == 0:
             return match.start()
     return None
-
-
-def _context(macros: dict[str, Macro]) -> Context:
-    context = get_default_latex_context_db()
-    own = {
-        name: ("[" if macro.default is not None else "{") + "{" * (macro.count - 1) for name, macro in macros.items()
-    }
-    specs = (
-        ARGUMENTS | dict.fromkeys(CITES, "*[[{") | {name: own[name] if macros[name].count else "" for name in macros}
-    )
-    context.add_context_category(
-        "trimtab",
-        macros=[MacroSpec(name, args_parser=arguments) for name, arguments in specs.items()],
-        environments=[EnvironmentSpec(name, args_parser=arguments) for name, arguments in ENVIRONMENTS.items()],
-        prepend=True,
-    )
-    return context

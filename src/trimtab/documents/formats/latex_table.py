@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trimtab.documents.formats.latex_source import LatexSource, Node
     from trimtab.documents.formats.latex_text import Inline
 
-TABULARS = {"tabular", "tabular*", "tabularx", "tabulary", "tabu", "longtable", "longtabu", "supertabular"}
 ROW_ENDS = {"\\", "tabularnewline", "cr"}
 RULES = {"toprule", "midrule", "bottomrule", "hline"}
 NOT_IN_A_CELL = {"caption", "label", "endhead", "endfirsthead", "endfoot", "endlastfoot", "rowcolor", "hiderowcolors"}

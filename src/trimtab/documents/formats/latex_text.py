@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pylatexenc.latex2text import LatexNodes2Text
 
+from trimtab.documents.formats import latex_macros
 from trimtab.documents.formats.markup import SUPERSCRIPT, lowered
 from trimtab.documents.parts import Position
 
@@ -16,143 +18,14 @@ if TYPE_CHECKING:
     from trimtab.documents.formats.document_builder import Builder
     from trimtab.documents.formats.latex_source import LatexSource, Node
 
-if TYPE_CHECKING:
-    Handler = Callable[[str, list[Node]], str]
-
-
-BOLD = {"textbf", "mathbf", "bm", "boldsymbol"}
 BOLD_FROM_HERE = {"bf", "bfseries", "boldmath"}
-SILENT = {
-    *(
-        "label",
-        "vspace",
-        "hspace",
-        "setlength",
-        "addtolength",
-        "setcounter",
-        "cellcolor",
-        "rowcolor",
-        "columncolor",
-        "index",
-    ),
-    *(
-        "centering",
-        "small",
-        "footnotesize",
-        "scriptsize",
-        "tiny",
-        "large",
-        "normalsize",
-        "noindent",
-        "maketitle",
-        "toprule",
-    ),
-    *(
-        "midrule",
-        "bottomrule",
-        "hline",
-        "hfill",
-        "vfill",
-        "smallskip",
-        "medskip",
-        "bigskip",
-        "newpage",
-        "clearpage",
-        "left",
-    ),
-    *(
-        "right",
-        "big",
-        "Big",
-        "bigg",
-        "Bigg",
-        "displaystyle",
-        "selectfont",
-        "protect",
-        "raggedright",
-        "arraybackslash",
-        "it",
-    ),
-    *(
-        "rm",
-        "sf",
-        "tt",
-        "sc",
-        "em",
-        "itshape",
-        "usepackage",
-        "documentclass",
-        "includegraphics",
-        "pagestyle",
-        "thispagestyle",
-    ),
-    *(
-        "bibliographystyle",
-        "bibliography",
-        "appendix",
-        "item",
-        "input",
-        "include",
-        "author",
-        "date",
-        "limits",
-        "nonumber",
-    ),
-    *(
-        "tablefootnote",
-        "footnotetext",
-        "footnotemark",
-        "rule",
-        "vskip",
-        "hskip",
-        "fontsize",
-        "color",
-        "endhead",
-        "endfoot",
-    ),
-    *("endfirsthead", "endlastfoot", "tnote", "thanks"),
-}
-LAST_ARGUMENT = {
-    *(
-        "href",
-        "textcolor",
-        "colorbox",
-        "fcolorbox",
-        "scalebox",
-        "resizebox",
-        "multirow",
-        "multicolumn",
-        "parbox",
-        "raisebox",
-    ),
-    *("rotatebox", "makebox", "adjustbox", "num", "makecell", "thead", "shortstack", "captionof"),
-}
-SPACES = {
-    "quad",
-    "qquad",
-    "newline",
-    "linebreak",
-    "par",
-    "hspace",
-    "\\",
-    ",",
-    ";",
-    ":",
-    " ",
-    "enspace",
-    "tabularnewline",
-}
 ACCENTS = set("'`^\"~=.uvHtcdbkr")
-FRACTIONS = {"frac", "dfrac", "tfrac", "nicefrac", "sfrac"}
 CITATION = re.compile(r"^cite|cite$")
 WHITE_NAMES = {"white", "1,1,1", "ffffff", "FFFFFF", "255,255,255", "1", "0,0,0,0"}
 SCRIPT = re.compile(r"([\^_])(\w)")
-REFERENCES = {"ref", "cref", "Cref", "autoref", "eqref"}
-BOXES = {"colorbox", "fcolorbox"}
 SPACED = {"±", "×", "≈", "≥", "≤"}  # noqa: RUF001
-PHANTOMS = {"phantom", "hphantom", "vphantom"}
-STRUCK = {"sout", "st", "xout", "cancel", "bcancel", "xcancel", "strike", "hcancel"}
 SMALLER = {"tiny", "scriptsize", "ssmall"}
+FROM_HERE = BOLD_FROM_HERE | SMALLER | {"color", "fontsize"}
 TINY_PT = 2.0
 
 
@@ -177,17 +50,18 @@ class Inline:
         self._depth = 0
         self._math = False
         self._on_color = False
-        self._handlers: dict[str, Handler] = {
-            **dict.fromkeys(BOLD, self._bold),
-            **dict.fromkeys(FRACTIONS, self._fraction),
-            **dict.fromkeys(REFERENCES, self._reference),
-            **dict.fromkeys(PHANTOMS, self._phantom),
-            **dict.fromkeys(BOXES, self._boxed),
-            "footnote": self._footnote,
-            "textsuperscript": self._superscript,
-            "textsubscript": self._subscript,
-            **dict.fromkeys(STRUCK, lambda _name, _arguments: ""),
+        self._handlers: dict[str, Callable[[list[Node]], str]] = {
+            **dict.fromkeys(latex_macros.BOLD, lambda given: self._marked_bold(self.text(given))),
+            **dict.fromkeys(latex_macros.FRACTIONS, lambda given: "/".join(self.text([each]) for each in given)),
+            **dict.fromkeys(latex_macros.REFERENCES, lambda given: self._labels.get(self.text(given[-1:]), "")),
+            **dict.fromkeys(latex_macros.PHANTOMS, lambda given: self._hide("phantom", given[-1:])),
+            **dict.fromkeys(("colorbox", "fcolorbox"), self._boxed),
+            **dict.fromkeys(latex_macros.FOOTNOTES, self._footnote),
+            "textsuperscript": lambda given: self.text(given).translate(SUPERSCRIPT),
+            "textsubscript": lambda given: lowered(self.text(given)),
             "textcolor": self._colored,
+            "added": lambda given: self.text(given[-1:]),
+            "replaced": lambda given: self.text(given[-2:-1]),
         }
         self.bold: list[str] = []
         self.footnotes: list[str] = []
@@ -199,16 +73,17 @@ class Inline:
         for index, node in enumerate(nodes):
             if node is None:
                 continue
-            if self._hides_the_rest(node):
-                self._hide(self._hiding(node), nodes[index + 1 :])
-                break
-            if getattr(node, "macroname", "") in SMALLER:
-                out.append(lowered(self.text(nodes[index + 1 :])))
-                break
-            if getattr(node, "macroname", "") in BOLD_FROM_HERE:
-                rest = self.text(nodes[index + 1 :])
-                self.bold.append(" ".join(rest.split()))
-                out.append(rest)
+            name = getattr(node, "macroname", "")
+            if name in FROM_HERE:
+                rest, hiding = nodes[index + 1 :], self._hiding(node)
+                if name in SMALLER:
+                    out.append(lowered(self.text(rest)))
+                elif name in BOLD_FROM_HERE:
+                    out.append(self._marked_bold(self.text(rest)))
+                elif hiding and not self._on_color:
+                    self._hide(hiding, rest)
+                else:
+                    continue
                 break
             piece = self._node(node)
             if raised:
@@ -227,6 +102,8 @@ class Inline:
             return self._macro(node)
         if hasattr(node, "specials_chars"):
             return " " if node.specials_chars in {"~", "&"} else str(self._symbols.nodelist_to_text([node]))
+        if is_table(node):
+            return ""  # a table inside a cell is read by itself
         formula = hasattr(node, "displaytype")
         before, self._math = self._math, self._math or formula
         inner = self.text(getattr(node, "nodelist", None) or ())
@@ -237,50 +114,39 @@ class Inline:
         name = node.macroname.rstrip("*")
         if name in self._source.macros:
             return self._expand(node) + str(node.macro_post_space)
-        if name in SILENT or name in SPACES:
-            return " " if name in SPACES else ""
         given = (node.nodeargd.argnlist if node.nodeargd else ()) or ()
         arguments = [argument for argument in given if argument is not None and getattr(argument, "chars", "") != "*"]
-        handler = self._handlers.get(name) or (self._citation if CITATION.search(name) else None)
+        spaced = name in latex_macros.SPACE or name in {"\\", " "}
+        if spaced or name in latex_macros.SILENT or (name in latex_macros.ALL and not arguments):
+            return " " if spaced else ""
+        handler = self._handlers.get(name) or (partial(self._citation, name) if CITATION.search(name) else None)
         if handler and arguments:
-            return handler(name, arguments)
+            return handler(arguments)
         if arguments and name not in ACCENTS:
-            return self.text(arguments[-1:] if name in LAST_ARGUMENT else arguments)
-        symbol = str(self._symbols.nodelist_to_text([node]))
+            return self.text(arguments[-1:] if name in latex_macros.LAST_ARGUMENT else arguments)
+        return self._symbol(node)
+
+    def _symbol(self, node: Node) -> str:
+        try:
+            symbol = str(self._symbols.nodelist_to_text([node]))
+        except (AttributeError, LookupError, TypeError):  # a macro of pylatexenc's whose argument is missing
+            symbol = ""
         return f" {symbol.strip()} " if self._math and symbol.strip() in SPACED else symbol
 
-    def _bold(self, _name: str, arguments: list[Node]) -> str:
-        inner = self.text(arguments)
-        self.bold.append(" ".join(inner.split()))
-        return inner
+    def _marked_bold(self, text: str) -> str:
+        self.bold.append(" ".join(text.split()))
+        return text
 
-    def _fraction(self, _name: str, arguments: list[Node]) -> str:
-        return "/".join(self.text([argument]) for argument in arguments)
-
-    def _reference(self, _name: str, arguments: list[Node]) -> str:
-        return self._labels.get(self.text(arguments[-1:]), "")
-
-    def _footnote(self, _name: str, arguments: list[Node]) -> str:
+    def _footnote(self, arguments: list[Node]) -> str:
         self.footnotes.append(self.text(arguments[-1:]))
         return ""
 
-    def _superscript(self, _name: str, arguments: list[Node]) -> str:
-        return self.text(arguments).translate(SUPERSCRIPT)
-
-    def _subscript(self, _name: str, arguments: list[Node]) -> str:
-        return lowered(self.text(arguments))
-
-    def _phantom(self, _name: str, arguments: list[Node]) -> str:
-        self._hide("phantom", arguments[-1:])
-        return ""
-
-    def _colored(self, _name: str, arguments: list[Node]) -> str:
+    def _colored(self, arguments: list[Node]) -> str:
         if self._on_color or not _white(arguments[:-1]):
             return self.text(arguments[-1:])
-        self._hide("white", arguments[-1:])
-        return ""
+        return self._hide("white", arguments[-1:])
 
-    def _boxed(self, _name: str, arguments: list[Node]) -> str:
+    def _boxed(self, arguments: list[Node]) -> str:
         before, self._on_color = self._on_color, True
         inner = self.text(arguments[-1:])
         self._on_color = before
@@ -306,23 +172,28 @@ class Inline:
         before = f"{notes[0]} " if len(notes) == 2 and notes[0] else ""
         return f"({before}{inside})"
 
-    def _hides_the_rest(self, node: Node) -> bool:
-        return bool(self._hiding(node)) and not self._on_color
-
     def _hiding(self, node: Node) -> str:
         """Return why a declaration hides what follows it in its group, or ""."""
-        name = getattr(node, "macroname", "")
-        if name not in {"color", "fontsize"} or not node.nodeargd:
-            return ""
-        arguments = [argument for argument in node.nodeargd.argnlist if argument is not None]
-        if name == "color":
+        given = (node.nodeargd.argnlist if node.nodeargd else ()) or ()
+        arguments = [argument for argument in given if argument is not None]
+        if node.macroname == "color":
             return "white" if _white(arguments) else ""
         size = re.match(r"[\d.]+", arguments[0].latex_verbatim().strip("{}")) if arguments else None
         return "tiny" if size and float(size[0].strip(".") or 9) < TINY_PT else ""
 
-    def _hide(self, reason: str, nodes: Sequence[Node]) -> None:
+    def _hide(self, reason: str, nodes: Sequence[Node]) -> str:
         offset = next((node.pos for node in nodes if hasattr(node, "pos")), 0)
         self._builder.hide(reason, self.text(nodes), Position(line=self._source.line(offset)))
+        return ""
+
+
+def is_table(node: Node) -> bool:
+    """Whether a tabular has rows and columns; one without breaks the lines of a cell or sets parts of it apart."""
+    if getattr(node, "environmentname", "") not in latex_macros.TABULARS:
+        return False
+    marks = [getattr(each, "specials_chars", "") or getattr(each, "macroname", "") for each in node.nodelist]
+    ends = {"\\", "tabularnewline"}
+    return "&" in marks and any(mark in ends and "&" in marks[place:] for place, mark in enumerate(marks))
 
 
 def _white(arguments: Sequence[Node]) -> bool:
