@@ -122,7 +122,17 @@ class ClaimError(EvidenceError):
 
 
 class SearchError(EvidenceError):
-    """A database that refuses or cannot be reached, an address that is not allowed, an answer that cannot be read."""
+    """A database that refuses or cannot be reached, an address that is not allowed, an answer that cannot be read.
+
+    Args:
+        message: What is wrong.
+        hint: The way out.
+        status: Of HTTP, where a server refused for good; 0 otherwise.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class ModelError(EvidenceError):

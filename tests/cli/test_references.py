@@ -22,9 +22,9 @@ def archive(tmp_path):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            known = "2401.00001" in self.path
-            body = FEED.format(count=int(known), entry=ENTRY if known else "").encode()
-            self.send_response(200)
+            known, crossref = "2401.00001" in self.path, self.path.startswith("/works")
+            body = b"no" if crossref else FEED.format(count=int(known), entry=ENTRY if known else "").encode()
+            self.send_response(404 if crossref else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -35,7 +35,10 @@ def archive(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         file = tmp_path / "databases.toml"
-        file.write_text(f'[arxiv]\nurl = "http://127.0.0.1:{server.server_port}/api/query"\ninterval_s = 0\n')
+        file.write_text(
+            f'[arxiv]\nurl = "http://127.0.0.1:{server.server_port}/api/query"\ninterval_s = 0\n'
+            f'[crossref]\nurl = "http://127.0.0.1:{server.server_port}/works"\ninterval_s = 0\n'
+        )
         yield file
         server.shutdown()
 
@@ -58,3 +61,44 @@ def test_a_database_says_what_exists_and_its_answers_are_kept(tmp_path, archive)
     assert (live.exit_code, [one["word"] for one in json.loads(live.stdout)]) == (1, ["agrees", "does not exist"])
     assert json.loads(run(*asked, "--offline").stdout) == json.loads(live.stdout)
     assert run("--database", "dblp").exit_code == 2
+
+
+def references(paper, *more):
+    result = CliRunner().invoke(main, ["evidence", "references", str(paper), *map(str, more), "--json"])
+    return result.exit_code, [(one["word"], *one["reasons"]) for one in json.loads(result.stdout)]
+
+
+def test_that_a_work_does_not_exist_is_kept_like_any_other_answer(tmp_path, archive):
+    paper = tmp_path / "paper.md"
+    paper.write_text("# P\n\n## References\n\n[1] Nobody. A work of nobody. doi:10.9999/none, 2020.\n")
+    asked = ("--database", "crossref", "--databases", archive, "-o", tmp_path / "kept")
+    expected = (1, [("does not exist", "crossref has no work 10.9999/none")])
+    assert references(paper, *asked) == expected
+    assert references(paper, *asked, "--offline") == expected
+
+
+def test_who_is_asked_by_numbers_alone_says_nothing_of_a_title(tmp_path, archive):
+    paper = tmp_path / "paper.md"
+    paper.write_text("# P\n\n## References\n\n[1] Nobody. A work of nobody without any number, 2020.\n")
+    code, found = references(paper, "--database", "arxiv", "--databases", archive)
+    assert (code, found) == (2, [("not looked up", "no record of it is here; no database was asked about it")])
+
+
+def test_without_a_network_each_entry_was_not_looked_up(tmp_path, monkeypatch):
+    """A port where nobody listens; after it failed once it is not asked again, so this ends soon."""
+    monkeypatch.setattr("trimtab.http_client.SystemClock.sleep", lambda _clock, _seconds: None)
+    file, paper = tmp_path / "databases.toml", tmp_path / "paper.md"
+    file.write_text('[arxiv]\nurl = "http://127.0.0.1:9/api/query"\ninterval_s = 0\n')
+    entries = (f"[{n}] A. Roe. Pipes of many bends and the water in them. arXiv:2401.0000{n}, 2024.\n" for n in (1, 2))
+    paper.write_text("# P\n\n## References\n\n" + "\n".join(entries))
+    code, found = references(paper, "--database", "arxiv", "--databases", file)
+    assert code == 2
+    assert [word for word, *_ in found] == ["not looked up"] * 2
+    assert all("arxiv could not be asked" in why and "tried 5 times" in why for _, why in found)
+    assert found[0] == found[1]
+
+
+def test_a_list_is_not_held_against_itself(tmp_path):
+    (tmp_path / "refs.bib").write_text("@misc{a, title={Pipes of many bends}, author={Roe, A.}, year={2024}}")
+    code, found = references(tmp_path / "refs.bib", "--sources", tmp_path)
+    assert (code, found[0][0]) == (2, "not looked up")

@@ -40,29 +40,35 @@ def references(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Check each entry of PAPER's reference list: identifiers, title, year, first author, retraction, topic.
 
-    Entries are held against bibliographies that are here, then against the databases named. Without a database nothing
-    is called invented. Exit codes: 0 all agree; 1 an entry differs, is withdrawn, off topic or does not exist; 2 some
-    were not looked up or not found.
+    PAPER is a paper, or a bibliography (BibTeX, RIS, CSL-JSON). Where a LaTeX or Markdown source prints no list, the
+    entries of the bibliography it names are checked. Entries are held against bibliographies that are here, then
+    against the databases named. Without a database nothing is called invented. Exit codes: 0 all agree; 1 an entry
+    differs, is withdrawn, off topic or does not exist; 2 some were not looked up or not found.
     """
     from trimtab.claims import known_works  # noqa: PLC0415
+    from trimtab.claims import question as asking  # noqa: PLC0415
     from trimtab.claims.name_registry import Registry  # noqa: PLC0415
-    from trimtab.documents import reader  # noqa: PLC0415
     from trimtab.documents.bibliography import reference_files  # noqa: PLC0415
     from trimtab.literature import catalogue  # noqa: PLC0415
     from trimtab.literature.bodies import Bodies  # noqa: PLC0415
     from trimtab.literature.transport import Rules, Transport  # noqa: PLC0415
-    from trimtab.review import reference_check  # noqa: PLC0415
+    from trimtab.review import reference_check, reference_list  # noqa: PLC0415
 
     if offline and output is None:
         raise click.UsageError("--offline answers from what was kept: name its folder with --output")
     for name in databases:
         if name not in reference_check.ASKED:
             raise click.UsageError(f"references are looked up at {' or '.join(reference_check.ASKED)}, not at {name!r}")
-    report = reader.read(paper)
+    listed, registry = reference_list.read(paper), Registry.load()
     works = [work for path in imports for work in reference_files.read(path)]
     if sources is not None:
         read, unread = known_works.read(sources)
-        works += read
+        # A list is not held against itself.
+        works += [
+            work
+            for work in read
+            if not any(one.startswith(f"{file}#") for file in listed.files for one in work.found_by)
+        ]
         for one in unread:
             click.echo(f"not read: {one.path}: {one.reason}", err=True)
     places = catalogue.places(databases, file)
@@ -73,11 +79,15 @@ def references(  # noqa: PLR0913 - one argument an option
     with contextlib.ExitStack() as stack:
         transport = stack.enter_context(Transport(rules, bodies, "offline" if offline else "live")) if places else None
         archives = [reference_check.Archive(place=place, transport=transport) for place in places if transport]
-        found = reference_check.check(report, works, Registry.load(), archives)
+        question = asking.asked_in(listed.report, registry) if listed.report else None
+        found = reference_check.check(listed.entries, works, registry, archives, question)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=1))
     else:
-        click.echo("\n".join(map(_line, found)) or f"{paper} has no list of references that was recognized")
+        click.echo(
+            "\n".join(map(_line, found))
+            or f"{paper} has no list of references that was recognized, and names no bibliography"
+        )
     if any(one.wrong for one in found):
         sys.exit(1)
     if not found or any(one.word in ("not looked up", "not found") for one in found):

@@ -23,12 +23,14 @@ class Request:
         params: Query parameters, in order.
         private: Query parameters that are sent and never kept.
         headers: Headers that are sent and never kept.
+        may_be_absent: Whether "there is no such thing" (404, 410) is an answer, kept like any other, and no error.
     """
 
     url: str
     params: tuple[tuple[str, str], ...] = ()
     private: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    may_be_absent: bool = False
 
     @property
     def host(self) -> str:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 Mode = Literal["live", "offline", "replay"]
 
+ABSENT: Final = frozenset({404, 410})
+"""Statuses by which a server says that there is no such thing."""
+
 _REDIRECTS: Final = 3
 _FIRST_PAUSE_S: Final = 2.0
 
@@ -101,7 +104,8 @@ class Transport:
 
         Args:
             request: What to ask for.
-            read: Raises ``Unreadable`` for a body that should be asked for again. It sees answers of status 200 only.
+            read: Raises ``Unreadable`` for a body that should be asked for again. It sees answers of status 200, and of
+                404 and 410 where the request allows them.
 
         Raises:
             SearchError: The host is not allowed, refuses, cannot be reached, goes on giving unreadable answers, sends
@@ -152,7 +156,8 @@ class Transport:
 
         def attempt() -> tuple[ServerAnswer, Read]:
             response = self._once(request, lane)
-            refuse_or_return(response)
+            if not (request.may_be_absent and response.status in ABSENT):
+                refuse_or_return(response)
             answer = _answer(request, response)
             try:
                 return answer, read(answer)
@@ -168,7 +173,9 @@ class Transport:
             hint: str | None = "the same command goes on from here"
             if error.status:
                 hint = "see that the key is right" if error.status in {401, 403} else None
-            raise SearchError(f"{request.shown} {request.strike(error.message)}", hint=hint) from error
+            raise SearchError(
+                f"{request.shown} {request.strike(error.message)}", hint=hint, status=error.status
+            ) from error
 
     def _once(self, request: Request, lane: _HostLane) -> Response:
         """Send a request, following redirects on its host."""

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
-from trimtab.claims import mentions, numbered_references
-from trimtab.claims import question as asking
+from trimtab.claims import mentions
 from trimtab.claims.wording import plain
 from trimtab.errors import SearchError
 from trimtab.literature.request import Request
+from trimtab.literature.transport import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Question
-    from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
     from trimtab.literature.catalogue import DatabasePlace
+    from trimtab.literature.database import Found
+    from trimtab.literature.request import ServerAnswer
     from trimtab.literature.transport import Transport
 
 Word = Literal["agrees", "differs", "withdrawn", "does not exist", "off topic", "not found", "not looked up"]
@@ -66,6 +67,15 @@ class CheckedReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """What was found of an entry: a record and where it is from, or why there is no such work, or neither."""
+
+    record: Work | None = None
+    origin: str = ""
+    absent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
     """A database that is asked, and the transport it is asked through."""
 
@@ -74,58 +84,74 @@ class Archive:
 
 
 def check(
-    report: Document, works: Iterable[Work], registry: Registry, archives: Sequence[Archive] = ()
-) -> tuple[CheckedReference, ...]:  # fmt: skip
-    """Check every entry of a report's reference list.
+    entries: Mapping[int, str],
+    works: Sequence[Work],
+    registry: Registry,
+    archives: Sequence[Archive] = (),
+    question: Question | None = None,
+) -> tuple[CheckedReference, ...]:
+    """Check every entry of a reference list.
+
+    A database that cannot be reached or goes on giving unreadable answers is not asked again; what it was to be asked
+    about was not looked up.
 
     Args:
-        report: The report or paper.
+        entries: By their numbers, as printed.
         works: Records that are here: of bibliographies and imports.
-        registry: Known names, by which a work bears on the report's question or does not.
+        registry: Known names, by which a work bears on the question or does not.
         archives: Databases to ask for what is not here: arXiv by its numbers, Crossref by DOI, or else by the entry.
-
-    Raises:
-        SearchError: A database cannot be asked, or goes on giving unreadable answers.
+        question: Of the report.
     """
-    known = list(works)
-    question = asking.asked_in(report, registry)
+    broken: dict[str, str] = {}
     found = []
-    for number, entry in numbered_references.entries(report).items():
-        record, origin, tried = _local(entry, known), "what is here", list[str]()
-        for archive in archives if record is None else ():
-            record, absent = _remote(entry, archive)
-            tried.append(archive.place.id)
-            origin = archive.place.id
-            if absent:
-                found.append(CheckedReference(number=number, entry=entry, word="does not exist", reasons=(absent,)))
-            if record is not None or absent:
+    for number, entry in entries.items():
+        answer = LookUp(record=_local(entry, works), origin="what is here")
+        tried, troubles = list[str](), list[str]()
+        for archive in archives if answer.record is None else ():
+            name = archive.place.id
+            try:
+                if name in broken or (asked := _remote(entry, archive)) is None:
+                    troubles += filter(None, (broken.get(name),))
+                    continue
+            except SearchError as error:
+                troubles.append(f"{name} could not be asked: {error.message}")
+                if not error.status:
+                    broken[name] = troubles[-1]
+                continue
+            answer = asked
+            tried.append(name)
+            if answer.record is not None or answer.absent:
                 break
-        if not found or found[-1].number != number:
-            found.append(_judged(number, entry, record, origin if record else "", tried, (question, registry)))
+        found.append(_judged(CheckedReference(number=number, entry=entry, word="agrees"), answer, question, registry))
+        if answer.record is None and not answer.absent:
+            found[-1] = _unknown(number, entry, tried, troubles)
     return tuple(found)
 
 
-def _judged(
-    number: int, entry: str, record: Work | None, origin: str, tried: list[str], about: tuple[Question | None, Registry]
-) -> CheckedReference:
+def _unknown(number: int, entry: str, tried: Sequence[str], troubles: Sequence[str]) -> CheckedReference:
+    """Return an entry of which nothing is known: it was looked up and not found, or nobody could say."""
+    if tried and not troubles:
+        reason = f"{', '.join(tried)} has no work with this title"
+        return CheckedReference(number=number, entry=entry, word="not found", reasons=(reason,))
+    reasons = tuple(troubles) or ("no record of it is here; no database was asked about it",)
+    return CheckedReference(number=number, entry=entry, word="not looked up", reasons=reasons)
+
+
+def _judged(entry: CheckedReference, answer: LookUp, question: Question | None, registry: Registry) -> CheckedReference:
+    """Return an entry with what its record says of it."""
+    record = answer.record
     if record is None:
-        word: Word = "not found" if tried else "not looked up"
-        identifiers = (
-            f"{', '.join(tried)} has no work with this title"
-            if tried
-            else "no record of it is here; no database was asked"
-        )
-        return CheckedReference(number=number, entry=entry, word=word, reasons=(identifiers,))
-    word, reasons = "agrees", tuple(_differences(entry, record))
-    off = _off_topic(record, *about)
+        return replace(entry, word="does not exist", reasons=(answer.absent,))
+    word: Word = "agrees"
+    reasons = tuple(_differences(entry.entry, record))
     if record.retraction is not None:
         word = "withdrawn"
         reasons = (f"{record.retraction.kind} {record.retraction.notice}".strip(), *reasons)
     elif reasons:
         word = "differs"
-    elif off:
+    elif off := _off_topic(record, question, registry):
         word, reasons = "off topic", (off,)
-    return CheckedReference(number=number, entry=entry, word=word, reasons=reasons, work=record.id, origin=origin)
+    return replace(entry, word=word, reasons=reasons, work=record.id, origin=answer.origin)
 
 
 def _identifiers(entry: str) -> tuple[str, ...]:
@@ -145,29 +171,29 @@ def _local(entry: str, works: Sequence[Work]) -> Work | None:
     return None if wanted else next((work for work in works if _titled(entry, work)), None)
 
 
-def _remote(entry: str, archive: Archive) -> tuple[Work | None, str]:
-    """Return a database's record of an entry, or why there is no such work."""
+def _remote(entry: str, archive: Archive) -> LookUp | None:
+    """Return what a database knows of an entry; None where the entry has nothing that it could be asked by."""
     name, url = archive.place.id, archive.place.url
-    ids = [
-        one.partition(":")[2] for one in _identifiers(entry) if one.startswith("arxiv:" if name == "arxiv" else "doi:")
-    ]
+    kind = "arxiv:" if name == "arxiv" else "doi:"
+    ids = [one.removeprefix(kind) for one in _identifiers(entry) if one.startswith(kind)]
     if name == "arxiv" and ids:
         request = Request(url=url, params=(("id_list", ids[0]), ("max_results", "1")))
+    elif name == "crossref" and ids:
+        request = Request(url=f"{url}/{quote(ids[0])}", may_be_absent=True)
     elif name == "crossref":
-        words = (("query.bibliographic", entry[:300]), ("rows", str(_ROWS)))
-        request = Request(url=f"{url}/{quote(ids[0])}") if ids else Request(url=url, params=words)
+        request = Request(url=url, params=(("query.bibliographic", entry[:300]), ("rows", str(_ROWS))))
     else:
-        return None, ""
+        return None
     reader = archive.place.open()
-    try:
-        _, page = archive.transport.fetch(request, lambda answer: reader.read(request, answer))
-    except SearchError as error:
-        if ids and "status 404" in error.message:
-            return None, f"{name} has no work {ids[0]}"
-        raise
+
+    def records(answer: ServerAnswer) -> tuple[Found, ...]:
+        return () if answer.status in ABSENT else reader.read(request, answer).records
+
+    _, found = archive.transport.fetch(request, records)
     if ids:
-        return (page.records[0].work, "") if page.records else (None, f"{name} has no work {ids[0]}")
-    return next((one.work for one in page.records if _titled(entry, one.work)), None), ""
+        record = found[0].work if found else None
+        return LookUp(record=record, origin=name, absent="" if record else f"{name} has no work {ids[0]}")
+    return LookUp(record=next((one.work for one in found if _titled(entry, one.work)), None), origin=name)
 
 
 def _titled(entry: str, work: Work) -> bool:
