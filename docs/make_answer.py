@@ -1,8 +1,8 @@
 """Join everything that is known on the README's question on one page: `make answer`, about half a minute.
 
 Published figures (the corpus `alf-lb` that comes with trimtab), the committed cells of the robustness study and of the
-same judged on four benchmarks, and a small grid of the simulator go in. docs/results/answer/README.md and the reviews
-behind it come out, one a study. No number stands here.
+same judged on four benchmarks, and a small grid of the simulator go in. docs/results/answer/README.md and the review
+behind it come out. No number stands here.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from trimtab.claims.certainty import EXPLAINED
 from trimtab.report import numbers
 from trimtab.study import spec
 from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.table import StudyTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 DOCS: Final = Path(__file__).parent
 FOLDER: Final = DOCS / "results" / "answer"
 STUDY: Final = DOCS / "results" / "robustness"
-STUDIES: Final = {"report": STUDY, "report-benchmarks": DOCS / "results" / "robustness-benchmarks"}
-"""The folder of each review below the answer, and the study that it joins."""
+STUDIES: Final = (STUDY, DOCS / "results" / "robustness-benchmarks")
 QUESTION: Final = (
     "How robust is ALF-LB to expert initialization and to expert capacity constraints, on HumanEval, MBPP,"
     " HumanEval Pro and MBPP Pro, against auxiliary-loss methods?"
@@ -37,7 +38,8 @@ RULES: Final = ("LossFree(bias_update_rate=1e-2)", "QuantileBalancing()", "Newto
 STREAMS: Final = ("iid", "skewed")
 MEANING: Final = (
     "Nothing is averaged. *Literature* is what published works measured under the stress. *Our studies* are measured on"
-    " a small model and say nothing about large ones. Positive: ALF-LB loses more."
+    " a small model and say nothing about large ones. Positive: ALF-LB loses more. *Together*: studies are not pooled."
+    " Of one stress they say together what all that compared it say, else undecided. Certainty: the lowest of any."
 )
 GRID: Final = (
     "Streams of router scores: 1,024 tokens a batch, 16 experts, two a token, 200 batches, one seed. In *skewed* some"
@@ -58,21 +60,25 @@ def trimtab(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own
 
 
-def write_reviews() -> None:
-    """Write a review of the published figures with each of our studies."""
+def write_review() -> None:
+    """Write the review of the published figures with our studies."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = str(Path(scratch) / "review")
         trimtab("evidence", "search", QUESTION, "--corpus", "alf-lb", "-o", folder, "--offline")
-        for name, measured in STUDIES.items():
-            trimtab("evidence", "report", folder, "--study", str(measured))
-            (FOLDER / name).mkdir(parents=True, exist_ok=True)
-            for file in REVIEW_FILES:
-                shutil.copy(Path(folder) / file, FOLDER / name / file)
+        trimtab("evidence", "report", folder, *(word for study in STUDIES for word in ("--study", str(study))))
+        (FOLDER / "report").mkdir(parents=True, exist_ok=True)
+        for file in REVIEW_FILES:
+            shutil.copy(Path(folder) / file, FOLDER / "report" / file)
 
 
-def read_reviews() -> list[dict[str, Any]]:
-    """Return the reviews that are written, that of the robustness study first."""
-    return [json.loads((FOLDER / name / "review.json").read_text(encoding="utf-8")) for name in STUDIES]
+def read_review() -> dict[str, Any]:
+    """Return the review that is written, with its claims and their verdicts."""
+    folder = FOLDER / "report"
+    reviewed: dict[str, Any] = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+    for name in ("claims", "verdicts"):
+        lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")
+        reviewed[name] = [json.loads(line) for line in lines if line]
+    return reviewed
 
 
 def simulated() -> list[dict[str, Any]]:
@@ -93,28 +99,39 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str
     return [row(head), row(["---"] * len(head)), *map(row, rows), ""]
 
 
-def matrix(reviews: Sequence[Mapping[str, Any]]) -> list[str]:
+def matrix(reviewed: Mapping[str, Any]) -> list[str]:
     """Return the answer for each stress and benchmark: literature, our studies, and all together."""
     short = {"initialization": "expert initialization", "capacity": "expert capacity"}
     rows = []
-    for answers in zip(*(reviewed["answers"] for reviewed in reviews), strict=True):
-        cells = [answer["cell"] for answer in answers]
-        if cells[0]["method"] != "loss_free":
+    for cell in (answer["cell"] for answer in reviewed["answers"]):
+        if cell["method"] != "loss_free":
             continue
-        contrasts = [
-            f"{reviewed['study']}: {part}"
-            for reviewed, cell in zip(reviews, cells, strict=True)
-            for part in cell["study"].split("; ")
-            if " against " in part
-        ]
-        # The joint verdict is that of the first study that measured the combination.
-        decided = next((cell for cell in cells if cell["runs"]), cells[0])
-        joint = f"**{decided['joint'].split(':')[0]}**" + (
-            f", certainty {decided['certainty']}" if decided["certainty"] else ""
-        )
-        place = (short[decided["stressor"]], NAMES[decided["benchmark"]])
-        rows.append((*place, decided["literature"], "<br>".join(contrasts) or "not measured", joint))
+        contrasts = [part for part in cell["study"].split("; ") if " against " in part]
+        joint = f"**{cell['joint']}**" if cell["runs"] else "no evidence"
+        certainty = f", certainty {cell['certainty']}" if cell["certainty"] else ""
+        place = (short[cell["stressor"]], NAMES[cell["benchmark"]])
+        rows.append((*place, cell["literature"], "<br>".join(contrasts) or "not measured", f"{joint}{certainty}"))
     return table(("stress", "benchmark", "literature", "our studies, ALF-LB against auxiliary loss", "together"), rows)
+
+
+def claims(reviewed: Mapping[str, Any]) -> list[str]:
+    """Return every claim that was drawn from the literature, with its verdict on two axes and its certainty."""
+    verdicts = reviewed["verdicts"]
+    words = Counter(verdict["fidelity"] for verdict in verdicts)
+    rows = [
+        (claim["statement"].replace("|", "\\|"), found["fidelity"], found["agreement"], found["certainty"] or "none")
+        for claim, found in zip(reviewed["claims"], verdicts, strict=True)
+    ]
+    holding = sum(not places for places in reviewed["checks"].values())
+    drawn = f"{len(rows)} claims were drawn: {', '.join(f'{count} {word}' for word, count in words.most_common())}."
+    checks = f"Of the {len(reviewed['checks'])} checks of the review itself {holding} hold; no person has rated it."
+    return [
+        f"{drawn} {checks}",
+        "",
+        *table(("claim", "its source says it", "others agree", "certainty"), rows),
+        EXPLAINED,
+        "",
+    ]
 
 
 def study() -> list[str]:
@@ -171,9 +188,9 @@ def references(reviewed: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]]) -> str:
-    """Return the page; literature, conflicts and references are those of the first review."""
-    reviewed = reviews[0]
+def page(reviewed: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> str:
+    """Return the page."""
+    conflicts = reviewed["conflicts"]
     parts = [
         "# The whole answer on one page",
         "",
@@ -182,12 +199,21 @@ def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]
         "",
         "## In short",
         "",
-        *bullets([*reviewed["abstract"], *(other["abstract"][-1] for other in reviews[1:])]),
+        *bullets(reviewed["abstract"]),
+        "## What was asked",
+        "",
+        "A published work had to use a term of each of these facets:",
+        "",
+        *(f"* {facet}" for facet in reviewed["facets"]),
+        "",
+        "## Method",
+        "",
+        *bullets(reviewed["method"]),
         "## Answer by stress and benchmark",
         "",
         MEANING,
         "",
-        *matrix(reviews),
+        *matrix(reviewed),
         "## Our study, before learning each batch",
         "",
         *study(),
@@ -200,14 +226,13 @@ def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]
         *grid(cells),
         "## Conflicts",
         "",
-        *(
-            bullets(reviewed["conflicts"])
-            if reviewed["conflicts"]
-            else ["Nothing that was read contradicts a claim here.", ""]
-        ),
+        *(bullets(conflicts) if conflicts else ["Nothing that was read contradicts a claim here.", ""]),
         "## Limits",
         "",
         *bullets(reviewed["limits"]),
+        "## Extracted claims",
+        "",
+        *claims(reviewed),
         "## References",
         "",
         *references(reviewed),
@@ -215,7 +240,7 @@ def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]
         "",
         "* Published figures: `report/claims.jsonl` and `report/verdicts.jsonl`, each with its work, table and row.",
         "* Our studies: the cells in `docs/results/robustness` and `docs/results/robustness-benchmarks`.",
-        "* The whole reviews: [with one study](report/report.md), [with the other](report-benchmarks/report.md).",
+        "* The whole review: [report](report/report.md).",
         "",
         "`make answer` rebuilds all of it from these files.",
     ]
@@ -224,10 +249,10 @@ def page(reviews: Sequence[Mapping[str, Any]], cells: Iterable[Mapping[str, Any]
 
 def main() -> None:
     """Write the review and the page."""
-    write_reviews()
+    write_review()
     cells = simulated()
     (FOLDER / "simulated.json").write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
-    (FOLDER / "README.md").write_text(page(read_reviews(), cells), encoding="utf-8")
+    (FOLDER / "README.md").write_text(page(read_review(), cells), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ WORDS = [
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("p.tex", "\\documentclass{article}\\begin{document}\\cite{kestrel} % \\bibliography{x}\n\\bibliography{refs}\\end{document}"),
+        ("p.tex", "\\begin{document}\\cite{kestrel} % \\bibliography{x}\n\\bibliography{refs}\\end{document}"),
         ("p.tex", "\\documentclass{article}\\addbibresource[a=b]{refs.bib}\\begin{document}Hi.\\end{document}"),
         ("p.md", "---\ntitle: T\nbibliography: refs.bib\n---\n\n# P\n\nHi [@kestrel].\n"),
     ],

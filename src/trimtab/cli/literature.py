@@ -205,7 +205,11 @@ def _told(found: Search, output: Path) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--study", "study_file", type=click.Path(path_type=Path), help="Study file or run folder: our own measurements."
+    "--study",
+    "studies",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Study file or run folder: our own measurements; repeatable.",
 )
 @click.option(
     "--reviews", multiple=True, type=click.Path(path_type=Path), help="Ratings by people, one a line; repeatable."
@@ -216,7 +220,7 @@ def _told(found: Search, output: Path) -> str:
 def report(
     folder: Path,
     *,
-    study_file: Path | None,
+    studies: tuple[Path, ...],
     reviews: tuple[Path, ...],
     sensitivity: bool,
     as_json: bool,
@@ -232,10 +236,10 @@ def report(
     from trimtab.report import review as page  # noqa: PLC0415
     from trimtab.review import checklist, draft_writer, planted_errors, rating_panel  # noqa: PLC0415
 
-    table = study_table(study_file) if study_file else None
     found, registry = _searched(folder)
-    draft = draft_writer.answer(found, registry, table)
-    draft.write(folder)
+    draft = draft_writer.answer(found, registry, [*map(study_table, studies)])
+    checks = checklist.check(draft)
+    draft.write(folder, {one.name: one.places for one in checks})
     given, asking = [*rating_panel.load(*reviews)], asker(options, folder)
     sections = []
     if asking is not None:
@@ -247,7 +251,7 @@ def report(
     if given:
         write_lines(folder / "reviews.jsonl", map(dataclasses.asdict, given), **AS_WRITTEN)
     panel = rating_panel.panel(given) if given else None
-    sections.append(page_of_panel.section(checklist.check(draft), panel, planted_errors.compare(given)))
+    sections.append(page_of_panel.section(checks, panel, planted_errors.compare(given)))
     written = page.write(draft, found, folder, sections)
     if as_json:
         click.echo(json.dumps(draft.record(), indent=1, ensure_ascii=False))

@@ -100,7 +100,7 @@ def _answer(draft: Draft) -> Section:
         return Section(title="Answer", blocks=(Paragraph((draft.question,), kind="lead"), *facets, Paragraph((text,))))
     rows = tuple(_answer_row(one, draft) for one in draft.answers)
     head = ("method, stress", "benchmark", "literature", "nearest", "our study", "together")
-    study = f"Our study: {draft.study}. " if draft.study else "No study was joined (--study). "
+    study = f"Our studies: {draft.study}. " if draft.study else "No study was joined (--study). "
     note = (
         f"{study}Nearest are claims about the method on the benchmark without the stress, then about the method under"
         " the stress elsewhere: alone they answer nothing."

@@ -1,25 +1,46 @@
-"""The answer: for each combination a question asks about, what the literature says, what our study says, and both.
+"""The answer: for each combination a question asks about, what the literature says, what our studies say, and together.
 
-No cell is ever empty: one without evidence says how many records were screened and that none was eligible.
+No cell is ever empty: one without evidence says how many records were screened and that none was eligible. Studies are
+named side by side and never pooled: they may share seeds and cells. Of one stress they say together what all of them
+that compared it say, else "undecided"; the certainty is the lowest of any.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trimtab.claims.certainty import WORDS
 from trimtab.study.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.question import Question, Screened
+    from trimtab.claims.question import Question
     from trimtab.study.answers import Answer, Degradation
     from trimtab.study.table import StudyTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningCounts:
+    """How many records of how many sources were screened for one combination, and how many may be about it."""
+
+    records: int
+    sources: int
+    eligible: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyWord:
+    """What one study measured of one combination: what each stress cost the method, and how methods compare."""
+
+    study: str
+    losses: tuple[Degradation, ...]
+    contrasts: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +52,12 @@ class MatrixCell:
         stressor: Id.
         benchmark: Id.
         literature: What the report's claims about it came to, or how many records were screened.
-        study: What our study measured, or that it did not.
-        joint: Both together.
+        study: What our studies measured, or that they did not.
+        joint: All together.
         certainty: GRADE's word, empty without evidence.
         claims: Ids of the claims behind it.
-        runs: Cells of the study behind it.
+        runs: Cells of the studies behind it.
+        studies: Names of the studies that measured it.
     """
 
     method: str
@@ -47,125 +69,144 @@ class MatrixCell:
     certainty: str
     claims: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
 
 
 def build(
     question: Question,
     claims: Sequence[tuple[Claim, ClaimVerdict]],
-    screened: Sequence[Screened],
+    screened: Callable[[frozenset[str]], ScreeningCounts],
     registry: Registry,
-    table: StudyTable | None = None,
+    tables: Sequence[StudyTable] = (),
 ) -> tuple[MatrixCell, ...]:
-    """Return every cell of the matrix."""
-    return tuple(_cell(names, claims, screened, registry, table) for names in question.cells)
+    """Return every cell of the matrix.
+
+    Args:
+        question: What is asked.
+        claims: With their verdicts; one belongs to a cell when it names its method, stress and benchmark.
+        screened: What was screened, of the names of a cell.
+        registry: Known names.
+        tables: Our studies.
+    """
+    named = {claim.id: names_in(claim.statement, registry) for claim, _ in claims}
+    cells = []
+    for method, stressor, benchmark in question.cells:
+        names = frozenset((method, stressor, benchmark))
+        about = [(claim, verdict) for claim, verdict in claims if names <= named[claim.id]]
+        literature = _literature([verdict for _, verdict in about], screened(names))
+        measured = [_measured((method, stressor, benchmark), registry, table) for table in tables]
+        measured = [one for one in measured if one.losses]
+        certainty, joint = _joint([verdict for _, verdict in about], measured, alone=len(tables) == 1)
+        cells.append(
+            MatrixCell(
+                method=method,
+                stressor=stressor,
+                benchmark=benchmark,
+                literature=literature,
+                study="; ".join(part for one in measured for part in _told(one, alone=len(tables) == 1))
+                or "not measured by us",
+                joint=joint or literature,
+                certainty=certainty,
+                claims=tuple(claim.id for claim, _ in about),
+                runs=tuple(dict.fromkeys(run for one in measured for loss in one.losses for run in loss.cells)),
+                studies=tuple(one.study for one in measured),
+            )
+        )
+    return tuple(cells)
 
 
-def _cell(
-    names: tuple[str, str, str],
-    claims: Sequence[tuple[Claim, ClaimVerdict]],
-    screened: Sequence[Screened],
-    registry: Registry,
-    table: StudyTable | None,
-) -> MatrixCell:
-    about = [(claim, verdict) for claim, verdict in claims if _hits(claim, names, registry)]
-    literature = _literature(about, screened)
-    measured = _measured(names, registry, table) if table else ()
-    compared = _compared(names, registry, table) if table else ()
-    study = "; ".join((*map(_told, measured), *map(_verdict, compared))) if measured else "not measured by us"
-    certainty, joint = _joint(about, measured)
-    return MatrixCell(
-        method=names[0],
-        stressor=names[1],
-        benchmark=names[2],
-        literature=literature,
-        study=study,
-        joint=joint or literature,
-        certainty=certainty,
-        claims=tuple(claim.id for claim, _ in about),
-        runs=tuple(dict.fromkeys(cell for one in measured for cell in one.cells)),
-    )
+def names_in(text: str, registry: Registry) -> frozenset[str]:
+    """Return the ids of every method, stress and benchmark that a text names."""
+    return frozenset(one.id for one in registry.find(text, ("methods", "stressors", "benchmarks")))
 
 
-def _hits(claim: Claim, names: tuple[str, str, str], registry: Registry) -> bool:
-    """Whether a statement names the method, the stress and the benchmark."""
-    found = {one.id for one in registry.find(claim.statement, ("methods", "stressors", "benchmarks"))}
-    return set(names) <= found
-
-
-def _literature(about: Sequence[tuple[Claim, ClaimVerdict]], screened: Sequence[Screened]) -> str:
-    if about:
-        counted = Counter(verdict.fidelity.value for _, verdict in about)
-        return f"{_count(len(about), 'claim')}: " + ", ".join(f"{n} {word}" for word, n in counted.most_common())
-    eligible = sum(one.eligible for one in screened)
-    places = len({one.source for one in screened})
-    counts = f"{_count(len(screened), 'record')} from {_count(places, 'source')} screened, {eligible} eligible"
-    return f"no claim about it: {counts}" if eligible else f"no evidence: {counts}"
-
-
-def _count(number: int, name: str) -> str:
+def counted(number: int, name: str) -> str:
+    """Return "1 record", "2 records"."""
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _measured(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> tuple[Degradation, ...]:
-    """Return what each stress of this kind cost this method on this benchmark in our study."""
-    levels, factor, endpoints = _levels(names, registry, table)
-    return tuple(
+def _literature(verdicts: Sequence[ClaimVerdict], screened: ScreeningCounts) -> str:
+    if verdicts:
+        words = Counter(verdict.fidelity.value for verdict in verdicts)
+        return f"{counted(len(verdicts), 'claim')}: " + ", ".join(f"{n} {word}" for word, n in words.most_common())
+    counts = (
+        f"{counted(screened.records, 'record')} from {counted(screened.sources, 'source')} screened,"
+        f" {screened.eligible} eligible"
+    )
+    return f"no claim about it: {counts}" if screened.eligible else f"no evidence: {counts}"
+
+
+def _measured(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> StudyWord:
+    """Return what a study measured of a method under a stress on a benchmark."""
+    rules = registry.entries["methods"][names[0]].rules
+    methods = {name for name, level in table.study.balancers.items() if level.rule in rules}
+    factors = (registry.entries["stressors"][names[1]].factor,)
+    endpoints = registry.entries["benchmarks"][names[2]].endpoints
+    losses = (
         one
         for one in table.degradations
-        if one.method in levels and one.stressor.factors == (factor,) and one.endpoint in endpoints and one.estimate
+        if one.method in methods and one.stressor.factors == factors and one.endpoint in endpoints and one.estimate
     )
-
-
-def _compared(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> tuple[Answer, ...]:
-    """Return the rows of our study's answer in which this method is compared, on either side."""
-    levels, factor, endpoints = _levels(names, registry, table)
-    return tuple(
+    contrasts = (
         one
         for one in table.answers
-        if {one.method, one.control} & levels
+        if {one.method, one.control} & methods
         and one.method == table.study.contrast.treatment
-        and one.stressor.factors == (factor,)
+        and one.stressor.factors == factors
         and one.endpoint in endpoints
         and one.difference
     )
+    return StudyWord(study=table.study.name, losses=tuple(losses), contrasts=tuple(contrasts))
 
 
-def _levels(
-    names: tuple[str, str, str], registry: Registry, table: StudyTable
-) -> tuple[set[str], str, tuple[str, ...]]:  # fmt: skip
-    """Return the study's names for a method, and the factor and endpoints of a stressor and a benchmark."""
-    method, stressor, benchmark = names
-    rules = registry.entries["methods"][method].rules
-    levels = {name for name, level in table.study.balancers.items() if level.rule in rules}
-    return levels, registry.entries["stressors"][stressor].factor, registry.entries["benchmarks"][benchmark].endpoints
+def _told(one: StudyWord, *, alone: bool) -> list[str]:
+    """Return what a study measured, a part each; with its name where there is another study."""
+    parts = [*map(_loss, one.losses), *map(_verdict, one.contrasts)]
+    return parts if alone else [f"{one.study}: {part}" for part in parts]
 
 
-def _told(one: Degradation) -> str:
+def _loss(one: Degradation) -> str:
     estimate, endpoint = one.estimate, ENDPOINTS[one.endpoint]
-    if estimate is None:
-        return "not measured by us"
+    assert estimate is not None  # noqa: S101 - others were left out
     span = f" [{estimate.interval.low:+.3f}, {estimate.interval.high:+.3f}]" if estimate.interval else ", no interval"
     loss = f"{one.method} loses {estimate.value:+.3f} {endpoint.unit}{span}"
-    return f"{endpoint.title}: {loss} under {one.stressor.label}, {_count(len(one.seeds), 'seed')}"
+    return f"{endpoint.title}: {loss} under {one.stressor.label}, {counted(len(one.seeds), 'seed')}"
 
 
 def _verdict(one: Answer) -> str:
-    """Return what our study says of two methods under one stress: a verdict, or why it is none."""
-    if one.difference is None:
-        return f"{one.method} against {one.control}: {one.words}"
+    """Return what a study says of two methods under one stress: a verdict, or why it is none."""
+    assert one.difference is not None  # noqa: S101 - others were left out
     span = one.difference.interval
     estimate = f"{one.difference.value:+.3f}" + (f" [{span.low:+.3f}, {span.high:+.3f}]" if span else ", no interval")
     unit = ENDPOINTS[one.endpoint].unit
     return f"{one.method} against {one.control} under {one.stressor.label}: {estimate} {unit}, {one.words}"
 
 
-def _joint(about: Sequence[tuple[Claim, ClaimVerdict]], measured: Sequence[Degradation]) -> tuple[str, str]:
-    """Return the certainty and both together; one of them alone is never more than its own certainty."""
-    words = [verdict.certainty for _, verdict in about if verdict.certainty]
-    if about and measured:
-        return (words[0] if words else "low"), "literature and our study, side by side"
-    if measured:
-        # One small study of one model family: indirect for any other scale, and imprecise with few seeds.
-        few = min(len(one.seeds) for one in measured) < 5
-        return ("very low" if few else "low"), "our study only, at its own scale"
-    return (words[0] if words else ""), ""
+def _joint(verdicts: Sequence[ClaimVerdict], measured: Sequence[StudyWord], *, alone: bool) -> tuple[str, str]:
+    """Return the certainty and what all say together; alone, none is more certain than it is."""
+    words = [verdict.certainty for verdict in verdicts if verdict.certainty][:1]
+    if not measured:
+        return (words[0] if words else ""), ""
+    # A small study of one model family: indirect for any other scale, and imprecise with few seeds.
+    own = ["very low" if min(len(loss.seeds) for loss in one.losses) < 5 else "low" for one in measured]
+    named = "" if alone else f" {' and '.join(one.study for one in measured)}"
+    names = f"{'our study' if len(measured) == 1 else 'our studies'}{named}"
+    if verdicts:
+        return max((*words, *own), key=WORDS.index), f"literature and {names}, side by side{_agreed(measured)}"
+    scale = "at its own scale" if len(measured) == 1 else "each at its own scale"
+    return max(own, key=WORDS.index), f"{names} only, {scale}{_agreed(measured)}"
+
+
+def _agreed(measured: Sequence[StudyWord]) -> str:
+    """Return what the studies say of each stress together: the word of all that compared it, else "undecided"."""
+    said: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for one in (contrast for study in measured for contrast in study.contrasts):
+        said[one.method, one.control][one.stressor.short].add(one.words)
+    parts = []
+    for (method, control), stresses in said.items():
+        together: dict[str, list[str]] = defaultdict(list)
+        for stress, words in stresses.items():
+            together[words.pop() if len(words) == 1 else "undecided"].append(stress)
+        told = "; ".join(f"{word} under {', '.join(under)}" for word, under in together.items())
+        parts.append(f"{method} against {control}: {told}")
+    return f" ({'. '.join(parts)})" if parts else ""

@@ -14,7 +14,7 @@ from trimtab.claims import claim_model, claim_verdict
 from trimtab.disk import write_atomic, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
@@ -136,12 +136,17 @@ class Draft:
             "study": self.study,
         }
 
-    def write(self, folder: Path) -> None:
-        """Write ``claims.jsonl``, ``verdicts.jsonl`` and ``review.json``, for programs that read no pages."""
+    def write(self, folder: Path, checks: Mapping[str, Sequence[str]]) -> None:
+        """Write ``claims.jsonl``, ``verdicts.jsonl`` and ``review.json``, for programs that read no pages.
+
+        Args:
+            folder: Of the search.
+            checks: What was checked of the review → where it fails.
+        """
         every = (*self.checked, *self.near)
         write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in every))
         write_atomic(folder / "verdicts.jsonl", claim_verdict.dump(verdict for _, verdict in every))
-        write_json(folder / "review.json", self.record())
+        write_json(folder / "review.json", self.record() | {"checks": dict(checks)})
 
 
 def untraced(said: TracedSentence, claims: Mapping[str, tuple[Claim, ClaimVerdict]]) -> tuple[str, ...]:

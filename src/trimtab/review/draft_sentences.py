@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.claim_verdict import Agreement
 from trimtab.documents.work import UNRECORDED
 from trimtab.literature.prisma import total
+from trimtab.review.answer_matrix import counted
 from trimtab.review.draft import TracedSentence
 
 if TYPE_CHECKING:
@@ -25,18 +26,13 @@ if TYPE_CHECKING:
 _NEAREST: Final = 4
 
 
-def counted(number: int, name: str) -> str:
-    """Return "1 record", "2 records"."""
-    return f"{number} {name}{'s' * (number != 1)}"
-
-
 def abstract(
     search: Search,
     answers: Sequence[MatrixAnswer],
     checked: Sequence[tuple[Claim, ClaimVerdict]],
-    table: StudyTable | None,
+    tables: Sequence[StudyTable],
 ) -> tuple[TracedSentence, ...]:
-    """Return what was searched, what there is, what comes nearest, and what a study adds."""
+    """Return what was searched, what there is, what comes nearest, and what our studies add."""
     flow = search.flow
     found = [
         TracedSentence(
@@ -61,8 +57,8 @@ def abstract(
             )
         )
     found += _nearest(answers, {claim.id: (claim, verdict) for claim, verdict in checked})
-    if table is not None and answers:
-        measured = sum(bool(one.cell.runs) for one in answers)
+    for table in tables if answers else ():
+        measured = sum(table.study.name in one.cell.studies for one in answers)
         found.append(
             TracedSentence(
                 text=f'Our study "{table.study.name}" measured {measured} of them, at its own scale.',

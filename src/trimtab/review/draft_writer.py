@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import certainty, report_claims, study_evidence, verdict_rules
-from trimtab.claims.question import Question
 from trimtab.claims.sources import Sources
 from trimtab.literature import figure_claims
 from trimtab.review import answer_matrix, draft_sentences
+from trimtab.review.answer_matrix import ScreeningCounts
 from trimtab.review.draft import CitedWork, Draft, MatrixAnswer
-from trimtab.review.draft_sentences import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,38 +33,38 @@ Checked = tuple["Claim", "ClaimVerdict"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Checks claims against everything that was read, and a study."""
+    """Checks claims against everything that was read, and our studies."""
 
     sources: Sources
     registry: Registry
-    table: StudyTable | None = None
+    tables: Sequence[StudyTable] = ()
 
     def __call__(self, claim: Claim) -> Checked:
         """Return a claim with its verdict."""
-        measured = study_evidence.look_up(claim, self.table, self.registry) if self.table is not None else ()
+        measured = [one for table in self.tables for one in study_evidence.look_up(claim, table, self.registry)]
         return claim, certainty.rate(verdict_rules.check(claim, self.sources, measured=measured))
 
 
-def answer(search: Search, registry: Registry, table: StudyTable | None = None) -> Draft:
+def answer(search: Search, registry: Registry, tables: Sequence[StudyTable] = ()) -> Draft:
     """Return the draft of a review.
 
     Args:
         search: A finished search.
         registry: Known names.
-        table: A study whose measurements are joined.
+        tables: Studies whose measurements are joined.
     """
     sources = sources_of(search, registry)
-    judge = Judge(sources=sources, registry=registry, table=table)
+    judge = Judge(sources=sources, registry=registry, tables=tables)
     included = {one.work for one in search.decisions if one.included}
     found = {name: [*map(judge, _claims(search, name, registry, sources))] for name in search.documents}
     checked = [one for name in found if name in included for one in found[name]]
     near = [one for name in found if name not in included for one in found[name]]
-    answers = tuple(_answers(search, checked, near, registry, table))
+    answers = tuple(_answers(search, checked, near, registry, tables))
     references = tuple(_references(search, found, included))
     return Draft(
         question=search.plan.text,
         facets=tuple(facet.shown for facet in search.plan.facets),
-        abstract=draft_sentences.abstract(search, answers, (*checked, *near), table),
+        abstract=draft_sentences.abstract(search, answers, (*checked, *near), tables),
         answers=answers,
         checked=tuple(checked),
         near=tuple(near),
@@ -76,7 +75,7 @@ def answer(search: Search, registry: Registry, table: StudyTable | None = None) 
         method=draft_sentences.method(search),
         hidden=tuple(_hidden(search.documents.values())),
         possible=tuple(f"{one.one} and {one.other}: {one.why}" for one in search.works.possible),
-        study=table.study.name if table else "",
+        study=", ".join(table.study.name for table in tables),
         spoken=_spoken(search, registry),
         unkept=tuple(f"{one.database}: {one.url}" for one in search.log if one.url and not one.sha256),
     )
@@ -130,50 +129,32 @@ def _answers(
     checked: Sequence[Checked],
     near: Sequence[Checked],
     registry: Registry,
-    table: StudyTable | None,
+    tables: Sequence[StudyTable],
 ) -> Iterator[MatrixAnswer]:
     """Yield one answer for each combination the question asks about."""
     question = search.plan.question
     if question is None:
         return
-    named = {claim.id: _named(claim.statement, registry) for claim, _ in (*checked, *near)}
-    texts = {one.work: _named(search.documents[one.work].text, registry) for one in search.decisions if one.included}
-    for method, stressor, benchmark in question.cells:
-        one = Question(text=question.text, methods=(method,), stressors=(stressor,), benchmarks=(benchmark,))
-        (cell,) = answer_matrix.build(one, _about(checked, named, one), (), registry, table)
-        if not cell.claims:
-            nobody = _nobody(search, {method, stressor, benchmark}, texts)
-            cell = replace(cell, literature=nobody, joint=cell.joint if cell.runs else nobody)
+    names_in = answer_matrix.names_in
+    texts = [names_in(search.documents[one.work].text, registry) for one in search.decisions if one.included]
+
+    def screened(names: frozenset[str]) -> ScreeningCounts:
+        eligible = sum(names <= named for named in texts)
+        return ScreeningCounts(records=search.flow.identified, sources=search.flow.sources, eligible=eligible)
+
+    named = {claim.id: names_in(claim.statement, registry) for claim, _ in (*checked, *near)}
+    for cell in answer_matrix.build(question, checked, screened, registry, tables):
         yield MatrixAnswer(
             cell=cell,
-            near=tuple(_near(named, (method, benchmark), stressor)),
-            elsewhere=tuple(_near(named, (method, stressor), benchmark)),
+            near=tuple(_near(named, (cell.method, cell.benchmark), cell.stressor)),
+            elsewhere=tuple(_near(named, (cell.method, cell.stressor), cell.benchmark)),
         )
-
-
-def _named(text: str, registry: Registry) -> frozenset[str]:
-    return frozenset(one.id for one in registry.find(text, ("methods", "stressors", "benchmarks")))
-
-
-def _about(checked: Sequence[Checked], named: Mapping[str, frozenset[str]], one: Question) -> list[Checked]:
-    wanted = {*one.methods, *one.stressors, *one.benchmarks}
-    return [pair for pair in checked if wanted <= named[pair[0].id]]
 
 
 def _near(named: Mapping[str, frozenset[str]], having: tuple[str, str], lacking: str) -> list[str]:
     """Return the claims that name two things and not the third, comparisons first."""
     names = [name for name, ids in named.items() if set(having) <= ids and lacking not in ids]
     return sorted(names, key=lambda name: "-" not in name.rsplit("#", 1)[-1])
-
-
-def _nobody(search: Search, ids: set[str], texts: Mapping[str, frozenset[str]]) -> str:
-    """Return that no claim was found, with how many records were screened, and how many works name all three."""
-    flow = search.flow
-    eligible = sum(ids <= named for named in texts.values())
-    counts = (
-        f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} screened, {eligible} eligible"
-    )
-    return f"no claim about it: {counts}" if eligible else f"no evidence: {counts}"
 
 
 def _references(

@@ -153,7 +153,13 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
     checked = _verdicts(found, sources, references, options)
     question = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)
     screened = asking.screen(question, references, sources) if question else ()
-    answer = answer_matrix.build(question, checked, screened, registry, options.study) if question else ()
+    counts = answer_matrix.ScreeningCounts(
+        records=len(screened),
+        sources=len({one.source for one in screened}),
+        eligible=sum(one.eligible for one in screened),
+    )
+    tables = (options.study,) if options.study else ()
+    answer = answer_matrix.build(question, checked, lambda _names: counts, registry, tables) if question else ()
     material = report_lint.Material(
         report=report, claims=checked, question=question, matrix=answer, screened=screened, registry=registry
     )
