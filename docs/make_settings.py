@@ -14,7 +14,7 @@ from trimtab.settings.model_tables import MODELS
 from trimtab.settings.pools import PlaceEvaluation, PoolSettings
 from trimtab.settings.reading import bounds, describe, hints_of, is_required
 from trimtab.settings.rules import RULES
-from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
+from trimtab.settings.runs import CorpusSettings, Evaluation, Resources, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,7 @@ def render() -> str:
         ("`[data]`", CorpusSettings),
         ("`[data]` on a pretrained model", PoolSettings),
         ("`[training]`", Schedule),
+        ("`[resources]`", Resources),
         ("`[evaluation]`", Evaluation),
         ("`[evaluation]` on a pretrained model", PlaceEvaluation),
     ):

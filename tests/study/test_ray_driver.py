@@ -114,15 +114,6 @@ def test_a_failure_of_an_earlier_run_is_forgotten_and_a_running_cell_is_not(tmp_
     assert states["new"] is None
 
 
-def test_a_cell_is_given_a_quarter_more_memory_than_the_finished_ones_needed(place):
-    study, folder = place
-    assert ray_driver.memory_of_a_cell(study, folder) == 2**30
-    name = next(study.cells()).id
-    folder.cell(name).path.mkdir(parents=True)
-    disk.write_json(folder.cell(name).timing, {"peak_rss_mib": 800.0})
-    assert ray_driver.memory_of_a_cell(study, folder) == 1000 * 2**20
-
-
 def test_a_holder_is_lost_with_its_process_its_node_or_its_cluster():
     def lease(worker, tag):
         return leases.Lease(number=1, worker=worker, count=3, state=leases.RUNNING, tag=tag)

@@ -54,7 +54,7 @@ def work(study_file: Path, output: Path | None, *, allow_unsandboxed: bool, **ha
 @OUTPUT
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Tasks of the array.")
 @click.option("--time", "limit", default="08:00:00", show_default=True, help="Time limit of a task, as Slurm reads it.")
-@click.option("--memory", default="4G", show_default=True, help="Memory of a task, as Slurm reads it.")
+@click.option("--memory", help="Memory of a task, as Slurm reads it. Default: the study's resources.memory_mib, or 4G.")
 @click.option("--sbatch", "options", multiple=True, metavar="OPTION",
               help="A further line for sbatch, as --sbatch=--partition=cpu; repeatable.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write and print the script, submit nothing.")

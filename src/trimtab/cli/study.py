@@ -77,14 +77,15 @@ def _run_cells(  # noqa: PLR0913 - the options of `run`
     trackers: tuple[str, ...],
 ) -> Summary:
     """Run the cells on local processes, or on a Ray cluster."""
-    from trimtab.study import environment, progress, ray_driver, requirements  # noqa: PLC0415
+    from trimtab.study import environment, progress, ray_driver, requirements, resources  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
     from trimtab.study import trackers as tracking  # noqa: PLC0415
 
     requirements.require(study, folder.cache)
     tracking.choose(folder, trackers)
     environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
-    with progress.Display(study, folder, workers or runner.default_workers(study)) as display:
+    here = 1 if ray_address else resources.workers_here(study)
+    with progress.Display(study, folder, workers or here) as display:
         if ray_address is None:
             return runner.run(study, folder, workers=workers, on_event=display)
         habits = ray_driver.OnRay(

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab import isolation
 from trimtab.cluster import connection
-from trimtab.cluster.thread_variables import thread_variables
+from trimtab.cluster.process_variables import process_variables
 from trimtab.errors import ClusterError, TrimtabError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def run_portion_here(source: str, threads: int, work: str, arguments: dict[str, 
     if problem := unfit(source, "", {}):  # a node that came after the others were examined
         return answer | {"state": "failed", "text": problem}
     try:
-        with thread_variables(threads), isolation.Spawning():
+        with process_variables(threads), isolation.Spawning():
             running = _child(threads).submit(_work, work, arguments)
         state, value = running.result()
     except BrokenProcessPool:

@@ -99,6 +99,21 @@ class Schedule(Setting):
 
 
 @setting
+class Resources(Setting):
+    """``[resources]``: what a cell is given where something places it; no part of the cell, so it may be changed.
+
+    How many threads and processes compute a cell stands in ``[training]``, because it decides its last digits.
+
+    Args:
+        memory_mib: Of a cell, all its processes together; without it a quarter more than finished cells needed.
+        gpus: Of a cell: none, or one for each of ``training.processes``.
+    """
+
+    memory_mib: Count | None = None
+    gpus: NotNegative = 0
+
+
+@setting
 class Evaluation(Setting):
     """``[evaluation]``: what every trained cell is measured on.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trimtab import disk
+from trimtab.errors import StudyError
 from trimtab.settings.pools import PlaceEvaluation, PoolSettings
-from trimtab.study.run import default_workers
+from trimtab.study.resources import gpus_here, memory_mib, workers_here
 
 if TYPE_CHECKING:
     from trimtab.settings.runs import CorpusSettings, Evaluation
@@ -32,6 +33,7 @@ class CostEstimate:
     seconds_per_cell: float
     workers: int
     basis: str
+    given: str
 
     @property
     def minutes(self) -> float:
@@ -45,7 +47,7 @@ class CostEstimate:
         waiting = len(self.cells) - len(self.finished)
         return (
             f"{waiting} of {len(self.cells)} cells to do, {self.seconds_per_cell:.0f} s each ({self.basis}), "
-            f"{self.workers} side by side: about {self.minutes:.1f} min"
+            f"{self.workers} side by side: about {self.minutes:.1f} min; each is given {self.given}"
         )
 
     def record(self) -> dict[str, Any]:
@@ -55,6 +57,7 @@ class CostEstimate:
             "finished": list(self.finished),
             "seconds_per_cell": round(self.seconds_per_cell, 1),
             "workers": self.workers,
+            "given": self.given,
             "basis": self.basis,
             "minutes": round(self.minutes, 1),
         }
@@ -69,8 +72,18 @@ def estimate(study: Study, folder: store.RunFolder) -> CostEstimate:
         seconds, basis = sum(spent) / len(spent), "mean of the finished cells"
     else:
         seconds, basis = _calibrate(study)
+    gpus = f", GPUs: {study.resources.gpus}" if study.resources.gpus else ""
+    try:
+        workers = workers_here(study)
+    except StudyError:  # a plan may be made where the study will not run
+        workers, gpus = 1, f"{gpus}, of which this machine has {len(gpus_here())}"
     return CostEstimate(
-        cells=cells, finished=finished, seconds_per_cell=seconds, workers=default_workers(study), basis=basis
+        cells=cells,
+        finished=finished,
+        seconds_per_cell=seconds,
+        workers=workers,
+        basis=basis,
+        given=f"{study.training.cores} CPU, {memory_mib(study, folder)} MiB{gpus}",
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import isolation
-from trimtab.cluster.thread_variables import thread_variables
+from trimtab.cluster.process_variables import process_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -44,6 +44,7 @@ class Event:
 class _WorkerProcess:
     process: Any
     pipe: Any
+    gpus: tuple[str, ...] = ()
     folder: Path | None = None
 
 
@@ -51,12 +52,14 @@ class _WorkerProcess:
 class Pool:
     """Run ``work`` on folders in ``count`` processes with ``threads`` threads each.
 
-    ``work`` is an importable function of (folder, report) where report takes (stage, step, steps).
+    ``work`` is an importable function of (folder, report) where report takes (stage, step, steps). Of ``gpus`` each
+    process sees one group, by the names that ``CUDA_VISIBLE_DEVICES`` takes; without groups it sees what this one does.
     """
 
     work: Work
     count: int
     threads: int
+    gpus: Sequence[tuple[str, ...]] = ()
     _workers: list[_WorkerProcess] = field(default_factory=list)
 
     def run(self, folders: Sequence[Path]) -> Generator[Event | None]:
@@ -81,10 +84,13 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
-        with thread_variables(self.threads), isolation.Spawning():
+        taken = [worker.gpus for worker in self._workers]
+        gpus = next((group for group in self.gpus if group not in taken), ())
+        seen = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+        with process_variables(self.threads, **seen), isolation.Spawning():
             process.start()
         theirs.close()
-        return _WorkerProcess(process, ours)
+        return _WorkerProcess(process, ours, gpus)
 
     def _events(self) -> Iterator[Event | None]:
         busy = {worker.pipe: worker for worker in self._workers if worker.folder}

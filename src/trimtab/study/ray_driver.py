@@ -12,13 +12,12 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trimtab import disk
 from trimtab.cluster import connection
 from trimtab.errors import ClusterError
-from trimtab.settings.upcycled_models import UpcycledSettings
-from trimtab.study import leases, ray_node, requirements
+from trimtab.study import leases, ray_node, requirements, resources
 from trimtab.study.pool import Event
 from trimtab.study.run import Summary, as_record, discard_if_corrupt
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     from trimtab.study.spec import Study
     from trimtab.study.store import RunFolder
-
-_UNMEASURED_MIB: Final = {False: 1024, True: 3072}  # of a cell, without and with a pretrained model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +92,15 @@ def run(
         side_by_side = habits.side_by_side or max(1, len(os.sched_getaffinity(0)) // study.training.cores)
         with connection.connected(habits.address, side_by_side * study.training.cores) as ray:
             connection.examine_nodes(ray, *ray_node.examination(order))
-            need = {"num_cpus": study.training.cores, "memory": memory_of_a_cell(study, folder)}
+            need: dict[str, float] = {
+                "num_cpus": study.training.cores,
+                "memory": resources.memory_mib(study, folder) * connection.MIB,
+                "num_gpus": study.resources.gpus,
+            }
             connection.require_room(ray, need)
             handing = _Handing(ray=ray, study=study, folder=folder, order=order, need=need, on_retry=on_retry)
             handing.run(waiting, habits.side_by_side or len(waiting), on_event)
     return Summary(skipped=skipped, done=tuple(handing.done), failed=tuple(handing.failed), corrupt=corrupt)
-
-
-def memory_of_a_cell(study: Study, folder: RunFolder) -> int:
-    """Return the bytes that a cell is given: a quarter more than the finished ones needed, else a guess."""
-    timings = (folder.cell(cell.id).timing for cell in study.cells())
-    peaks = [float(disk.read_json(path)["peak_rss_mib"]) for path in timings if path.exists()]
-    pretrained = any(isinstance(study.models[str(name)], UpcycledSettings) for name in study.factors["model"])
-    return int((1.25 * max(peaks) if peaks else _UNMEASURED_MIB[pretrained]) * connection.MIB)
 
 
 def _forget_failures(folder: RunFolder, names: Sequence[str]) -> None:
@@ -127,7 +120,7 @@ class _Handing:
     study: Study
     folder: RunFolder
     order: ray_node.Order
-    need: dict[str, int]
+    need: dict[str, float]
     on_retry: Callable[[str, str], None]
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)

@@ -7,7 +7,6 @@ Each stage reads the files of the stage before it and writes its own. When ``res
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import shutil
 import socket
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab import disk
 from trimtab.errors import RunFolderError, TrimtabError
-from trimtab.study import environment, requirements, store
+from trimtab.study import environment, requirements, resources, store
 from trimtab.study.pool import Event, Pool
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def run(
     Args:
         study: The study.
         folder: Where it lives; created, or continued if it holds the same study.
-        workers: Processes; by default as many as the cores allow at ``training.cores`` each.
+        workers: Processes; by default as many as cores, memory and GPUs hold.
         on_event: Told of progress; None is a tick of the clock.
 
     Raises:
@@ -155,7 +154,7 @@ def run(
             folder.cell(name).prepare(name, as_record(study, cell))
         skipped = tuple(name for name in cells if folder.cell(name).result.exists())
         waiting = [name for name in cells if name not in skipped]
-        done, failed = _run_all(study, folder, waiting, workers or default_workers(study), on_event)
+        done, failed = _run_all(study, folder, waiting, workers or resources.workers_here(study), on_event)
     return Summary(skipped=skipped, done=tuple(done), failed=tuple(failed), corrupt=corrupt)
 
 
@@ -169,11 +168,6 @@ def as_record(study: Study, cell: Cell) -> dict[str, Any]:
     return {"study": study.name, "factors": dict(cell.factors), "settings": dict(cell.settings)}
 
 
-def default_workers(study: Study) -> int:
-    """Return how many cells fit on this machine's cores side by side."""
-    return max(1, len(os.sched_getaffinity(0)) // study.training.cores)
-
-
 def _run_all(
     study: Study,
     folder: store.RunFolder,
@@ -183,7 +177,13 @@ def _run_all(
 ) -> tuple[list[str], list[str]]:
     done: list[str] = []
     failed: list[str] = []
-    pool = Pool(work=run_cell, count=workers, threads=study.training.threads)
+    gpus = resources.gpus_here() if study.resources.gpus else []
+    pool = Pool(
+        work=run_cell,
+        count=workers,
+        threads=study.training.threads,
+        gpus=[tuple(gpus[at : at + study.resources.gpus]) for at in range(0, len(gpus), study.resources.gpus or 1)],
+    )
     with closing(pool.run([folder.cell(name).path for name in waiting])) as events:
         for event in events:
             if event is not None and event.kind == "done":

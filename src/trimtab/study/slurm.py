@@ -24,13 +24,13 @@ class Array:
     Attributes:
         workers: Tasks; each takes cells until none is left.
         limit: Time limit of a task.
-        memory: Memory of a task.
+        memory: Memory of a task; None for what the study says of a cell, or 4G.
         options: Further options of sbatch, each beginning with ``--``.
     """
 
     workers: int
     limit: str
-    memory: str
+    memory: str | None = None
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Array:
         for option in self.options:
             if not option.startswith("--"):
                 raise RunFolderError(f"{option!r} is no option of sbatch", hint="write --sbatch=--partition=cpu")
-        for text in (self.limit, self.memory, *self.options):
+        for text in (self.limit, *([] if self.memory is None else [self.memory]), *self.options):
             if not text.strip() or not text.isprintable():
                 raise RunFolderError(f"{text!r} cannot stand in a line of a Slurm script")
 
@@ -58,7 +58,8 @@ def write(study: Study, folder: RunFolder, array: Array, study_file: Path) -> Pa
         f"--job-name=trimtab-{study.name}",
         f"--array=0-{max(1, min(array.workers, cells)) - 1}",
         f"--cpus-per-task={study.training.cores}",
-        f"--mem={array.memory}",
+        f"--mem={array.memory or (f'{study.resources.memory_mib}M' if study.resources.memory_mib else '4G')}",
+        *([f"--gres=gpu:{study.resources.gpus}"] if study.resources.gpus else []),
         f"--time={array.limit}",
         "--requeue",
         "--open-mode=append",

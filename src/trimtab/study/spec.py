@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from trimtab.errors import StudyError, nearest
 from trimtab.settings import initializations, model_settings, model_tables
 from trimtab.settings.reading import Setting, encode, read, setting, table_of
-from trimtab.settings.runs import CorpusSettings, Evaluation, Schedule
+from trimtab.settings.runs import CorpusSettings, Evaluation, Resources, Schedule
 from trimtab.study import arms
 from trimtab.study.spec_checks import ENDPOINTS, FACTORS, check, check_level
 
@@ -118,6 +118,7 @@ class Study:
     data: CorpusSettings | PoolSettings
     training: Schedule
     evaluation: Evaluation | PlaceEvaluation
+    resources: Resources
     select: tuple[Mapping[str, tuple[str | int, ...]], ...]
     control: tuple[ControlSetting, ...]
     controls: str | None
@@ -194,6 +195,7 @@ _SEEDS: Final = 2**62
 _TOP: Final = (
     "name", "description", "controls", "confidence", "factors", "select", "control", "reference", "contrast",
     "endpoints", "margins", "models", "balancers", "expert_inits", "capacities", "data", "training", "evaluation",
+    "resources",
 )  # fmt: skip
 
 
@@ -223,6 +225,7 @@ def _study(table: dict[str, Any], text: str, where: str) -> Study:
         data=_table(table, "data", kind.data, where),
         training=_table(table, "training", Schedule, where),
         evaluation=_table(table, "evaluation", kind.evaluation, where),
+        resources=_table(table, "resources", Resources, where),
         select=tuple(_select(entry, factors, at) for entry, at in _array(table, "select", where)),
         control=tuple(_control(entry, factors, at) for entry, at in _array(table, "control", where)),
         controls=None if "controls" not in table else _string(table["controls"], f"{where}.controls"),

@@ -144,6 +144,12 @@ def _check_processes(study: Any, where: str, *, pretrained: bool) -> None:  # no
     schedule = study.training
     if schedule.processes > 1 and pretrained:
         raise StudyError(f"{where}: experts in a pretrained model are trained in one process, not {schedule.processes}")
+    if study.resources.gpus not in (0, schedule.processes):
+        raise StudyError(
+            f"{where.rpartition('.training')[0]}.resources.gpus: a cell of {schedule.processes} processes computes on"
+            f" {schedule.processes} GPUs or on none, not on {study.resources.gpus}",
+            hint=f"gpus = {schedule.processes}, or training.processes = {study.resources.gpus}",
+        )
     if schedule.processes > 1 and study.data.rows % (schedule.processes * schedule.accumulation):
         raise StudyError(
             f"{where}: {study.data.rows} rows cannot be shared evenly by {schedule.processes} processes in"

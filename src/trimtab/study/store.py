@@ -238,7 +238,9 @@ class RunFolder:
             write_atomic(self.study, text)
             return
         found = self.study.read_text(encoding="utf-8")
-        if found != text:
+        if found != text and _beside_resources(found) == _beside_resources(text):
+            write_atomic(self.study, text)  # what a cell is given is no part of it
+        elif found != text:
             raise RunFolderError(
                 f"{self.path} holds another study:\n{_difference(found, text)}",
                 hint="choose another folder with -o, or move this one away",
@@ -262,6 +264,17 @@ class RunFolder:
             except BlockingIOError as error:
                 raise RunFolderError(f"another run is working in {self.path}", hint="wait for it or stop it") from error
             yield
+
+
+def _beside_resources(text: str) -> object:
+    """Return what a study file says of results: all but what its cells are given; the text itself if it is no TOML."""
+    import tomllib  # noqa: PLC0415 - only where two files differ
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return text
+    return {key: value for key, value in table.items() if key != "resources"} if "resources" in table else table
 
 
 def _difference(found: str, wanted: str) -> str:

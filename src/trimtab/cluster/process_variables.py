@@ -1,4 +1,4 @@
-"""What numerical libraries read at import to decide on threads, for processes started meanwhile."""
+"""What numerical libraries read at import, to decide on threads and devices, for processes started meanwhile."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def thread_variables(threads: int) -> Iterator[None]:
-    """Set the threads of OpenMP and MKL for the processes started within, and put the variables back."""
-    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+def process_variables(threads: int, **more: str) -> Iterator[None]:
+    """Set the threads of OpenMP and MKL, and ``more``, for the processes started within; put the variables back."""
+    wanted = {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        **more,
+    }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
