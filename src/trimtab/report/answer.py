@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trimtab.report import charts, numbers, words
-from trimtab.report.conditions import grouped_links
 from trimtab.report.document import Block, Bullets, Code, Paragraph, ReportCell, ReportTable, Strong, cell
 from trimtab.study.endpoints import ENDPOINTS
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.report.document import Inline
+    from trimtab.report.study_view import StudyView
     from trimtab.stats import Estimate
     from trimtab.study.answers import Answer
     from trimtab.study.table import StudyTable
@@ -29,8 +29,9 @@ _GLYPHS: Final = {
 _NONE: Final = "\u2013"
 
 
-def blocks(table: StudyTable) -> tuple[Block, ...]:
-    """Return the answer of ``table``."""
+def blocks(view: StudyView) -> tuple[Block, ...]:
+    """Return the answer of a study."""
+    table = view.table
     contrast = table.study.contrast
     tested = [row for row in table.answers if row.role == "primary"]
     rows = [row for row in tested if row.method == contrast.treatment]
@@ -56,7 +57,7 @@ def blocks(table: StudyTable) -> tuple[Block, ...]:
         _matrix(table),
         *_remarks([row for row in table.answers if row.method == contrast.treatment and row.role != "primary"]),
         Paragraph(("Each cell: how much more ", *arms, told_how), kind="note"),
-        _details(table),
+        _details(view),
     )
 
 
@@ -132,8 +133,8 @@ def _reach(rows: Sequence[Answer]) -> float:
     return 1.1 * max(values, default=1.0) or 1.0
 
 
-def _details(table: StudyTable) -> ReportTable:
-    confidence = table.study.confidence
+def _details(view: StudyView) -> ReportTable:
+    confidence = view.table.study.confidence
     tost = numbers.percent(1 - 2 * (1 - confidence))
     head = (
         "endpoint", "method", "stress", "D of method", "D of control", "difference",
@@ -142,13 +143,13 @@ def _details(table: StudyTable) -> ReportTable:
     )  # fmt: skip
     return ReportTable(
         head=head,
-        rows=tuple(_detail(table, row) for row in table.answers),
+        rows=tuple(_detail(view, row) for row in view.table.answers),
         kind="numbers",
         folded="Every number of the answer, with the cells it was computed from",
     )
 
 
-def _detail(table: StudyTable, row: Answer) -> tuple[ReportCell, ...]:
+def _detail(view: StudyView, row: Answer) -> tuple[ReportCell, ...]:
     endpoint, estimate = ENDPOINTS[row.endpoint], row.difference
 
     def value(one: Estimate | None) -> ReportCell:
@@ -170,5 +171,5 @@ def _detail(table: StudyTable, row: Answer) -> tuple[ReportCell, ...]:
         cell(str(len(row.seeds)), kind="number"),
         cell(row.words),
         cell("; ".join(filter(None, (row.reason, *row.missing)))),
-        cell(*grouped_links(table, row.cells), kind="cells"),
+        cell(*view.grouped_links(row.cells), kind="cells"),
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from trimtab.report import answer, figures, numbers, series, words
-from trimtab.report.conditions import cells, conditions, links, methods
 from trimtab.report.document import (
     Block,
     Bullets,
@@ -19,13 +19,15 @@ from trimtab.report.document import (
     Section,
     cell,
 )
+from trimtab.report.study_view import StudyView
+from trimtab.study.cell_details import TRAIN_TAIL
 from trimtab.study.endpoints import DESCRIPTIVE, ENDPOINTS, HEADLINE
 from trimtab.study.table import UNSANDBOXED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from trimtab.report.series import Logs
+    from trimtab.report.study_view import MethodCells
     from trimtab.study.endpoints import Endpoint
     from trimtab.study.table import Row, StudyTable
 
@@ -34,22 +36,24 @@ _NONE: Final = "\u2013"
 
 def document(table: StudyTable) -> ReportDocument:
     """Return the whole report of ``table``."""
-    logs = series.load(table)
+    view = StudyView.of(table)
+    method = tuple((line,) for line in _method(table))
+    limits = tuple((line,) for line in words.limits(table))
     return ReportDocument(
         title=table.study.name,
         subtitle=table.study.description,
         chips=_chips(table),
         sections=(
-            Section(title="The answer", blocks=answer.blocks(table)),
-            Section(title="What each stress costs", blocks=_blocks(figures.degradation(table), *_levels(table))),
-            Section(title="Balance", blocks=_blocks(figures.max_violation(table, logs), _routing(table))),
-            Section(title="Dropped calls", blocks=_blocks(figures.drops(table, logs), _drops(table))),
-            Section(title="Training loss", blocks=_blocks(figures.loss(table, logs))),
-            Section(title="Evaluation capacity", blocks=_blocks(figures.eval_capacity(table), *_capacities(table))),
+            Section(title="The answer", blocks=answer.blocks(view)),
+            Section(title="What each stress costs", blocks=_blocks(figures.degradation(view), _levels(view))),
+            Section(title="Balance", blocks=_blocks(figures.max_violation(view), _routing(view))),
+            Section(title="Dropped calls", blocks=_blocks(figures.drops(view), _drops(view))),
+            Section(title="Training loss", blocks=_blocks(figures.loss(view))),
+            Section(title="Evaluation capacity", blocks=_blocks(figures.eval_capacity(view), *_capacities(table))),
             Section(title="Controls", blocks=_controls(table)),
-            Section(title="Method", blocks=(Bullets(tuple((line,) for line in _method(table))),)),
-            Section(title="What this cannot show", blocks=(Bullets(tuple((line,) for line in words.limits(table))),)),
-            Section(title="Cells", blocks=_cells(table, logs)),
+            Section(title="Method", blocks=(Bullets(method),)),
+            Section(title="What this cannot show", blocks=(Bullets(limits),)),
+            Section(title="Cells", blocks=_cells(view)),
             Section(title="Environment", blocks=_environment(table)),
         ),
     )
@@ -72,46 +76,34 @@ def _chips(table: StudyTable) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _levels(table: StudyTable) -> list[Block]:
-    """Return the headline value of every endpoint: mean over seeds, a row a method and condition."""
-    measured = [one for one in ENDPOINTS.values() if any(row.endpoint == one.name for row in table.rows)]
-    rows = []
-    for condition in conditions(table.study):
-        for method in methods(table.study):
-            ids = cells(table, condition, method)
-            values = [_mean_cell(one, _headline(table, one, ids)) for one in measured]
-            rows.append(
-                (
-                    cell(condition.label, kind="name"),
-                    cell(Code(method)),
-                    *values,
-                    cell(*links(table, ids), kind="cells"),
-                )
-            )
-    rows.append(
-        (cell("unigram baseline", kind="name"), cell(""), *(_baseline(table, one) for one in measured), cell(""))
+def _arm_row(view: StudyView, arm: MethodCells, cells: Sequence[ReportCell]) -> tuple[ReportCell, ...]:
+    """Return a row about one method in one condition, with links to the cells it was made of."""
+    return (
+        cell(arm.condition, kind="name"),
+        cell(Code(arm.method)),
+        *cells,
+        cell(*view.links(arm.cells), kind="cells"),
     )
+
+
+def _levels(view: StudyView) -> ReportTable:
+    """Return the headline value of every endpoint: mean over seeds, a row a method and condition."""
+    named = {row.endpoint for row in view.table.rows}
+    measured = [endpoint for endpoint in ENDPOINTS.values() if endpoint.name in named]
+    rows = [
+        _arm_row(view, arm, [_mean_cell(endpoint, view.values_of(arm, endpoint)) for endpoint in measured])
+        for arm in view.arms
+    ]
+    # What the training text's unigram distribution scores, mean over cells.
+    baselines = []
+    for endpoint in measured:
+        details = view.table.details.values()
+        value = series.mean([each.unigram[endpoint.name] for each in details if endpoint.name in each.unigram])
+        baselines.append(cell(_NONE if value is None else numbers.level(endpoint, value), kind="number"))
+    rows.append((cell("unigram baseline", kind="name"), cell(""), *baselines, cell("")))
     head = ("trained", "method", *(f"{one.title}, {numbers.level_unit(one)}" for one in measured), "cells")
     caption = "Mean over seeds and, in brackets, lowest and highest seed; evaluated dropless."
-    return [ReportTable(head=head, rows=tuple(rows), caption=caption, kind="numbers")]
-
-
-def _baseline(table: StudyTable, endpoint: Endpoint) -> ReportCell:
-    """Return the loss of the training text's unigram distribution, mean over cells."""
-    found = [each.unigram[endpoint.name] for each in table.details.values() if endpoint.name in each.unigram]
-    value = series.mean(found)
-    return cell(_NONE if value is None else numbers.level(endpoint, value), kind="number")
-
-
-def _headline(table: StudyTable, endpoint: Endpoint, ids: Sequence[str], capacity: str = HEADLINE) -> list[float]:
-    return [
-        row.value
-        for row in table.rows
-        if row.cell_id in ids
-        and row.endpoint == endpoint.name
-        and row.eval_capacity == capacity
-        and row.value is not None
-    ]
+    return ReportTable(head=head, rows=tuple(rows), caption=caption, kind="numbers")
 
 
 def _mean_cell(endpoint: Endpoint, values: Sequence[float]) -> ReportCell:
@@ -124,67 +116,44 @@ def _mean_cell(endpoint: Endpoint, values: Sequence[float]) -> ReportCell:
     return ReportCell(((numbers.level(endpoint, middle),), (span,)), kind="number")
 
 
-def _routing(table: StudyTable) -> ReportTable:
+def _routing(view: StudyView) -> ReportTable:
     """Return the state of the routers at the end of training, mean over layers and seeds."""
     columns = (
-        ("MaxVio", "max_violation"),
-        ("its floor", "max_violation_floor"),
-        ("entropy", "entropy"),
-        ("dead experts", "dead_experts"),
-        ("bias spread", "bias_spread"),
+        ("MaxVio", attrgetter("max_violation")),
+        ("its floor", attrgetter("max_violation_floor")),
+        ("entropy", attrgetter("entropy")),
+        ("dead experts", attrgetter("dead_experts")),
+        ("bias spread", attrgetter("bias_spread")),
     )
     rows = []
-    for condition in conditions(table.study):
-        for method in methods(table.study):
-            ids = cells(table, condition, method)
-            values = [_statistic(table, ids, key, "train_tail", None) for _, key in columns]
-            written = [cell(_NONE if value is None else f"{value:.3g}", kind="number") for value in values]
-            rows.append(
-                (
-                    cell(condition.label, kind="name"),
-                    cell(Code(method)),
-                    *written,
-                    cell(*links(table, ids), kind="cells"),
-                )
-            )
+    for arm in view.arms:
+        values = [view.routing(arm, read, TRAIN_TAIL) for _, read in columns]
+        written = [cell(_NONE if value is None else f"{value:.3g}", kind="number") for value in values]
+        rows.append(_arm_row(view, arm, written))
     head = ("trained", "method", *(name for name, _ in columns), "cells")
     caption = "At the end of training; mean over layers and seeds."
     return ReportTable(head=head, rows=tuple(rows), caption=caption, kind="numbers")
 
 
-def _statistic(table: StudyTable, ids: Sequence[str], key: str, phase: str, capacity: str | None) -> float | None:
-    return series.mean(
-        [
-            float(line[key])
-            for name in ids
-            for line in table.details[name].routing
-            if line.get("phase") == phase and line.get("eval_capacity") == capacity and line.get(key) is not None
-        ]
-    )
-
-
-def _drops(table: StudyTable) -> ReportTable | None:
+def _drops(view: StudyView) -> ReportTable | None:
     """Return dropped shares with their floors: in training and in every evaluation that had a capacity."""
-    phases = [("train_tail", None)]
-    for details in table.details.values():
-        for line in details.routing:
-            key = (line.get("phase", ""), line.get("eval_capacity"))
-            if key not in phases and key[1] not in (None, HEADLINE):
-                phases.append(key)
-    if not table.results:
+    if not view.table.results:
         return None
+    states = [state for details in view.table.details.values() for state in details.routing]
+    limited = [state for state in states if state.eval_capacity not in (None, HEADLINE)]
+    phases = [(TRAIN_TAIL, None), *dict.fromkeys((state.phase, state.eval_capacity) for state in limited)]
     rows = []
-    for condition in conditions(table.study):
-        for method in methods(table.study):
-            ids = cells(table, condition, method)
-            found = [
-                (_statistic(table, ids, "drop_rate", *one), _statistic(table, ids, "drop_floor", *one))
-                for one in phases
-            ]
-            rows.append(
-                (cell(condition.label, kind="name"), cell(Code(method)), *(_drop_cell(*pair) for pair in found),
-                 cell(*links(table, ids), kind="cells"))
-            )  # fmt: skip
+    for arm in view.arms:
+        shares = []
+        for phase, capacity in phases:
+            rate = view.routing(arm, attrgetter("drop_rate"), phase, capacity)
+            floor = view.routing(arm, attrgetter("drop_floor"), phase, capacity)
+            if rate is None:
+                shares.append(cell(_NONE))
+            else:
+                by_chance = f"({100 * floor:.1f})" if floor is not None else ""
+                shares.append(ReportCell(((f"{100 * rate:.1f}",), (by_chance,)), kind="number"))
+        rows.append(_arm_row(view, arm, shares))
     names = ["end of training", *(f"{phase.removeprefix('eval:')} at {capacity}" for phase, capacity in phases[1:])]
     return ReportTable(
         head=("trained", "method", *names, "cells"),
@@ -194,37 +163,32 @@ def _drops(table: StudyTable) -> ReportTable | None:
     )
 
 
-def _drop_cell(rate: float | None, floor: float | None) -> ReportCell:
-    if rate is None:
-        return cell(_NONE)
-    return ReportCell(((f"{100 * rate:.1f}",), (f"({100 * floor:.1f})" if floor is not None else "",)), kind="number")
-
-
 def _capacities(table: StudyTable) -> list[Block]:
     """Return one table an endpoint: a row a cell, a column an evaluation capacity."""
+    by_endpoint: dict[str, dict[str, dict[str, Row]]] = {}
+    for row in table.rows:
+        if row.value is not None:
+            by_endpoint.setdefault(row.endpoint, {}).setdefault(row.cell_id, {})[row.eval_capacity] = row
     blocks: list[Block] = []
     for endpoint in (*ENDPOINTS.values(), *DESCRIPTIVE):
-        found = [row for row in table.rows if row.endpoint == endpoint.name and row.value is not None]
-        names = list(dict.fromkeys(row.eval_capacity for row in found))
-        if not found:
-            continue
-        by_cell: dict[str, dict[str, Row]] = {}
-        for row in found:
-            by_cell.setdefault(row.cell_id, {})[row.eval_capacity] = row
-        rows = tuple(
-            (cell(Link(name, f"../cells/{name}/result.json")), *(_value(endpoint, one.get(column)) for column in names))
-            for name, one in by_cell.items()
-        )
-        folded = f"Every cell: {endpoint.title}, {numbers.level_unit(endpoint)}"
-        blocks.append(ReportTable(head=("cell", *names), rows=rows, kind="numbers", folded=folded))
+        by_cell = by_endpoint.get(endpoint.name, {})
+        names = list(dict.fromkeys(capacity for rows in by_cell.values() for capacity in rows))
+        rows = []
+        for name, measured in by_cell.items():
+            values = []
+            for capacity in names:
+                value = measured.get(capacity)
+                if value is None or value.value is None:
+                    values.append(cell(_NONE))
+                    continue
+                counted = f"{value.numerator:.6g} / {value.denominator:.6g} over {value.units} units"
+                tip = f"{counted}\n{value.folder}/result.json"
+                values.append(cell(numbers.level(endpoint, value.value), kind="number", tip=tip))
+            rows.append((cell(Link(name, f"../cells/{name}/result.json")), *values))
+        if rows:
+            folded = f"Every cell: {endpoint.title}, {numbers.level_unit(endpoint)}"
+            blocks.append(ReportTable(head=("cell", *names), rows=tuple(rows), kind="numbers", folded=folded))
     return blocks
-
-
-def _value(endpoint: Endpoint, row: Row | None) -> ReportCell:
-    if row is None or row.value is None:
-        return cell(_NONE)
-    tip = f"{row.numerator:.6g} / {row.denominator:.6g} over {row.units} units\n{row.folder}/result.json"
-    return cell(numbers.level(endpoint, row.value), kind="number", tip=tip)
 
 
 def _controls(table: StudyTable) -> tuple[Block, ...]:
@@ -281,8 +245,9 @@ in the sandbox named above.
     return [" ".join(paragraph.split("\n")) for paragraph in text.strip().split("\n\n")]
 
 
-def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
-    rows = {name: _cell_row(table, logs, name) for name in table.cells}
+def _cells(view: StudyView) -> tuple[Block, ...]:
+    table = view.table
+    rows = {name: _cell_row(view, name) for name in table.cells}
     odd = [name for name in rows if name not in table.counts or table.counts[name].outcome != "completed"]
     lead = (
         "Every number above is computed from these folders: ", Code("result.json"), " holds counts per problem, ",
@@ -297,11 +262,12 @@ def _cells(table: StudyTable, logs: Logs) -> tuple[Block, ...]:
     return (*blocks, ReportTable(head=head, rows=tuple(rows.values()), kind="numbers", folded=folded))
 
 
-def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[ReportCell, ...]:
+def _cell_row(view: StudyView, name: str) -> tuple[ReportCell, ...]:
+    table = view.table
     counts = table.counts.get(name)
     state = "missing" if counts is None else counts.outcome
-    reason = table.missing.get(name) or logs.unreadable.get(name, "")
-    tokens = f"{table.details[name].training.get('tokens', 0):,}" if counts else _NONE
+    reason = table.missing.get(name) or view.logs.unreadable.get(name, "")
+    tokens = f"{table.details[name].tokens:,}" if counts else _NONE
     shown = cell(state, kind="" if state == "completed" else "worse")
     linked = cell(Link(name, f"../cells/{name}/") if (table.folder / "cells" / name).is_dir() else Code(name))
     return linked, shown, cell(tokens, kind="number"), cell(reason)
@@ -310,17 +276,13 @@ def _cell_row(table: StudyTable, logs: Logs, name: str) -> tuple[ReportCell, ...
 def _environment(table: StudyTable) -> tuple[Block, ...]:
     blocks: list[Block] = []
     for part in ("machine", "packages", "sandbox", "training text"):
-        found = table.environment.get(part)
-        if isinstance(found, dict):
-            blocks.append(_pairs(part, found))
+        recorded = table.environment.get(part)
+        if isinstance(recorded, dict):
+            rows = tuple((cell(key), cell(_plain(value))) for key, value in recorded.items())
+            blocks.append(ReportTable(head=(part, ""), rows=rows, kind="pairs"))
     if not blocks:
         blocks.append(Paragraph(("The environment of this run was not recorded.",)))
     return (*blocks, Listing(summary="study.toml", text=table.study.text))
-
-
-def _pairs(name: str, values: Mapping[str, object]) -> ReportTable:
-    rows = tuple((cell(key), cell(_plain(value))) for key, value in values.items())
-    return ReportTable(head=(name, ""), rows=rows, kind="pairs")
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,7 @@ A line log that cannot be read loses its curve, not the report; the reason is ke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from trimtab.disk import read_lines
 from trimtab.errors import RunFolderError
@@ -19,8 +19,28 @@ if TYPE_CHECKING:
 
 _BINS: Final = 60
 
-Steps = list[dict[str, Any]]
 Point = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerStep:
+    """How a layer routed the batch of one step."""
+
+    layer: int
+    max_violation: float
+    drop_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStep:
+    """A line of a training log, as far as it is drawn."""
+
+    step: int
+    loss: float
+    layers: tuple[LayerStep, ...]
+
+
+Steps = tuple[TrainingStep, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +52,7 @@ class Logs:
 
     def layers(self) -> list[int]:
         """Return the layers that route, in order."""
-        return sorted({layer["layer"] for log in self.steps.values() for layer in log[-1].get("layers", ())})
+        return sorted({layer.layer for log in self.steps.values() for layer in log[-1].layers})
 
 
 def load(table: StudyTable) -> Logs:
@@ -42,9 +62,27 @@ def load(table: StudyTable) -> Logs:
     for name in table.results:
         path = RunFolder(table.folder).cell(name).train_log
         try:
-            found = read_lines(path)
+            lines = read_lines(path)
+            found = tuple(
+                TrainingStep(
+                    step=line["step"],
+                    loss=float(line["loss"]),
+                    layers=tuple(
+                        LayerStep(
+                            layer=layer["layer"],
+                            max_violation=float(layer["max_violation"]),
+                            drop_rate=float(layer["drop_rate"]),
+                        )
+                        for layer in line.get("layers", ())
+                    ),
+                )
+                for line in lines
+            )
         except RunFolderError as error:
             unreadable[name] = error.message
+            continue
+        except (KeyError, TypeError, ValueError) as error:
+            unreadable[name] = f"{path} holds a line that is no training step: {error!r}"
             continue
         if found:
             steps[name] = found
@@ -53,7 +91,7 @@ def load(table: StudyTable) -> Logs:
     return Logs(steps=steps, unreadable=unreadable)
 
 
-def curve(logs: Iterable[Steps], value: Callable[[dict[str, Any]], float | None]) -> tuple[Point, ...]:
+def curve(logs: Iterable[Steps], value: Callable[[TrainingStep], float | None]) -> tuple[Point, ...]:
     """Return (step, mean, lowest, highest) over the logs, which are the seeds of one condition."""
     binned = [_binned(log, value) for log in logs]
     steps = sorted({step for one in binned for step in one})
@@ -64,37 +102,18 @@ def curve(logs: Iterable[Steps], value: Callable[[dict[str, Any]], float | None]
     return tuple(points)
 
 
-def of_layer(layer: int, key: str) -> Callable[[dict[str, Any]], float | None]:
-    """Return a reader of one statistic of one layer."""
-
-    def read(step: dict[str, Any]) -> float | None:
-        return next((float(one[key]) for one in step.get("layers", ()) if one["layer"] == layer), None)
-
-    return read
-
-
-def layer_mean(key: str) -> Callable[[dict[str, Any]], float | None]:
-    """Return a reader of the mean of one statistic over layers."""
-
-    def read(step: dict[str, Any]) -> float | None:
-        found = [float(one[key]) for one in step.get("layers", ())]
-        return sum(found) / len(found) if found else None
-
-    return read
-
-
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean, None of nothing."""
     return sum(values) / len(values) if values else None
 
 
-def _binned(log: Steps, value: Callable[[dict[str, Any]], float | None]) -> dict[float, float]:
+def _binned(log: Steps, value: Callable[[TrainingStep], float | None]) -> dict[float, float]:
     """Return middle of bin → mean, for at most ``_BINS`` bins of equal length."""
     size = max(1, -(-len(log) // _BINS))
     sums: dict[float, list[float]] = {}
     for record in log:
         found = value(record)
         if found is not None:
-            start = (record["step"] - 1) // size * size
+            start = (record.step - 1) // size * size
             sums.setdefault(start + (size + 1) / 2, []).append(found)
     return {step: sum(found) / len(found) for step, found in sums.items()}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab import disk
 from trimtab.study import contrasts, sensitivity, store
 from trimtab.study.cell_counts import MEASURED, CellCounts
+from trimtab.study.cell_details import CellDetails
 from trimtab.study.cell_inputs import DEDUPLICATED_AGAINST
-from trimtab.study.endpoints import ENDPOINTS, HEADLINE, unigram
+from trimtab.study.endpoints import HEADLINE
 from trimtab.study.finished_cells import FinishedCells
 
 if TYPE_CHECKING:
@@ -54,21 +55,6 @@ class Row:
     units: int
     sandbox: str
     folder: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellDetails:
-    """What a report shows of a cell beside its counts.
-
-    Attributes:
-        training: Steps, tokens and parameters.
-        routing: One record a layer and phase.
-        unigram: Endpoint → what the training text's unigram distribution scores on the same text.
-    """
-
-    training: Mapping[str, int]
-    routing: list[Mapping[str, Any]]
-    unigram: Mapping[str, float]
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(Row))
@@ -130,18 +116,7 @@ class StudyTable:
     @cached_property
     def details(self) -> Mapping[str, CellDetails]:
         """What a report shows of every finished cell beside its counts, read once."""
-        return {
-            name: CellDetails(
-                training=result.training,
-                routing=result.routing,
-                unigram={
-                    endpoint.name: value
-                    for endpoint in ENDPOINTS.values()
-                    if (value := unigram(endpoint, result)) is not None
-                },
-            )
-            for name, result in self.results.items()
-        }
+        return {name: CellDetails.of(result) for name, result in self.results.items()}
 
     @cached_property
     def waiting(self) -> frozenset[str]:
