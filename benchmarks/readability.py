@@ -4,7 +4,7 @@ Counted is what a reader sees: code blocks are left out, a link is its text, a t
 sentences of their own. Reading ease is Flesch's (1948): 206.835 - 1.015 words a sentence - 84.6 syllables a word. 60 to
 70 is plain English, below 30 is for graduates. Syllables are groups of vowels, so read differences, not single values.
 
-    python benchmarks/readability.py                 # README, guides, concepts
+    python benchmarks/readability.py                 # README, guides, concepts, results, decisions
     python benchmarks/readability.py --long          # and every sentence that is too long
     python benchmarks/readability.py --commit 75a25d1
 """
@@ -23,7 +23,11 @@ GROUPS: Final = {
     "guides": ("docs/guides/",),
     "concepts": ("docs/concepts/", "docs/architecture.md"),
     "contributing": ("CONTRIBUTING.md",),
+    "results": ("docs/results/",),
+    "decisions": ("docs/decisions/",),
 }
+# Reports that a command wrote, and plans that were registered before their first cell and stay as they were.
+NOT_READ: Final = ("/same-table/", "/report", "/0008-", "/0009-", "/0011-")
 LIMIT: Final = 200
 _ABBREVIATION: Final = re.compile(r"\b(?:e\.g|i\.e|etc|vs|al|Eq|Eqs|Fig|Sec|cf|approx|No)\.$")
 _END: Final = re.compile(
@@ -47,7 +51,7 @@ def sentences(markdown: str) -> list[str]:
             parts.append(" ".join(paragraph))
             paragraph = []
         if row:
-            parts += [cell.strip() for cell in line.strip().strip("|").split("|")]
+            parts += [line_of_cell.strip() for line_of_cell in re.split(r"\||<br>", line.strip().strip("|"))]
         elif line.startswith("#"):
             parts.append(line.lstrip("# "))
         elif line.strip():
@@ -83,13 +87,13 @@ def pages(group: str, commit: str | None = None) -> dict[str, str]:
     )
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     names = [name for name in listed if name.endswith(".md") and name.startswith(GROUPS[group])]
+    names = [name for name in names if not any(part in name for part in NOT_READ)]
     if commit is None:
         return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
     show = ["git", "show"]
     return {
         name: subprocess.run([*show, f"{commit}:{name}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name in names
-        if not name.startswith("docs/guides/same-table/")
     }
 
 
@@ -103,7 +107,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for group in GROUPS:
         texts = pages(group, options.commit)
-        prose = {name: sentences(text) for name, text in texts.items() if "/same-table/" not in name}
+        prose = {name: sentences(text) for name, text in texts.items()}
         flat = [sentence for page in prose.values() for sentence in page]
         counts = [len(sentence.split()) for sentence in flat if len(sentence.split()) > 3]
         over = sum(len(sentence) > LIMIT for sentence in flat)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 WORDS: Final = ("high", "moderate", "low", "very low")
 EXPLAINED: Final = (
-    "Certainty starts at high and falls one step, to moderate, low and very low, for each of these: the evidence"
-    " contradicts itself or independent evidence does, all of it is from one work, it was measured under other"
-    " conditions, its interval is too wide or no spread is reported."
+    "Certainty starts at high and falls one step, to moderate, low and very low, for each of four reasons. The evidence"
+    " contradicts itself or independent evidence does. All of it is from one work. It was measured under other"
+    " conditions. Its interval is too wide or no spread is reported."
 )
 """What the words mean, for a reader of a page."""
 
