@@ -194,3 +194,102 @@ def test_a_turned_page_reads_as_it_is_shown(turn):
         page.drawString(72, 500, "A turned page still says this in one line.")
 
     assert drawn(draw).text == "A turned page still says this in one line."
+
+
+def table_cells(texts, *, rules=(), caption="Table 1: Scores.", turned=False):
+    """A page with a caption, three full rules, and texts at (x, y from the caption downwards)."""
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=A4, invariant=True)
+    if turned:
+        page.translate(480, 20)
+        page.rotate(90)
+        page.translate(0, -580)
+    page.setFont("Helvetica", 9)
+    page.drawString(72, 700, caption)
+    depth = max(down for _, down, _ in texts) + 8
+    for down, left, right in ((10, 72, 400), (30, 72, 400), (depth, 72, 400), *rules):
+        page.line(left, 700 - down, right, 700 - down)
+    for x, down, text in texts:
+        page.drawString(x, 700 - down, text)
+    page.save()
+    return [(cell.row_path, cell.column_path, cell.text) for cell in read_bytes(out.getvalue(), "paper.pdf").cells]
+
+
+HEADS = [(72, 24, "Model"), (200, 24, "HumanEval"), (300, 24, "MBPP")]
+SCORES = [
+    (72, 44, "Kestrel"),
+    (204, 44, "71.3"),
+    (304, 44, "64.0"),
+    (72, 58, "Merlin"),
+    (204, 58, "62.2"),
+    (304, 58, "69.5"),
+]
+CELLS = [
+    (("Kestrel",), ("HumanEval",), "71.3"),
+    (("Kestrel",), ("MBPP",), "64.0"),
+    (("Merlin",), ("HumanEval",), "62.2"),
+    (("Merlin",), ("MBPP",), "69.5"),
+]
+
+
+def test_a_short_rule_below_a_row_of_values_spans_none_of_them():
+    assert table_cells([*HEADS, *SCORES], rules=[(63, 190, 400)]) == CELLS
+
+
+def test_a_table_on_its_side_is_read():
+    assert table_cells([*HEADS, *SCORES], turned=True) == CELLS
+
+
+def test_narrow_columns_are_columns():
+    heads = [(72, 24, "Model"), (200, 24, "CLS"), (222, 24, "USR"), (246, 24, "All")]
+    rows = [
+        *[(72, 44, "Kestrel"), (200, 44, "84.2"), (223, 44, "88.4"), (246, 44, "91.5")],
+        *[(72, 58, "Merlin on co-citations with a tail"), (200, 58, "82.9"), (223, 58, "84.3"), (246, 58, "85.2")],
+    ]
+    cells = table_cells([*heads, *rows])
+    assert [(column, text) for row, column, text in cells if row == ("Kestrel",)] == [
+        (("CLS",), "84.2"),
+        (("USR",), "88.4"),
+        (("All",), "91.5"),
+    ]
+    assert [text for row, _, text in cells if row == ("Merlin on co-citations with a tail",)] == [
+        "82.9",
+        "84.3",
+        "85.2",
+    ]
+
+
+def test_a_head_of_two_words_over_two_columns_stays_whole():
+    heads = [(72, 24, "Model"), (205, 18, "HumanEval Pro"), (304, 24, "Size"), (200, 28, "base"), (245, 28, "plus")]
+    rows = [(72, 44, "Kestrel"), (200, 44, "71.3"), (245, 44, "64.0"), (304, 44, "9")]
+    assert [column for _, column, _ in table_cells([*heads, *rows], rules=[(20, 196, 268)])][:2] == [
+        ("HumanEval Pro", "base"),
+        ("HumanEval Pro", "plus"),
+    ]
+
+
+def test_a_label_in_the_middle_of_its_rows_names_all_of_them():
+    heads = [(72, 24, "Setting"), (140, 24, "Model"), (200, 24, "HumanEval")]
+    names = ["A", "B", "C", "D", "E", "F"]
+    rows = [(140, 44 + 14 * at, name) for at, name in enumerate(names)]
+    rows += [(204, 44 + 14 * at, f"{at + 1}.5") for at in range(6)]
+    labels = [(72, 58, "1-shot"), (72, 100, "5-shot")]
+    cells = table_cells([*heads, *rows, *labels], rules=[(76, 72, 400)])
+    assert cells == [
+        ((shot, name), ("HumanEval",), f"{at + 1}.5")
+        for at, (shot, name) in enumerate(zip(["1-shot"] * 3 + ["5-shot"] * 3, names, strict=True))
+    ]
+
+
+def test_a_name_between_two_lines_of_its_values():
+    heads = [(72, 24, "Model"), (150, 24, "Base"), (204, 24, "A"), (304, 24, "B")]
+    rows = []
+    for at, name in enumerate(["Kestrel", "Merlin"]):
+        top = 42 + 36 * at
+        rows += [(204, top, "0.01"), (304, top, "90.24"), (72, top + 12, name), (150, top + 12, f"4{at}.48")]
+        rows += [(204, top + 24, "(-40.48)"), (304, top + 24, "(+49.76)")]
+    assert table_cells([*heads, *rows]) == [
+        ((name,), (column,), text)
+        for at, name in enumerate(["Kestrel", "Merlin"])
+        for column, text in (("Base", f"4{at}.48"), ("A", "0.01 (-40.48)"), ("B", "90.24 (+49.76)"))
+    ]

@@ -13,6 +13,7 @@ import ctypes
 import json
 import resource
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class _Font:
     name: str
     size: float
     upright: bool
+    lying: int
     invisible: bool
     white: bool
 
@@ -92,28 +94,33 @@ class _Page:
 
     Args:
         page: As pypdfium2 hands it out.
+        lying: By how many degrees it is turned, clockwise, besides: a table that lies on its side is set upright.
     """
 
-    def __init__(self, page: Handle) -> None:
+    def __init__(self, page: Handle, lying: int = 0) -> None:
         from pypdfium2 import raw  # noqa: PLC0415
 
         self._raw: Handle = raw
         self._page = page
-        self.width, self.height = page.get_size()
+        self._angle = (page.get_rotation() + lying) % 360
+        self.width, self.height = page.get_size()[:: -1 if lying else 1]
         left, bottom, right, top = page.get_cropbox()
         self._turned: Callable[[float, float], tuple[float, float]] = {
             0: lambda x, y: (x - left, top - y),
             90: lambda x, y: (y - bottom, x - left),
             180: lambda x, y: (right - x, y - bottom),
             270: lambda x, y: (top - y, right - x),
-        }[page.get_rotation() % 360]
-        self._rotated = page.get_rotation() % 180 != 0
+        }[self._angle]
 
     def read(self) -> dict[str, Any]:
         """Return its words, rules and hidden texts."""
+        chars = list(self._chars())
+        if self._angle == 0:
+            lying = Counter(char.font.lying for char in chars).most_common(1)
+            if lying and lying[0][0]:
+                return _Page(self._page, lying[0][0]).read()
         drawn = list(self._rectangles())
         filled = [each for each in drawn if each.filled]
-        chars = list(self._chars())
         invisible = sum(char.font.invisible for char in chars)
         scan = bool(chars) and invisible > SCAN_SHARE * len(chars)
         seen, unseen = [], []
@@ -170,7 +177,7 @@ class _Page:
         raw.FPDFText_GetFontInfo(text, index, name, len(name), flags)
         matrix = raw.FS_MATRIX()
         raw.FPDFText_GetMatrix(text, index, matrix)
-        along, across = (matrix.b, matrix.a) if self._rotated else (matrix.a, matrix.b)
+        along, across = (matrix.b, matrix.a) if self._angle % 180 else (matrix.a, matrix.b)
         scale = (matrix.c**2 + matrix.d**2) ** 0.5
         mode = raw.FPDFTextObj_GetTextRenderMode(raw.FPDFText_GetTextObject(text, index))
         color = [ctypes.c_uint() for _ in range(4)]
@@ -179,6 +186,7 @@ class _Page:
             name=name.value.decode(errors="replace").casefold(),
             size=raw.FPDFText_GetFontSize(text, index) * (scale or 1.0),
             upright=abs(along) > abs(across),
+            lying=0 if abs(along) > abs(across) else 90 if across > 0 else 270,
             invisible=mode == INVISIBLE_MODE,
             white=bool(known) and all(part.value >= WHITE for part in color[:3]),
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from itertools import groupby, pairwise
+from operator import itemgetter
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 TOUCHING = 1.5
 _NAME = re.compile(r"[^\W\d_]{2}")
+DECIMAL = re.compile(r"[-+\u2212]?\d+\.\d+%?")
 CAPTION = re.compile(r"^(?:Table|TABLE|Tab\.)$")
 
 
@@ -34,6 +37,42 @@ class Word:
     def middle(self) -> float:
         """Half of its height."""
         return (self.top + self.bottom) / 2
+
+    @property
+    def middle_across(self) -> float:
+        """Half of its width."""
+        return (self.left + self.right) / 2
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Words of one cell, or of one line of it, from left to right; its box is that of all of them."""
+
+    words: tuple[Word, ...]
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        lefts, tops, rights, bottoms = zip(*((w.left, w.top, w.right, w.bottom) for w in self.words), strict=True)
+        return min(lefts), min(tops), max(rights), max(bottoms)
+
+    @cached_property
+    def text(self) -> str:
+        """The words; what touches is one word."""
+        parts = [self.words[0].text]
+        for before, word in pairwise(self.words):
+            apart = word.left - before.right > 0.5 or word.top > before.bottom - 1
+            parts.append(f" {word.text}" if apart else word.text)
+        return "".join(parts)
+
+    @property
+    def middle(self) -> float:
+        """Half of its height."""
+        return (self.box[1] + self.box[3]) / 2
+
+    def over(self, left: float, right: float) -> bool:
+        """Whether it stands over or under a stretch of the page's width."""
+        return self.box[0] < right and left < self.box[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +168,16 @@ def _within(inner: Region, outer: Region) -> bool:
 
 def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[list[RawCell]], int | None]:
     """Return a table's cells by row, and the rows above its first inner rule."""
-    lines = _merged([_fragments(line) for line in _lines(region.words)])
+    lines = _joined_rows(_merged([_fragments(line) for line in _lines(region.words)]))
     columns = _columns(lines)
+    lines = [[piece for part in line for piece in _divided(part, line, columns)] for line in lines]
     rows = [_row(line, columns, rules, page) for line in lines]
-    inner = next((rule.top for rule in region.rules[1:-1] if rule.top > lines[0][0].bottom), None)
-    heads = sum(line[0].middle < inner for line in lines) if inner is not None else None
-    return rows, heads if heads and heads < len(lines) else None
+    inner = next((rule.top for rule in region.rules[1:-1] if rule.top > lines[0][0].box[3]), None)
+    heads = sum(line[0].middle < inner for line in lines) if inner is not None else 0
+    if not 0 < heads < len(lines):
+        return rows, None
+    _span_labels(rows, lines, heads, [rule.top for rule in rules if rule.left < columns[0][1]])
+    return rows, heads
 
 
 def _lines(words: Sequence[Word]) -> list[list[Word]]:
@@ -148,64 +191,97 @@ def _lines(words: Sequence[Word]) -> list[list[Word]]:
     return [sorted(line, key=lambda each: each.left) for line in lines]
 
 
-def _fragments(line: list[Word]) -> list[Word]:
-    """Join the words of a line that a space, not a column gap, divides."""
-    joined = [line[0]]
-    for word in line[1:]:
-        last = joined[-1]
-        if word.left - last.right < 0.75 * (word.bottom - word.top):
-            space = " " if word.left - last.right > 0.5 else ""
-            joined[-1] = Word(
-                text=f"{last.text}{space}{word.text}",
-                left=last.left,
-                top=min(last.top, word.top),
-                right=word.right,
-                bottom=max(last.bottom, word.bottom),
-                bold=last.bold,
-            )
+def _fragments(line: list[Word]) -> list[Fragment]:
+    """Join the words of a line that a space, not a column gap, divides; two decimals are never one cell."""
+    fragments = [Fragment((line[0],))]
+    for before, word in pairwise(line):
+        gap, height = word.left - before.right, word.bottom - word.top
+        apart = gap > 0.1 * height and DECIMAL.fullmatch(before.text) and DECIMAL.fullmatch(word.text)
+        if apart or gap >= 0.75 * height:
+            fragments.append(Fragment((word,)))
         else:
-            joined.append(word)
-    return joined
+            fragments[-1] = Fragment((*fragments[-1].words, word))
+    return fragments
 
 
-def _merged(lines: list[list[Word]]) -> list[list[Word]]:
+def _divided(fragment: Fragment, line: list[Fragment], columns: list[tuple[float, float]]) -> list[Fragment]:
+    """Divide a fragment that runs over columns with narrow gaps: at decimals behind a name, or a word a column."""
+    words, under = fragment.words, [column for column in columns if fragment.over(*column)]
+    second = columns[1][0] if len(columns) > 1 else fragment.box[2]
+    value = next(
+        (at for at, word in enumerate(words) if DECIMAL.fullmatch(word.text) and word.middle_across > second), 0
+    )
+    behind_name = value and _NAME.search(words[0].text) and re.search(r"[^\W\d]$|\)$", words[value - 1].text)
+    if behind_name and not any(_NAME.search(word.text) for word in words[value:]):
+        return [*_divided(Fragment(words[:value]), line, columns), *_fragments(list(words[value:]))]
+    # Two words over two columns may be one head over both, unless no other head of a line of heads spans columns.
+    single = (
+        not any(numeric(part.text) for part in line)
+        and len(line) > 2
+        and all(part is fragment or sum(part.over(*column) for column in columns) == 1 for part in line)
+    )
+    if len(under) == len(words) > (1 if single else 2) and all(
+        left - 2 < word.middle_across < right + 2 for word, (left, right) in zip(words, under, strict=True)
+    ):
+        return [Fragment((word,)) for word in words]
+    return [fragment]
+
+
+def _merged(lines: list[list[Fragment]]) -> list[list[Fragment]]:
     """Put a label centered between two lines (a merged cell) into the upper one, where nothing is in its way."""
     pitch = median([below[0].middle - above[0].middle for above, below in pairwise(lines)] or [0.0])
-    kept: list[list[Word]] = []
+    kept: list[list[Fragment]] = []
     for line in lines:
         close = kept and line[0].middle - kept[-1][0].middle < 0.75 * pitch
-        if close and not any(_overlap(one, other) for one in line for other in kept[-1]):
-            kept[-1] = sorted([*kept[-1], *line], key=lambda each: each.left)
+        if close and not _overlap(line, kept[-1]):
+            kept[-1] = sorted([*kept[-1], *line], key=lambda each: each.box[0])
         else:
             kept.append(line)
     return kept
 
 
-def _overlap(one: Word, other: Word) -> bool:
-    return one.left < other.right and other.left < one.right
+def _joined_rows(lines: list[list[Fragment]]) -> list[list[Fragment]]:
+    """Make one row of three lines: a name and a value, above and below them values in other columns."""
+    rows: list[list[Fragment]] = []
+    place = 0
+    while place < len(lines):
+        above, middle, below = [*lines[place : place + 3], [], [], []][:3]
+        values = all(numeric(part.text) for part in (*above, *below, *middle[1:]))
+        apart = values and len(middle) > 1 and len(above) == len(below) > 0 and not numeric(middle[0].text)
+        if apart and middle[0].box[2] < above[0].box[0] and not _overlap(middle, [*above, *below]):
+            pairs = (Fragment((*upper.words, *lower.words)) for upper, lower in zip(above, below, strict=True))
+            rows.append([*middle, *pairs])
+            place += 3
+        else:
+            rows.append(lines[place])
+            place += 1
+    return rows
 
 
-def _columns(lines: list[list[Word]]) -> list[tuple[float, float]]:
+def _overlap(line: list[Fragment], other: list[Fragment]) -> bool:
+    return any(part.over(against.box[0], against.box[2]) for part in line for against in other)
+
+
+def _columns(lines: list[list[Fragment]]) -> list[tuple[float, float]]:
     """Return the columns' extents, from the lines with the most fragments; measurements before names."""
     width = max(len(line) for line in lines)
     full = [line for line in lines if len(line) == width]
-    measured = [line for line in full if any(numeric(word.text) for word in line[1:])] or full
-    columns = [[word.left, word.right] for word in measured[0]]
-    for line in measured[1:]:
-        for extent, word in zip(columns, line, strict=True):
-            extent[0], extent[1] = min(extent[0], word.left), max(extent[1], word.right)
-    return [(left, right) for left, right in columns]
+    measured = [line for line in full if any(numeric(part.text) for part in line[1:])] or full
+    return [
+        (min(part.box[0] for part in column), max(part.box[2] for part in column))
+        for column in zip(*measured, strict=True)
+    ]
 
 
-def _row(line: list[Word], columns: list[tuple[float, float]], rules: Sequence[RuledLine], page: int) -> list[RawCell]:
+def _row(
+    line: list[Fragment], columns: list[tuple[float, float]], rules: Sequence[RuledLine], page: int
+) -> list[RawCell]:
     placed = {}
     alone = len(line) == 1 and not numeric(line[0].text)
-    for word in line:
-        first, last = (0, len(columns) - 1) if alone else _covered(word, columns, rules)
-        box = (word.left, word.top, word.right, word.bottom)
-        placed[first] = RawCell(
-            text=word.text, colspan=last - first + 1, bold=word.bold, position=Position(page=page, box=box)
-        )
+    for part in line:
+        first, last = (0, len(columns) - 1) if alone else _covered(part, line, columns, rules)
+        place = Position(page=page, box=part.box)
+        placed[first] = RawCell(text=part.text, colspan=last - first + 1, bold=part.words[0].bold, position=place)
     row, column = [], 0
     while column < len(columns):
         cell = placed.get(column, RawCell(position=Position(page=page)))
@@ -214,21 +290,36 @@ def _row(line: list[Word], columns: list[tuple[float, float]], rules: Sequence[R
     return row
 
 
-def _covered(word: Word, columns: list[tuple[float, float]], rules: Sequence[RuledLine]) -> tuple[int, int]:
-    """Return the first and last column a fragment stands over: by overlap, or by the short rule below it."""
-    left, right = word.left, word.right
-    if len(columns) > 1:
-        below = [
-            rule
-            for rule in rules
-            if 0 <= rule.top - word.bottom < 8 and rule.left <= word.left and word.right <= rule.right
-        ]
-        full = columns[-1][1] - columns[0][0]
-        short = min((rule.right - rule.left for rule in below), default=full)
-        if short < 0.9 * full:
-            rule = min(below, key=lambda each: each.right - each.left)
+def _covered(
+    part: Fragment, line: list[Fragment], columns: list[tuple[float, float]], rules: Sequence[RuledLine]
+) -> tuple[int, int]:
+    """Return the first and last column a fragment stands over: by overlap, or by the short rule below it alone."""
+    left, _, right, bottom = part.box
+    full = columns[-1][1] - columns[0][0]
+    for rule in rules:
+        below = 0 <= rule.top - bottom < 8 and rule.left <= part.box[0] and part.box[2] <= rule.right
+        others = any(each.over(rule.left, rule.right) for each in line if each is not part)
+        if below and not others and rule.right - rule.left < 0.9 * full:
             left, right = rule.left, rule.right
     over = [index for index, (start, end) in enumerate(columns) if left < end and start < right]
     center = (left + right) / 2
     nearest = min(range(len(columns)), key=lambda index: abs(sum(columns[index]) / 2 - center))
     return (over[0], over[-1]) if over else (nearest, nearest)
+
+
+def _span_labels(rows: list[list[RawCell]], lines: list[list[Fragment]], heads: int, rules: list[float]) -> None:
+    """Spread a label that stands in the middle of the rows between two rules, or of the first ones, over them."""
+    numbered = [(sum(top < lines[index][0].middle for top in rules), index) for index in range(heads, len(rows))]
+    for _, block in groupby(numbered, key=itemgetter(0)):
+        runs = [
+            list(run) for _, run in groupby((index for _, index in block), key=lambda index: not rows[index][0].text)
+        ]
+        while len(runs) > 2 and not rows[runs[0][0]][0].text:
+            above, named, below, *runs = runs
+            spanned = [*above, *named, *below]
+            if abs(len(above) - len(below)) > 1 or any(rows[index][0].colspan > 1 for index in spanned):
+                break
+            text = " ".join(rows[index][0].text for index in named)
+            label = RawCell(text=text, rowspan=len(spanned), position=rows[named[0]][0].position)
+            for index in spanned:
+                rows[index][:1] = [label] if index == spanned[0] else []
