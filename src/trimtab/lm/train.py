@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
-from trimtab.lm import checkpoint, sharding
+from trimtab.lm import checkpoint, heap, sharding
 from trimtab.lm.tracking import followed
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
 ) -> TrainingOutcome:
     """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
 
+    On a CPU the process keeps the memory that a step frees (:mod:`trimtab.lm.heap`).
+
     Args:
         model: A transformers causal language model, or what ``loss_of`` understands. Parameters without gradient rest.
         gates: The attached balancer.
@@ -129,6 +131,7 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
     Raises:
         RunFolderError: A checkpoint is there but cannot be read.
     """
+    heap.keep_freed_memory()
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         log_with=list(tracked.names) if tracked else None,

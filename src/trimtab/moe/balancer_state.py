@@ -58,7 +58,10 @@ class BalancerState:
         """[S] what the balancer has learned: the bias [E], and behind it whatever else the rule remembers."""
         if self.bias is None:
             return torch.zeros(self.router.num_experts)
-        return torch.cat([self.bias, self.memory.to(self.bias.device)]) if len(self.memory) else self.bias
+        if not len(self.memory):
+            return self.bias
+        self.memory = self.memory.to(self.bias.device)
+        return torch.cat([self.bias, self.memory])
 
     def learn(self, state: Tensor) -> None:
         """Take over a new state [S]."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trimtab.moe.routing import counted
 from trimtab.settings.capacities import Capacity  # noqa: TC001 - can be imported from here too
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class Rooms:
 
     def per_bucket(self, num_experts: int, device: torch.device) -> Tensor:
         """Return the slots [S·E] of each bucket."""
-        return torch.tensor(self.slots, device=device).repeat_interleave(num_experts)
+        if len(set(self.slots)) == 1:
+            return torch.full((len(self.slots) * num_experts,), self.slots[0], device=device)
+        return torch.tensor(self.slots).to(device, non_blocking=True).repeat_interleave(num_experts)
 
 
 def rooms(
@@ -75,6 +78,7 @@ def rooms(
     sequence: Tensor | None,
     *,
     shape: tuple[int, int, int],
+    sizes: tuple[int, ...] | None = None,
 ) -> Rooms | None:
     """Return the rooms for a forward pass; None when dropless.
 
@@ -84,18 +88,20 @@ def rooms(
         valid: [T] whether a token is text.
         sequence: [T] number of each token's sequence; None when there is one.
         shape: T, E and K.
+        sizes: Tokens of text in each part that competes; None to count them, which reads them from the device.
     """
     if factor is None:
         return None
     total, num_experts, top_k = shape
     part = sequence if limits.scope == "sequence" else None
-    if part is None:
-        sizes = [total if valid is None else int(valid.sum())]
-    else:
+    if sizes is None and part is None:
+        sizes = (total if valid is None else int(valid.sum()),)
+    elif sizes is None:
+        assert part is not None  # noqa: S101 - the case before
         text = part if valid is None else part[valid]
-        sizes = torch.bincount(text, minlength=int(part.max()) + 1 if total else 0).tolist()
+        sizes = tuple(torch.bincount(text, minlength=int(part.max()) + 1 if total else 0).tolist())
     slots = [_room(factor, limits.tokens or size, num_experts, top_k, limits.min_capacity) for size in sizes]
-    return Rooms(slots=tuple(slots), tokens=tuple(sizes), part=part)
+    return Rooms(slots=tuple(slots), tokens=sizes, part=part)
 
 
 @lru_cache(maxsize=65536)
@@ -104,7 +110,7 @@ def _room(factor: float, tokens: int, num_experts: int, top_k: int, min_capacity
     return max(math.ceil(exact), min_capacity)
 
 
-def keep(
+def keep(  # noqa: PLR0913 - the calls, their room, and what decides between them
     experts: Tensor,
     weights: Tensor,
     valid: Tensor | None,
@@ -112,8 +118,9 @@ def keep(
     slots: int | Rooms | None,
     drop_policy: DropPolicy = "probs",
     generator: torch.Generator | None = None,
+    num_experts: int | None = None,
 ) -> Tensor | None:
-    """Decide which calls find room.
+    """Decide which calls find room; on a GPU without waiting for it.
 
     Args:
         experts: [T, K] chosen experts; a token names each expert at most once.
@@ -122,21 +129,25 @@ def keep(
         slots: Room of each expert; None keeps everything.
         drop_policy: Who comes first.
         generator: Source of the ``"random"`` order.
+        num_experts: E; None to read the largest expert that is called.
 
     Returns:
-        [T, K] bool, or None when every valid call is kept and nothing is padding.
+        [T, K] bool, or None when every valid call is kept and nothing is padding; on a GPU None only where that is
+        known from the rooms alone.
     """
     calls = None if valid is None else valid[:, None].expand_as(experts)
     if isinstance(slots, int):
         slots = Rooms(slots=(slots,), tokens=(len(experts),))
     if slots is None or slots.plenty or not len(experts):
         return calls
-    num_experts = int(experts.max()) + 1
+    num_experts = num_experts or int(experts.max()) + 1
     room_of = slots.per_bucket(num_experts, experts.device)
     bucket = slots.bucket(experts, num_experts)
-    counted = bucket.flatten() if calls is None else bucket[calls]
-    if bool((torch.bincount(counted, minlength=len(room_of)) <= room_of).all()):
-        return calls
+    # A processor has the answer at hand, and sorts nothing where all find room; a GPU would have to be waited for.
+    if experts.device.type == "cpu":
+        called = bucket if calls is None else bucket.masked_fill(~calls, len(room_of))
+        if bool((counted(called, len(room_of) + 1)[:-1] <= room_of).all()):
+            return calls
     return served(bucket, calls, room_of, priority(weights, drop_policy, generator))
 
 
@@ -155,7 +166,7 @@ def served(bucket: Tensor, asked: Tensor | None, room_of: Tensor, key: Tensor | 
     target_ordered = target if order is None else target[order]
     grouped = target_ordered.argsort(stable=True)
     sorted_target = target_ordered[grouped]
-    counts = torch.bincount(sorted_target, minlength=nowhere + 1)
+    counts = counted(sorted_target, nowhere + 1)
     starts = counts.cumsum(0) - counts
     rank = torch.arange(len(target), device=target.device) - starts[sorted_target]
     room_with_nowhere = torch.cat([room_of, room_of.new_zeros(1)])
@@ -170,7 +181,12 @@ def priority(weights: Tensor, drop_policy: DropPolicy, generator: torch.Generato
         return -weights.detach()
     if drop_policy == "random":
         drawn = torch.randperm(weights.numel(), generator=generator)
-        return torch.empty_like(drawn).scatter_(0, drawn, torch.arange(len(drawn))).view_as(weights).to(weights.device)
+        return (
+            torch.empty_like(drawn)
+            .scatter_(0, drawn, torch.arange(len(drawn)))
+            .view_as(weights)
+            .to(weights.device, non_blocking=True)
+        )
     if drop_policy == "batch_priority":
         rank = (-weights.detach().amax(1)).argsort(stable=True).argsort()
         choice: Tensor = (-weights.detach()).argsort(dim=1, stable=True).argsort(1)

@@ -15,9 +15,8 @@ Only gated SiLU experts in a stock layout on a CPU are computed here; everything
 
 from __future__ import annotations
 
-import itertools
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -25,12 +24,13 @@ from torch.nn import functional
 from transformers.integrations.moe import ExpertsInterface, grouped_mm_experts_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 NAME = "trimtab"
+_BLOCK: Final = 2**18  # numbers, of a MiB
 
 
 def use(model: PreTrainedModel) -> None:
@@ -77,24 +77,40 @@ def _supported(module: nn.Module, hidden_states: Tensor) -> bool:
 
 
 class _Calls:
-    """Calls of weight ≠ 0 sorted by expert: ``token`` [n], ``slot`` [n] in the flattened [T·K], segments."""
+    """Calls of weight ≠ 0 sorted by expert: ``token`` [n], ``slot`` [n] in the flattened [T·K], ``sizes`` by expert."""
 
-    __slots__ = ("bag", "idle", "segments", "slot", "token")
+    __slots__ = ("bag", "sizes", "slot", "token")
 
     def __init__(self, index: Tensor, weights: Tensor, num_experts: int) -> None:
         flat = index.flatten()
         called = torch.where(weights.flatten() != 0, flat, num_experts)
         order = called.argsort(stable=True)
-        counts = torch.bincount(called, minlength=num_experts + 1)[:num_experts].tolist()
-        total = sum(counts)
+        self.sizes: list[int] = torch.bincount(called, minlength=num_experts + 1)[:num_experts].tolist()
+        total = sum(self.sizes)
         self.slot = order[:total]
         self.token = self.slot.div(index.shape[1], rounding_mode="floor")
         # Where the result of each call lies; a dropped one reads row 0 with weight 0.
         place = torch.zeros_like(flat).scatter_(0, self.slot, torch.arange(total))
         self.bag = place.view_as(index)
-        self.idle = [expert for expert, count in enumerate(counts) if not count]
-        ends = itertools.accumulate(counts)
-        self.segments = [(e, end - n, end) for (e, n), end in zip(enumerate(counts), ends, strict=True) if n]
+
+    def blocks(self, width: int) -> Iterator[tuple[list[int], slice]]:
+        """Yield runs of experts with their rows: what is done to single numbers is done to a run at once.
+
+        A run is as many experts as have :data:`_BLOCK` numbers, so that it stays in the cache and small experts do not
+        cost an operation each.
+        """
+        run: list[int] = []
+        start = end = 0
+        for expert, size in enumerate(self.sizes):
+            if not size:
+                continue
+            run.append(expert)
+            end += size
+            if (end - start) * width >= _BLOCK:
+                yield run, slice(start, end)
+                run, start = [], end
+        if run:
+            yield run, slice(start, end)
 
     def combine(self, rows: Tensor, weights: Tensor) -> Tensor:
         """Sum ``rows`` [n, H] over the calls of each token with ``weights`` [T, K]."""
@@ -116,14 +132,18 @@ class _Experts(torch.autograd.Function):
     ) -> Tensor:
         calls = _Calls(index, weights, len(gate_up))
         gathered = hidden.index_select(0, calls.token)
-        inner = down.shape[2]
+        inner, sizes = down.shape[2], calls.sizes
         projected = hidden.new_empty(len(gathered), 2 * inner)
         outputs = hidden.new_empty(len(gathered), down.shape[1])
-        for expert, start, end in calls.segments:
-            segment = projected[start:end]
-            torch.mm(gathered[start:end], gate_up[expert].t(), out=segment)
-            active = functional.silu(segment[:, :inner]).mul_(segment[:, inner:])
-            torch.mm(active, down[expert].t(), out=outputs[start:end])
+        rows_E, projected_E, outputs_E = (each.split(sizes) for each in (gathered, projected, outputs))
+        gate_up_E, down_E = gate_up.transpose(1, 2).unbind(0), down.transpose(1, 2).unbind(0)
+        for run, part in calls.blocks(inner):
+            for expert in run:
+                torch.mm(rows_E[expert], gate_up_E[expert], out=projected_E[expert])
+            block = projected[part]
+            active = functional.silu(block[:, :inner]).mul_(block[:, inner:])
+            for expert, rows in zip(run, active.split([sizes[expert] for expert in run]), strict=True):
+                torch.mm(rows, down_E[expert], out=outputs_E[expert])
         ctx.save_for_backward(gathered, projected, weights, gate_up, down)
         ctx.calls, ctx.narrow = calls, narrow
         return calls.combine(outputs, weights)
@@ -133,28 +153,42 @@ class _Experts(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         gathered, projected, weights, gate_up, down = ctx.saved_tensors
         calls: _Calls = ctx.calls
-        grad_gathered = torch.empty_like(gathered) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weights)
-        grad_weight_sorted = weights.new_empty(len(gathered))
-        grad_gate_up, grad_down = torch.empty_like(gate_up), torch.empty_like(down)
-        for idle in calls.idle:
-            grad_gate_up[idle], grad_down[idle] = 0, 0
-        weight_sorted = weights.flatten()[calls.slot]
-        grad_rows = grad.index_select(0, calls.token)
+        inner, sizes = down.shape[2], calls.sizes
         multiply = _mm_narrow if ctx.narrow else _mm
-        for expert, start, end in calls.segments:
-            grad_weight_sorted[start:end] = _expert_backward(
-                gathered[start:end],
-                projected[start:end],
-                (grad_rows[start:end], weight_sorted[start:end, None]),
-                (gate_up[expert], down[expert]),
-                (
-                    None if grad_gathered is None else grad_gathered[start:end],
-                    grad_gate_up[expert],
-                    grad_down[expert],
-                ),
-                multiply,
-            )
+        grad_gathered = torch.empty_like(gathered) if ctx.needs_input_grad[0] else None
+        grad_gate_up, grad_down = torch.empty_like(gate_up), torch.empty_like(down)
+        grad_gate_up_E, grad_down_E = grad_gate_up.unbind(0), grad_down.unbind(0)
+        for idle in (expert for expert, size in enumerate(sizes) if not size):
+            grad_gate_up_E[idle].zero_()
+            grad_down_E[idle].zero_()
+        weight_sorted = weights.flatten()[calls.slot]
+        grad_weight_sorted = weights.new_empty(len(gathered))
+        grad_rows = grad.index_select(0, calls.token)
+        rows_E, above_E = gathered.split(sizes), grad_rows.split(sizes)
+        below_E = None if grad_gathered is None else grad_gathered.split(sizes)
+        gate_up_E, down_E = gate_up.unbind(0), down.unbind(0)
+        for run, part in calls.blocks(inner):
+            of_run = [sizes[expert] for expert in run]
+            gate, up = projected[part].chunk(2, dim=1)
+            weight = weight_sorted[part, None]
+            grad_active = gate.new_empty(gate.shape)
+            for expert, rows in zip(run, grad_active.split(of_run), strict=True):
+                multiply(above_E[expert], down_E[expert], rows)
+            squashed = functional.silu(gate)
+            active = squashed * up
+            grad_weight_sorted[part] = torch.linalg.vecdot(grad_active, active)
+            grad_active.mul_(weight)
+            active.mul_(weight)
+            grad_projected = gate.new_empty(len(gate), 2 * inner)
+            torch.mul(grad_active, squashed, out=grad_projected[:, inner:])
+            torch.ops.aten.silu_backward.grad_input(grad_active.mul_(up), gate, grad_input=grad_projected[:, :inner])
+            parts = zip(run, active.split(of_run), grad_projected.split(of_run), strict=True)
+            for expert, active_rows, projected_rows in parts:
+                multiply(above_E[expert].t(), active_rows, grad_down_E[expert])
+                multiply(projected_rows.t(), rows_E[expert], grad_gate_up_E[expert])
+                if below_E is not None:
+                    multiply(projected_rows, gate_up_E[expert], below_E[expert])
+        grad_weight = torch.zeros_like(weights)
         grad_weight.view(-1)[calls.slot] = grad_weight_sorted
         grad_hidden = None
         if grad_gathered is not None:
@@ -168,37 +202,6 @@ def _mm(left: Tensor, right: Tensor, out: Tensor) -> None:
 
 def _mm_narrow(left: Tensor, right: Tensor, out: Tensor) -> None:
     out.copy_(torch.mm(left.bfloat16(), right.bfloat16()))
-
-
-def _expert_backward(
-    rows: Tensor,
-    projected: Tensor,
-    above: tuple[Tensor, Tensor],
-    weights: tuple[Tensor, Tensor],
-    out: tuple[Tensor | None, Tensor, Tensor],
-    multiply: Callable[[Tensor, Tensor, Tensor], None],
-) -> Tensor:
-    """Write the gradients of one expert into ``out`` (its rows, gate-up and down); return that of its call weights.
-
-    ``above`` is the gradient of the layer's output at each row, and the weight of the call.
-    """
-    (grad_row, weight), (gate_up, down), (grad_rows, grad_gate_up, grad_down) = above, weights, out
-    gate, up = projected.chunk(2, dim=1)
-    squashed = functional.silu(gate)
-    active = squashed * up
-    grad_active = torch.empty_like(active)
-    multiply(grad_row, down, grad_active)
-    grad_weight: Tensor = torch.linalg.vecdot(grad_active, active)
-    grad_active.mul_(weight)
-    multiply(grad_row.t(), active.mul_(weight), grad_down)
-    grad_projected = torch.empty_like(projected)
-    inner = gate.shape[1]
-    torch.mul(grad_active, squashed, out=grad_projected[:, inner:])
-    grad_projected[:, :inner] = torch.ops.aten.silu_backward(grad_active.mul_(up), gate)
-    multiply(grad_projected.t(), rows, grad_gate_up)
-    if grad_rows is not None:
-        multiply(grad_projected, gate_up, grad_rows)
-    return grad_weight
 
 
 ExpertsInterface.register(NAME, forward)

@@ -136,7 +136,8 @@ class Gate(BalancerState):
             score_function=self.router.score_function,
             logits=logits_TE,
             valid=text.valid if here else None,
-            sequence=None if sequence is None else sequence.to(logits_TE.device),
+            sequence=None if sequence is None else sequence.to(logits_TE.device, non_blocking=True),
+            sizes=None if sequence is None else text.sizes(by_sequence=True),
             load_signal=capacity.load_signal,
             router_weight=self.router.weight if balancer.has_penalty else None,
             accumulation=self.attachment.accumulation,
@@ -168,12 +169,15 @@ class Gate(BalancerState):
         router, balancer, state = self.router, self.attachment.balancer, self.state
         scores_TE = routing.scores
         biased_TE = balancer.select(scores_TE.detach(), state.to(scores_TE.device), context)
-        if torch.equal(biased_TE, scores_TE):
-            return routing  # at rest, to the last bit
         allowed_TE = biased_TE if router.groups is None else router.groups.limit(biased_TE)
         experts_TK = allowed_TE.topk(router.num_experts_per_tok, dim=-1).indices
         weights_TK = router.weights_of(scores_TE, experts_TK).to(routing.weights.dtype)
-        return routing.changed(experts=experts_TK, weights=weights_TK)
+        # At rest the router's own decision stands, to the last bit; a GPU is not waited for to know it.
+        rests_T = (biased_TE == scores_TE).all(-1, keepdim=True)
+        return routing.changed(
+            experts=torch.where(rests_T, routing.experts, experts_TK),
+            weights=torch.where(rests_T, routing.weights, weights_TK),
+        )
 
     def _routed(self, routing: Routing, current: ForwardPass) -> Routing:
         """Put the experts of recorded routes in place of those chosen, where some are replayed; note what is chosen."""
@@ -219,6 +223,7 @@ class Gate(BalancerState):
         limits = self.attachment.capacity
         factor = limits.factor if current.training else self.attachment.eval_factor
         rooms = None
+        here = current.text.rows * current.text.columns == len(routing.experts)
         if factor is None and routing.valid is None:
             placed = routing  # everybody has room
         else:
@@ -230,13 +235,15 @@ class Gate(BalancerState):
                 context.sequence,
                 choice=lambda: self._preferences(detached.scores, context),
                 seed=(limits.seed, current.step, current.ordinal, self.router.layer),
+                sizes=current.text.sizes(by_sequence=context.sequence is not None) if here else None,
             )
         tally = self.tally if current.counted else None if current.training else self.measured
         if current.counted and current.replayed:
             tally = None
         unread = self._unread(current, len(routing.experts))
         if tally is not None:
-            tally.add(placed, rooms, reroute=limits.reroute, unread=bool(unread))
+            tokens = current.text.count if here else len(routing.experts)
+            tally.add(placed, rooms, tokens=tokens, reroute=limits.reroute, unread=bool(unread))
         if placed.demanded is None:
             return routing if placed.kept is None else routing.changed(kept=placed.kept)
         return routing.changed(
@@ -285,7 +292,7 @@ class Gate(BalancerState):
         counts = not current.replayed
         if counts:
             seen = balancer.observe(routing, self.state, context)
-            self.observed = self.observed + seen.to(self.observed.device)
+            self.observed = self.observed.to(seen.device) + seen
         if counts and balancer.pools:
             if current.pool is None:
                 current.pool = LayerPool(routing.num_experts)

@@ -17,6 +17,8 @@ import torch
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask
 
+from trimtab.moe.routing import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -53,6 +55,7 @@ class TextTokens:
     past: int = 0
     before: Tensor | None = None
     starts: list[Callable[[], Tensor]] = field(default_factory=list)
+    _sizes: dict[bool, tuple[Tensor | None, tuple[int, ...]]] = field(default_factory=dict, repr=False)
 
     def of_the_same_tokens(self, other: TextTokens) -> bool:
         """Tell whether ``other``, of a model called within, has as many rows and columns."""
@@ -68,11 +71,42 @@ class TextTokens:
         if self.unread and not other.unread:
             self.unread = ""
 
+    @property
+    def count(self) -> int:
+        """Tokens of text."""
+        return self.sizes(by_sequence=False)[0]
+
+    def sizes(self, *, by_sequence: bool) -> tuple[int, ...]:
+        """Return how many tokens of text there are, or how many each sequence has.
+
+        Where there is no padding and every row is a sequence, nothing is read from a tensor; else once a pass.
+        """
+        if self.valid is None and not (by_sequence and self.starts):
+            return (self.columns,) * self.rows if by_sequence else (self.rows * self.columns,)
+        read = self._sizes.get(by_sequence)
+        if read is None or read[0] is not self.valid:
+            read = self._sizes[by_sequence] = (self.valid, self._read_sizes(by_sequence=by_sequence))
+        return read[1]
+
+    def _read_sizes(self, *, by_sequence: bool) -> tuple[int, ...]:
+        if not by_sequence:
+            assert self.valid is not None  # noqa: S101 - else nothing is read
+            return (int(self.valid.sum()),)
+        last = self.sequence[-1:].tolist()
+        parts = last[0] + 1 if last else 0
+        text = (
+            self.sequence
+            if self.valid is None
+            else self.sequence.masked_fill(~self.valid.to(self.sequence.device), parts)
+        )
+        return tuple(counted(text, parts + 1)[:-1].tolist())
+
     @cached_property
     def sequence(self) -> Tensor:
         """[T] number of the sequence of each token: rows, cut wherever a new sequence begins."""
         if not self.starts:
-            return torch.arange(self.rows).repeat_interleave(self.columns)
+            device = None if self.ids is None else self.ids.device
+            return torch.arange(self.rows, device=device).repeat_interleave(self.columns)
         first, *others = (starts().reshape(self.rows, self.columns) for starts in self.starts)
         begins_BS = first.clone()
         for starts_BS in others:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def place(
+def place(  # noqa: PLR0913 - a routing, its limits, and what is known of the pass
     routing: Routing,
     limits: Capacity,
     factor: float | None,
@@ -29,6 +29,7 @@ def place(
     *,
     choice: Callable[[], Tensor],
     seed: tuple[int, ...],
+    sizes: tuple[int, ...] | None = None,
 ) -> tuple[Routing, Rooms | None]:
     """Return the routing with ``kept`` decided, its calls rerouted if the capacity says so, and the rooms there were.
 
@@ -39,9 +40,10 @@ def place(
         sequence: [T] number of each token's sequence.
         choice: Gives the scores [T, E] that top-k saw; called only when a call has to be rerouted.
         seed: What the random policy draws from.
+        sizes: Tokens of text in each part that competes, where they are known.
     """
     shape = (len(routing.experts), routing.num_experts, routing.num_experts_per_tok)
-    slots = rooms(limits, factor, routing.valid, sequence, shape=shape)
+    slots = rooms(limits, factor, routing.valid, sequence, shape=shape, sizes=sizes)
     kept = _keep(routing, limits, slots, seed)
     if slots is None or not limits.reroute or not _turned_away(routing, kept):
         return replace(routing, kept=kept), slots
@@ -60,6 +62,7 @@ def _keep(routing: Routing, limits: Capacity, found: Rooms | None, seed: tuple[i
         slots=found,
         drop_policy=limits.drop_policy,
         generator=None if found is None else _generator(limits, seed),
+        num_experts=routing.num_experts,
     )
 
 

@@ -80,7 +80,7 @@ class Routing:
         """[E] calls per expert that found room, int64."""
         if self.kept is None:
             return self.load
-        return torch.bincount(self.experts[self.kept], minlength=self.num_experts)
+        return counted(self.experts.masked_fill(~self.kept, self.num_experts), self.num_experts + 1)[:-1]
 
     def changed(self, **changes: Any) -> Routing:  # noqa: ANN401 - any of its fields but the logits
         """Return the routing with other fields and the same logits, whose scores are computed once."""
@@ -111,8 +111,18 @@ def scores_of(logits: Tensor, score_function: ScoreFunction) -> Tensor:
 
 def load(experts: Tensor, num_experts: int, valid: Tensor | None = None) -> Tensor:
     """Count calls [E] of chosen experts [T, K], leaving out tokens that are not valid [T]."""
-    counted = experts if valid is None else experts[valid]
-    return torch.bincount(counted.flatten(), minlength=num_experts)
+    if valid is None:
+        return counted(experts, num_experts)
+    return counted(experts.masked_fill(~valid[:, None], num_experts), num_experts + 1)[:-1]
+
+
+def counted(places: Tensor, size: int) -> Tensor:
+    """Return how often each number from 0 occurs in ``places``, all below ``size``: [size], int64.
+
+    On a GPU, torch's bincount reads the least and the largest number, and waits for both.
+    """
+    flat = places.flatten().long()
+    return torch.zeros(size, dtype=torch.int64, device=flat.device).scatter_add_(0, flat, torch.ones_like(flat))
 
 
 def max_violation(calls: Tensor) -> float:

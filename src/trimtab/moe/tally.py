@@ -43,16 +43,21 @@ class Tally:
         """Return a tally of nothing."""
         return cls(zeros(num_experts), zeros(num_experts))
 
-    def add(self, routing: Routing, rooms: Rooms | None, *, reroute: bool, unread: bool = False) -> None:
-        """Count a routing that had these rooms."""
+    def add(self, routing: Routing, rooms: Rooms | None, *, tokens: int, reroute: bool, unread: bool = False) -> None:
+        """Count a routing of so many tokens of text that had these rooms; counts stay on its device."""
         nothing_dropped = routing.kept is None and self.kept is self.routed
-        self.routed = self.routed + routing.load.to(self.routed.device)
-        self.kept = self.routed if nothing_dropped else self.kept + routing.kept_load.to(self.kept.device)
-        self.tokens += len(routing.experts) if routing.valid is None else int(routing.valid.sum())
+        self.routed = _sum(self.routed, routing.load)
+        self.kept = self.routed if nothing_dropped else _sum(self.kept, routing.kept_load)
+        self.tokens += tokens
         self.unread += unread
         if rooms is not None:
             shape = (routing.num_experts, routing.num_experts_per_tok)
             self.expected_drops += _floor(rooms, *shape, reroute=reroute)
+
+
+def _sum(counts: Tensor, more: Tensor) -> Tensor:
+    """Add up on the device of what is counted: nothing counted so far lies where it was made."""
+    return more if counts is zeros(len(more)) else counts.to(more.device) + more
 
 
 def _floor(rooms: Rooms, num_experts: int, top_k: int, *, reroute: bool) -> float:

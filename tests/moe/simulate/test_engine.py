@@ -88,5 +88,5 @@ def test_what_comes_back_can_be_worked_with_and_rules_used_before_can_be_trained
         Stationary(), SHAPE, [SimulatedArm(name="", balancer=NewtonBalancing(dither=1e-3))], seeds=SEEDS, steps=2
     )
     assert not any(getattr(trace, name).is_inference() for name in trace.__slots__)
-    kept = (*margins._edges(), margins._bins(), dither._directions(8))
+    kept = (*margins._edges(), margins._bins(torch.device("cpu")), dither._directions(8))
     assert not any(tensor.is_inference() for tensor in kept)

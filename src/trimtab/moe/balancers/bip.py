@@ -37,8 +37,8 @@ class BIPBalancer(BatchBalancer):
     def observe(self, routing: Routing, state: Tensor, context: Context) -> Tensor:
         """Return the q [E] that routed this batch times its tokens, and behind it the tokens."""
         prices = self._prices(routing.scores.detach(), state.to(routing.logits.device), context).double()
-        tokens = len(routing.experts) if routing.valid is None else int(routing.valid.sum())
-        return torch.cat([prices * tokens, prices.new_tensor([tokens])])
+        tokens = prices.new_full((), len(routing.experts)) if routing.valid is None else routing.valid.sum().to(prices)
+        return torch.cat([prices * tokens, tokens[None]])
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
         """Keep −q, the mean over tokens; a step without tokens keeps the old one."""
@@ -48,9 +48,13 @@ class BIPBalancer(BatchBalancer):
     def _prices(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
         """Return q [E] for this batch, solved for once: to observe is to be asked again what routed it."""
         seen = context.notes.get(self)
-        if seen is None or not (torch.equal(seen[0], scores) and torch.equal(seen[1], state)):
+        on_host = scores.device.type == "cpu"
+        # Elsewhere compared by where they lie, because comparing values waits for the device; notes keep them alive.
+        same = torch.equal if on_host else _same_place
+        if seen is None or not (same(seen[0], scores) and same(seen[1], state)):
             # A copy of the state, which a gate moves in place.
-            seen = context.notes[self] = (scores, state.clone(), self._solve(scores, state, context))
+            noted = state.clone() if on_host else state
+            seen = context.notes[self] = (scores, noted, self._solve(scores, state, context))
         return seen[2]
 
     def _solve(self, scores: Tensor, state: Tensor, context: Context) -> Tensor:
@@ -62,3 +66,7 @@ class BIPBalancer(BatchBalancer):
             threshold = (text - prices).topk(top_k + 1, dim=1).values[:, -1:].clamp(min=0)
             prices = (text - threshold).topk(room + 1, dim=0).values[-1].clamp(min=0)
         return prices
+
+
+def _same_place(first: Tensor, second: Tensor) -> bool:
+    return first.data_ptr() == second.data_ptr() and first.shape == second.shape

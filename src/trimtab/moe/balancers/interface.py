@@ -56,6 +56,7 @@ class Context:
         load_so_far: [E] calls of this optimizer step up to and with this micro-batch, over all processes, by the top-k
             of scores without a bias; None when they are those of this micro-batch.
         sequence: [T] number of the sequence of each token, from 0; None when there is one sequence.
+        sizes: Tokens of text in each sequence, where the gate knows them without reading them from the device.
         selection: [T, K] experts that a bias chose, before rerouting, for penalties; None when the routing has them.
         load_signal: Which calls count as load.
         router_weight: [E, H] the rows of the router.
@@ -72,6 +73,7 @@ class Context:
     valid: Tensor | None = None
     load_so_far: Tensor | None = None
     sequence: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
     selection: Tensor | None = None
     load_signal: LoadSignal = "routed"
     router_weight: Tensor | None = None

@@ -24,10 +24,11 @@ class LayerPool:
     def add(self, routing: Routing) -> None:
         """Add a layer; what the loss was before it stays in ``before``."""
         self.before = self.loss()
-        self.calls = self.calls + routing.load.to(self.calls)
+        device = routing.logits.device
+        self.calls = self.calls.to(device) + routing.load.to(self.calls.dtype)
         # Without a graph: checkpointing wants the same tensors saved for backward when this does not run again.
         with torch.no_grad():
-            self.scores = self.scores + score_sum(routing).to(self.scores)
+            self.scores = self.scores.to(device) + score_sum(routing).to(self.scores.dtype)
         self.tokens += len(routing.select(routing.experts))
 
     def loss(self) -> Tensor:

@@ -7,10 +7,13 @@ its size wherever it lies, from 2^-24, the precision of a score, to 2^6.
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import torch
+
+from trimtab.moe.routing import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +23,8 @@ _LOWEST, _HIGHEST = 2.0**-24, 2.0**6
 _SIDE: Final = 30 << _BITS
 BINS: Final = 2 * _SIDE + 1
 _KEYS: Final = 1 << (9 + _BITS)
+# The bits of the smallest margin, as IEEE 754 has them in single precision.
+_FIRST_KEY: Final = int.from_bytes(struct.pack(">f", _LOWEST)) >> (23 - _BITS)
 # What is kept between calls is never an inference tensor, whoever asked first.
 
 
@@ -27,12 +32,10 @@ def histogram(margins: Tensor) -> Tensor:
     """Count margins [..., T, E] in bins, for each expert: [..., E, BINS], int64."""
     # Sign, exponent and three bits of the fraction: twelve bits that a table turns into a bin.
     keys = (margins.float().contiguous().view(torch.int32) >> (23 - _BITS)).bitwise_and_(_KEYS - 1)
-    bins = _bins().to(margins.device).index_select(0, keys.flatten()).view(*margins.shape[:-2], *margins.shape[-2:])
+    bins = _bins(margins.device).index_select(0, keys.flatten()).view(*margins.shape[:-2], *margins.shape[-2:])
     lanes, experts = margins.shape[:-2].numel(), margins.shape[-1]
     own = torch.arange(0, lanes * experts * BINS, BINS, dtype=torch.int32, device=margins.device)
-    counts = torch.bincount(
-        bins.add_(own.view(*margins.shape[:-2], 1, experts)).flatten(), minlength=lanes * experts * BINS
-    )
+    counts = counted(bins.add_(own.view(*margins.shape[:-2], 1, experts)), lanes * experts * BINS)
     return counts.view(*margins.shape[:-2], experts, BINS)
 
 
@@ -40,7 +43,7 @@ def count(numbers: Tensor, bins: int) -> Tensor:
     """Count numbers [..., N] from 0 to ``bins``, the last of which is not counted: [..., bins], int64."""
     lanes = numbers.shape[:-1].numel()
     own = torch.arange(0, lanes * (bins + 1), bins + 1, device=numbers.device).view(*numbers.shape[:-1], 1)
-    counts = torch.bincount((numbers + own).flatten(), minlength=lanes * (bins + 1))
+    counts = counted(numbers + own, lanes * (bins + 1))
     return counts.view(*numbers.shape[:-1], bins + 1)[..., :bins]
 
 
@@ -64,26 +67,22 @@ def all_from_top(counts: Tensor, ranks: Tensor) -> Tensor:
     return high[index] - part * (high[index] - low[index])
 
 
-def _first_key() -> int:
-    return int(torch.tensor(_LOWEST).view(torch.int32)) >> (23 - _BITS)
-
-
 @lru_cache(maxsize=1)
 @torch.inference_mode(mode=False)
 def _edges() -> tuple[Tensor, Tensor]:
     """Smallest and largest margin of each bin; the middle one is 0."""
-    keys = torch.arange(_first_key(), _first_key() + _SIDE + 1, dtype=torch.int32)
+    keys = torch.arange(_FIRST_KEY, _FIRST_KEY + _SIDE + 1, dtype=torch.int32)
     size, zero = (keys << (23 - _BITS)).view(torch.float32), torch.zeros(1)
     return torch.cat([-size[1:].flip(0), zero, size[:-1]]), torch.cat([-size[:-1].flip(0), zero, size[1:]])
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 @torch.inference_mode(mode=False)
-def _bins() -> Tensor:
+def _bins(device: torch.device) -> Tensor:
     """Bin of each margin [4096], by its sign, exponent and first bits of its fraction."""
     keys = torch.arange(_KEYS)
     size = keys.remainder(_KEYS // 2)
-    index = (size - _first_key() + 1).clamp(min=0, max=_SIDE)
+    index = (size - _FIRST_KEY + 1).clamp(min=0, max=_SIDE)
     # What is not a number counts as larger than all, whatever its sign.
     negative = (keys >= _KEYS // 2) & (size <= 0xFF << _BITS)
-    return (_SIDE + torch.where(negative, -index, index)).int()
+    return (_SIDE + torch.where(negative, -index, index)).int().to(device)

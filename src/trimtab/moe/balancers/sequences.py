@@ -33,7 +33,12 @@ class Sequences:
 
     @classmethod
     def of(cls, context: Context, tokens: int, device: torch.device) -> Sequences:
-        """Return those of a context; without numbers of sequences, all tokens are one."""
+        """Return those of a context; without numbers of sequences, all tokens are one.
+
+        Where their sizes are known, nothing is read from the device.
+        """
+        if context.sizes is not None and context.sequence is not None:
+            return cls._of_sizes(context, tokens, device)
         numbers = torch.zeros(tokens, dtype=torch.int64) if context.sequence is None else context.sequence
         valid = None if context.valid is None else context.valid.to(device)
         numbers = numbers.to(device) if valid is None else numbers.to(device)[valid]
@@ -42,6 +47,20 @@ class Sequences:
         columns = torch.arange(len(numbers), device=device) - first[rows]
         longest = int(sizes.max()) if len(sizes) else 0
         return cls(rows=rows, columns=columns, valid=valid, count=len(sizes), longest=longest)
+
+    @classmethod
+    def _of_sizes(cls, context: Context, tokens: int, device: torch.device) -> Sequences:
+        sizes = [size for size in context.sizes or () if size]
+        valid = None if context.valid is None else context.valid.to(device)
+        if valid is None and len(set(sizes)) == 1:
+            place = torch.arange(tokens, device=device)
+            rows, columns = place.div(sizes[0], rounding_mode="floor"), place.remainder(sizes[0])
+        else:
+            each = torch.tensor(sizes, dtype=torch.int64)
+            rows = torch.arange(len(sizes)).repeat_interleave(each)
+            columns = torch.arange(len(rows)) - (each.cumsum(0) - each)[rows]
+            rows, columns = (numbers.to(device, non_blocking=True) for numbers in (rows, columns))
+        return cls(rows=rows, columns=columns, valid=valid, count=len(sizes), longest=max(sizes, default=0))
 
     def spread(self, values: Tensor) -> Tensor:
         """Return values [T, E] as [G, L, E], 0 behind the end of a sequence."""

@@ -39,12 +39,15 @@ class SinkhornBalancer(BatchBalancer):
     def _solve(self, logits: Tensor) -> Tensor:
         """Return log d₁ [E]; d₀ is one factor a row, which changes no top-k."""
         columns = torch.zeros_like(logits[0])
+        moving = torch.ones((), dtype=torch.bool, device=logits.device)
         for _ in range(self.settings.max_iterations):
             rows = -(logits + columns).logsumexp(1, keepdim=True)
             after = -(logits + rows).logsumexp(0)
             after -= after.mean()
-            moved, columns = (after - columns).abs().max(), after
-            if moved < self.settings.tolerance:
+            moved, columns = (after - columns).abs().max(), torch.where(moving, after, columns)
+            moving &= moved >= self.settings.tolerance
+            # To know on a GPU that it may stop would be to wait for it: the rounds that are left change nothing.
+            if logits.device.type == "cpu" and not moving:
                 break
         return columns
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-import torch
-
 from trimtab.moe.balancers.interface import Context, LossBalancer
-from trimtab.moe.routing import scores_of
+from trimtab.moe.routing import counted, scores_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +40,9 @@ class SwitchBalancer(LossBalancer):
         if self.settings.count == "selection" and context.selection is not None:
             routing = routing.changed(experts=context.selection)
         if self.settings.scope == "sequence" and context.sequence is not None:
-            value = _sequence_wise(scores, routing.select(routing.experts), routing.select(context.sequence))
+            value = _sequence_wise(
+                scores, routing.select(routing.experts), routing.select(context.sequence), context.sizes
+            )
         else:
             so_far = context.load_so_far if self.settings.scope == "global" else None
             counts = (routing.load if so_far is None else so_far).to(scores.dtype)
@@ -51,13 +51,18 @@ class SwitchBalancer(LossBalancer):
         return self.settings.coef * value
 
 
-def _sequence_wise(scores: Tensor, experts: Tensor, sequence: Tensor) -> Tensor:
-    """Mean over sequences of E · Σ_e f_e·P_e; scores [T, E], experts [T, K], sequence [T]."""
+def _sequence_wise(scores: Tensor, experts: Tensor, sequence: Tensor, sizes: tuple[int, ...] | None) -> Tensor:
+    """Mean over sequences of E · Σ_e f_e·P_e; scores [T, E], experts [T, K], sequence [T], their sizes if known."""
     num_experts, per_tok = scores.shape[1], experts.shape[1]
-    present, row = sequence.unique(return_inverse=True)
-    size = torch.bincount(row).to(scores.dtype)
-    cell = (row[:, None] * num_experts + experts).flatten()
-    calls = torch.bincount(cell, minlength=len(present) * num_experts).view(-1, num_experts).to(scores.dtype)
+    if sizes is None:
+        present, row = sequence.unique(return_inverse=True)
+        number = with_text = len(present)
+    else:
+        row, number, with_text = sequence, len(sizes), sum(size > 0 for size in sizes)
+    # A sequence of padding has no calls and no scores.
+    size = counted(row, number).clamp(min=1).to(scores.dtype)
+    cell = row[:, None] * num_experts + experts
+    calls = counted(cell, number * num_experts).view(-1, num_experts).to(scores.dtype)
     share = calls / (per_tok * size[:, None])
-    mean_score = scores.new_zeros(len(present), num_experts).index_add(0, row, scores) / size[:, None]
-    return num_experts * (share * mean_score).sum(1).mean()
+    mean_score = scores.new_zeros(number, num_experts).index_add(0, row, scores) / size[:, None]
+    return num_experts * (share * mean_score).sum() / with_text
