@@ -84,15 +84,13 @@ def _matrix(table: StudyTable) -> ReportTable:
         short = next(iter(group.values())).stressor.short
         stress = ReportCell(((f"{model}: {short}" if several else short,), (label,)), kind="stress")
         body.append((cell(Code(method)), stress, *(_verdict(group[name], reach[name]) for name in names)))
-    head = ("method", "stress", *(_heading(table, name) for name in names))
-    return ReportTable(head=head, rows=tuple(body), kind="matrix")
-
-
-def _heading(table: StudyTable, name: str) -> str:
-    endpoint, margin = ENDPOINTS[name], table.study.margins.get(name)
-    band = f"\u00b1{numbers.scaled(endpoint, margin):g} " if margin else ""
-    primary = ", primary" if name == table.study.endpoints.primary else ""
-    return f"{endpoint.title}{primary} ({band}{numbers.unit(endpoint)})"
+    head = ["method", "stress"]
+    for name in names:
+        endpoint, margin = ENDPOINTS[name], table.study.margins.get(name)
+        band = f"\u00b1{numbers.scaled(endpoint, margin):g} " if margin else ""
+        primary = ", primary" if name == table.study.endpoints.primary else ""
+        head.append(f"{endpoint.title}{primary} ({band}{numbers.unit(endpoint)})")
+    return ReportTable(head=tuple(head), rows=tuple(body), kind="matrix")
 
 
 def _verdict(row: Answer, reach: float) -> ReportCell:

@@ -196,7 +196,10 @@ def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequ
     parts = list(_legend(names, floor=floors))
     for index, (row, shared) in enumerate(zip(rows, axes, strict=True)):
         top = _LEGEND + 22 + index * step
-        y = _y_scale(row, shared, top, height)
+        values = [value for panel in row for line in panel.lines for point in line.points for value in point[1:]]
+        values += [panel.floor for panel in row if panel.floor is not None]
+        low, high = svg.extent(values, log=shared.log)
+        y = Scale(low=low, high=high, start=top + height, end=top, log=shared.log)
         middle = top + height / 2
         parts.append(
             svg.text(shared.y, class_="axis", text_anchor="middle", transform=f"translate(13 {middle:.1f}) rotate(-90)")
@@ -214,13 +217,6 @@ def grid(rows: Sequence[Sequence[ChartPanel]], axes: Sequence[Axes], names: Sequ
     drawing = svg.drawing(WIDTH, _LEGEND + 10 + len(rows) * step, label, parts)
     heads = ("measure", "panel", "series", axes[0].x, "mean", "lowest", "highest")
     return Drawing(drawing, ChartData(columns=heads, marks=tuple(marks)))
-
-
-def _y_scale(row: Sequence[ChartPanel], shared: Axes, top: float, height: float) -> Scale:
-    values = [value for panel in row for line in panel.lines for point in line.points for value in point[1:]]
-    floors = [panel.floor for panel in row if panel.floor is not None]
-    low, high = svg.extent([*values, *floors], log=shared.log)
-    return Scale(low=low, high=high, start=top + height, end=top, log=shared.log)
 
 
 def _panel(

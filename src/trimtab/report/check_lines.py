@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
+    from trimtab.claims.claim_verdict import ClaimVerdict
     from trimtab.review.report_check import ReportCheck
 
 _WIDTH: Final = 160
@@ -27,7 +27,9 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
     """
     left: Counter[str] = Counter()
     for claim, verdict in check.checked:
-        if every or _shown(claim, verdict):
+        counted = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
+        answered = verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL
+        if every or verdict.fidelity.fails or (counted and answered):
             yield from _claim(claim, verdict)
         else:
             left[verdict.fidelity.value] += 1
@@ -49,30 +51,21 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
         yield f"{finding.rule}: {finding.text}"
 
 
-def _shown(claim: Claim, verdict: ClaimVerdict) -> bool:
-    if verdict.fidelity.fails:
-        return True
-    counted = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
-    return counted and (verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL)
-
-
 def _claim(claim: Claim, verdict: ClaimVerdict) -> Iterator[str]:
     partly = verdict.fidelity is Fidelity.PARTIAL and claim.unread
     words = verdict.words.replace("partial", "partly read", 1) if partly else verdict.words
     yield f"{claim.id}  {words:34} {_short(claim.statement)}"
     if claim.unread:
         yield f"     not understood: {', '.join(map(repr, claim.unread))}"
-    deciding = [one for one in verdict.evidence if _decides(one, verdict)]
+    wanted = (Stance.SUPPORTS,) if verdict.fidelity.holds else (Stance.REFUTES,) if verdict.fidelity.fails else ()
+    deciding = [
+        one for one in verdict.evidence if (one.stance in wanted if wanted else one.stance is not Stance.NEUTRAL)
+    ]
     for one in deciding[:1] if verdict.fidelity.holds else deciding[:3]:
         if one.target is not None:
             place = f"{one.target.document}: {one.target.location}"
             yield f"     {_short(one.why if one.backend != 'passage' else one.target.quote)}  [{place}]"
     yield from (f"     home: {home.document}: {home.location}" for home in verdict.homes)
-
-
-def _decides(evidence: Evidence, verdict: ClaimVerdict) -> bool:
-    wanted = (Stance.SUPPORTS,) if verdict.fidelity.holds else (Stance.REFUTES,) if verdict.fidelity.fails else ()
-    return evidence.stance in wanted if wanted else evidence.stance is not Stance.NEUTRAL
 
 
 def _short(text: str) -> str:

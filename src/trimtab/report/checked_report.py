@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity
+    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget
     from trimtab.report.document import Block, Inline
     from trimtab.review.llm.passage_proposals import Proposal
     from trimtab.review.report_check import ReportCheck
@@ -110,25 +110,22 @@ def claim_row(claim: Claim, verdict: ClaimVerdict) -> tuple[ReportCell, ...]:
     """Return a row of a table of claims: verdict, statement, what the source says, why."""
     lines: list[tuple[Inline, ...]] = [(verdict.fidelity.value,)]
     lines.append((verdict.agreement.value if verdict.agreement.value != "none" else "no independent evidence",))
-    extra = [", ".join(dict.fromkeys(flag.name for flag in verdict.flags)), _certainty(verdict), _confidence(verdict)]
+    certainty = f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades) or 'nothing lowers it'})"
+    extra = [", ".join(dict.fromkeys(flag.name for flag in verdict.flags)), certainty * bool(verdict.certainty)]
+    extra.append(_confidence(verdict))
     lines += [(text,) for text in extra if text]
     place = claim.asserted_in.location if claim.asserted_in else ""
+    kind = "holds" if verdict.fidelity.holds else "fails" if verdict.fidelity.fails else "open"
+    # What decided first, the nearest passage only where nothing else is.
+    deciding = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL and one.target is not None]
+    ordered = sorted(deciding, key=lambda one: (not one.cited, one.backend != "passage"))
+    worth_showing = ordered or [one for one in verdict.evidence if one.target]
     return (
-        ReportCell(tuple(lines), kind=_kind(verdict.fidelity)),
+        ReportCell(tuple(lines), kind=kind),
         ReportCell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{f', {place}' if place else ''}",))),
-        ReportCell(tuple(line for one in _telling(verdict) for line in _place(one))),
+        ReportCell(tuple(line for one in worth_showing[:_SHOWN] for line in _place(one))),
         ReportCell((*((reason,) for reason in verdict.reasons), (Code(" > ".join(verdict.rule_path)),))),
     )
-
-
-def _kind(fidelity: Fidelity) -> str:
-    return "holds" if fidelity.holds else "fails" if fidelity.fails else "open"
-
-
-def _certainty(verdict: ClaimVerdict) -> str:
-    if not verdict.certainty:
-        return ""
-    return f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades) or 'nothing lowers it'})"
 
 
 def _confidence(verdict: ClaimVerdict) -> str:
@@ -139,13 +136,6 @@ def _confidence(verdict: ClaimVerdict) -> str:
         f"{found.right} of {found.bin} with this rule path were true in {found.calibration}, {found.items} items:"
         f" {found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}], ECE {found.ece:.3f}"
     )
-
-
-def _telling(verdict: ClaimVerdict) -> list[Evidence]:
-    """Return the evidence worth showing: what decided first, the nearest passage only where nothing else is."""
-    deciding = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL and one.target is not None]
-    ordered = sorted(deciding, key=lambda one: (not one.cited, one.backend != "passage"))
-    return (ordered or [one for one in verdict.evidence if one.target])[:_SHOWN]
 
 
 def _place(evidence: Evidence) -> Iterator[tuple[Inline, ...]]:
@@ -165,9 +155,11 @@ def _name(target: EvidenceTarget) -> str:
 
 def _quoted(target: EvidenceTarget) -> tuple[Inline, ...]:
     if target.kind == "cell":
+        own = re.search(r", column (.*) \([^()]*\)$", target.location or "")
         row: list[Inline] = []
         for column, text in target.beside:
-            row += [f"{column} ", Highlight(text) if target.location and _is(column, target) else text, " | "]
+            marked = own is not None and own[1].replace(" > ", " ") == column
+            row += [f"{column} ", Highlight(text) if marked else text, " | "]
         return tuple(row[:-1]) or (Highlight(target.quote),)
     return tuple(_marked(target.quote, target.marked))
 
@@ -182,11 +174,6 @@ def _marked(quote: str, marked: Sequence[tuple[int, int]]) -> Iterator[Inline]:
         at = end
     if at < len(quote):
         yield quote[at:]
-
-
-def _is(column: str, target: EvidenceTarget) -> bool:
-    match = re.search(r", column (.*) \([^()]*\)$", target.location)
-    return match is not None and match[1].replace(" > ", " ") == column
 
 
 def _lint(check: ReportCheck) -> Section:

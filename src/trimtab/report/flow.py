@@ -61,16 +61,36 @@ def draw(flow: Flow) -> Drawing:
     for (start, height), (following, _) in pairwise(tops):
         parts += _arrow((centre, start + height), (centre, following))
     parts += _phases(tops)
-    drawing = svg.drawing(_WIDTH, top - _GAP + 8, _told(flow), parts)
+    words = (
+        f"PRISMA 2020 flow: {flow.identified} records identified, {flow.duplicates} duplicates removed,"
+        f" {flow.screened} works screened, {flow.sought} full texts sought, {flow.assessed} assessed,"
+        f" {flow.included} included"
+    )
+    drawing = svg.drawing(_WIDTH, top - _GAP + 8, words, parts)
     return Drawing(drawing, ChartData(columns=("box", "of it", "count"), marks=tuple(marks)))
 
 
 def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
-    """Return the boxes, the main one of each step and what left there."""
+    """Return the boxes, the main one of each step and what left there.
+
+    Databases and other methods stand apart, as PRISMA 2020 has them, each with its sum.
+    """
+    identified: list[tuple[str, int]] = [("Records identified", flow.identified)]
+    for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
+        if counts:
+            identified += [(name, total(counts)), *((f"{_PART}{place}", count) for place, count in counts)]
+    removed: Counts = (("duplicates", flow.duplicates),)
+    by_others: Counts = ()
+    if flow.databases and flow.others:
+        removed = (
+            ("duplicates among databases", flow.duplicates - flow.repeated_others),
+            ("from other methods, found before", flow.repeated_others),
+        )
+        by_others = (("by other methods alone", flow.included_others),)
     return (
         (
-            _identified(flow),
-            _Box(counts=(("Records removed before screening", flow.duplicates), *_duplicates(flow))),
+            _Box(counts=tuple(identified)),
+            _Box(counts=(("Records removed before screening", flow.duplicates), *removed)),
         ),
         (
             _Box(counts=(("Works screened by title and abstract", flow.screened),)),
@@ -84,28 +104,8 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
             _Box(counts=(("Full texts assessed", flow.assessed),)),
             _Box(counts=(("Works excluded", flow.assessed - flow.included), *flow.ineligible)),
         ),
-        (_Box(counts=(("Works included", flow.included), *_alone(flow)), section="References"), None),
+        (_Box(counts=(("Works included", flow.included), *by_others), section="References"), None),
     )
-
-
-def _identified(flow: Flow) -> _Box:
-    """Return the first box: databases and other methods apart, as PRISMA 2020 has them, each with its sum."""
-    lines: list[tuple[str, int]] = [("Records identified", flow.identified)]
-    for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
-        if counts:
-            lines += [(name, total(counts)), *((f"{_PART}{place}", count) for place, count in counts)]
-    return _Box(counts=tuple(lines))
-
-
-def _duplicates(flow: Flow) -> Counts:
-    if not (flow.databases and flow.others):
-        return (("duplicates", flow.duplicates),)
-    found_again = ("from other methods, found before", flow.repeated_others)
-    return (("duplicates among databases", flow.duplicates - flow.repeated_others), found_again)
-
-
-def _alone(flow: Flow) -> Counts:
-    return (("by other methods alone", flow.included_others),) if flow.databases and flow.others else ()
 
 
 def _box(box: _Box, column: tuple[int, int], top: float, height: float) -> Iterator[str]:
@@ -148,11 +148,3 @@ def _phases(tops: Sequence[tuple[float, float]]) -> Iterator[str]:
             dominant_baseline="central",
             transform=f"rotate(-90 21 {middle:.1f})",
         )
-
-
-def _told(flow: Flow) -> str:
-    return (
-        f"PRISMA 2020 flow: {flow.identified} records identified, {flow.duplicates} duplicates removed,"
-        f" {flow.screened} works screened, {flow.sought} full texts sought, {flow.assessed} assessed,"
-        f" {flow.included} included"
-    )

@@ -55,14 +55,10 @@ def sentence(row: Answer, confidence: float) -> str:
         span = numbers.span(endpoint, row.difference.interval, row.margin)
         sentence += f" ({numbers.percent(confidence)} interval {span}, {numbers.count(len(row.seeds), 'seed')})"
     remark = f"; {row.reason}" if row.reason else ""
-    return f"{sentence}: {row.words}{_against(row)}{remark}."
-
-
-def _against(row: Answer) -> str:
-    if row.words != "equivalent" or row.margin is None:
-        return ""
-    endpoint = ENDPOINTS[row.endpoint]
-    return f", within \u00b1{numbers.scaled(endpoint, row.margin):g} {numbers.unit(endpoint)}"
+    within = ""
+    if row.words == "equivalent" and row.margin is not None:
+        within = f", within \u00b1{numbers.scaled(endpoint, row.margin):g} {numbers.unit(endpoint)}"
+    return f"{sentence}: {row.words}{within}{remark}."
 
 
 def limits(table: StudyTable) -> list[str]:
