@@ -7,7 +7,7 @@ knows (a rule below the head, ``<th>``); the rest is seen as a person sees it: h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trimtab.documents import numerals
@@ -85,7 +85,7 @@ def read(
     table: RawTable, place: TablePlace, limit: int, clean: Callable[[str, Position], str]
 ) -> tuple[list[TableCell], str | None]:
     """Return the body cells of a table, and what was left out, if anything."""
-    cleaned = [[_clean(cell, clean) for cell in row] for row in table.rows[: limit + 1]]
+    cleaned = [[replace(cell, text=clean(cell.text, cell.position)) for cell in row] for row in table.rows[: limit + 1]]
     grid, cut = lay_out(cleaned, limit)
     warning = (
         f"{place.label or f'table {place.table}'} was cut after {len(grid)} rows: over {limit} cells" if cut else None
@@ -327,14 +327,3 @@ def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
         if text and kept[-1:] != [text]:
             kept.append(text)
     return tuple(kept)
-
-
-def _clean(cell: RawCell, clean: Callable[[str, Position], str]) -> RawCell:
-    return RawCell(
-        text=clean(cell.text, cell.position),
-        rowspan=cell.rowspan,
-        colspan=cell.colspan,
-        header=cell.header,
-        bold=cell.bold,
-        position=cell.position,
-    )

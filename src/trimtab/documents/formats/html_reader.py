@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lxml.html import defs
+
 from trimtab.documents.formats import markup
 from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
 from trimtab.documents.formats.hidden_text import Styles
-from trimtab.documents.formats.markup import place, tag
+from trimtab.documents.formats.markup import owner, place, tag
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -16,42 +18,8 @@ if TYPE_CHECKING:
     from trimtab.documents.parts import Format, Position
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-BLOCKS = {
-    *(
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "figure",
-        "footer",
-        "form",
-    ),
-    *(
-        "header",
-        "hr",
-        "li",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "ul",
-        "tr",
-        "td",
-        "th",
-        "tbody",
-        "html",
-    ),
-    *("figcaption", "caption", "thead", "tfoot", "center"),
-}
+SECTIONS = {"article", "aside", "body", "details", "figcaption", "figure", "footer", "header", "html", "main", "nav"}
+BLOCKS = defs.block_tags - {"del", "ins", "table", "option", "optgroup", *HEADINGS} | SECTIONS | {"section", "summary"}
 
 
 def read(raw: bytes, name: str, builder: Builder, *, format_: Format = "html") -> None:
@@ -105,7 +73,7 @@ class PageWalk:
     def _child(self, child: Element, parent: Element) -> None:
         name = tag(child)
         if not name:
-            self._comment(child, parent)
+            self._builder.hide("comment", child.text or "", place(parent))
         elif name in markup.UNSEEN or child in self._captions or markup.struck(child) or self._text.hidden(child):
             pass
         elif name in HEADINGS:
@@ -115,8 +83,9 @@ class PageWalk:
         elif name == "table" and (not any(True for _ in child.iterdescendants("table")) or _tabular(child)):
             self._flush(place(parent))
             self._table(child)
-            for nested in _outermost(child):
-                self._child(nested, child)
+            for nested in child.iterdescendants("table"):
+                if owner(nested) is child:
+                    self._child(nested, child)
         elif name == "pre":
             self._flush(place(parent))
             self._builder.code(self._text.of(child), place(child))
@@ -128,9 +97,6 @@ class PageWalk:
         else:
             inner = self._text.shifted(child, name)
             self._buffer.append(f" {inner} " if name == "br" else inner)
-
-    def _comment(self, comment: Element, parent: Element) -> None:
-        self._builder.hide("comment", comment.text or "", place(parent))
 
     def _block(self, element: Element) -> None:
         if "ltx_bibitem" in (element.get("class") or "").split():
@@ -176,18 +142,9 @@ class PageWalk:
 
 def _tabular(table: Element) -> bool:
     """Whether a table with others in it has data of its own, and is not there for the layout of the page."""
-    rows = [row for row in table.iter("{*}tr") if _owner(row) is table]
+    rows = [row for row in table.iter("{*}tr") if owner(row) is table]
     cells = [[cell for cell in row if tag(cell) in {"td", "th"}] for row in rows]
     plain = sum(
         not any(tag(each) in BLOCKS | {"table"} for each in cell.iterdescendants()) for row in cells for cell in row
     )
     return len(rows) >= 2 and max(map(len, cells), default=0) >= 2 and 2 * plain > sum(map(len, cells))
-
-
-def _outermost(table: Element) -> list[Element]:
-    """Return the tables that stand directly in a table's cells."""
-    return [each for each in table.iterdescendants("table") if _owner(each) is table]
-
-
-def _owner(element: Element) -> Element | None:
-    return next((each for each in element.iterancestors() if tag(each) == "table"), None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from trimtab.documents.formats.document_builder import Builder
 
+FLOATING = frozenset({"table-wrap", "fig", "list"})  # beside the text of the paragraph they stand in
 PARAGRAPHS = {"p", "verse-group", "disp-quote", "def", "attrib"}
 UNREAD = {"front", "journal-meta", "table-wrap-foot", "graphic", "media", "processing-meta"}
 
@@ -38,7 +39,7 @@ class Article:
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._text = markup.VisibleText(builder)
+        self._text = markup.VisibleText(builder, apart=FLOATING)
 
     def read(self, root: Element) -> None:
         """Read the title, the abstract, then the body and what follows it."""
@@ -72,13 +73,11 @@ class Article:
 
     def _paragraph(self, element: Element, level: int) -> None:
         """Read a paragraph; tables, figures and lists inside it are read after its text, as they stand beside it."""
-        inner = [each for each in element.iterdescendants() if tag(each) in {"table-wrap", "fig", "list"}]
-        floating = [each for each in inner if not any(above in inner for above in each.iterancestors())]
-        for each in floating:
-            _detach(each)
         self._builder.paragraph(self._text.of(element), place(element))
+        floating = [each for each in element.iterdescendants() if tag(each) in FLOATING]
         for each in floating:
-            self._child(each, level)
+            if not any(above in floating for above in each.iterancestors()):
+                self._child(each, level)
 
     def _table(self, element: Element) -> None:
         caption = _joined(self._label_and_caption(element))
@@ -97,14 +96,3 @@ class Article:
 def _joined(parts: Iterator[str]) -> str:
     label, *rest = [part for part in parts if part] or [""]
     return " ".join([f"{label.rstrip('.:')}:", *rest]) if rest else label
-
-
-def _detach(element: Element) -> None:
-    """Take an element out of its parent, leaving the text behind it."""
-    parent, before = element.getparent(), element.getprevious()
-    if before is not None:
-        before.tail = (before.tail or "") + " " + (element.tail or "")
-    else:
-        parent.text = (parent.text or "") + " " + (element.tail or "")
-    element.tail = None
-    parent.remove(element)

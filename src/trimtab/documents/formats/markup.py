@@ -115,6 +115,11 @@ def place(element: Element) -> Position:
     return Position(path=element.getroottree().getpath(element), line=element.sourceline)
 
 
+def owner(element: Element) -> Element | None:
+    """Return the table that an element stands in."""
+    return next((each for each in element.iterancestors() if tag(each) == "table"), None)
+
+
 def lowered(text: str) -> str:
     """Return a subscript: a number in small digits, apart from the value before it; other text as it is.
 
@@ -135,10 +140,12 @@ class VisibleText:
     Args:
         builder: Told what is hidden.
         styles: The document's own rules of what is hidden.
+        apart: Elements that are read by themselves.
     """
 
-    def __init__(self, builder: Builder, styles: Styles | None = None) -> None:
+    def __init__(self, builder: Builder, styles: Styles | None = None, apart: frozenset[str] = frozenset()) -> None:
         self._builder = builder
+        self._unread = UNSEEN | apart
         self._styles = styles or Styles("")
 
     def hidden(self, element: Element) -> bool:
@@ -158,7 +165,7 @@ class VisibleText:
             name = tag(child)
             if name == "" and isinstance(child, etree._Comment):  # noqa: SLF001 - lxml names its classes so
                 self._builder.hide("comment", child.text or "", place(element))
-            elif name and name not in UNSEEN and not struck(child) and not self.hidden(child):
+            elif name and name not in self._unread and not struck(child) and not self.hidden(child):
                 if name in SPACED:
                     yield " "
                 yield self.shifted(child, name)
@@ -189,9 +196,7 @@ class VisibleText:
         for row in table.iter("{*}tr", "{*}TR"):
             cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
             inside = next((each for each in row.iterancestors() if tag(each) in {"thead", "table"}), table)
-            if next((each for each in row.iterancestors() if tag(each) == "table"), table) is not table:
-                continue
-            if not cells or self.hidden(row):
+            if owner(row) is not table or not cells or self.hidden(row):
                 continue
             written = [self._cell(cell) for cell in cells]
             all_heads = all(cell.header or not cell.text for cell in written) and any(cell.header for cell in written)

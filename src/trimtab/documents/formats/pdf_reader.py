@@ -13,7 +13,7 @@ from trimtab import isolation
 from trimtab.documents.formats import pdf_table
 from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.document_builder import TABLE_LABEL, Builder
-from trimtab.documents.formats.pdf_table import Region, RuledLine, Word
+from trimtab.documents.formats.pdf_table import Fragment, Region, RuledLine, Word
 from trimtab.documents.parts import Position
 from trimtab.errors import DocumentError, EvidenceError, MissingExtraError
 
@@ -134,24 +134,17 @@ def _caption(table: Region, blocks: list[list[Word]]) -> list[Word]:
     """Return the nearest block above or below that begins "Table N"."""
     near = []
     for block in blocks:
-        above = table.rules[0].top - max(word.bottom for word in block)
-        below = min(word.top for word in block) - table.rules[-1].top
-        distance = max(above, below)
+        _, top, _, bottom = Fragment(tuple(block)).box
+        distance = max(table.rules[0].top - bottom, top - table.rules[-1].top)
         if TABLE_LABEL.match(_joined(block)) and -3 < distance < 60:
             near.append((distance, block))
     return min(near, key=lambda each: each[0], default=(0.0, []))[1]
 
 
 def _paragraph(block: list[Word], number: int, builder: Builder) -> None:
-    text = _joined(block)
-    box = (
-        min(word.left for word in block),
-        min(word.top for word in block),
-        max(word.right for word in block),
-        max(word.bottom for word in block),
-    )
+    text, box = _joined(block), Fragment(tuple(block)).box
     position = Position(page=number, box=box)
-    one_line = max(word.bottom for word in block) - box[1] < 1.6 * median(word.bottom - word.top for word in block)
+    one_line = box[3] - box[1] < 1.6 * median(word.bottom - word.top for word in block)
     if one_line and len(text) < 90 and (HEADING.match(text) or all(word.bold for word in block)):
         builder.heading(text, 1 + text.split(" ", 1)[0].count("."), position)
     else:
