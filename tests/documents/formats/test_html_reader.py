@@ -93,3 +93,12 @@ def test_raised_words_stay_words_and_raised_marks_stay_marks(read_text):
     assert cell.column_path == ("Best (Open models)",)
     assert [str(number) for number in cell.numbers] == ["58.3"]
     assert cell.row_path == ("Frob\u00b2",)
+
+
+def test_thousands_in_groups_are_one_number(read_text):
+    cells = ["37\u2009323", "1\u202f234\u202f567", "1\u00a0234", "12\u00a0GB", "71.3\u00a0128", "4\u00a0128\u00a0x"]
+    rows = "".join(f"<tr><td>r{at}</td><td>{text}</td></tr>" for at, text in enumerate(cells))
+    document = read_text(f"<html><table><tr><th>m</th><th>n</th></tr>{rows}</table></html>", "a.html")
+    assert [[str(number) for number in cell.numbers] for cell in document.cells] == [
+        *(["37323"], ["1234567"], ["1234"], ["12"], ["71.3", "128"], ["4", "128"])
+    ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
 TAGS = re.compile("[\U000e0000-\U000e007f]+")
 SOFT = str.maketrans(dict.fromkeys(map(ord, "\u00ad\x00")))
+# "37 323" is one number where a thin space groups it, or where nothing else stands beside a no-break space.
+GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u2009\u202f]\d{3})+(?!\d)|\A\s*\d{1,3}(?:\u00a0\d{3})+(?:\.\d+)?\s*\Z")
 TABLE_LABEL = re.compile(r"^\s*(?P<label>(?:Table|TABLE|Tab\.)\s*(?:[A-Z]\.?)?(?:\d+(?:\.\d+)*|[IVX]+)\b)[.:|\s]*")
 
 
@@ -113,7 +115,8 @@ class Builder:
             start, end = max(0, match.start() - 20), match.end() + 20
             self.hide("zero-width", INVISIBLE.sub("|", untagged[start:end]), position)
         visible = INVISIBLE.sub("", untagged)
-        return " ".join(unicodedata.normalize("NFC", visible).split())
+        joined = GROUPED.sub(lambda match: "".join(match[0].split()), visible)
+        return " ".join(unicodedata.normalize("NFC", joined).split())
 
     def finish(self, path: str, format_: Format) -> Document:
         """Return the document."""

@@ -209,13 +209,13 @@ class VisibleText:
         return rows, heads or None
 
     def _cell(self, element: Element) -> RawCell:
-        text = " ".join(self.of(element).split())
+        text = self.of(element).strip()
         return RawCell(
             text=text,
             rowspan=_span(element.get("rowspan")),
             colspan=_span(element.get("colspan")),
             header=tag(element) == "th",
-            bold=self._bold(element, text),
+            bold=self._bold(element, " ".join(text.split())),
             position=place(element),
         )
 
