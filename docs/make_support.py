@@ -42,9 +42,14 @@ _ABOUT = (
 _NOT_TRIED = (
     "DistributedDataParallel and FSDP2 (`fully_shard`) with two gloo processes: their biases, counts and gradients"
     " are those of one process with twice the batch; `tests/moe/test_distributed.py` runs both kinds of bias.\n\n"
-    "Not tried: DeepSpeed ZeRO-2 and ZeRO-3 (deepspeed 0.19.8 with two gloo processes on a CPU did not come to a first"
-    " step within two minutes on the shared machine where this was written, so nothing is claimed), GPTQ and AWQ,"
-    " pipeline and tensor parallelism."
+    "DeepSpeed's ZeRO-2 and ZeRO-3 with two gloo processes on a CPU: biases, counts and what a step makes of every"
+    " weight are those of one process with twice the batch, for both kinds of bias and beside a loss."
+    " `tests/moe/test_deepspeed.py` runs it where deepspeed is installed, and was run with 0.19.8. Call"
+    " `gates.update()` once the engine has taken its step. Two things beside: the engine clips gradients to a norm of 1"
+    " unless `gradient_clipping` says otherwise, and on a CPU it compiles its shared-memory collectives at the first"
+    " use, for minutes. If that is killed it leaves a lock in `~/.cache/torch_extensions` for which every later process"
+    " waits.\n\n"
+    "Not tried: GPTQ and AWQ, pipeline and tensor parallelism."
 )
 
 

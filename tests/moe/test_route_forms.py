@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.route_forms import RouteReader, sequences_of, to_sglang, to_verl, to_vllm, to_vllm_split
+from trimtab.moe.route_forms import RouteReader, sequences_of
+from trimtab.moe.route_writing import to_sglang
 from trimtab.moe.routes import RoutedSequence, Routes, RouteShape
 
 ORACLES = Path(__file__).parents[3] / "shared" / "design" / "rules-oracles.json"
@@ -98,6 +99,46 @@ def test_responses_of_vllm_and_sglang():
         sequences_of(READER, [vllm], None, None)
 
 
+@pytest.mark.parametrize(("dtype", "numbers"), [("uint8", "u1"), ("uint16", "<u2"), ("int32", "<i4"), (None, "<i4")])
+def test_numbers_of_other_widths_and_a_later_start_of_sglang(dtype, numbers):
+    raw = base64.b64encode(with_dense(experts())[2:].astype(numbers).tobytes()).decode()
+    said = {"routed_experts": raw, "routed_experts_start_len": 2}
+    said |= {} if dtype is None else {"routed_experts_dtype": dtype}
+    ids = {"prompt_token_ids": TOKENS[:4].tolist()}
+    answers = [
+        {**ids, "output_ids": TOKENS[4:].tolist(), "meta_info": said},
+        {**ids, "choices": [{"token_ids": TOKENS[4:].tolist()}], "sglext": said},  # chat and text completions
+    ]
+    for sequence in sequences_of(READER, answers, None, None):
+        assert (sequence.experts[:2] == -1).all()
+        assert np.array_equal(sequence.experts[2:], experts()[2:])
+    answers[1]["choices"] *= 2
+    with pytest.raises(ConfigurationError, match="one table of routes for 2 choices"):
+        sequences_of(READER, answers[1:], None, None)
+
+
+def test_narrow_numbers_that_are_not_said_to_be_are_refused_not_misread():
+    for rows in (5, 4):  # 50 bytes are no rows of int32; 40 bytes would be one
+        raw = base64.b64encode(with_dense(experts())[:rows].astype("u1").tobytes()).decode()
+        with pytest.raises(ConfigurationError, match=r"no whole number of rows|layer 0 has experts"):
+            READER.sequence(raw, TOKENS[: rows + 1])
+    with pytest.raises(ConfigurationError, match="numbers of type 'float16'"):
+        READER.sequence(raw, TOKENS[:5], dtype="float16")
+
+
+@pytest.mark.parametrize("numbers", ["u1", "<u2", "<i2", "<i4"])
+def test_bytes_beside_their_shape(numbers):
+    table = with_dense(experts())[1:]
+    held = {"data": base64.b64encode(table.astype(numbers).tobytes()).decode(), "shape": list(table.shape), "start": 1}
+    sequence = READER.sequence(held, TOKENS)
+    assert (sequence.experts[0] == -1).all()
+    assert np.array_equal(sequence.experts[1:], experts()[1:])
+    with pytest.raises(ConfigurationError, match="bytes are no numbers of shape"):
+        READER.sequence({**held, "shape": [5, 5, 3]}, TOKENS)
+    with pytest.raises(ConfigurationError, match="an object of data; expected data and shape"):
+        READER.sequence({"data": held["data"]}, TOKENS)
+
+
 @pytest.mark.parametrize("dense", [True, False])
 def test_verls_padded_table(dense):
     mask = np.zeros((2, 12), int)
@@ -178,31 +219,3 @@ def test_lists_of_other_lengths_are_named():
         sequences_of(READER, [experts()], [TOKENS, TOKENS], None)
     with pytest.raises(ConfigurationError, match="routes of one sequence"):
         sequences_of(READER, experts(), None, None)
-
-
-def test_what_is_written_is_read_back():
-    mask = np.zeros((1, 9), int)
-    mask[0, 2:] = 1
-    forms = [to_vllm(ROUTES), to_sglang(ROUTES), to_vllm_split(ROUTES)]
-    found = [sequences_of(READER, form, [TOKENS], None)[0] for form in forms]
-    found.append(sequences_of(READER, to_verl(ROUTES, mask), None, mask)[0])
-    assert to_vllm(ROUTES)[0].shape == (6, 5, 2)
-    assert not to_vllm(ROUTES)[0][:, [0, 3]].any()
-    assert [part.shape for part in to_vllm_split(ROUTES)[0]] == [(4, 3, 2), (2, 3, 2)]
-    for sequence in found:
-        assert np.array_equal(sequence.experts, experts())
-
-
-def test_forms_without_a_sign_for_gaps_refuse_them():
-    table = experts().astype(np.int16)
-    table[2] = -1
-    holed = Routes(shape=SHAPE, sequences=[RoutedSequence(experts=table)])
-    for write in (to_vllm, to_sglang, lambda routes: to_verl(routes, np.ones((1, 6)))):
-        with pytest.raises(ConfigurationError, match="tokens without routes"):
-            write(holed)
-    with pytest.raises(ConfigurationError, match="how many tokens of sequence 0 are its prompt"):
-        to_vllm_split(holed)
-    with pytest.raises(ConfigurationError, match="row 0 has 4 tokens, and its routes are of 6"):
-        to_verl(ROUTES, np.ones((1, 4)))
-    with pytest.raises(ConfigurationError, match="a mask of 2 rows"):
-        to_verl(ROUTES, np.ones((2, 6)))

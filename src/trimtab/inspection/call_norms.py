@@ -61,18 +61,13 @@ class _Caller:
     def experts_called(self, module: Any, args: tuple[Any, ...]) -> None:  # noqa: ANN401 - any family's experts
         """Forward pre-hook of the experts."""
         decision = self.decision
-        if self.weights is not None or decision is None or not _standard(args, decision):
+        if self.weights is not None or decision is None or not called_as_usual(args, decision):
             return
-        hidden, experts_TK, weights_TK = args
-        forward = type(module).forward  # not a call of the module, whose hook this is
-        calls = experts_TK.shape[1]
-        one_T1 = torch.ones_like(weights_TK[:, :1]).repeat_interleave(calls, 0)
-        try:
-            outputs = forward(module, hidden.repeat_interleave(calls, 0), experts_TK.reshape(-1, 1), one_T1)
-        except (ValueError, RuntimeError):
-            return  # cannot be called with one choice a token (LongCat-Flash): measured by the block instead
+        hidden_TH, experts_TK, weights_TK = args
+        norms_TK = single_norms(module, hidden_TH, experts_TK)
+        if norms_TK is None:
+            return  # measured by the block instead
         self.decision = None
-        norms_TK = torch.linalg.vector_norm(outputs.float(), dim=-1).view_as(weights_TK)
         self.report(self.router, experts_TK, norms_TK * weights_TK.abs())
 
     @torch.no_grad()
@@ -96,7 +91,28 @@ class _Caller:
         self.report(self.router, decision.experts, torch.stack(norms, 1))
 
 
-def _standard(args: tuple[Any, ...], decision: HeardDecision) -> bool:
+def single_norms(experts: Any, hidden_TH: Tensor, experts_TK: Tensor) -> Tensor | None:  # noqa: ANN401 - any family's
+    """Return the norm [T, K], in float32, of what each chosen expert gives for a token alone, before its weight.
+
+    None for experts that cannot be called with one choice a token (LongCat-Flash).
+
+    Args:
+        experts: A module of experts, which takes hidden states, choices and weights.
+        hidden_TH: [T, H] what the experts read.
+        experts_TK: [T, K] the choices.
+    """
+    calls = experts_TK.shape[1]
+    once_N1 = hidden_TH.new_ones((experts_TK.numel(), 1))
+    forward = type(experts).forward  # not a call of the module, whose hooks measure
+    try:
+        outputs_NH = forward(experts, hidden_TH.repeat_interleave(calls, 0), experts_TK.reshape(-1, 1), once_N1)
+    except (ValueError, RuntimeError):
+        return None
+    norms_N: Tensor = torch.linalg.vector_norm(outputs_NH, dim=-1, dtype=torch.float32)
+    return norms_N.view(experts_TK.shape)
+
+
+def called_as_usual(args: tuple[Any, ...], decision: HeardDecision) -> bool:
     """Tell whether experts are called with hidden states [T, H], the choices and the weights [T, K]."""
     if len(args) != 3 or not all(isinstance(part, torch.Tensor) for part in args):
         return False

@@ -14,6 +14,7 @@ from torch.nn import functional
 from trimtab.errors import ConfigurationError, UnsupportedModelError
 from trimtab.inspection import expert_condition
 from trimtab.inspection.call_norms import call_norms
+from trimtab.inspection.output_sample import OutputSample
 from trimtab.inspection.router_ear import listening
 from trimtab.inspection.router_usage import UsageCounter
 from trimtab.inspection.token_records import token_writer
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from trimtab.inspection.token_windows import TokenWindow, WindowBatch
     from trimtab.moe.router import Router
 
-# The outputs of experts are measured on one window in so many, drawn by name, and at most on so many tokens of all
-# domains: it costs reading them twice more.
+# Gradients, masks and experts that cannot be called alone are measured on one window in so many, drawn by name, and at
+# most on so many tokens of all domains: it costs reading them again.
 _SAMPLED_SHARE: Final = 64
 _SAMPLED_TOKENS: Final = 4096
 _FEWEST_TOKENS: Final = 256
@@ -84,7 +85,7 @@ def read_routing(
     """
     domains = [source.domain for source in sources]
     counter = UsageCounter(model.routers, len(domains))
-    sample = _Sample(len(domains))
+    sample, outputs = _Sample(len(domains)), OutputSample(model.routers if options.health else ())
     read, texts = dict.fromkeys(domains, 0), dict.fromkeys(domains, 0)
 
     def all_windows() -> Iterator[TokenWindow]:
@@ -98,9 +99,11 @@ def read_routing(
         held.enter_context(torch.inference_mode())
         for listener in listened:
             held.enter_context(listening(model.routers, listener))
+        held.enter_context(outputs.listening())
         for batch in batches(all_windows(), batch_tokens=options.batch_tokens, pad=model.pad):
             place_B = torch.tensor([domains.index(window.domain) for window in batch.windows])
             counter.expect(place_B.repeat_interleave(batch.ids.shape[1]), batch.valid)
+            outputs.expect(batch)
             model.run(batch)
             if writer is not None:
                 writer.write(batch)
@@ -123,7 +126,7 @@ def read_routing(
         "notes": [],
     }
     if options.health:
-        _add_health(record, model, options, [stack([window], model.pad) for window in sample.windows])
+        _add_health(record, model, options, outputs, [stack([window], model.pad) for window in sample.windows])
     return record
 
 
@@ -174,22 +177,28 @@ def start_norms(before: InspectedModel, now: InspectedModel) -> dict[int, float]
     return {router.layer: float(np.nanmedian(expert_condition.weight_norms(router))) for router in before.routers}
 
 
-def _output_squares(model: InspectedModel, sample: Sequence[WindowBatch]) -> dict[int, NDArray[np.float64]]:
-    """Return by layer the summed squared norms [E] of what each expert adds to the tokens of ``sample``."""
-    squares = {router.layer: np.zeros(router.num_experts) for router in model.routers}
+def _squares_by_block(
+    routers: Sequence[Router], model: InspectedModel, sample: Sequence[WindowBatch]
+) -> dict[int, NDArray[np.float64]]:
+    """Return by layer the summed squared norms [E] of what each expert adds to the tokens of ``sample``, read again."""
+    squares = {router.layer: np.zeros(router.num_experts) for router in routers}
 
     def add(router: Router, experts_TK: Tensor, norms_TK: Tensor) -> None:
         values, called = norms_TK.double().square().flatten().cpu(), experts_TK.long().flatten().cpu()
         squares[router.layer] += torch.bincount(called, weights=values, minlength=router.num_experts).numpy()
 
-    with torch.inference_mode(), call_norms(model.routers, add):
+    with torch.inference_mode(), call_norms(routers, add):
         for batch in sample:
             model.run(batch)
     return squares
 
 
 def _add_health(
-    record: dict[str, Any], model: InspectedModel, options: ReadingOptions, sample: Sequence[WindowBatch]
+    record: dict[str, Any],
+    model: InspectedModel,
+    options: ReadingOptions,
+    outputs: OutputSample,
+    sample: Sequence[WindowBatch],
 ) -> None:
     """Put norms, shares and flags beside the loads of each layer."""
     health: dict[int, dict[str, Any]] = {router.layer: {} for router in model.routers}
@@ -199,16 +208,22 @@ def _add_health(
             health[layer] |= values
     except ConfigurationError as error:
         record["notes"].append(f"weight norms were not measured: {error.message}")
-    for layer, squares in _output_squares(model, sample).items():
-        health[layer]["output_share"] = expert_condition.shares(squares)
-    record["health_sample_tokens"] = sum(batch.ids.numel() for batch in sample)
+    with torch.inference_mode():
+        squares = outputs.squares()
+    again = [router for router in model.routers if router.layer in outputs.unmeasured]
+    if again:
+        squares |= _squares_by_block(again, model, sample)
+    for layer, summed in squares.items():
+        health[layer]["output_share"] = expert_condition.shares(summed)
+    record["health_sample_tokens"] = outputs.tokens
     if options.gradients:
+        record["gradient_sample_tokens"] = sum(batch.ids.numel() for batch in sample)
         try:
             with expert_condition.expert_gradients(model.routers) as gradients, torch.enable_grad():
                 for batch in sample:
                     loss(model, batch).backward()
-            for layer, squares in gradients.items():
-                health[layer]["gradient_share"] = expert_condition.shares(squares)
+            for layer, summed in gradients.items():
+                health[layer]["gradient_share"] = expert_condition.shares(summed)
         except ConfigurationError as error:
             record["notes"].append(f"gradient shares were not measured: {error.message}")
         finally:

@@ -20,7 +20,7 @@ from safetensors.numpy import save as write_tensors
 
 from trimtab import disk
 from trimtab.errors import ConfigurationError
-from trimtab.moe import route_forms
+from trimtab.moe import route_forms, route_writing
 from trimtab.moe.routes import Routes
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _padded(routes: Routes) -> dict[str, NDArray[Any]]:
     ids = [sequence.tokens for sequence in routes.sequences]
     lengths = [len(seq) if own is None else len(own) for seq, own in zip(routes.sequences, ids, strict=True)]
     mask = np.arange(max(lengths, default=0))[None] < np.array(lengths)[:, None]
-    tensors = {"routed_experts": route_forms.to_verl(routes, mask), "attention_mask": mask.astype(np.int64)}
+    tensors = {"routed_experts": route_writing.to_verl(routes, mask), "attention_mask": mask.astype(np.int64)}
     known = [own for own in ids if own is not None]
     if len(known) == len(ids):
         tensors["input_ids"] = np.zeros(mask.shape, np.int64)
@@ -146,18 +146,18 @@ def _responses(routes: Routes, form: Form) -> list[dict[str, Any]]:
     sequences = routes.sequences
     tokens = [_split(sequence.tokens, sequence.prompt) for sequence in sequences]
     if form == "sglang":
-        tables: list[Any] = list(route_forms.to_sglang(routes))
+        tables: list[Any] = list(route_writing.to_sglang(routes))
         return [
             {**ids, "meta_info": {"routed_experts": table}}
             for ids, table in zip(tokens, tables, strict=True)
         ]  # fmt: skip
     if form == "vllm":
-        tables = [_npy(table) for table in route_forms.to_vllm(routes)]
+        tables = [_npy(table) for table in route_writing.to_vllm(routes)]
         return [
             {**ids, "choices": [{"index": 0, "routed_experts": table}]}
             for ids, table in zip(tokens, tables, strict=True)
         ]
-    pairs = route_forms.to_vllm_split(routes)
+    pairs = route_writing.to_vllm_split(routes)
     return [
         {
             **ids,

@@ -5,12 +5,14 @@ form                      array                           dense layers   rows
 ========================= =============================== ============== ==========================================
 vLLM PR 28284             int32 [rows, all layers, K]     zeros          prompt + generated − 1
 vLLM 0.21                 int16 [rows, MoE layers, K] × 2 left out       prompt | generated; −1 where prefix cached
-SGLang                    int32 [rows, all layers, K]     zeros          prompt + generated − 1; base64
+vLLM later (one array)    uint8/16 [rows, all layers, K]  zeros          prompt + generated − 1; base64 of a .npy
+SGLang                    int32 [rows, all layers, K]     zeros          prompt + generated − 1; base64; or uint8/16
 verl                      int64 [batch, S, layers, K]     either         padded, zeros beside the text
 ========================= =============================== ============== ==========================================
 
-The last token that was sampled never ran through the model, so it has no row, or a row of zeros. Later vLLM sends an
-array as base64 of a .npy file. Ids have to be logical: a map turns those of physical slots (redundant experts) back.
+The last token that was sampled never ran through the model, so it has no row, or a row of zeros. Rows may start behind
+the first token (``routed_experts_start_len`` of SGLang, ``start`` beside vLLM's in Dynamo and prime-rl): those in front
+of them are unknown. Ids have to be logical: a map turns those of physical slots (redundant experts) back.
 
 Axes: N tokens of a sequence, L layers with a router, K experts a token, B rows of a batch, S tokens of a row.
 """
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trimtab.errors import ConfigurationError
-from trimtab.moe.routes import UNKNOWN, RoutedSequence, Routes, RouteShape, narrow
+from trimtab.moe.routes import UNKNOWN, RoutedSequence, RouteShape, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NPY: Final = b"\x93NUMPY"
+# What routed_experts_dtype of SGLang may say, and the numbers of a table of bytes beside its shape by their size.
+_RAW: Final = {"int32": "<i4", "uint16": "<u2", "uint8": "u1", "int16": "<i2"}
+_BY_SIZE: Final = {1: "u1", 2: "<u2", 4: "<i4"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +56,38 @@ class RouteReader:
     physical_to_logical: Any = None
     extra_layers: int = 0
 
-    def sequence(self, table: Any, tokens: Any = None, *, prompt: Any = None, where: str = "routes") -> RoutedSequence:  # noqa: ANN401
+    def sequence(
+        self,
+        table: Any,  # noqa: ANN401
+        tokens: Any = None,  # noqa: ANN401
+        *,
+        prompt: Any = None,  # noqa: ANN401
+        where: str = "routes",
+        dtype: str | None = None,
+        start: int = 0,
+    ) -> RoutedSequence:
         """Return one sequence.
 
         Args:
-            table: Its rows: an array or nested lists [rows, layers, K], or base64 of SGLang or of a .npy file.
+            table: Its rows: an array or nested lists [rows, layers, K]; base64 of SGLang or of a .npy file; or an
+                object of base64 ``data`` and its ``shape`` (Dynamo, prime-rl).
             tokens: Its token ids, the last one sampled included; None leaves lengths to be checked at the replay.
             prompt: The rows [P, layers, K] of its prompt where they are apart (vLLM 0.21); or their number.
             where: Its name, for messages.
+            dtype: What SGLang says of its base64 (``routed_experts_dtype``); int32 where it says nothing.
+            start: Tokens in front of the first row, whose routes were not asked for.
 
         Raises:
             ConfigurationError: It is of another model or length, or has ids that are none.
         """
         ids = None if tokens is None else np.asarray(tokens).reshape(-1)
-        parts = self._array(table, where)
+        if isinstance(table, dict):
+            table, start = _shaped(table, where), int(table.get("start", start))
+        parts = self._array(table, where, dtype)
+        if start < 0:
+            raise ConfigurationError(f"{where}: the rows start {-start} tokens in front of the text")
+        if start:
+            parts = np.concatenate([np.full((start, *parts.shape[1:]), UNKNOWN, np.int64), parts])
         given = prompt if isinstance(prompt, int) else None
         if prompt is not None and given is None:
             first = self._array(prompt, f"{where}: the prompt")
@@ -85,19 +108,19 @@ class RouteReader:
         Raises:
             ConfigurationError: There is no mask, or a sequence cannot be read.
         """
-        routes_BSLK = _to_numpy(table)
+        routes_BSLK = to_numpy(table)
         if mask is None:
             raise ConfigurationError(
                 f"routes of shape {list(routes_BSLK.shape)} are padded, and zeros are experts too",
                 hint="attention_mask=[batch, tokens] says what is text",
             )
-        text_BS = _to_numpy(mask).astype(bool)
+        text_BS = to_numpy(mask).astype(bool)
         if routes_BSLK.ndim != 4 or routes_BSLK.shape[:2] != text_BS.shape:
             raise ConfigurationError(
                 f"routes of shape {list(routes_BSLK.shape)} and a mask of {list(text_BS.shape)}; expected"
                 " [batch, tokens, layers, K] and [batch, tokens]"
             )
-        ids_BS = None if tokens is None else _to_numpy(tokens)
+        ids_BS = None if tokens is None else to_numpy(tokens)
         return [
             self.sequence(
                 routes_BSLK[row][text_BS[row]],
@@ -116,6 +139,14 @@ class RouteReader:
         answers, prompt = response.get("choices"), response.get("prompt_routed_experts")
         if answers is None:
             answers = [{**response.get("meta_info", {}), **response}]
+        extra = response.get("sglext")  # of SGLang's OpenAI-compatible answers, beside the choices
+        if isinstance(extra, dict) and extra.get("routed_experts") is not None:
+            if len(answers) != 1:
+                raise ConfigurationError(
+                    f"{where}: one table of routes for {len(answers)} choices: whose it is is not said",
+                    hint="ask SGLang for one choice (n=1) a request",
+                )
+            answers = [{**answers[0], **extra}]
         sequences = []
         for number, answer in enumerate(answers):
             name = f"{where}: choice {number}" if len(answers) > 1 else where
@@ -126,12 +157,21 @@ class RouteReader:
                     " return_routed_experts in the request",
                 )
             ids = _ids(response, answer) if tokens is None else tokens
-            sequences.append(self.sequence(answer["routed_experts"], ids, prompt=prompt, where=name))
+            sequences.append(
+                self.sequence(
+                    answer["routed_experts"],
+                    ids,
+                    prompt=prompt,
+                    where=name,
+                    dtype=answer.get("routed_experts_dtype"),
+                    start=int(answer.get("routed_experts_start_len") or 0),
+                )
+            )
         return sequences
 
-    def _array(self, table: Any, where: str) -> NDArray[Any]:  # noqa: ANN401
+    def _array(self, table: Any, where: str, dtype: str | None = None) -> NDArray[Any]:  # noqa: ANN401
         """Return [rows, L, K] of the layers with a router."""
-        array = self._decoded(table, where) if isinstance(table, (str, bytes)) else _to_numpy(table)
+        array = self._decoded(table, where, dtype) if isinstance(table, (str, bytes)) else to_numpy(table)
         k, layers = self.shape.num_experts_per_tok, self.shape.layers
         if array.size == 0:
             return np.zeros((0, len(layers), k), np.int64)
@@ -164,7 +204,7 @@ class RouteReader:
                 )
         return self._logical(array[:, list(layers)], where)
 
-    def _decoded(self, text: str | bytes, where: str) -> NDArray[Any]:
+    def _decoded(self, text: str | bytes, where: str, dtype: str | None) -> NDArray[Any]:
         try:
             content = base64.b64decode(text, validate=True)
             if content.startswith(_NPY):
@@ -172,21 +212,28 @@ class RouteReader:
                 return loaded
         except (binascii.Error, ValueError) as error:
             raise ConfigurationError(f"{where} is no base64 of an array: {error}") from error
-        k = self.shape.num_experts_per_tok
-        row = 4 * k * (self.shape.num_layers + self.extra_layers)
+        name = dtype or "int32"
+        if name not in _RAW:
+            raise ConfigurationError(f"{where}: numbers of type {name!r}; expected {', '.join(_RAW)}")
+        k, layers, numbers = (
+            self.shape.num_experts_per_tok,
+            self.shape.num_layers + self.extra_layers,
+            np.dtype(_RAW[name]),
+        )
+        row = numbers.itemsize * k * layers
         if len(content) % row:
             raise ConfigurationError(
-                f"{where}: {len(content)} bytes are no whole number of rows of {row} bytes (int32,"
-                f" {self.shape.num_layers + self.extra_layers} layers, {k} experts)",
-                hint="are they of this model?",
+                f"{where}: {len(content)} bytes are no whole number of rows of {row} bytes ({name}, {layers} layers,"
+                f" {k} experts)",
+                hint="are they of this model? routed_experts_dtype beside them says other numbers than int32",
             )
-        return np.frombuffer(content, "<i4").reshape(-1, self.shape.num_layers + self.extra_layers, k)
+        return np.frombuffer(content, numbers).reshape(-1, layers, k)
 
     def _logical(self, array: NDArray[Any], where: str) -> NDArray[Any]:
         """Return logical experts for physical slots, where there is a map."""
         if self.physical_to_logical is None:
             return array
-        table = _to_numpy(self.physical_to_logical).astype(np.int64)
+        table = to_numpy(self.physical_to_logical).astype(np.int64)
         if table.ndim == 1:
             table = np.broadcast_to(table, (len(self.shape.layers), len(table)))
         if table.ndim == 2 and len(table) == self.shape.num_layers != len(self.shape.layers):
@@ -241,71 +288,22 @@ class RouteReader:
             )
 
 
-def to_vllm(routes: Routes) -> list[NDArray[np.int32]]:
-    """Return each sequence as [N, all layers, K], zeros for dense layers (vLLM PR 28284; SGLang before base64).
-
-    Raises:
-        ConfigurationError: A token lacks its routes, which this form cannot say.
-    """
-    shape = routes.shape
-    tables = []
-    for number, sequence in enumerate(routes.sequences):
-        if (sequence.experts == UNKNOWN).any():
-            raise ConfigurationError(
-                f"sequence {number} has tokens without routes, and this form has no sign for them",
-                hint="to_vllm_split(...) marks them with -1",
-            )
-        table = np.zeros((len(sequence), shape.num_layers, shape.num_experts_per_tok), np.int32)
-        table[:, list(shape.layers)] = sequence.experts
-        tables.append(table)
-    return tables
-
-
-def to_vllm_split(routes: Routes) -> list[tuple[NDArray[np.int16], NDArray[np.int16]]]:
-    """Return for each sequence the rows of its prompt and those of what was generated, [P | G, L, K] (vLLM 0.21).
-
-    Raises:
-        ConfigurationError: It is not known where the prompt of a sequence ends.
-    """
-    parts = []
-    for number, sequence in enumerate(routes.sequences):
-        if sequence.prompt is None:
-            raise ConfigurationError(f"it is not known how many tokens of sequence {number} are its prompt")
-        experts = sequence.experts.astype(np.int16)
-        parts.append((experts[: sequence.prompt], experts[sequence.prompt :]))
-    return parts
-
-
-def to_sglang(routes: Routes) -> list[str]:
-    """Return each sequence as base64 of int32 [N, all layers, K], zeros for dense layers.
-
-    Raises:
-        ConfigurationError: A token lacks its routes, which this form cannot say.
-    """
-    return [base64.b64encode(table.astype("<i4").tobytes()).decode("ascii") for table in to_vllm(routes)]
-
-
-def to_verl(routes: Routes, mask: Any) -> NDArray[np.int64]:  # noqa: ANN401
-    """Return the sequences as [B, S, all layers, K], at the places of the text and zeros elsewhere.
-
-    Args:
-        routes: One sequence a row.
-        mask: [B, S] 1 where there is text.
-
-    Raises:
-        ConfigurationError: The rows of the mask are not those of the sequences; a token lacks its routes.
-    """
-    text_BS = _to_numpy(mask).astype(bool)
-    tables = to_vllm(routes)
-    if len(tables) != len(text_BS):
-        raise ConfigurationError(f"routes of {len(tables)} sequences, and a mask of {len(text_BS)} rows")
-    padded = np.zeros((*text_BS.shape, *tables[0].shape[1:]), np.int64)
-    for row, (table, text_S) in enumerate(zip(tables, text_BS, strict=True)):
-        places = text_S.nonzero()[0]
-        if len(places) not in {len(table), len(table) + 1}:
-            raise ConfigurationError(f"row {row} has {len(places)} tokens, and its routes are of {len(table)}")
-        padded[row, places[: len(table)]] = table
-    return padded
+def _shaped(table: Mapping[str, Any], where: str) -> NDArray[Any]:
+    """Return the array of base64 ``data`` beside its ``shape`` and, where it is said, ``dtype``."""
+    try:
+        content, shape = base64.b64decode(table["data"], validate=True), tuple(int(size) for size in table["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{where}: an object of {', '.join(map(str, table))}; expected data and shape"
+        ) from error
+    count = int(np.prod(shape))
+    size = len(content) // count if count else 1
+    numbers = _RAW.get(table.get("dtype", ""), _BY_SIZE.get(size))
+    if numbers is None or np.dtype(numbers).itemsize * count != len(content):
+        raise ConfigurationError(
+            f"{where}: {len(content)} bytes are no {table.get('dtype', 'numbers')} of shape {list(shape)}"
+        )
+    return np.frombuffer(content, numbers).reshape(shape)
 
 
 def _ids(response: Mapping[str, Any], answer: Mapping[str, Any]) -> list[int] | None:
@@ -317,7 +315,12 @@ def _ids(response: Mapping[str, Any], answer: Mapping[str, Any]) -> list[int] | 
     return None if prompt is None or generated is None else [*prompt, *generated]
 
 
-def _to_numpy(value: Any) -> NDArray[Any]:  # noqa: ANN401 - an array, a tensor, nested lists
+def to_numpy(value: Any) -> NDArray[Any]:  # noqa: ANN401 - an array, a tensor, nested lists
+    """Return an array.
+
+    Raises:
+        ConfigurationError: The lists are of unequal lengths.
+    """
     try:
         array: NDArray[Any] = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
     except ValueError as error:
