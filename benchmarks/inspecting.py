@@ -95,20 +95,22 @@ def main() -> None:
             read_routing(model, corpus(folder, tokens), ReadingOptions(health=False))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"after {tokens} tokens the process has held at most {peak:.0f} MiB")
-        model, sources = model_of(12, 1, 8, 2), corpus(folder, options.sweep_tokens)
-        windows = list(model.windows(sources[0].texts()))
-        one = timed(lambda: forward(model, sources))
         limits = [
             RoomLimit(factor=factor, drop_policy=p)
             for factor in (1.0, 1.25, 1.5, 2.0, None)
             for p in ("probs", "position")
         ]
         planning = PlanOptions(batch_tokens=2048)
-        together = timed(lambda: plan_capacity(model, windows, limits, planning))
-        apart = sum(timed(lambda limit=limit: plan_capacity(model, windows, [limit], planning)) for limit in limits[:3])
-        print(
-            f"ten settings: {together / one:.2f} times one pass over the texts; one setting alone {apart / 3 / one:.2f}"
-        )
+        for sparse in (1, 6, 11):
+            model, sources = model_of(12, sparse, 8, 2), corpus(folder, options.sweep_tokens)
+            windows = list(model.windows(sources[0].texts()))
+            once = timed(lambda model=model, sources=sources: forward(model, sources))
+            together = timed(lambda: plan_capacity(model, windows, limits, planning))
+            apart = sum(timed(lambda limit=limit: plan_capacity(model, windows, [limit], planning)) for limit in limits)
+            print(
+                f"experts in the last {sparse} of 12 layers: ten settings together cost {together / once:.2f} passes over the"
+                f" texts, in ten runs {apart / once:.2f} ({together / apart:.2f} of them)"
+            )
 
 
 if __name__ == "__main__":

@@ -57,6 +57,23 @@ def test_counts_of_sglang_leave_dense_layers_out(tmp_path):
     assert (with_k["tokens"], with_k["max_violation_floor"] > 0) == (8, True)
 
 
+def test_an_imatrix_without_calls_of_experts_is_named(tmp_path):
+    name = b"blk.3.ffn_down_exps.weight"
+    entry = (
+        np.int32(len(name)).tobytes() + name + np.array([5, 8], np.int32).tobytes() + np.ones(8, np.float32).tobytes()
+    )
+    old = tmp_path / "imatrix.dat"
+    old.write_bytes(np.int32(258).tobytes() + entry)
+    assert recognize(old) == "imatrix"
+    with pytest.raises(ConfigurationError, match=r"imatrix in the old form \(\.dat\)") as caught:
+        read_loads(old)
+    assert "--output-format gguf" in caught.value.hint
+    with pytest.raises(ConfigurationError, match=r"one count for all experts of blk\.3"):
+        read_loads(imatrix(tmp_path / "converted.gguf", [512], 512))
+    alike = read_loads(imatrix(tmp_path / "begun.gguf", [512] * 4, 512))
+    assert any("begun from an old .dat file" in note for note in alike.notes)
+
+
 def test_devices_of_unequal_length_are_refused():
     balance = rank_balance(np.array([[10, 6, 0, 0], [4, 4, 4, 4]]), 2)
     assert balance["rank_loads"] == [[16, 0], [8, 8]]
@@ -98,7 +115,10 @@ def test_a_trace_of_megatron_over_ranks_with_padding_and_a_torn_end(tmp_path):
         {**record, "num_tokens": 1, "top_indices": [[1, 2]], "mtp_idx": 0},
         tail='{"step": 1, "layer": 2, "top_ind',
     )
-    trace(tmp_path / "router_trace_rank1.jsonl", {**record, "num_tokens": 2, "top_indices": [[0, -1], [-1, -1]]})
+    trace(
+        tmp_path / "router_trace_rank1.jsonl",
+        {**record, "rank": 1, "num_tokens": 2, "top_indices": [[0, -1], [-1, -1]]},
+    )
     assert recognize(tmp_path) == "megatron"
     found = read_loads(tmp_path, num_experts=6)
     assert [(layer.name, layer.load[0].tolist(), int(layer.tokens[0])) for layer in found.layers] == [
@@ -106,6 +126,7 @@ def test_a_trace_of_megatron_over_ranks_with_padding_and_a_torn_end(tmp_path):
         ("layer 2, MTP 0", [0, 1, 1, 0, 0, 0], 1),
     ]
     assert any("not written to their end" in note for note in found.notes)
+    assert any("2 ranks are summed" in note and "different layers, as stages do" in note for note in found.notes)
     with pytest.raises(ConfigurationError, match="calls of expert 3, beyond the 2 experts given"):
         read_loads(tmp_path, num_experts=2)
 
@@ -131,8 +152,6 @@ def test_what_is_no_file_of_loads_is_named(tmp_path):
     short = trace(tmp_path / "t.jsonl", {"layer": 1, "num_tokens": 3, "top_indices": [[0, 1]]})
     with pytest.raises(ConfigurationError, match="line 1: 1 tokens of 3"):
         read_loads(short)
-    dense = imatrix(tmp_path / "dense.gguf", [1], 5)
-    assert recognize(dense) == "imatrix"
     (tmp_path / "text.txt").write_text("hello")
     assert recognize(tmp_path / "text.txt") is None
     assert recognize(tmp_path) is None

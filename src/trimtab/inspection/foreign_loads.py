@@ -32,6 +32,8 @@ NAMES: Final = {
     "megatron": "Megatron's routing trace",
 }
 _TRACES: Final = "router_trace_rank*.jsonl"
+# llama.cpp's form before GGUF: how many entries, then of each the length of its name and the name.
+_OLD_IMATRIX: Final = re.compile(rb"[\x01-\xff].{2}\x00.\x00\x00\x00blk\.\d+\.[a-z_]+", re.DOTALL)
 _EXPERTS: Final = re.compile(r"blk\.(\d+)\.ffn_(gate|up|gate_up|down)_exps\.weight\.counts$")
 # Whole numbers beyond this are not all there in float32.
 _EXACT: Final = 2**24
@@ -114,8 +116,9 @@ def recognize(path: Path) -> Kind | None:
         head = file.read(1 << 16)
     if head.startswith(b"PK"):
         return "sglang"
-    if head.startswith(b"GGUF"):
-        return "imatrix" if b"general.type" in head and b"imatrix" in head else None
+    if head.startswith(b"GGUF") or _OLD_IMATRIX.match(head):
+        said = not head.startswith(b"GGUF") or (b"general.type" in head and b"imatrix" in head)
+        return "imatrix" if said else None
     try:
         record = json.loads(head.split(b"\n", 1)[0])
     except ValueError:
@@ -205,29 +208,48 @@ def _sglang_records(path: Path, held: dict[str, Any]) -> tuple[_Sums, int, list[
     return sums, top_k, notes
 
 
-def _imatrix(path: Path) -> tuple[_Sums, int, list[str]]:
+def _imatrix_counts(path: Path) -> tuple[dict[int, NDArray[Any]], int]:
+    """Return the calls [E] by layer, and the tokens as matrices outside of experts counted them."""
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ConfigurationError(
+                f"{path} is an imatrix in the old form (.dat), which holds no calls of experts, only their means",
+                hint="llama-imatrix --output-format gguf on the texts again; converting the file brings no calls back",
+            )
     if find_spec("gguf") is None:
         raise MissingExtraError("gguf", extra="gguf")
     from gguf import GGUFReader  # noqa: PLC0415 - an extra
 
     try:
-        tensors = {tensor.name: np.array(tensor.data) for tensor in GGUFReader(path).tensors}
+        tensors = {tensor.name: np.array(tensor.data).reshape(-1) for tensor in GGUFReader(path).tensors}
     except (ValueError, KeyError, IndexError) as error:
         raise ConfigurationError(f"{path} is a damaged GGUF file: {error}") from error
     counts: dict[int, NDArray[Any]] = {}
     for name, values in tensors.items():
         match = _EXPERTS.match(name)
         if match:
-            counts.setdefault(int(match[1]), values.reshape(-1))
+            counts.setdefault(int(match[1]), values)
     if not counts:
         raise ConfigurationError(f"{path}: this imatrix counts no experts: it was made with a dense model")
-    whole = {name: float(values.reshape(-1)[0]) for name, values in tensors.items() if values.size == 1}
-    seen = [value for name, value in whole.items() if name.endswith(".counts")]
-    tokens = int(max(seen, default=0))
+    alike = [layer for layer, load in counts.items() if len(load) < 2]
+    if alike:
+        raise ConfigurationError(
+            f"{path}: one count for all experts of blk.{alike[0]}: it was converted from the old form (.dat), which has"
+            " no calls of experts",
+            hint="llama-imatrix --output-format gguf on the texts again",
+        )
+    seen = [float(values[0]) for name, values in tensors.items() if name.endswith(".counts") and values.size == 1]
+    return counts, int(max(seen, default=0))
+
+
+def _imatrix(path: Path) -> tuple[_Sums, int, list[str]]:
+    counts, tokens = _imatrix_counts(path)
     # The choices of a token are as many in every layer: what all layers agree on.
     ratios = {round(float(load.sum()) / tokens, 6) for load in counts.values()} if tokens else set()
     top_k = int(min(ratios)) if len(ratios) == 1 and min(ratios) == int(min(ratios)) else 0
     notes = [f"{tokens:,} tokens"] if tokens else []
+    if top_k and all(top_k == len(load) for load in counts.values()):
+        notes.append("every expert has every token: either all are called, or counts were begun from an old .dat file")
     if not top_k:
         notes.append("how many experts a token calls cannot be told from the counts")
     if max(float(load.max()) for load in counts.values()) >= _EXACT:
@@ -240,6 +262,7 @@ def _imatrix(path: Path) -> tuple[_Sums, int, list[str]]:
 
 def _megatron(path: Path) -> tuple[_Sums, int, list[str]]:
     sums, top_k, steps, notes = _Sums(), 0, set(), list[str]()
+    layers_of_rank: dict[int, set[str]] = {}
     unfinished = 0
     for place, record in _trace_lines(path):
         if record is None:
@@ -259,6 +282,14 @@ def _megatron(path: Path) -> tuple[_Sums, int, list[str]]:
             top_k = max(top_k, int(real.sum(1).max()))
             sums.add(name, np.bincount(table[real]), int(real.any(1).sum()))
         steps.add(record.get("step"))
+        layers_of_rank.setdefault(int(record.get("rank", 0)), set()).add(name)
+    if len(layers_of_rank) > 1:
+        alike = len({frozenset(names) for names in layers_of_rank.values()}) == 1
+        notes.append(
+            f"{len(layers_of_rank)} ranks are summed. Megatron numbers layers within each pipeline stage: with several"
+            " stages, read the files of one stage at a time"
+            + ("" if alike else "; these ranks have different layers, as stages do")
+        )
     if unfinished:
         notes.append(f"{unfinished} last lines were not written to their end and are left out")
     notes.append(f"{len(steps)} steps; experts beyond the last one called are not in the file")
