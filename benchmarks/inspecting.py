@@ -13,13 +13,16 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import torch
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
+from trimtab.inspection import routing_reading
 from trimtab.inspection.capacity_plan import PlanOptions, plan_capacity
 from trimtab.inspection.domain_texts import domain_sources
 from trimtab.inspection.inspected_model import InspectedModel
+from trimtab.inspection.output_sample import OutputSample
 from trimtab.inspection.room_limits import RoomLimit
 from trimtab.inspection.routing_reading import ReadingOptions, read_routing
 from trimtab.inspection.token_windows import batches
@@ -64,6 +67,28 @@ def timed(call) -> float:
     return time.process_time() - before
 
 
+def clocked() -> list[float]:
+    """Clock what health adds: the sampling of outputs, and what is measured behind the reading."""
+    spent = [0.0]
+    for owner, name in ((OutputSample, "expect"), (OutputSample, "_take"), (routing_reading, "_add_health")):
+        method = getattr(owner, name)
+
+        def call(*arguments, method=method):
+            start = time.process_time()
+            try:
+                return method(*arguments)
+            finally:
+                spent[0] += time.process_time() - start
+
+        setattr(owner, name, call)
+    return spent
+
+
+def spread(values: list[float]) -> str:
+    """Return the median and the range."""
+    return f"{median(values):.3f} [{min(values):.3f}, {max(values):.3f}]"
+
+
 @torch.inference_mode()
 def forward(model: InspectedModel, sources) -> None:
     """The model's own passes over the same batches, logits included."""
@@ -72,45 +97,66 @@ def forward(model: InspectedModel, sources) -> None:
         model.run(batch, logits=True)
 
 
+def sweep(model: InspectedModel, sources, sparse: int) -> None:
+    """Ten settings together, beside the same ten in runs of their own and one pass over the texts."""
+    limits = [
+        RoomLimit(factor=factor, drop_policy=policy)
+        for factor in (1.0, 1.25, 1.5, 2.0, None)
+        for policy in ("probs", "position")
+    ]
+    windows, planning = list(model.windows(sources[0].texts())), PlanOptions(batch_tokens=2048)
+    once = timed(lambda: forward(model, sources))
+    together = timed(lambda: plan_capacity(model, windows, limits, planning))
+    apart = sum(timed(lambda limit=limit: plan_capacity(model, windows, [limit], planning)) for limit in limits)
+    print(
+        f"experts in the last {sparse} of 12 layers: ten settings together cost {together / once:.2f} passes over the"
+        f" texts, in ten runs {apart / once:.2f} ({together / apart:.2f} of them)",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sweep-tokens", type=int, default=20_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, sources = model_of(4, 3, 64, 8), corpus(folder, options.tokens)
         timed(lambda: forward(model, corpus(folder, 4096)))
-        own = timed(lambda: forward(model, sources))
-        rows = {"the model's own passes": own}
-        for label, health in (("routing, without health", False), ("routing", True)):
-            reading = ReadingOptions(health=health)
-            rows[label] = timed(lambda reading=reading: read_routing(model, sources, reading))
+        inside = clocked()
+        parts = {
+            "the model's own passes": lambda: forward(model, sources),
+            "routing, without health": lambda: read_routing(model, sources, ReadingOptions(health=False)),
+            "routing": lambda: read_routing(model, sources, ReadingOptions()),
+        }
+        rows: dict[str, list[float]] = {label: [] for label in parts}
+        shares = []
+        for number in range(options.rounds):  # in turn, and each first in its turn: a busy machine touches all alike
+            for place in range(len(parts)):
+                label = list(parts)[(number + place) % len(parts)]
+                inside[0] = 0.0
+                rows[label].append(timed(parts[label]))
+                if label == "routing":
+                    shares.append(inside[0] / (rows[label][-1] - inside[0]))
+        own = rows["the model's own passes"]
         for label, seconds in rows.items():
+            rates = [mine / other for mine, other in zip(own, seconds, strict=True)]
             print(
-                f"{label}: {seconds:.1f} CPU s for {options.tokens} tokens, rate {own / seconds:.2f} of the model's own"
+                f"{label}: {median(seconds):.1f} CPU s for {options.tokens} tokens, rate {spread(rates)} of its own",
+                flush=True,
             )
-        print(f"health adds {rows['routing'] / rows['routing, without health'] - 1:.1%}")
+        added = [a / b - 1 for a, b in zip(rows["routing"], rows["routing, without health"], strict=True)]
+        print(
+            f"health adds {spread(added)} of reading without it; CPU inside what it adds over the rest {spread(shares)}"
+        )
         for tokens in (options.tokens // 8, options.tokens):
             read_routing(model, corpus(folder, tokens), ReadingOptions(health=False))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"after {tokens} tokens the process has held at most {peak:.0f} MiB")
-        limits = [
-            RoomLimit(factor=factor, drop_policy=p)
-            for factor in (1.0, 1.25, 1.5, 2.0, None)
-            for p in ("probs", "position")
-        ]
-        planning = PlanOptions(batch_tokens=2048)
         for sparse in (1, 6, 11):
-            model, sources = model_of(12, sparse, 8, 2), corpus(folder, options.sweep_tokens)
-            windows = list(model.windows(sources[0].texts()))
-            once = timed(lambda model=model, sources=sources: forward(model, sources))
-            together = timed(lambda: plan_capacity(model, windows, limits, planning))
-            apart = sum(timed(lambda limit=limit: plan_capacity(model, windows, [limit], planning)) for limit in limits)
-            print(
-                f"experts in the last {sparse} of 12 layers: ten settings together cost {together / once:.2f} passes over the"
-                f" texts, in ten runs {apart / once:.2f} ({together / apart:.2f} of them)"
-            )
+            sweep(model_of(12, sparse, 8, 2), corpus(folder, options.sweep_tokens), sparse)
 
 
 if __name__ == "__main__":

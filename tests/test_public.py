@@ -24,6 +24,7 @@ NAMES = [
     "LossFree",
     "MarinQuantileBalancing",
     "MegatronQuantileBalancing",
+    "ModalityLossFree",
     "MovingQuantileBalancing",
     "NewtonBalancing",
     "NoBalancer",

@@ -130,6 +130,13 @@ class Gate(BalancerState):
         if balancer.reads_sequences:
             self._refuse_parts(text, here=here)
         sequence = text.sequence if read and here else None
+        image = self.attachment.passes.note_images(current) if balancer.reads_modality else None
+        if image is not None and len(image) != len(logits_TE):
+            raise ConfigurationError(
+                f"{self.router.name} sees {len(logits_TE)} tokens, and the model was called with {len(image)} ids:"
+                " which of its tokens are images is not known",
+                hint="LossFree(...) has one bias for all",
+            )
         return Context(
             training=current.training,
             num_experts_per_tok=self.router.num_experts_per_tok,
@@ -138,6 +145,7 @@ class Gate(BalancerState):
             valid=text.valid if here else None,
             sequence=None if sequence is None else sequence.to(logits_TE.device, non_blocking=True),
             sizes=None if sequence is None else text.sizes(by_sequence=True),
+            image=image,
             load_signal=capacity.load_signal,
             router_weight=self.router.weight if balancer.has_penalty else None,
             accumulation=self.attachment.accumulation,

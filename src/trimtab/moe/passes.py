@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 
 from trimtab.errors import BalancerWarning
-from trimtab.moe import masks
+from trimtab.moe import image_tokens, masks
 from trimtab.moe.ports import OUTSIDE
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class ForwardPass:
         ordinal: Number of the pass within its optimizer step, from 0.
         step: Number of the optimizer step, from 1; 0 in evaluation.
         replayed: Whether its experts were those of recorded routes: then nothing of it is counted or penalized.
+        image: [T] whether a token is one of an image, where a rule asked; None when all are text.
         decisions: What was decided, by layer, one for each call of its router: a router that two layers share, or a
             block that is called on a piece at a time, decides more than once.
         pool: The layers so far, for rules that pool them.
@@ -77,6 +78,7 @@ class ForwardPass:
     ordinal: int = 0
     step: int = 0
     replayed: bool = False
+    image: Tensor | None = None
     decisions: dict[int, list[Decision]] = field(default_factory=dict)
     pool: LayerPool | None = None
 
@@ -144,6 +146,12 @@ class Passes:
     def arguments(self) -> Mapping[str, Any]:
         """What the innermost model under way was called with."""
         return self._open[-1].arguments if self._open else {}
+
+    def note_images(self, passed: ForwardPass) -> Tensor | None:
+        """Return which tokens [T] of a pass are of images, noting it for the recomputation; None when all are text."""
+        if passed.image is None and not in_backward():
+            passed.image = image_tokens.image_tokens((call.module, call.arguments) for call in self._open)
+        return passed.image
 
     @property
     def current(self) -> ForwardPass | None:

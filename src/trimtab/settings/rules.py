@@ -17,6 +17,7 @@ from pydantic import Field
 
 from trimtab.errors import ConfigurationError
 from trimtab.settings.families import BatchRule, BiasRule, LossRule, Rule, refuse_other_choices, refuse_unsolvable
+from trimtab.settings.modality_rules import ModalityLossFree as ModalityLossFree
 from trimtab.settings.quantile_forms import KimiQuantileBalancing as KimiQuantileBalancing
 from trimtab.settings.quantile_forms import MarinQuantileBalancing as MarinQuantileBalancing
 from trimtab.settings.quantile_forms import MegatronQuantileBalancing as MegatronQuantileBalancing
@@ -361,6 +362,7 @@ class Stack(Rule):
 RULES: Final[tuple[type[Rule], ...]] = (
     NoBalancer,
     LossFree,
+    ModalityLossFree,
     SMEBU,
     SoftClippedBias,
     QuantileBalancing,

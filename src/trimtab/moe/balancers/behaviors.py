@@ -10,6 +10,7 @@ from trimtab.moe.balancers.interface import Balancer
 from trimtab.moe.balancers.kimi_quantile import KimiQuantileBalancer
 from trimtab.moe.balancers.logit_quantile import LogitQuantileBalancer
 from trimtab.moe.balancers.loss_free import LossFreeBalancer
+from trimtab.moe.balancers.modality import ModalityBalancer
 from trimtab.moe.balancers.moving_quantile import CausalBiasBalancer, MovingQuantileBalancer
 from trimtab.moe.balancers.newton import NewtonBalancer
 from trimtab.moe.balancers.none import IdleBalancer
@@ -37,6 +38,7 @@ def _stacked(settings: rules.Stack) -> StackBalancer:
 BEHAVIORS: Final[Mapping[type[Rule], Callable[[Any], Balancer]]] = {
     rules.NoBalancer: IdleBalancer,
     rules.LossFree: LossFreeBalancer,
+    rules.ModalityLossFree: ModalityBalancer,
     rules.SMEBU: SMEBUBalancer,
     rules.SoftClippedBias: SoftClippedBalancer,
     rules.QuantileBalancing: QuantileBalancer,

@@ -57,6 +57,7 @@ class Context:
             of scores without a bias; None when they are those of this micro-batch.
         sequence: [T] number of the sequence of each token, from 0; None when there is one sequence.
         sizes: Tokens of text in each sequence, where the gate knows them without reading them from the device.
+        image: [T] whether a token is one of an image; None when all are text, or no rule asks.
         selection: [T, K] experts that a bias chose, before rerouting, for penalties; None when the routing has them.
         load_signal: Which calls count as load.
         router_weight: [E, H] the rows of the router.
@@ -74,6 +75,7 @@ class Context:
     load_so_far: Tensor | None = None
     sequence: Tensor | None = None
     sizes: tuple[int, ...] | None = None
+    image: Tensor | None = None
     selection: Tensor | None = None
     load_signal: LoadSignal = "routed"
     router_weight: Tensor | None = None
@@ -105,7 +107,8 @@ class Balancer(Rule, ABC):
     that, given the state, later tokens of a batch do not change which experts earlier ones get; ``pools`` that a
     penalty is about all layers together; ``cuts_matter`` that what is observed of the same tokens depends on how they
     are cut into micro-batches and processes; ``reads_sequences`` that ``select`` needs whole sequences from their
-    start; ``plain_at_rest`` that with no bias learned the selection is that of plain top-k.
+    start; ``reads_modality`` that it needs to know which tokens are images; ``plain_at_rest`` that with no bias learned
+    the selection is that of plain top-k.
     """
 
     __slots__ = ()
@@ -115,6 +118,7 @@ class Balancer(Rule, ABC):
     pools: ClassVar[bool] = False
     cuts_matter: ClassVar[bool] = False
     reads_sequences: ClassVar[bool] = False
+    reads_modality: ClassVar[bool] = False
     plain_at_rest: ClassVar[bool] = True
 
     @property

@@ -58,6 +58,11 @@ class StackBalancer(Balancer):
         return self.bias.reads_sequences
 
     @property
+    def reads_modality(self) -> bool:  # type: ignore[override] # known from its parts
+        """Whether the bias rule does."""
+        return self.bias.reads_modality
+
+    @property
     def plain_at_rest(self) -> bool:  # type: ignore[override] # known from its parts
         """Whether the bias rule is."""
         return self.bias.plain_at_rest
