@@ -34,6 +34,9 @@ def test_a_table_a_plot_and_json(arguments, tmp_path):
     [
         (["-c", "0"], "capacity"),
         (["-c", "much"], "'much' is no capacity factor"),
+        (["-c", "1,0"], "'0' is no capacity factor"),
+        (["-c", "-1"], "'-1' is no capacity factor"),
+        (["-c", "inf"], "'inf' is no capacity factor"),
         (["--batch-tokens", "99999"], "fewer than one batch of 99999"),
     ],
 )

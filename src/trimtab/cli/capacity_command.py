@@ -108,7 +108,10 @@ def _limits(options: Mapping[str, Any]) -> list[RoomLimit]:
     factors: list[float | None] = []
     for word in options["capacities"].split(","):
         try:
-            factors.append(None if word.strip() == "dropless" else float(word))
+            factor = None if word.strip() == "dropless" else float(word)
+            if factor is not None and not 0 < factor < float("inf"):
+                raise ValueError
+            factors.append(factor)
         except ValueError:
             raise ConfigurationError(
                 f"--capacities {options['capacities']}: {word.strip()!r} is no capacity factor",
