@@ -108,15 +108,15 @@ def _limits(options: Mapping[str, Any]) -> list[RoomLimit]:
     factors: list[float | None] = []
     for word in options["capacities"].split(","):
         try:
-            factor = None if word.strip() == "dropless" else float(word)
-            if factor is not None and not 0 < factor < float("inf"):
-                raise ValueError
-            factors.append(factor)
+            factor = float("inf") if word.strip() == "dropless" else float(word)
         except ValueError:
+            factor = 0.0
+        if not (0 < factor < float("inf") or word.strip() == "dropless"):
             raise ConfigurationError(
                 f"--capacities {options['capacities']}: {word.strip()!r} is no capacity factor",
                 hint="positive numbers and 'dropless', separated by commas",
-            ) from None
+            )
+        factors.append(None if factor == float("inf") else factor)
     crossed = product(options["phases"], options["compositions"], options["policies"], options["duplicates"], factors)
     return [
         RoomLimit(factor=factor, drop_policy=policy, phase=phase, composition=composition, duplicates=duplicates)
