@@ -40,3 +40,15 @@ def test_no_sentence_of_a_help_text_has_more_than_200_characters():
         for text in (command.help, *(getattr(option, "help", None) for option in command.params)):
             for sentence in readability.sentences(text or ""):
                 assert len(sentence) <= readability.LIMIT, f"{name}: {sentence}"
+
+
+def test_the_list_of_commands_tells_whole_sentences_under_heads():
+    settings = {**main.context_settings, "terminal_width": 80}  # click remembers the help option of the first call
+    listing = main.get_help(click.Context(main, info_name="trimtab", **settings))
+    assert "..." not in listing.partition("A first look")[2]
+    heads = [line.removesuffix(":") for line in listing.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert heads[:2] == ["Options", "A first look"]
+    assert "Commands" not in heads  # what stands under no head
+    for name in main.commands:
+        first = COMMANDS[f"trimtab {name}"].help.split("\n\n")[0].split()
+        assert " ".join(first).split(". ")[0].rstrip(".") in " ".join(listing.split())

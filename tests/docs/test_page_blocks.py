@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 # Names that a block which is not run leaves to the reader.
 READERS_OWN = {"train_dataset", "format_reward", "GRPOTrainer"}
 # Words that begin a command and are not ours; what they name is checked where it can be.
-OTHER_COMMANDS = {"git", "make", "pip", "python", "cp", "cd", "lm_eval", "T", "bash", "ls"}
+OTHER_COMMANDS = {"source", "git", "make", "pip", "python", "cp", "cd", "lm_eval", "T", "bash", "ls"}
 
 
 def of(*languages):
@@ -114,6 +114,9 @@ def check_other(command):
     """Check what can be checked of a command that is not ours."""
     words = command.split()
     assert words[0].split("=")[0] in OTHER_COMMANDS, command
+    if words[0] == "source":
+        assert words[1] == ".venv/bin/activate", command  # which `make` has made
+        assert "-m venv .venv" in (ROOT / "Makefile").read_text()
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE), command
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -42,3 +42,11 @@ def test_an_empty_folder_prints_a_table_of_what_is_not_measured(synthetic, tmp_p
     text = printed(StudyTable.load(tmp_path, synthetic.Synthetic(seeds=1).study()), width=120)
     assert "Not known yet" in text
     assert text.count("not yet run (0 of 1 seeds)") >= 12
+
+
+def test_a_study_without_controls_says_what_its_words_may_mean(synthetic, tmp_path):
+    study = synthetic.Synthetic(seeds=3).write(tmp_path)
+    warned = "nothing shows that the endpoints could have felt these stresses"
+    assert warned not in printed(StudyTable.load(tmp_path, study), width=300)
+    (tmp_path / "controls.json").unlink()
+    assert warned in printed(StudyTable.load(tmp_path, study), width=300)

@@ -27,35 +27,50 @@ from trimtab.cli import (
 )
 from trimtab.cli.options import Group
 
+SECTIONS = {
+    "A first look": (machine.doctor, demo.demo),
+    "Studies of balancing rules": (
+        study.plan,
+        study.run,
+        study.status,
+        study.table,
+        study.report,
+        study.controls,
+        sharing.work,
+        sharing.submit,
+        sharing.export_cells,
+    ),
+    "Models with experts": (
+        routing_command.routing,
+        capacity_command.capacity,
+        prune.prune,
+        routes_command.routes,
+        simulate.simulate,
+    ),
+    "Code that models write": (
+        eval_judge_command.evaluate,
+        eval_judge_command.judge,
+        compare_command.compare,
+        serve_command.serve,
+        selfinvoke_command.selfinvoke,
+    ),
+    "What reports say": (evidence.evidence,),
+}
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=Group,
+    sections={head: [str(verb.name) for verb in verbs] for head, verbs in SECTIONS.items()},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="trimtab")
 def main() -> None:
-    """Measure how mixture-of-experts load balancing holds up under initialization and capacity stress."""
+    """Measure and steer how experts share work, judge code in a sandbox, check what reports say.
+
+    Begin with `trimtab demo` (half a minute, nothing is downloaded). Each command has its own --help.
+    """
 
 
-for verb in (
-    study.plan,
-    study.run,
-    sharing.work,
-    sharing.submit,
-    sharing.export_cells,
-    study.status,
-    study.table,
-    study.report,
-    study.controls,
-    machine.doctor,
-    demo.demo,
-    selfinvoke_command.selfinvoke,
-    evidence.evidence,
-    simulate.simulate,
-    routing_command.routing,
-    capacity_command.capacity,
-    prune.prune,
-    eval_judge_command.evaluate,
-    eval_judge_command.judge,
-    compare_command.compare,
-    routes_command.routes,
-    serve_command.serve,
-):
-    main.add_command(verb)
+for verbs in SECTIONS.values():
+    for verb in verbs:
+        main.add_command(verb)

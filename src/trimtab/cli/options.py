@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.errors import MissingExtraError, TrimtabError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
 OUTPUT = click.option(
@@ -22,7 +25,29 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 
 
 class Group(click.Group):
-    """Turns errors raised on purpose into one message and exit code 2."""
+    """Turns errors raised on purpose into one message and exit code 2; lists its verbs in the order they were added.
+
+    ``sections`` are heads over the names of verbs; verbs without a head stand last.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] | None = None, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **settings)
+        self.sections = dict(sections or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+        """Return the names of the verbs, section by section."""
+        named = [name for names in self.sections.values() for name in names]
+        return [*named, *(name for name in self.commands if name not in named)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each verb does in a whole sentence: one that is cut off tells a newcomer nothing."""
+        named = {name for names in self.sections.values() for name in names}
+        rest = [name for name in self.list_commands(ctx) if name not in named]
+        for head, names in (*self.sections.items(), ("Commands", rest)):
+            rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in names]
+            if rows:
+                with formatter.section(head):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the verb returns
         """Run the verb; a mistake of the user's costs one line, an interruption says how to go on."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, Group
 
 if TYPE_CHECKING:
     from trimtab.moe.routes import Routes
 
 
-@click.group("routes")
+@click.group("routes", cls=Group)
 def routes() -> None:
     """Work with routes: which experts a model or a serving engine gave every token."""
 

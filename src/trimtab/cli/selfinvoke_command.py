@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, Group
 
 if TYPE_CHECKING:
     from trimtab.codeeval.completion import Completer, Sampling
@@ -23,7 +23,7 @@ UNSANDBOXED = click.option(
 WORKERS = click.option("-j", "--workers", type=click.IntRange(min=1), default=2, help="Problems at once.")
 
 
-class BuildByDefault(click.Group):
+class BuildByDefault(Group):
     """``selfinvoke humaneval`` is ``selfinvoke build humaneval``: what is no verb is what to build from."""
 
     def resolve_command(

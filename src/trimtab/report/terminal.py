@@ -96,6 +96,11 @@ def _notes(table: StudyTable) -> list[str]:
     notes += [f"missing: {name}: {why}" for name, why in table.missing.items() if name not in table.waiting]
     if table.waiting:
         notes.append(f"not yet run: {len(table.waiting)} of {len(table.cells)} cells; `trimtab run` goes on from here")
+    if not table.controls:
+        notes.append(
+            "no controls are recorded, so nothing shows that the endpoints could have felt these stresses:"
+            " `equivalent` may mean that nothing can be felt here"
+        )
     if table.sandbox == UNSANDBOXED:
         notes.append("generated code ran without a sandbox")
     return notes
