@@ -44,7 +44,12 @@ def read(text: str) -> list[Numeral]:
     >>> [str(n.value) for n in read("GPT-4 has 97.60 (90.2) and −1,234 of 1.5e3")]  # noqa: RUF002
     ['97.60', '90.2', '-1234', '1.5E+3']
     """
-    return [_numeral(match) for match in NUMERAL.finditer(text.translate(MINUS))]
+    numbers = []
+    for match in NUMERAL.finditer(text.translate(MINUS)):
+        value = Decimal(match["sign"] + match["digits"].replace(",", ""))
+        shift = int(match["exponent"] or 0) + SCALES.get(match["scale"] or "", 0)
+        numbers.append(Numeral(value=value.scaleb(shift) if shift else value, start=match.start(), end=match.end()))
+    return numbers
 
 
 def spread(text: str) -> Numeral | None:
@@ -62,9 +67,3 @@ def spread(text: str) -> Numeral | None:
     name = "spread" if match["spread"] else "low"
     value = Decimal(match[name].translate(_RAISED))
     return Numeral(value=value, start=match.start(name), end=match.end(name))
-
-
-def _numeral(match: re.Match[str]) -> Numeral:
-    value = Decimal(match["sign"] + match["digits"].replace(",", ""))
-    shift = int(match["exponent"] or 0) + SCALES.get(match["scale"] or "", 0)
-    return Numeral(value=value.scaleb(shift) if shift else value, start=match.start(), end=match.end())

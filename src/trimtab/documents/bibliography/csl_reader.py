@@ -53,7 +53,9 @@ def _entry(place: EntryPlace, item: Item) -> BibliographyEntry:
     people = item.get("author") or item.get("editor") or []
     if not isinstance(people, list):
         raise place.error("author is no list")
-    return BibliographyEntry(place=place, fields=fields, authors=tuple(_author(place, one) for one in people), lines={})
+    return BibliographyEntry(
+        place=place, fields=fields, authors=tuple(_author(place, person) for person in people), lines={}
+    )
 
 
 def _text(place: EntryPlace, item: Item, name: str) -> str:
@@ -93,12 +95,12 @@ def _author(place: EntryPlace, person: object) -> Author:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Item:
-    found: Item = {}
+    item: Item = {}
     for name, value in pairs:
-        if name in found:
+        if name in item:
             raise ValueError(f"an object holds {name!r} twice")
-        found[name] = value
-    return found
+        item[name] = value
+    return item
 
 
 def _no_constant(text: str) -> None:

@@ -107,7 +107,7 @@ class BibliographyEntry:
         if text and match is None:
             raise self.at("arxiv").error(f"{text!r} is no arXiv number", hint="for example 2412.21199v2 or cs/0112017")
         others = (self.fields.get(name, "") for name in ("url", "doi", "venue"))
-        match = match or next((found for one in others if (found := ARXIV.search(one))), None)
+        match = match or next((match for text in others if (match := ARXIV.search(text))), None)
         return (match["id"].lower(), match["version"] or "") if match else ("", "")
 
     def _year(self) -> int | None:

@@ -72,20 +72,19 @@ def _key(record: Sequence[Line]) -> str:
 def _entry(record: Sequence[Line], name: str) -> BibliographyEntry:
     fields, lines = {}, {}
     for field, tags in TAGS.items():
-        numbered = next(((number, text) for tag in tags for number, one, text in record if one == tag and text), None)
+        numbered = next(
+            ((number, text) for tag in tags for number, name_, text in record if name_ == tag and text), None
+        )
         if numbered:
             lines[field], fields[field] = numbered[0], " ".join(numbered[1].split())
     if "doi" not in fields:
         # Some exporters put the DOI's address in UR, and nothing else.
-        found = DOI.fullmatch(fields.get("url", ""))
-        fields |= {"doi": found["doi"]} if found else {}
+        address = DOI.fullmatch(fields.get("url", ""))
+        fields |= {"doi": address["doi"]} if address else {}
     if "year" in fields:
         fields["year"] = fields["year"].strip("/")
     place = EntryPlace(file=name, line=record[0][0], key=_key(record))
-    people = tuple(_author(text) for _, tag, text in record if tag in PEOPLE and text)
-    return BibliographyEntry(place=place, fields=fields, authors=people, lines=lines)
-
-
-def _author(text: str) -> Author:
-    family, *given = (part.strip() for part in text.split(","))
-    return Author(family=family, given=" ".join(part for part in given if part))
+    people = []
+    for family, *given in (text.split(",") for _, tag, text in record if tag in PEOPLE and text):
+        people.append(Author(family=family.strip(), given=" ".join(part.strip() for part in given if part.strip())))
+    return BibliographyEntry(place=place, fields=fields, authors=tuple(people), lines=lines)

@@ -159,12 +159,14 @@ class GridReader:
 
     def cells(self) -> list[TableCell]:
         """Return the body cells, by row and column."""
-        columns = [self._column_path(column) for column in range(self.width)]
+        columns = [
+            _distinct([self._head_text(row, column) for row in range(self.heads)]) for column in range(self.width)
+        ]
         named = [
             column for column in range(self.labels) if not column or not POINTS.fullmatch(" ".join(columns[column]))
         ]
         group: tuple[str, ...] = ()
-        found = []
+        cells = []
         above = under = [""] * self.labels
         for row in self.body:
             line = self.grid[row]
@@ -179,8 +181,8 @@ class GridReader:
                     path = _distinct(
                         [*group, *(text for at, text in enumerate(inner) if at in named or at >= self.labels)]
                     )
-                    found.append(self._cell(row, column, path, columns[column]))
-        return found
+                    cells.append(self._cell(row, column, path, columns[column]))
+        return cells
 
     def _heads(self, given: int | None) -> int:
         heads = given if given is not None and 0 < given < len(self.grid) else self._seen_heads()
@@ -209,9 +211,11 @@ class GridReader:
         for column in range(self.width - 1):
             texts = [self.grid[row][column].text for row in self.body if self._group(self.grid[row]) is None]
             sized = 0 < column == labels and self._sizes(column, texts)
-            if _textual(texts) or sized or 2 * marked[column] > len(self.body):
+            filled = [text for text in texts if text.casefold() not in EMPTY]
+            named = bool(filled) and 2 * sum(map(numeric, filled)) < len(filled)
+            if named or sized or 2 * marked[column] > len(self.body):
                 labels = column + 1
-            elif column > labels or not _whole(texts):
+            elif column > labels or any("." in text and not re.search(r"[KMBT]\b", text) for text in filled):
                 break
         return labels or min(1, self.width - 1)
 
@@ -243,9 +247,6 @@ class GridReader:
             return [*under, *texts]
         inner = next((index for index, text in enumerate(texts) if text), len(texts))
         return texts if inner >= len(texts) else above[:inner] + texts[inner:]
-
-    def _column_path(self, column: int) -> tuple[str, ...]:
-        return _distinct([self._head_text(row, column) for row in range(self.heads)])
 
     def _head_text(self, row: int, column: int) -> str:
         """Return the head at a place; in formats without merged cells an empty place continues its left neighbor."""
@@ -281,18 +282,18 @@ def values(text: str) -> tuple[tuple[Decimal, ...], Decimal | None]:
     """Return the numbers of a cell in order, and the deviation behind ± apart from them."""
     text = numerals.DECIMAL_COMMA.sub(lambda match: match[1].replace(",", "."), text.strip())
     deviation = numerals.spread(text)
-    kept = [number.value for number in numerals.read(text) if deviation is None or number.start != deviation.start]
-    return tuple(kept), None if deviation is None else deviation.value
+    numbers = [number.value for number in numerals.read(text) if deviation is None or number.start != deviation.start]
+    return tuple(numbers), None if deviation is None else deviation.value
 
 
 def numeric(text: str) -> bool:
     """Whether a cell holds a measurement and not a name with digits in it."""
     text = REMARK.sub("", text)
-    found = numerals.read(text)
-    if not found:
+    numbers = numerals.read(text)
+    if not numbers:
         return False
     outside = text
-    for number in reversed(found):
+    for number in reversed(numbers):
         outside = outside[: number.start] + " " + outside[number.end :]
     letters = re.sub(rf"\b(?:{UNITS}|e|x)(?!\w)", "", outside)
     return sum(letter.isalpha() and letter.isascii() for letter in letters) < 2
@@ -303,27 +304,17 @@ def _added(text: str) -> bool:
     return ADDED.match(text) is not None
 
 
-def _textual(texts: Sequence[str]) -> bool:
-    filled = [text for text in texts if text.casefold() not in EMPTY]
-    return bool(filled) and 2 * sum(map(numeric, filled)) < len(filled)
-
-
-def _whole(texts: Sequence[str]) -> bool:
-    filled = [text for text in texts if text.casefold() not in EMPTY]
-    return all("." not in text or re.search(r"[KMBT]\b", text) for text in filled)
-
-
 def _unit(text: str, column_path: Sequence[str], row_path: Sequence[str], caption: str) -> str:
     match = UNIT_IN_CELL.search(text)
     heads = (*reversed(column_path), *reversed(row_path), caption)
-    match = match or next((found for head in heads if (found := UNIT_IN_HEAD.search(head))), None)
+    match = match or next((match for head in heads if (match := UNIT_IN_HEAD.search(head))), None)
     return match["unit"] if match else ""
 
 
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the texts that say something, without one that repeats the text before it."""
-    kept: list[str] = []
+    distinct: list[str] = []
     for text in texts:
-        if text and kept[-1:] != [text]:
-            kept.append(text)
-    return tuple(kept)
+        if text and distinct[-1:] != [text]:
+            distinct.append(text)
+    return tuple(distinct)

@@ -90,20 +90,20 @@ class PageWalk:
             self._flush(place(parent))
             self._builder.code(self._text.of(child), place(child))
         elif name in BLOCKS or name == "table":
-            self._flush(place(parent))
-            self._block(child)
+            self._block(child, place(parent))
         elif any(tag(each) in BLOCKS or tag(each) == "table" for each in child.iterdescendants()):
             self._children(child)
         else:
             inner = self._text.shifted(child, name)
             self._buffer.append(f" {inner} " if name == "br" else inner)
 
-    def _block(self, element: Element) -> None:
+    def _block(self, element: Element, before: Position) -> None:
+        """Read a block; what stood before it in its parent is a paragraph of its own."""
+        self._flush(before)
         if "ltx_bibitem" in (element.get("class") or "").split():
             self._builder.reference(self._text.of(element), place(element))
-            return
-        self._children(element)
-        self._flush(place(element))
+        else:
+            self.walk(element)
 
     def _flush(self, position: Position) -> None:
         text = " ".join("".join(self._buffer).split())

@@ -22,6 +22,7 @@ LEVELS = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection
 FLOAT = re.compile(r"(?:wrap|sideways|sub|long)?table\*?|longtabu|(?:wrap|sub)?figure\*?")
 NUMBERED = re.compile(r"(?:wrap|sideways|long)?(?P<kind>table)\*?|(?:wrap)?figure\*?")
 BLOCK = re.compile("document|abstract|itemize|enumerate|description|quote|center|minipage|thebibliography")
+MARKS = {"label", "vspace", "noindent", "maketitle", "centering"}
 UNREAD = {"tikzpicture", "comment", "CCSXML", "filecontents", "filecontents*"}
 AUTHOR_YEAR = re.compile(r"^(?P<who>.+?)\s*\((?P<year>\d{4}[a-z]?)\)")
 
@@ -128,7 +129,11 @@ class Paper:
 
     def _flush(self) -> None:
         run, self._run = self._run, []
-        parts = [part for part in run if (part[1].strip() if isinstance(part, tuple) else not _only_a_mark(part))]
+        parts = [
+            part
+            for part in run
+            if (part[1].strip() if isinstance(part, tuple) else getattr(part, "macroname", "") not in MARKS)
+        ]
         if not parts:
             return
         first = parts[0]
@@ -160,10 +165,6 @@ class Paper:
                     if match:
                         authors[key] = (" ".join(match["who"].split()), match["year"])
         return authors
-
-
-def _only_a_mark(node: Node) -> bool:
-    return getattr(node, "macroname", "") in {"label", "vspace", "noindent", "maketitle", "centering"}
 
 
 def _numbered(nodes: Sequence[Node]) -> Iterator[tuple[str, str, Node]]:

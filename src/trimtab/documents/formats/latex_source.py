@@ -108,14 +108,14 @@ class LatexSource:
         body = macro.body
         for index in range(macro.count, 0, -1):
             argument = given[index - 1] if index <= len(given) else None
-            body = body.replace(f"#{index}", _source(argument) if argument is not None else macro.default or "")
+            body = body.replace(
+                f"#{index}",
+                re.sub(r"\A[{\[](.*)[}\]]\Z", r"\1", argument.latex_verbatim(), flags=re.DOTALL)
+                if argument
+                else macro.default or "",
+            )
         self.expanded += len(body) + 20
         return [] if depth > 20 or self.expanded > MAX_EXPANDED else self.parse(body)
-
-
-def _source(node: Node) -> str:
-    text: str = node.latex_verbatim()
-    return text[1:-1] if text[:1] in "{[" and text[-1:] in "}]" else text
 
 
 def _bounded(text: str, table_cells: int) -> tuple[str, int]:

@@ -91,24 +91,21 @@ def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
         for text, left, top, right, bottom, bold in page["words"]
     ]
     rules = [RuledLine(top=top, left=left, right=right) for top, left, right in page["rules"]]
-    tables: list[tuple[Region, list[Word]]] = []
+    tables = []
+    taken: set[Word] = set()
     for region in pdf_table.regions(words, rules):
-        outside = _blocks([word for word in words if word not in set(region.words)])
-        caption = _caption(region, outside)
-        if caption or pdf_table.looks_tabular(pdf_table.read(region, rules, number)[0]):
-            tables.append((region, caption))
-    taken = {word for region, caption in tables for word in (*region.words, *caption)}
-    blocks = _blocks([word for word in words if word not in taken])
-    for block in blocks:
+        inside = set(region.words)
+        caption = _caption(region, _blocks([word for word in words if word not in inside]))
+        rows, heads = pdf_table.read(region, rules, number)
+        if caption or pdf_table.looks_tabular(rows):
+            first, last = region.rules[0], region.rules[-1]
+            place = Position(page=number, box=(first.left, first.top, first.right, last.top))
+            tables.append(RawTable(rows=rows, caption=_joined(caption), head_rows=heads, position=place))
+            taken |= {*region.words, *caption}
+    for block in _blocks([word for word in words if word not in taken]):
         _paragraph(block, number, builder)
-    for table, caption in tables:
-        rows, heads = pdf_table.read(table, rules, number)
-        first, last = table.rules[0], table.rules[-1]
-        box = (first.left, first.top, first.right, last.top)
-        caption_text = _joined(caption)
-        builder.table(
-            RawTable(rows=rows, caption=caption_text, head_rows=heads, position=Position(page=number, box=box))
-        )
+    for table in tables:
+        builder.table(table)
 
 
 def _blocks(words: Sequence[Word]) -> list[list[Word]]:

@@ -91,10 +91,15 @@ class Region:
     rules: tuple[RuledLine, ...]
     words: tuple[Word, ...]
 
+    def holds(self, rule: RuledLine) -> bool:
+        """Whether a rule lies in it."""
+        first, last = self.rules[0], self.rules[-1]
+        return first.top <= rule.top <= last.top and first.left - 4 <= rule.left and rule.right <= first.right + 4
+
 
 def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
     """Return the tables of a page: two or more rules of the same width with words between, no caption among them."""
-    found = []
+    tables = []
     groups: dict[tuple[int, int], list[RuledLine]] = {}
     for rule in sorted(_whole(rules), key=lambda each: each.top):
         key = next(
@@ -106,8 +111,8 @@ def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
         for run in _runs(group, words):
             inside = tuple(word for word in words if _inside(word, run[0], run[-1]))
             if len(run) > 1 and len(inside) > 3:
-                found.append(Region(rules=tuple(run), words=inside))
-    outer = [each for each in found if not any(other is not each and _within(each, other) for other in found)]
+                tables.append(Region(rules=tuple(run), words=inside))
+    outer = [each for each in tables if not any(other is not each and other.holds(each.rules[0]) for other in tables)]
     return sorted(outer, key=lambda each: each.rules[0].top)
 
 
@@ -158,12 +163,6 @@ def _runs(group: list[RuledLine], words: Sequence[Word]) -> list[list[RuledLine]
 
 def _inside(word: Word, above: RuledLine, below: RuledLine) -> bool:
     return above.top - 1 < word.middle < below.top + 1 and above.left - 4 < word.left and word.right < above.right + 4
-
-
-def _within(inner: Region, outer: Region) -> bool:
-    first, last = outer.rules[0], outer.rules[-1]
-    rule = inner.rules[0]
-    return first.top <= rule.top <= last.top and first.left - 4 <= rule.left and rule.right <= first.right + 4
 
 
 def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[list[RawCell]], int | None]:
@@ -230,14 +229,14 @@ def _divided(fragment: Fragment, line: list[Fragment], columns: list[tuple[float
 def _merged(lines: list[list[Fragment]]) -> list[list[Fragment]]:
     """Put a label centered between two lines (a merged cell) into the upper one, where nothing is in its way."""
     pitch = median([below[0].middle - above[0].middle for above, below in pairwise(lines)] or [0.0])
-    kept: list[list[Fragment]] = []
+    merged: list[list[Fragment]] = []
     for line in lines:
-        close = kept and line[0].middle - kept[-1][0].middle < 0.75 * pitch
-        if close and not _overlap(line, kept[-1]):
-            kept[-1] = sorted([*kept[-1], *line], key=lambda each: each.box[0])
+        close = merged and line[0].middle - merged[-1][0].middle < 0.75 * pitch
+        if close and not _overlap(line, merged[-1]):
+            merged[-1] = sorted([*merged[-1], *line], key=lambda each: each.box[0])
         else:
-            kept.append(line)
-    return kept
+            merged.append(line)
+    return merged
 
 
 def _joined_rows(lines: list[list[Fragment]]) -> list[list[Fragment]]:

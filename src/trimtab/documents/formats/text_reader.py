@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trimtab.documents.formats.document_builder import Builder
 
 ITEM = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|\[\d+\])\s+")
-HEADING = re.compile(r"^(?:\d+(?:\.\d+)*\.?\s+)?[A-Z][^.!?:]{2,70}$")
+NUMBERED = re.compile(r"^\d+(?:\.\d+)*\.?\s+[A-Z][^.!?:]{2,70}$")
 NAMED = {"abstract", "references", "bibliography", "acknowledgments", "acknowledgements"}
 
 Line = tuple[int, str]
@@ -36,16 +36,11 @@ def _block(lines: list[Line], builder: Builder) -> None:
         if tabs and len(rows) > 1:
             cells = [[RawCell(text=text, position=Position(line=at)) for text in row.split("\t")] for at, row in rows]
             builder.table(RawTable(rows=cells, head_rows=1, position=position))
-        elif len(lines) == 1 and _names_a_section(rows[0][1]):
+        elif len(lines) == 1 and (NUMBERED.match(rows[0][1]) or rows[0][1].strip().casefold() in NAMED):
             builder.heading(rows[0][1], 1, position)
         else:
             for start, text in _items(rows):
                 builder.paragraph(text, Position(line=start))
-
-
-def _names_a_section(line: str) -> bool:
-    numbered = HEADING.match(line) and line[0].isdigit()
-    return bool(numbered) or line.strip().casefold() in NAMED
 
 
 def _items(lines: list[Line]) -> Iterator[Line]:
