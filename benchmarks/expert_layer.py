@@ -24,7 +24,7 @@ from transformers.activations import ACT2FN
 from transformers.integrations.moe import grouped_mm_experts_forward
 
 from recording import write
-from trimtab.lm.heap import keep_freed_memory
+from trimtab.heap import keep_freed_memory
 from trimtab.moe import experts
 
 # Tokens, hidden, intermediate, experts, calls a token; the share of the GEMMs' rate asked for.
@@ -139,6 +139,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--old", type=Path)
+    parser.add_argument("--commit", default="", help="of the older build")
     parser.add_argument("--plain-memory", action="store_true", help="leave glibc as it is")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -150,7 +151,7 @@ def main():
         for name, share in record["share of GEMMs"].items():
             print(f"  {name:<26} {record['milliseconds'][name]:8.2f} ms  {share:.3f}")
         print(f"  {record['times grouped_mm']:.2f} times grouped_mm", flush=True)
-    write("expert_layer", found)
+    write("expert_layer_plain_memory" if arguments.plain_memory else "expert_layer", found)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from recording import write
+
 SYNTHETIC = Path(__file__).parents[1] / "tests" / "synthetic.py"
 CHECKPOINT_S, REPAIR_S, NOTICE_S = 60.0, 600.0, 120.0
 
@@ -81,15 +83,18 @@ def main():
     parser.add_argument("--units", type=int, default=60)
     parser.add_argument("--timings", type=Path)
     arguments = parser.parse_args()
-    print(
-        f"load {os.getloadavg()[0]:.1f}\n\n| cells | verb | CPU s | wall s | MiB |\n|---|---|---|---|---|", flush=True
-    )
+    folders = []
+    print(f"load {os.getloadavg()[0]:.1f}\n")
+    print("| cells | verb | CPU s | wall s | MiB |\n|---|---|---|---|---|", flush=True)
     for cells in (arguments.cells // 10, arguments.cells):
         with tempfile.TemporaryDirectory() as place:
             write_folder(Path(place) / "run", cells, arguments.units)
-            for verb in ("plan", "status", "table"):
-                wall, cpu, peak = cost(verb, Path(place) / "run")
+            # The second table has the counts of the first.
+            for verb in ("plan", "status", "table", "table again", "report"):
+                wall, cpu, peak = cost(verb.split()[0], Path(place) / "run")
                 print(f"| {cells:,} | `{verb}` | {cpu:.1f} | {wall:.1f} | {peak:.0f} |", flush=True)
+                folders.append({"cells": cells, "verb": verb, "CPU s": round(cpu, 2), "MiB": round(peak)})
+    write("scaling", {"units an endpoint": arguments.units, "folders": folders})
     if arguments.timings:
         print_schedule(arguments.timings, arguments.cells)
 

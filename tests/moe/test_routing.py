@@ -120,3 +120,11 @@ def test_scores_are_float32_whatever_the_logits():
         scores = routing.scores_of(logits, name)
         assert scores.dtype == torch.float32
         assert torch.equal(scores, routing.scores_of(logits.float(), name))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_counts_on_a_device_are_those_of_bincount(dtype):
+    drawn = torch.randint(0, 7, (50, 2), generator=torch.Generator().manual_seed(2)).to(dtype)
+    expected = torch.bincount(drawn.flatten(), minlength=9)
+    assert torch.equal(routing.counted_on_device(drawn.flatten(), 9), expected)
+    assert torch.equal(routing.counted(drawn, 9), expected)

@@ -18,7 +18,8 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
-from trimtab.lm import checkpoint, heap, sharding
+from trimtab import heap
+from trimtab.lm import checkpoint, sharding
 from trimtab.lm.tracking import followed
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def train(  # noqa: PLR0913 - what is trained, on what, how, where, and two call
 ) -> TrainingOutcome:
     """Train ``model`` in place, from the newest checkpoint in ``folder`` if there is one.
 
-    On a CPU the process keeps the memory that a step frees (:mod:`trimtab.lm.heap`).
+    On a CPU the process keeps the memory that a step frees (:mod:`trimtab.heap`).
 
     Args:
         model: A transformers causal language model, or what ``loss_of`` understands. Parameters without gradient rest.

@@ -117,11 +117,14 @@ def load(experts: Tensor, num_experts: int, valid: Tensor | None = None) -> Tens
 
 
 def counted(places: Tensor, size: int) -> Tensor:
-    """Return how often each number from 0 occurs in ``places``, all below ``size``: [size], int64.
+    """Return how often each number from 0 occurs in ``places``, all below ``size``: [size], int64."""
+    flat = places.flatten()
+    return torch.bincount(flat, minlength=size) if flat.device.type == "cpu" else counted_on_device(flat, size)
 
-    On a GPU, torch's bincount reads the least and the largest number, and waits for both.
-    """
-    flat = places.flatten().long()
+
+def counted_on_device(flat: Tensor, size: int) -> Tensor:
+    """Count as :func:`counted` does, without waiting: torch's bincount reads the least and the largest number there."""
+    flat = flat.long()
     return torch.zeros(size, dtype=torch.int64, device=flat.device).scatter_add_(0, flat, torch.ones_like(flat))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from trimtab import heap
 from trimtab.moe import capacity as capacities
 from trimtab.moe.balancers import Balancer, BiasBalancer, Context, behavior
 from trimtab.moe.balancers.interface import Ranked
@@ -86,6 +87,7 @@ class Trace:
 
 def run(stream: Stream, shape: Shape, arms: Sequence[SimulatedArm], *, seeds: Sequence[int], steps: int) -> list[Trace]:
     """Return the trace of each arm over ``steps`` batches of ``stream``, for each seed."""
+    heap.keep_freed_memory()
     draws = [stream.open(shape, seed) for seed in seeds]
     lanes = [_lane(arm, shape, stream, (len(seeds), steps)) for arm in arms]
     # A step is some hundred small operations; each is a sixth cheaper where nothing could ask for a gradient.

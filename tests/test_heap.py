@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
-from trimtab.lm.heap import keep_freed_memory
+from trimtab.heap import keep_freed_memory
 
 # Four blocks of 32 MiB are taken, filled and freed, again and again; the page faults of the last round are printed.
 ROUNDS = """
 import resource, sys
 import torch
-from trimtab.lm.heap import keep_freed_memory
+from trimtab.heap import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()
