@@ -165,7 +165,8 @@ class Routes:
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ConfigurationError(
                 f"{path} is no file of routes: {error}",
-                hint="Routes.save(path) writes one; gates.read_routes(path) also reads those of vLLM, SGLang and verl",
+                hint="Routes.save(path) writes one; gates.read_routes(path), and trimtab routes compare --model FOLDER,"
+                " also read those of vLLM, SGLang and verl",
             ) from error
 
     @classmethod

@@ -69,12 +69,11 @@ class ModalityBalancer(BiasBalancer):
         parts = []
         for mine_T in (~image_T, image_T):
             counted_T = mine_T if routing.valid is None else mine_T & routing.valid.to(mine_T.device)
+            wanted_TK = routing.experts if routing.demanded is None else routing.demanded
             if context.load_signal == "kept" and routing.kept is not None:
-                experts = routing.experts[routing.kept & counted_T[:, None]]
-                parts.append(torch.bincount(experts, minlength=routing.num_experts))
-            else:
-                wanted_TK = routing.experts if routing.demanded is None else routing.demanded
-                parts.append(load(wanted_TK, routing.num_experts, counted_T))
+                # A call without room is counted as one of an expert too many, which is left out.
+                wanted_TK = routing.experts.masked_fill(~routing.kept, routing.num_experts)
+            parts.append(load(wanted_TK, routing.num_experts + 1, counted_T)[:-1])
         return torch.cat(parts)
 
     def update(self, state: Tensor, observed: Tensor, step: int) -> Tensor:  # noqa: ARG002 - no schedule
