@@ -1,13 +1,15 @@
 """Twenty-four tiny cells three ways, and the results must be the same bytes.
 
 On local processes; on two Ray nodes of which one is killed; by three workers on one folder, of which one is killed.
-Times and takeovers are printed.
+Times and takeovers are printed and stand in ``benchmarks/results/beyond_one_machine.json``.
 
     python benchmarks/beyond_one_machine.py [FOLDER [local] [ray] [workers]]
 """
 
+import importlib.metadata
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -16,6 +18,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "beyond_one_machine.json"
+PACKAGES = ("trimtab", "torch", "transformers", "accelerate", "ray")
 STUDY = """
 name = "shared"
 
@@ -183,6 +187,17 @@ def by_workers(study, folder):
     return "\n".join(said)
 
 
+def note(name, **measured):
+    """Add one way of running to the file of results, in place of what it said of that way before."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    record["command"] = "python benchmarks/beyond_one_machine.py"
+    record["versions"] = {package: importlib.metadata.version(package) for package in PACKAGES}
+    record["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
+    record.setdefault("runs", {})[name] = measured
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
 def main():
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     place.mkdir(parents=True, exist_ok=True)
@@ -198,11 +213,20 @@ def main():
             (folder / "cache").symlink_to(place / "local" / "cache")
         said, wall, cpu = measured(run, study, folder)
         cells = len(results(folder)) - before
+        notes = [line for line in said.splitlines() if line.startswith(("taken over", "failed", "lost"))]
+        same = results(folder) == results(place / "local")
+        note(
+            name,
+            cells=cells,
+            wall_s=round(wall),
+            cpu_s=round(cpu),
+            load=round(os.getloadavg()[0], 1),
+            same_bytes_as_local=same,
+            retries=notes + ([] if name == "local" else [line.strip() for line in takeovers(folder)]),
+        )
         print(f"{name}: {cells} cells, {wall:.0f} s wall, {cpu:.0f} CPU s, load {os.getloadavg()[0]:.1f}")
         if name != "local":
-            same = results(folder) == results(place / "local")
             print(f"  results are the bytes of the local run: {same}")
-            notes = [line for line in said.splitlines() if line.startswith(("taken over", "failed", "lost"))]
             print("\n".join([*(f"  {line}" for line in notes), *takeovers(folder)]), flush=True)
             if not same:
                 raise SystemExit(1)

@@ -1,13 +1,22 @@
-"""Hold the names that `trimtab export` writes against the frameworks' own configuration classes.
+r"""Hold the names that `trimtab export` writes against the frameworks' own configuration classes.
 
 Each wheel is downloaded in the version that the table names, without its dependencies, and unpacked. A class that can
 be imported beside torch is called with each exported cell's arguments; of another the fields are read from its source.
+torchtitan and OLMo-core import packages that no configuration needs. In an environment that is thrown away:
 
+    pip install --no-deps spmd-types tyro typeguard docstring-parser triton cached-path dataclass-extensions \
+        bettermap dill boto3 botocore s3transfer jmespath google-api-core google-auth google-cloud-core \
+        google-cloud-storage \
+        google-resumable-media google-crc32c googleapis-common-protos proto-plus pyasn1 pyasn1-modules cachetools rsa
     python benchmarks/exports.py [FOLDER]
+
+What came of it stands in ``benchmarks/results/exports.json``.
 """
 
 import ast
 import importlib
+import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -18,6 +27,12 @@ from pathlib import Path
 from trimtab.study import export, spec
 
 STUDY = Path(__file__).parents[1] / "studies" / "tiny.toml"
+RESULTS = Path(__file__).parent / "results" / "exports.json"
+# What torchtitan's classes want beside what a cell says: the size and the modules of a layer.
+REQUIRED = {
+    "torchtitan.models.common.moe:TokenChoiceTopKRouter.Config": {"num_experts": 8, "gate": None},
+    "torchtitan.models.common.moe:MoE.Config": {"routed_experts": None, "router": None},
+}
 
 
 def unpacked(package, folder):
@@ -54,7 +69,9 @@ def accepted(place, owner, arguments):
             kind = getattr(kind, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what speeds up training and is not installed
-            kind(**arguments)
+            made = kind(**REQUIRED.get(owner, {}), **arguments)
+        if any(getattr(made, key) != value for key, value in arguments.items()):
+            raise SystemExit(f"{owner} made something else of {arguments}")
     except (ImportError, AttributeError) as error:
         return f"fields read ({type(error).__name__}: {str(error)[:60]})"
     except TypeError as error:
@@ -67,6 +84,7 @@ def accepted(place, owner, arguments):
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     study = spec.load(STUDY)
+    record = {"command": "python benchmarks/exports.py", "python": platform.python_version(), "frameworks": {}}
     for name, framework in export.FRAMEWORKS.items():
         place = unpacked(framework.package, folder)
         for owner in dict.fromkeys(path.rpartition(".")[0] for path in framework.names.values()):
@@ -81,6 +99,13 @@ def main():
         print(f"  {len(texts)} cells written, {len(refused)} not: {sorted(set(refused.values()))}")
         for owner, way in ways.items():
             print(f"  {owner}: {way}")
+        record["frameworks"][framework.package] = {
+            "written": len(texts),
+            "refused": sorted(set(refused.values())),
+            "classes": ways,
+        }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from trimtab import disk
-from trimtab.study import spec, store
+from trimtab.study import remote_folder, spec, store
 from trimtab.study.run import as_record
 
 STUDY = """
@@ -392,6 +392,25 @@ def test_a_study_is_read_anywhere_and_goes_on_only_with_the_benchmarks_it_was_be
     disk.write_json(folder / "environment.json", record)
     trimtab("run", study, "-o", folder, "--no-report")
     assert (lost / "result.json").read_bytes() == (whole / "cells" / lost.name / "result.json").read_bytes()
+
+
+def test_a_study_at_a_url_goes_on_from_what_is_there(finished, tmp_path, monkeypatch):
+    whole, study, _ = finished
+    url = f"file://{tmp_path}/store/run"
+    there = remote_folder.RemoteFolder(url)
+    there.put_finished(store.RunFolder(whole))
+    lost = cells(whole)[1].name
+    shutil.rmtree(tmp_path / "store" / "run" / "cells" / lost)
+    monkeypatch.setenv("TRIMTAB_STAGE", str(tmp_path / "stage"))
+    done = trimtab("run", study, "-o", url)
+    assert f"done {lost}" in done.stderr
+    assert "(4/4" in done.stderr
+    again = remote_folder.RemoteFolder(url)
+    again.fetch(store.RunFolder(tmp_path / "elsewhere"))
+    for cell in cells(whole):
+        for name in ("result.json", "train.jsonl", "samples.jsonl"):
+            assert (tmp_path / "elsewhere" / "cells" / cell.name / name).read_bytes() == (cell / name).read_bytes()
+    assert (tmp_path / "store" / "run" / "report" / "report.html").stat().st_size
 
 
 @pytest.fixture

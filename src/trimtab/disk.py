@@ -49,7 +49,9 @@ def write_atomic_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # of a full disk
+            error.filename = str(path)
         temporary.unlink(missing_ok=True)
         raise
 

@@ -1,10 +1,13 @@
 """Weights and benchmarks that are not here are named before anything is computed, and no cell has failed for it."""
 
 import shutil
+import subprocess
 
 import pytest
+from click.testing import CliRunner
 
-from trimtab.errors import ConfigurationError, StudyError
+from trimtab.cli.main import main
+from trimtab.errors import ConfigurationError, RunFolderError, StudyError
 from trimtab.study import requirements, run, spec, store
 
 TEXT = """
@@ -111,3 +114,49 @@ def test_weights_that_are_lost_on_the_way_stop_the_run_and_fail_no_cell(copy, tm
         run.run(study, folder, workers=1, on_event=lose)
     assert not [*folder.path.glob("cells/*/error.txt")]
     assert len(run.unfinished(study, folder)) >= 1
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Return a function that mounts a memory disk of some MiB, read-only if asked for."""
+    place = tmp_path / "disk"
+
+    def mounted(options):
+        place.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=False).returncode:
+            pytest.skip("nothing may be mounted here")
+        return place
+
+    yield mounted
+    subprocess.run(["umount", place], check=False, capture_output=True)
+
+
+def test_a_read_only_folder_is_one_error_before_any_work(disk, tmp_path):
+    place = disk("ro,size=1m")
+    with pytest.raises(RunFolderError, match=r"/disk/run cannot be written: .*/disk is read-only"):
+        requirements.require_disk(place / "run")
+    folder = place / "simulated"
+    refused = CliRunner().invoke(main, ["simulate", "-s", "iid", "-o", str(folder)])
+    assert refused.exit_code == 2
+    assert f"error: {folder} cannot be written: Read-only file system" in refused.stderr
+
+
+def test_a_file_where_a_folder_is_to_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match=r"/file/run/x cannot be written: .*/file is a file"):
+        requirements.require_disk(tmp_path / "file" / "run" / "x")
+
+
+def test_a_full_disk_is_one_error_before_any_work(disk):
+    place = disk("size=1m")
+    with pytest.raises(RunFolderError, match=r"only [01] MiB are free on the disk of .*/disk/run"):
+        requirements.require_disk(place / "run")
+    (place / "filled").write_bytes(b"0" * (2**20 - 2**12))
+    (place / "simulated").mkdir()
+    stopped = CliRunner().invoke(
+        main, ["simulate", "-s", "iid", "--shape", "16", "4", "1", "--steps", "400", "-o", str(place / "simulated")]
+    )
+    assert stopped.exit_code == 2
+    assert "cannot be written: No space left on device" in stopped.stderr
+    assert "goes on from here" in stopped.stderr
+    assert not list((place / "simulated").iterdir())  # nothing half written

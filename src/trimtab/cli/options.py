@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import re
 from pathlib import Path
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
 
 STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
 OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Run folder. Default: runs/NAME, from the study's name."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Run folder; plan, run, status, table and report take a URL too. Default: runs/NAME, from the study's name.",
 )
 RAY = click.option(
     "--ray", "ray_address", metavar="ADDRESS", help="Run on a Ray cluster: HOST:PORT of its head, auto, or local."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+# What a disk refuses; other errors of the system are faults of ours, and keep their traceback.
+_DISK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM})
 
 
 class Group(click.Group):
@@ -61,6 +69,12 @@ class Group(click.Group):
             if extra is None:
                 raise
             click.echo(f"error: {MissingExtraError(str(error.name), extra=extra)}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            click.echo(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", err=True)
+            click.echo("  hint: make room or name another folder; the same command goes on from here", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\ninterrupted; the same command goes on from here", err=True)

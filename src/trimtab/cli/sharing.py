@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli.options import OUTPUT, STUDY
-from trimtab.cli.study import open_study
+from trimtab.cli.study_place import open_study
 
 if TYPE_CHECKING:
     from trimtab.study.pool import Event

@@ -104,6 +104,8 @@ def _simulated(
     from trimtab.moe.simulate.finished_arms import FinishedArm, SimulationFolder  # noqa: PLC0415
 
     arms, folder = asked.arms(), SimulationFolder(output, asked)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # refused before anything is computed
     there = {name: {n: arm for n, one in enumerate(arms) if (arm := folder.read(name, one))} for name in asked.streams}
     missing = [(name, [n for n in range(len(arms)) if n not in known]) for name, known in there.items()]
     missing = [(name, numbers) for name, numbers in missing if numbers]

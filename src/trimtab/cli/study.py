@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trimtab.cli.options import JSON, OUTPUT, RAY, STUDY
+from trimtab.cli.study_place import StudyPlace, open_place
 
 if TYPE_CHECKING:
+    from trimtab.study.pool import Event
     from trimtab.study.run import Summary
-    from trimtab.study.spec import Study
-    from trimtab.study.store import RunFolder
     from trimtab.study.table import StudyTable
 
 
@@ -26,7 +26,8 @@ def plan(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """List the cells of STUDY and estimate the time they will take here."""
     from trimtab.study import planning  # noqa: PLC0415 - each verb loads only what it needs
 
-    study, folder = open_study(study_file, output)
+    place = open_place(study_file, output)
+    study, folder = place.study, place.folder
     estimate = planning.estimate(study, folder)
     if as_json:
         click.echo(json.dumps(estimate.record(), indent=1))
@@ -51,23 +52,24 @@ def run(study_file: Path, output: Path | None, *, with_report: bool, **habits: A
     """Run every cell of STUDY that has no result yet, then print the answer and write the report."""
     from trimtab.study import run as runner  # noqa: PLC0415
 
-    study, folder = open_study(study_file, output)
+    place = open_place(study_file, output)
+    study, folder = place.study, place.folder
     if not runner.unfinished(study, folder):
         click.echo(f"all {len(list(study.cells()))} cells are done", err=True)
     else:
-        summary = _run_cells(study, folder, study_file, **habits)
+        with place.worked_in():
+            summary = _run_cells(place, study_file, **habits)
         for name in summary.corrupt:
             click.echo(f"{folder.cell(name).path} held a corrupt file; the cell was redone", err=True)
         for name in summary.failed:
             click.echo(f"failed: {name}; see {folder.cell(name).error}", err=True)
-    _answer(study, folder, with_report=with_report)
+    _answer(place, with_report=with_report)
     if runner.unfinished(study, folder):
         sys.exit(1)
 
 
 def _run_cells(  # noqa: PLR0913 - the options of `run`
-    study: Study,
-    folder: RunFolder,
+    place: StudyPlace,
     study_file: Path,
     *,
     workers: int | None,
@@ -80,14 +82,23 @@ def _run_cells(  # noqa: PLR0913 - the options of `run`
     from trimtab.study import environment, progress, ray_driver, requirements, resources  # noqa: PLC0415
     from trimtab.study import run as runner  # noqa: PLC0415
     from trimtab.study import trackers as tracking  # noqa: PLC0415
+    from trimtab.study.remote_folder import is_url  # noqa: PLC0415
 
+    study, folder = place.study, place.folder
+    if is_url(study_file):
+        study_file = folder.study
     requirements.require(study, folder.cache)
     tracking.choose(folder, trackers)
     environment.record(study, folder, study_file, allow_unsandboxed=allow_unsandboxed)
     here = 1 if ray_address else resources.workers_here(study)
     with progress.Display(study, folder, workers or here) as display:
+
+        def take(event: Event | None) -> None:
+            place.take(event)
+            display(event)
+
         if ray_address is None:
-            return runner.run(study, folder, workers=workers, on_event=display)
+            return runner.run(study, folder, workers=workers, on_event=take)
         habits = ray_driver.OnRay(
             address=ray_address,
             side_by_side=workers,
@@ -98,7 +109,7 @@ def _run_cells(  # noqa: PLR0913 - the options of `run`
             study,
             folder,
             habits,
-            on_event=display,
+            on_event=take,
             on_retry=lambda name, worker: click.echo(f"taken over from {worker}: {name}", err=True),
         )
 
@@ -111,8 +122,8 @@ def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Say of each cell of STUDY whether it is done, running, failed or waiting."""
     from trimtab.study import planning  # noqa: PLC0415
 
-    study, folder = open_study(study_file, output)
-    states = planning.states(study, folder)
+    place = open_place(study_file, output)
+    states = planning.states(place.study, place.folder)
     if as_json:
         click.echo(json.dumps(states, indent=1))
         return
@@ -126,13 +137,13 @@ def status(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @JSON
 def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
     """Print the answer of STUDY from the cells that are done."""
-    study, folder = open_study(study_file, output)
+    place = open_place(study_file, output)
     if as_json:
         from trimtab.study.table import StudyTable  # noqa: PLC0415
 
-        click.echo(json.dumps(StudyTable.load(folder.path, study).record(), indent=1))
+        click.echo(json.dumps(StudyTable.load(place.folder.path, place.study).record(), indent=1))
         return
-    _answer(study, folder, with_report=False)
+    _answer(place, with_report=False, put=False)
 
 
 @click.command()
@@ -140,8 +151,7 @@ def table(study_file: Path, output: Path | None, *, as_json: bool) -> None:
 @OUTPUT
 def report(study_file: Path, output: Path | None) -> None:
     """Write the report of STUDY from the cells that are done."""
-    study, folder = open_study(study_file, output)
-    _answer(study, folder, with_report=True)
+    _answer(open_place(study_file, output), with_report=True)
 
 
 @click.command()
@@ -152,8 +162,8 @@ def controls(study_file: Path, output: Path | None) -> None:
     from trimtab.study import controls as measuring  # noqa: PLC0415
     from trimtab.study.table import StudyTable  # noqa: PLC0415
 
-    study, folder = open_study(study_file, output)
-    click.echo(json.dumps(measuring.measure(StudyTable.load(folder.path, study)), indent=1))
+    place = open_place(study_file, output)
+    click.echo(json.dumps(measuring.measure(StudyTable.load(place.folder.path, place.study)), indent=1))
 
 
 def study_table(path: Path) -> StudyTable:
@@ -165,27 +175,19 @@ def study_table(path: Path) -> StudyTable:
     return StudyTable.load(path if path.is_dir() else Path("runs") / study.name, study)
 
 
-def open_study(study_file: Path, output: Path | None) -> tuple[Study, RunFolder]:
-    """Read a study file, or the study of a run folder; return it with its run folder."""
-    from trimtab.study import spec, store  # noqa: PLC0415
-
-    if study_file.is_dir():  # a run folder, which holds the study it belongs to
-        found = store.RunFolder(study_file.resolve())
-        return spec.load(found.study), store.RunFolder((output or found.path).resolve())
-    study = spec.load(study_file)
-    return study, store.RunFolder((output or Path("runs") / study.name).resolve())
-
-
-def _answer(study: Study, folder: RunFolder, *, with_report: bool) -> None:
-    """Print the answer table; write the table and the page."""
+def _answer(place: StudyPlace, *, with_report: bool, put: bool = True) -> None:
+    """Print the answer table; write the table and the page, and put them at the study's URL."""
     from trimtab.report import terminal  # noqa: PLC0415
     from trimtab.study.table import StudyTable  # noqa: PLC0415
 
-    found = StudyTable.load(folder.path, study)
+    found = StudyTable.load(place.folder.path, place.study)
     terminal.show(found)
     if found.results:
         found.write_csv()
     if with_report:
         from trimtab.report import page  # noqa: PLC0415
 
-        click.echo(f"report: {page.write(found, folder.path)}")
+        click.echo(f"report: {page.write(found, place.folder.path)}")
+    if put and place.remote is not None:
+        place.remote.put_answer(place.folder)
+        click.echo(f"put at {place.remote.url}", err=True)

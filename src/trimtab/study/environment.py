@@ -42,7 +42,8 @@ def record(study: Study, folder: store.RunFolder, study_file: Path, *, allow_uns
         RunFolderError: The folder holds another study, or cells of it that this machine as it is now would not give:
             packages, benchmarks, the text to train on or weights have changed since.
     """
-    controls = None if study.controls is None else _read_controls(study_file.parent / study.controls)
+    own = study_file.resolve() in (folder.path.resolve(), folder.study.resolve())  # it has the controls already
+    controls = None if study.controls is None or own else _read_controls(study_file.parent / study.controls)
     sandbox = attestation(allow_unsandboxed=allow_unsandboxed)
     folder.claim(study.text)
     before = disk.read_json(folder.environment) if folder.environment.exists() else {}

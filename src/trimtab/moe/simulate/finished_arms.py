@@ -42,7 +42,7 @@ class SimulationFolder:
     """A folder with one file an arm and stream, named by a hash of all that decides it.
 
     Args:
-        path: Made if need be; None keeps nothing.
+        path: A folder that is there; None keeps nothing.
         asked: What was asked for.
     """
 
@@ -69,7 +69,6 @@ class SimulationFolder:
         """Keep what an arm did, whole or not at all."""
         file = self._file(stream, arm)
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
             disk.write_json(file, asdict(finished))
 
     def _file(self, stream: str, arm: SimulatedArm) -> Path | None:
