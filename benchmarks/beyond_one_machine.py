@@ -219,12 +219,14 @@ def main():
             name,
             cells=cells,
             wall_s=round(wall),
-            cpu_s=round(cpu),
+            **{"cpu_s of the driver alone" if name == "ray" else "cpu_s": round(cpu)},
             load=round(os.getloadavg()[0], 1),
             same_bytes_as_local=same,
             retries=notes + ([] if name == "local" else [line.strip() for line in takeovers(folder)]),
         )
-        print(f"{name}: {cells} cells, {wall:.0f} s wall, {cpu:.0f} CPU s, load {os.getloadavg()[0]:.1f}")
+        alone = " of the driver alone" if name == "ray" else ""
+        load = os.getloadavg()[0]
+        print(f"{name}: {cells} cells, {wall:.0f} s wall, {cpu:.0f} CPU s{alone}, load {load:.1f}")
         if name != "local":
             print(f"  results are the bytes of the local run: {same}")
             print("\n".join([*(f"  {line}" for line in notes), *takeovers(folder)]), flush=True)

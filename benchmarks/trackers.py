@@ -3,6 +3,8 @@
 Trackers are no dependencies of trimtab: `pip install tensorboard wandb trackio mlflow`, then
 
     python benchmarks/trackers.py [NAME]
+
+What was read back stands in ``benchmarks/results/trackers.json``.
 """
 
 import importlib.metadata
@@ -25,6 +27,8 @@ from trimtab.moe.attach import attach
 from trimtab.settings.fresh_models import FreshModel
 from trimtab.settings.rules import LossFree
 from trimtab.settings.runs import Schedule
+
+RESULTS = Path(__file__).parent / "results" / "trackers.json"
 
 
 def batch_at(step):
@@ -112,6 +116,14 @@ def main():
         print(f"{name} {importlib.metadata.version(name)}: {len(shown)} of {len(due)} losses read back, equal: {same}")
         if not same:
             raise SystemExit(1)
+        RESULTS.parent.mkdir(exist_ok=True)
+        record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"command": "python benchmarks/trackers.py"}
+        record[name] = {
+            "version": importlib.metadata.version(name),
+            "losses written": len(due),
+            "read back": len(shown),
+        }
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ class Group(click.Group):
         except OSError as error:
             if error.errno not in _DISK:
                 raise
-            click.echo(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", err=True)
+            what = "read or written" if error.errno in (errno.EACCES, errno.EPERM) else "written"
+            click.echo(f"error: {error.filename or 'a file'} cannot be {what}: {error.strerror}", err=True)
             click.echo("  hint: make room or name another folder; the same command goes on from here", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
