@@ -67,6 +67,7 @@ SUPPORTED = [
     "Kestrel-8B leads Merlin-13B by 9.1 points on HumanEval.",
     "Merlin-13B trails Kestrel-8B by 9.1 points on HumanEval.",
     "Kestrel-8B is 9.1 points better than Merlin-13B on HumanEval.",
+    "Kestrel-8B leads Merlin-13B by 9.1points on HumanEval.",
     "Kestrel-8B improves over Merlin-13B by 14.6% on HumanEval.",  # of 62.2
     "Kestrel-8B beats Merlin-13B and Wren-1B on HumanEval.",
     # Denied.
@@ -231,6 +232,17 @@ def test_a_file_that_gives_one_name_two_values_accuses_nobody():
     sources = Sources.build([reader.read_bytes(text.encode(), "budget.md")], [], REGISTRY)
     claim = report_claims.claim("Kestrel-8B scores 70.3 on HumanEval.", REGISTRY, sources.vocabulary)
     assert not verdict_rules.check(claim, sources).fidelity.fails
+
+
+@pytest.mark.parametrize("value", ["71.3", "70.3"])
+def test_what_parts_rows_of_one_name_is_told(value):
+    text = "| System | Budget | HumanEval |\n|---|---|---|\n| Kestrel-8B | low | 71.3 |\n| Kestrel-8B | high | 74.0 |\n"
+    read = sources(text, "budget.md")
+    claim = report_claims.claim(f"Kestrel-8B scores {value} on HumanEval.", REGISTRY, read.vocabulary)
+    found = verdict_rules.check(claim, read)
+    assert not found.fidelity.holds
+    assert not found.fidelity.fails
+    assert "the sentence would have to say its row (low, high)" in " ".join(found.reasons)
 
 
 def test_a_size_that_the_name_says_leaves_nothing_open():

@@ -88,3 +88,29 @@ def test_an_empty_file_is_no_document(raw):
 def test_an_address_is_not_downloaded():
     with pytest.raises(DocumentError, match=r"https://example\.org/a\.md is an address"):
         read("https://example.org/a.md")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("| System | Speed |\n|---|---|\n| Foo | 1\u00a0234 |\n\nFoo has 1\u00a0234.", "a.md"),
+        ("| System | Speed |\n|---|---|\n| Foo | 1\u2009234 |\n\nFoo has 1\u202f234.", "a.md"),
+        (
+            "<html><table><tr><th>A<th>B</tr><tr><td>Foo<td>1&nbsp;234</tr></table>Foo has 1&thinsp;234.</html>",
+            "a.html",
+        ),
+        (
+            r"\begin{table}\begin{tabular}{lr}A & B \\ Foo & 1\,234 \\\end{tabular}\end{table} Foo has 1\,234.",
+            "a.tex",
+        ),
+    ],
+)
+def test_thousands_parted_by_a_space_that_does_not_break_are_one_number(text, name):
+    document = read_bytes(text.encode(), name)
+    assert [str(number) for cell in document.cells for number in cell.numbers] == ["1234"]
+    assert "Foo has 1,234." in document.text
+
+
+@pytest.mark.parametrize("text", ["v1\u00a0234", "0.1\u00a0234", "2024\u00a0100", "1 234", "12\u00a03456"])
+def test_other_numbers_beside_such_a_space_stay_two(text):
+    assert "," not in read_bytes(f"It has {text} of them.".encode(), "a.md").text

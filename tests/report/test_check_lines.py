@@ -83,3 +83,8 @@ def test_a_report_without_claims_says_so(place):
         "# Notes\n\n```\nfoo --score 61.5 on HumanEval\n```\n\nLicensed under the MIT License.\n"
     )
     assert told(place)[0].startswith("nothing to check")
+
+
+def test_one_claim_is_not_called_claims(place):
+    (place / "report.md").write_text("Kestrel-8B scores 71.3 on HumanEval.\n")
+    assert any(line.startswith("1 claim: 1 supported") for line in told(place))

@@ -62,14 +62,14 @@ def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
         found = [one for one in found if own_result(one.cell) and _same(fact.value, fact, one) == "equal"]
     judged = [(one, _same(fact.value, fact, one)) for one in found]
     alike = [
-        _agrees(fact, index, one, how, readings, rival=_rivals(one, judged))
+        _agrees(fact, index, one, how, readings, apart=_rivals(one, judged, readings))
         for one, how in judged
         if how != "different"
     ]
     unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
     homes = _homes(fact, unlike, readings)
     differing = [
-        _undecided(fact, index, one, readings)
+        _undecided(fact, index, one, found, readings)
         if _contested(one, found)
         else _differs(fact, index, one, homes.get(one.document.sha256), readings)
         for one in unlike
@@ -86,16 +86,20 @@ def _denied(fact: Fact, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     return tuple(replace(one, stance=turned.get(one.stance, one.stance), home=None) for one in evidence)
 
 
-def _rivals(reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]]) -> bool:
-    """Whether another row of its table has the same name and another value, and neither says a setting."""
-    return any(
-        how == "different"
+def _rivals(
+    reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]], readings: TableIndex
+) -> str | None:  # fmt: skip
+    """Return what parts a row from others of its table with its name and other values; None without any."""
+    rivals = [
+        other
+        for other, how in judged
+        if how == "different"
         and other.table == reading.table
         and other.cell.column == reading.cell.column
         and other.index == reading.index
         and other.setting == reading.setting
-        for other, how in judged
-    )
+    ]
+    return readings.apart([reading, *rivals]) if rivals else None
 
 
 def _several_columns(found: Sequence[Measurement]) -> bool:
@@ -125,16 +129,24 @@ def _contested(reading: Measurement, found: Sequence[Measurement]) -> bool:
     )
 
 
-def _undecided(fact: Fact, index: int, reading: Measurement, readings: TableIndex) -> Evidence:
+def _undecided(
+    fact: Fact, index: int, reading: Measurement, found: Sequence[Measurement], readings: TableIndex
+) -> Evidence:  # fmt: skip
     why = f"{fact.words()}: the table has {reading.cell.text}, and another value for the same name elsewhere"
+    same = [one for one in found if one.table == reading.table and one.cell.column == reading.cell.column]
+    if told := readings.apart(same):
+        why += f"; the sentence would have to say its {told}"
     return Evidence(backend="table", stance=Stance.NEUTRAL, why=why, target=target(reading, readings), fact=index)
 
 
-def _agrees(fact: Fact, index: int, reading: Measurement, how: str, readings: TableIndex, *, rival: bool) -> Evidence:
+def _agrees(
+    fact: Fact, index: int, reading: Measurement, how: str, readings: TableIndex, *, apart: str | None
+) -> Evidence:
     assert fact.value is not None  # noqa: S101
-    how = "several" if how == "equal" and rival else how
+    how = "several" if how == "equal" and apart is not None else how
     remark = {
-        "several": ", and another value for the same name",
+        "several": ", and another value for the same name"
+        + (f"; the sentence would have to say its {apart}" if apart else ""),
         "truncated": ", cut off instead of rounded",
         "finer": ", with fewer digits",
         "near": ", near it",

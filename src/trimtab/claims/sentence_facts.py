@@ -234,6 +234,10 @@ def _extremes(sentence: Sentence) -> _Made:
     subject = (
         sentence.systems[0].text if len(sentence.systems) == 1 else sentence.carried if not sentence.systems else ""
     )
+    if best and not everyone and sentence.systems and best.end() <= sentence.systems[0].start:
+        # "The best on B is X", but not "the best competing baseline (X) reaches …".
+        between = sentence.text[best.end() : sentence.systems[0].start]
+        best = best if re.search(r"\b(?:is|are|was|were|by|from)\b[^,;(]*$", between) else None
     if not subject or not sentence.benchmarks or not (everyone or best):
         return _Made()
     relation = _OF_ALL[compare.relation_of(cue)] if cue and everyone else compare.relation_of(best) if best else "best"

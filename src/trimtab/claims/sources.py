@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from trimtab.claims.header_places import HeaderPlaces
 from trimtab.claims.known_works import Library
 from trimtab.claims.passages import Passages
 from trimtab.claims.table_index import TableIndex
@@ -84,6 +86,11 @@ class Sources:
             vocabulary=readings.vocabulary(),
             _ids={document.sha256: _ids(document, known.get(document.work)) for document in read_documents},
         )
+
+    @cached_property
+    def places(self) -> HeaderPlaces:
+        """Where each header of the tables stands."""
+        return HeaderPlaces(self.readings)
 
     def texts_of(self, cite: str) -> frozenset[str]:
         """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title.

@@ -135,6 +135,28 @@ class TableIndex:
             for name, kinds in said.items()
         }
 
+    def heads(self, path: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+        """Return the known benchmarks and metrics that a header names, as (kind, id)."""
+        heads = [self._head(part, second=False) for part in (*path, " ".join(path))]
+        return frozenset(("benchmarks", one.benchmark) for one in heads if one.benchmark) | frozenset(
+            ("metrics", one.metric) for one in heads if one.metric
+        )
+
+    def open_parts(self, reading: Measurement, said: Iterable[str]) -> tuple[str, ...]:
+        """Return the parts of a cell's headers of which a sentence names nothing."""
+        words = {word for text in said for word in stems(text.replace("_", " "))}
+        names = {key(text) for text in said}
+        return tuple(
+            part
+            for path in (reading.cell.row_path, reading.cell.column_path)
+            for part in path
+            if len(path) > 1
+            and not set(re.findall(r"[^\s,/()]+", part.casefold())) <= _TOPICS
+            and not self._head(part, second=False).words & words
+            and not set(map(key, vocabulary.spellings(part))) & names
+            and not any(key(part) in name for name in names)
+        )
+
     def axis(self, table: tuple[str, int]) -> Axis:
         """Return on which axis of a table its systems are."""
         found = self._axes.get(table)
@@ -203,6 +225,25 @@ class TableIndex:
         edge = min(one.cell.column, other.cell.column)
         mine, theirs = self._line(one), self._line(other)
         return sum(column < edge and text == theirs.get(column) for column, text in mine.items())
+
+    def apart(self, readings: Iterable[Measurement]) -> str:
+        """Return in words what parts rows of one name, the cells to the left of their values: "budget (low, high)"."""
+        rows = list(readings)
+        heads = {cell.column: " ".join(cell.column_path) for one in rows[:1] for cell in self._row(one)}
+        told = []
+        for column, head in heads.items():
+            texts = list(dict.fromkeys(self._line(one).get(column, "") for one in rows))
+            if head and len(texts) > 1 and column < min(one.cell.column for one in rows):
+                told.append(f"{head} ({', '.join(texts)})")
+        paths = [one.cell.row_path for one in rows]
+        common = set(paths[0]).intersection(*paths) if paths else set()
+        rest = dict.fromkeys(" ".join(part for part in path if part not in common) for path in paths)
+        return " and ".join(told) or f"row ({', '.join(rest)})" * (len(rest) > 1)
+
+    def _row(self, reading: Measurement) -> list[TableCell]:
+        """Return the cells of a reading's row."""
+        cell = reading.cell
+        return [one for one in reading.document.cells if (one.table, one.row) == (cell.table, cell.row)]
 
     def _line(self, reading: Measurement) -> Mapping[int, str]:
         """Return column → text of a reading's row, also of the cells without a number."""

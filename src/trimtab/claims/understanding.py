@@ -323,10 +323,10 @@ def _part(
                 return turning
         if systems and _STATES.match(sentence.text[systems[0].end : end]):
             words = [word for word in words if word[1] <= systems[0].start]
-    return [*turning, *(word for word in words if not _plain(sentence.text[slice(*word)].casefold().rstrip(".")))]
+    return [*turning, *(word for word in words if not plain(sentence.text[slice(*word)].casefold().rstrip(".")))]
 
 
-def _plain(word: str) -> bool:
+def plain(word: str) -> bool:
     """Whether a word may stand in a sentence about results without changing what it says."""
     return word in _PLAIN or (word.endswith("ly") and word not in _HEDGING and len(word) > 4)
 

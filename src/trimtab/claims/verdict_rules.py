@@ -6,10 +6,11 @@ In this order, the first that applies decides fidelity, and everything found is 
 2. the cited source says it in these words → *verbatim*, or nearly so → *supported*;
 3. a fact's exact tuple has a cell with another value, and nothing that was not understood may bear on the fact →
    *contradicted*, or *misattributed* when the value stands elsewhere;
-4. all facts have their cells, and all of the sentence was understood → *supported*; some, or only a part was read →
-   *partial*;
-5. a passage that says a part → *partial*;
-6. else *not found in what was read*: absence is never refutation, and neither is a passage that differs: only a cell
+4. all facts have their cells, and all of the sentence was understood → *supported*;
+5. a value was meant as a cell whose row and column the sentence names, and no such cell has it, whatever the rest of
+   the sentence says (:mod:`trimtab.claims.named_cells`) → *contradicted*, or *misattributed*;
+6. some facts have their cells, or only a part was read → *partial*; a passage that says a part → *partial*;
+7. else *not found in what was read*: absence is never refutation, and neither is a passage that differs: only a cell
    of the same system, benchmark, setting and metric is.
 
 A passage comes before a cell because the question is whether the source says it. When its own table says otherwise the
@@ -21,7 +22,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import agreement, cell_rules, mentions
+from trimtab.claims import agreement, cell_rules, mentions, named_cells
+from trimtab.claims.cell_lookup import target
 from trimtab.claims.citation_years import years
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance
@@ -69,11 +71,12 @@ def check(
     elif claim.kind is Kind.OPINION and not claim.facts:
         finding = Fidelity.NOT_CHECKABLE, ("opinion",), ("an opinion: no source can support or refute it",)
     else:
-        cells, remarks = _cells(claim, sources, cited)
+        cells, misfits, remarks = _cells(claim, sources, cited)
         passages = _passages(claim, sources, cited)
         cited_passages = [passage for passage, is_cited in passages if is_cited]
-        fidelity, rule, reasons = _fidelity(claim, [one for one in cells if one.cited], cited_passages)
-        evidence = (*_ordered(cells), *(_evidence(passage, is_cited) for passage, is_cited in passages))
+        own, strays = ([one for one in found if one.cited] for found in (cells, misfits))
+        fidelity, rule, reasons = _fidelity(claim, own, strays, cited_passages)
+        evidence = (*_ordered([*cells, *misfits]), *(_evidence(passage, is_cited) for passage, is_cited in passages))
         flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
         finding = fidelity, rule, (*reasons, *(flag.text for flag in flags))
     fidelity, rule, reasons = finding
@@ -107,14 +110,54 @@ def _cited(
     return frozenset(document.sha256 for document in sources.documents), ("all sources",), ""
 
 
-def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> tuple[list[Evidence], tuple[Flag, ...]]:
+def _cells(
+    claim: Claim, sources: Sources, cited: frozenset[str]
+) -> tuple[list[Evidence], list[Evidence], tuple[Flag, ...]]:  # fmt: skip
+    """Return what the cells of its facts say, what cells say of values no fact was read from, and remarks."""
     found: list[Evidence] = []
     flags: list[Flag] = []
+    fit = named_cells.ValueFit()
+    if claim.extractor != TABLE_EXTRACTOR:
+        fit = named_cells.fit(claim.statement, sources.places)
     for index, fact in enumerate(claim.facts):
         looked = cell_rules.look_up(fact, index, sources.readings)
         flags += looked.flags
-        found += [_marked(one, cited) for one in looked.evidence]
-    return found, tuple(flags)
+        for one in looked.evidence:
+            # What stands in the cell of the very names beside it is not refuted by a cell of names farther off.
+            settled = fact.relation == "equals" and one.stance is Stance.REFUTES and fact.start in fit.settled
+            found.append(_marked(replace(one, stance=Stance.NEUTRAL, home=None) if settled else one, cited))
+    stated = " ".join(claim.statement.split())
+    read = not any(fact.negated for fact in claim.facts) and all(words in stated for words in claim.unread)
+    misfits = []
+    if read:
+        misfits = [_misfit(one, claim, sources) for one in fit.misfits]
+        misfits += [_turn(one, sources) for one in fit.turned]
+        misfits = [_marked(one, cited) for one in misfits]
+    return found, misfits, tuple(flags)
+
+
+def _misfit(misfit: named_cells.Misfit, claim: Claim, sources: Sources) -> Evidence:
+    """Return the evidence that no cell which a statement names has its value."""
+    cell = misfit.reading.cell
+    where = f"{' > '.join(cell.row_path)} under {' > '.join(cell.column_path)}"
+    return Evidence(
+        backend="table",
+        stance=Stance.REFUTES,
+        why=f"{misfit.value.quantity.text} is in no cell that is named here: {where} has {cell.text}",
+        target=target(misfit.reading, sources.readings),
+        fact=next((index for index, fact in enumerate(claim.facts) if fact.start == misfit.value.start), None),
+        home=target(misfit.home, sources.readings) if misfit.home else None,
+    )
+
+
+def _turn(turn: named_cells.Turn, sources: Sources) -> Evidence:
+    """Return the evidence that a change goes the other way."""
+    return Evidence(
+        backend="table",
+        stance=Stance.REFUTES,
+        why=f"{turn.words!r}: both values stand in cells, and the change goes the other way",
+        target=target(turn.reading, sources.readings),
+    )
 
 
 def _marked(evidence: Evidence, cited: frozenset[str]) -> Evidence:
@@ -137,13 +180,15 @@ def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tup
     return [(one, True) for one in own] + [(one, False) for one in foreign if one.finding not in ("none", "partial")]
 
 
-def _fidelity(claim: Claim, cells: Sequence[Evidence], passages: Sequence[Passage]) -> Finding:
+def _fidelity(
+    claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evidence], passages: Sequence[Passage]
+) -> Finding:  # fmt: skip
     """Return the word, the rules that led to it, and the reasons."""
     best = passages[0] if passages else None
     if best and best.finding in ("verbatim", "supported"):
         word = Fidelity.VERBATIM if best.finding == "verbatim" else Fidelity.SUPPORTED
         return word, ("passage", best.finding), (best.why,)
-    if found := _from_cells(claim, cells):
+    if found := _from_cells(claim, cells, misfits):
         return found
     if cells and claim.unread:
         return Fidelity.PARTIAL, ("cell", "partly read"), (_unread(claim), *_whys(cells))
@@ -160,7 +205,7 @@ def _unread(claim: Claim) -> str:
     return f"partly read: not understood was {', '.join(map(repr, claim.unread))}"
 
 
-def _from_cells(claim: Claim, cells: Sequence[Evidence]) -> Finding | None:
+def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evidence]) -> Finding | None:
     """Return what exact tuples decide: one that differs, where its part was understood, or all, where all was."""
     refuted = [
         one
@@ -174,6 +219,9 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence]) -> Finding | None:
     equal = [one for one in cells if one.stance is Stance.SUPPORTS]
     if equal and not claim.unread and len({one.fact for one in equal}) == len(claim.facts):
         return Fidelity.SUPPORTED, ("cell", "value equal"), _whys(equal)
+    if misfits:
+        word = Fidelity.MISATTRIBUTED if any(one.home for one in misfits) else Fidelity.CONTRADICTED
+        return word, ("cell", "no named cell"), _whys(misfits)
     return None
 
 

@@ -38,6 +38,8 @@ HTML_START = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 JATS_START = re.compile(rb"<(?:\w+:)?(?:article|pmc-articleset)\b")
+SPACE = re.compile("(?:\u00a0|\u2009|\u202f|&nbsp;|&thinsp;|&#160;|&#8239;|&#8201;|\\\\,)".encode())
+THOUSANDS = re.compile(rb"(?<![\w.,])\d{1,3}(?:" + SPACE.pattern + rb"\d{3})+(?!\w)")
 LATEX_START = re.compile(rb"\\(?:documentclass|documentstyle|begin\{(?:document|table|tabular))")
 
 
@@ -88,6 +90,8 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
     if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
         raw, remark = utf8(raw)
     format_ = sniff(raw, name)
+    if format_ != "pdf":  # "1 234" with a space that does not break is one number
+        raw = THOUSANDS.sub(lambda match: SPACE.sub(b",", match[0]), raw)
     builder = Builder(sha256, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):
         builder.warn(remark)

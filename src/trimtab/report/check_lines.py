@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.claim_model import Kind
 from trimtab.claims.claim_verdict import Fidelity, Stance
+from trimtab.review.answer_matrix import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,9 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
     """
     left: Counter[str] = Counter()
     for claim, verdict in check.checked:
-        counted = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
+        numeric = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
         answered = verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL
-        if every or verdict.fidelity.fails or (counted and answered):
+        if every or verdict.fidelity.fails or (numeric and answered):
             yield from _claim(claim, verdict)
         else:
             left[verdict.fidelity.value] += 1
@@ -38,9 +39,10 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
         yield "nothing to check: no sentence or table of the report says anything about a system or a benchmark"
     if left:
         told = ", ".join(f"{name} {count}" for name, count in left.most_common())
-        yield f"not shown: {sum(left.values())} claims ({told}); --all shows them"
+        yield f"not shown: {counted(sum(left.values()), 'claim')} ({told}); --all shows them"
     if counts:
-        yield f"{len(check.checked)} claims: {', '.join(f'{count} {name}' for name, count in counts.most_common())}"
+        told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+        yield f"{counted(len(check.checked), 'claim')}: {told}"
     for one in check.unread:
         yield f"not read: {one.path}: {one.reason}"
     for path, reason in check.sources.left_out:

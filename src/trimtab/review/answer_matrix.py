@@ -165,11 +165,24 @@ def _told(one: StudyWord, *, alone: bool) -> list[str]:
     return parts if alone else [f"{one.study}: {part}" for part in parts]
 
 
+def _signed(value: float) -> str:
+    """Return a number with its sign and three decimals; what rounds to zero has no minus.
+
+    >>> _signed(-0.0001), _signed(-0.0006)
+    ('+0.000', '-0.001')
+    """
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
 def _loss(one: Degradation) -> str:
     estimate, endpoint = one.estimate, ENDPOINTS[one.endpoint]
     assert estimate is not None  # noqa: S101 - others were left out
-    span = f" [{estimate.interval.low:+.3f}, {estimate.interval.high:+.3f}]" if estimate.interval else ", no interval"
-    loss = f"{one.method} loses {estimate.value:+.3f} {endpoint.unit}{span}"
+    span = (
+        f" [{_signed(estimate.interval.low)}, {_signed(estimate.interval.high)}]"
+        if estimate.interval
+        else ", no interval"
+    )
+    loss = f"{one.method} loses {_signed(estimate.value)} {endpoint.unit}{span}"
     return f"{endpoint.title}: {loss} under {one.stressor.label}, {counted(len(one.seeds), 'seed')}"
 
 
@@ -177,7 +190,8 @@ def _verdict(one: Answer) -> str:
     """Return what a study says of two methods under one stress: a verdict, or why it is none."""
     assert one.difference is not None  # noqa: S101 - others were left out
     span = one.difference.interval
-    estimate = f"{one.difference.value:+.3f}" + (f" [{span.low:+.3f}, {span.high:+.3f}]" if span else ", no interval")
+    estimate = _signed(one.difference.value)
+    estimate += f" [{_signed(span.low)}, {_signed(span.high)}]" if span else ", no interval"
     unit = ENDPOINTS[one.endpoint].unit
     return f"{one.method} against {one.control} under {one.stressor.label}: {estimate} {unit}, {one.words}"
 
