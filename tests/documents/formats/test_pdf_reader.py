@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 from reportlab.lib.pagesizes import A4
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen import canvas
 
 from trimtab.documents.formats.limits import DocumentLimits
@@ -256,6 +257,21 @@ def test_narrow_columns_are_columns():
         "82.9",
         "84.3",
         "85.2",
+    ]
+
+
+def test_heads_of_several_words_stand_over_the_middle_of_their_columns():
+    heads, left, middles = ["GPT", "Avg. Turn", "Llama", "Avg. Turn"], 200.0, []
+    for head in heads:
+        middles.append(left + stringWidth(head, "Helvetica", 9) / 2)
+        left += stringWidth(f"{head} ", "Helvetica", 9)
+    texts = [(72, 24, "Model"), (200, 24, " ".join(heads))]
+    values = {"Kestrel": ["80.5", "6.4", "53.7", "9.1"], "Merlin": ["82.9", "6.2", "55.5", "7.8"]}
+    for down, (name, row) in zip((44, 58), values.items(), strict=True):
+        places = (middle - stringWidth(text, "Helvetica", 9) / 2 for middle, text in zip(middles, row, strict=True))
+        texts += [(72, down, name), *((x, down, text) for x, text in zip(places, row, strict=True))]
+    assert table_cells(texts) == [
+        ((name,), (head,), text) for name, row in values.items() for head, text in zip(heads, row, strict=True)
     ]
 
 

@@ -169,7 +169,7 @@ def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[li
     """Return a table's cells by row, and the rows above its first inner rule."""
     lines = _joined_rows(_merged([_fragments(line) for line in _lines(region.words)]))
     columns = _columns(lines)
-    lines = [[piece for part in line for piece in _divided(part, line, columns)] for line in lines]
+    lines = [_divided(line, columns) for line in lines]
     rows = [_row(line, columns, rules, page) for line in lines]
     inner = next((rule.top for rule in region.rules[1:-1] if rule.top > lines[0][0].box[3]), None)
     heads = sum(line[0].middle < inner for line in lines) if inner is not None else 0
@@ -203,23 +203,42 @@ def _fragments(line: list[Word]) -> list[Fragment]:
     return fragments
 
 
-def _divided(fragment: Fragment, line: list[Fragment], columns: list[tuple[float, float]]) -> list[Fragment]:
-    """Divide a fragment that runs over columns with narrow gaps: at decimals behind a name, or a word a column."""
-    words, under = fragment.words, [column for column in columns if fragment.over(*column)]
-    second = columns[1][0] if len(columns) > 1 else fragment.box[2]
+def _divided(line: list[Fragment], columns: list[tuple[float, float]]) -> list[Fragment]:
+    """Divide the fragments of a line that run over columns with narrow gaps."""
+    spans = [sum(part.over(*column) for column in columns) for part in line]
+    # Two words over two columns may be one head over both, unless no other head of a line of heads spans columns.
+    heads = len(line) > 2 and not any(numeric(part.text) for part in line)
+    wide = sum(span != 1 for span in spans)
+    pieces: list[Fragment] = []
+    for part, span in zip(line, spans, strict=True):
+        pieces += _pieces(part, columns, 2 if heads and wide == (span != 1) else 3)
+    return pieces
+
+
+def _pieces(fragment: Fragment, columns: list[tuple[float, float]], least: int) -> list[Fragment]:
+    """Divide a fragment at decimals behind a name, where parts stand over the middle of columns, or a word a column.
+
+    Args:
+        fragment: What stands together.
+        columns: Left and right of each.
+        least: Fewer words than that are not divided only because there are as many columns.
+    """
+    words = fragment.words
+    if len(words) < 2 or len(columns) < 2:
+        return [fragment]
     value = next(
-        (at for at, word in enumerate(words) if DECIMAL.fullmatch(word.text) and word.middle_across > second), 0
+        (at for at, word in enumerate(words) if DECIMAL.fullmatch(word.text) and word.middle_across > columns[1][0]), 0
     )
     behind_name = value and _NAME.search(words[0].text) and re.search(r"[^\W\d]$|\)$", words[value - 1].text)
     if behind_name and not any(_NAME.search(word.text) for word in words[value:]):
-        return [*_divided(Fragment(words[:value]), line, columns), *_fragments(list(words[value:]))]
-    # Two words over two columns may be one head over both, unless no other head of a line of heads spans columns.
-    single = (
-        not any(numeric(part.text) for part in line)
-        and len(line) > 2
-        and all(part is fragment or sum(part.over(*column) for column in columns) == 1 for part in line)
-    )
-    if len(under) == len(words) > (1 if single else 2) and all(
+        return [*_pieces(Fragment(words[:value]), columns, least), *_fragments(list(words[value:]))]
+    nearest = [min(columns, key=lambda column: abs(sum(column) / 2 - word.middle_across)) for word in words]
+    runs = groupby(zip(nearest, words, strict=True), key=itemgetter(0))
+    parts = [(sum(column) / 2, Fragment(tuple(word for _, word in run))) for column, run in runs]
+    if len(parts) > 1 and all(abs(middle - sum(part.box[::2]) / 2) < 2 for middle, part in parts):
+        return [part for _, part in parts]
+    under = [column for column in columns if fragment.over(*column)]
+    if len(under) == len(words) >= least and all(
         left - 2 < word.middle_across < right + 2 for word, (left, right) in zip(words, under, strict=True)
     ):
         return [Fragment((word,)) for word in words]
