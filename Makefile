@@ -28,7 +28,7 @@ bench: $(READY)  ## every figure of docs/reference/speed.md, beside an older bui
 	mkdir -p build/older && git archive $(OLDER) | tar -x -C build/older
 	for script in expert_layer training_step generation; do \
 	$(BIN)/python benchmarks/$$script.py --old build/older/src --commit $(OLDER) || exit 1; done
-	for script in simulate gate_operations scaling; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in simulate gate_operations cells_side_by_side scaling; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	$(BIN)/python docs/make_speed.py
 
 peers: $(READY)  ## side-by-side measurements against other tools, a script after the other; hours

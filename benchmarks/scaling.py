@@ -94,7 +94,7 @@ def main():
                 wall, cpu, peak = cost(verb.split()[0], Path(place) / "run")
                 print(f"| {cells:,} | `{verb}` | {cpu:.1f} | {wall:.1f} | {peak:.0f} |", flush=True)
                 folders.append({"cells": cells, "verb": verb, "CPU s": round(cpu, 2), "MiB": round(peak)})
-    write("scaling", {"units an endpoint": arguments.units, "folders": folders})
+                write("scaling", {"units an endpoint": arguments.units, "folders": folders})
     if arguments.timings:
         print_schedule(arguments.timings, arguments.cells)
 

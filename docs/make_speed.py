@@ -99,6 +99,13 @@ def _scaling(found: Record) -> Iterator[tuple[str, float, float | None]]:
         yield f"{what}: MiB", each["MiB"], -500.0 if each["verb"] in asked else None
 
 
+def _cells_side_by_side(found: list[Record]) -> Iterator[tuple[str, float, float | None]]:
+    for each in found:
+        workers = f"{each['workers']} worker{'s' if each['workers'] > 1 else ''}"
+        yield f"eight tiny cells on {workers}: CPU seconds", each["CPU s"], None
+        yield "the same, seconds by the clock", each["wall s"], None
+
+
 _ROWS = {
     "expert_layer": _expert_layer,
     "expert_layer_plain_memory": _plain_memory,
@@ -106,6 +113,7 @@ _ROWS = {
     "generation": _generation,
     "simulate": _simulate,
     "scaling": _scaling,
+    "cells_side_by_side": _cells_side_by_side,
 }
 
 

@@ -130,8 +130,12 @@ class Study:
         Every combination of levels, seeds outermost so that an interrupted study holds whole replicates. With
         ``[[select]]`` those that one of its tables admits, table after table, so that the first is decided first.
         """
+        settings: dict[tuple[str | int, ...], dict[str, Any]] = {}
         for chosen in self.combinations():
-            yield Cell(factors=chosen, settings=self._settings(chosen))
+            levels = tuple(chosen[name] for name in FACTORS[:-1])
+            if levels not in settings:  # the seeds of a condition share them
+                settings[levels] = self._settings(chosen)
+            yield Cell(factors=chosen, settings=settings[levels])
 
     def combinations(self) -> Iterator[dict[str, str | int]]:
         """Yield the level of each factor of every cell."""
