@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from trimtab.literature import search_folder
+from trimtab.literature import search_plan, search_session
 from trimtab.literature.arxiv import ArXiv
 from trimtab.literature.crossref import Crossref
 from trimtab.literature.database import Query
 from trimtab.literature.dblp import DBLP
 from trimtab.literature.openalex import OpenAlex
 from trimtab.literature.request import ServerAnswer
-from trimtab.literature.search_folder import Wishes
+from trimtab.literature.search_plan import Wishes
 from trimtab.literature.semanticscholar import SemanticScholar
 from trimtab.literature.transport import Unreadable
 
@@ -38,7 +38,7 @@ def test_a_search_keeps_the_pause_each_database_asks_for(tmp_path):
     """Three seconds is arXiv's own rule; a faster one would get every user's network shut out."""
     names = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
     wishes = Wishes(question="How robust is ALF-LB to expert capacity?", databases=names, texts=1)
-    with search_folder.transport(search_folder.prepare(wishes).plan, tmp_path, "replay") as asking:
+    with search_session.transport(search_plan.prepare(wishes), tmp_path, "replay") as asking:
         assert asking.rules.hosts == {
             "export.arxiv.org": 3.0, "api.openalex.org": 0.1, "api.semanticscholar.org": 1.0,
             "api.crossref.org": 0.2, "dblp.org": 1.0,

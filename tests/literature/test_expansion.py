@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from trimtab.claims.name_registry import Registry
 from trimtab.cli.main import main
-from trimtab.literature import facets, search_folder
-from trimtab.literature.search_folder import Wishes
+from trimtab.literature import facets
+from trimtab.literature.search_plan import Wishes
 from trimtab.review.llm import term_proposals
 from trimtab.review.llm.asker import Asker
 from trimtab.review.llm.chat_model import Server
@@ -132,12 +132,12 @@ def test_whatever_the_model_says_only_the_query_changes(world, tmp_path, name):
 def test_what_was_proposed_is_taken_up_for_the_same_question_facets_and_model_alone(tmp_path):
     made = facets.Expansion(origin="m", terms=(facets.FacetTerm(facet="methods", text="bias steering"),))
     wishes = Wishes(question=QUESTION, expansion=made)
-    assert search_folder.expansion_of(tmp_path, wishes) is None
-    search_folder.keep(wishes, tmp_path)
-    assert search_folder.expansion_of(tmp_path, wishes) == search_folder.expansion_of(tmp_path, wishes, "m") == made
-    assert search_folder.expansion_of(tmp_path, wishes, "other") is None
-    assert search_folder.expansion_of(tmp_path, replace(wishes, given=("drink=tea",))) is None
-    assert search_folder.expansion_of(tmp_path, replace(wishes, question="another")) is None
+    assert wishes.expansion_in(tmp_path) is None
+    wishes.keep(tmp_path)
+    assert wishes.expansion_in(tmp_path) == wishes.expansion_in(tmp_path, "m") == made
+    assert wishes.expansion_in(tmp_path, "other") is None
+    assert replace(wishes, given=("drink=tea",)).expansion_in(tmp_path) is None
+    assert replace(wishes, question="another").expansion_in(tmp_path) is None
 
 
 def test_without_budget_the_model_is_not_asked_and_the_search_goes_on(world, tmp_path):

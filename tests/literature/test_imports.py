@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.literature import local_records, search_folder
+from trimtab.literature import local_records, search_plan, search_session
 from trimtab.review import draft_writer
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval, against the auxiliary loss?"
@@ -146,9 +146,9 @@ def test_a_work_is_eligible_for_the_combination_it_names_and_for_no_other(tmp_pa
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "notes.md").write_text("# Notes\n\nOf ALF-LB. Of token dropping. Of HumanEval.\n")
     asked = "How robust is ALF-LB to expert capacity on HumanEval and MBPP?"
-    prepared = search_folder.prepare(search_folder.Wishes(question=asked, sources=(tmp_path / "papers",)))
-    found, _ = search_folder.search(prepared, tmp_path / "review", "offline", tell=str)
-    told = {one.cell.benchmark: one.cell.literature for one in draft_writer.answer(found, prepared.registry).answers}
+    plan = search_plan.prepare(search_plan.Wishes(question=asked, sources=(tmp_path / "papers",)))
+    found = search_session.search(plan, tmp_path / "review", "offline", tell=str)
+    told = {one.cell.benchmark: one.cell.literature for one in draft_writer.answer(found).answers}
     assert told == {
         "humaneval": "no claim about it: 1 record from 1 source screened, 1 eligible",
         "mbpp": "no evidence: 1 record from 1 source screened, 0 eligible",

@@ -52,7 +52,7 @@ def test_counts_add_up_whatever_was_found_and_decided(hits, data):
         count for part in (flow.excluded, flow.not_retrieved, flow.ineligible) for _, count in part
     )
     assert flow.identified == left + flow.included
-    drawn = dict(re.findall(r"<text[^>]*>([^<]+?) \(n = (\d+)\)</text>", drawing.draw(flow)))
+    drawn = dict(re.findall(r"<text[^>]*>([^<]+?) \(n = (\d+)\)</text>", drawing.draw(flow).svg))
     assert int(drawn["Records identified"]) == flow.identified
     assert int(drawn["Databases"]) + int(drawn["Other methods"]) == flow.identified
     again = int(drawn["duplicates among databases"]) + int(drawn["from other methods, found before"])
@@ -70,8 +70,8 @@ def test_a_drawing_escapes_what_databases_are_called():
         not_retrieved=(), assessed=0, ineligible=(), included=0,
     )  # fmt: skip
     flow.check()
-    assert "<script>" not in drawing.draw(flow)
-    assert "&lt;script&gt;&amp;" in drawing.draw(flow)
+    assert "<script>" not in drawing.draw(flow).svg
+    assert "&lt;script&gt;&amp;" in drawing.draw(flow).svg
 
 
 def test_a_question_becomes_facets_and_queries():

@@ -85,7 +85,7 @@ def test_a_search_with_a_model_is_reported_without_it(tiny_model, tmp_path):
     assert names != plain  # the order is another, the decisions are the same
     assert sorted(before.splitlines()) == sorted((tmp_path / "plain" / "screening.jsonl").read_text().splitlines())
     assert json.loads((review / "search.json").read_text())["embed"][0] == "tiny"
-    works = [one.work for one in published_figures.load(str(corpus)).records]
+    works = [one.work for one in published_figures.load(str(corpus)).held.records]
     _, found = facets.of_question(QUESTION, Registry.load())
     sha256 = json.loads((review / "search.json").read_text())["embed"][1]
     similar = title_vectors.similarities(QUESTION, works, sha256, None, review / "embeddings.sqlite")

@@ -32,6 +32,12 @@ OUT = (
     (r"semanticscholar\.org/graph/v1/paper/.*/authors", "authors of a paper"),
     (r"semanticscholar\.org/graph/v1/snippet", "snippets name their paper by corpus id only"),
     (r"semanticscholar\.org/datasets", "releases of the data"),
+    (
+        r"semanticscholar\.org/graph/v1/paper/(?!search)",
+        "one paper, several by their numbers, or what one cites",
+    ),
+    (r"semanticscholar\.org/recommendations", "papers like others"),
+    (r"crossref\.org/.*content|citeproc", "one work in CSL-JSON: a file to import"),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from trimtab.disk import write_lines
 from trimtab.errors import EvidenceError
-from trimtab.literature import published_figures, search_folder
+from trimtab.literature import published_figures, search_plan, search_session
 from trimtab.review import checklist, draft_writer, planted_errors, rating_panel
 from trimtab.review.draft import TracedSentence
 from trimtab.review.rater_agreement import Alpha
@@ -22,11 +22,10 @@ QUESTION = (
 
 @pytest.fixture(scope="module")
 def draft(tmp_path_factory):
-    wishes = search_folder.Wishes(question=QUESTION, corpora=("alf-lb",))
-    prepared = search_folder.prepare(wishes)
-    found, sent = search_folder.search(prepared, tmp_path_factory.mktemp("review"), "offline", tell=str)
-    assert sent == 0
-    return draft_writer.answer(found, prepared.registry)
+    plan = search_plan.prepare(search_plan.Wishes(question=QUESTION, corpora=("alf-lb",)))
+    found = search_session.search(plan, tmp_path_factory.mktemp("review"), "offline", tell=str)
+    assert found.requests == 0
+    return draft_writer.answer(found)
 
 
 def test_the_review_of_the_shipped_figures_passes_and_tells_the_two_versions_that_are_not_recorded(draft):
@@ -48,7 +47,7 @@ def test_the_review_of_the_shipped_figures_passes_and_tells_the_two_versions_tha
 
 
 def test_the_shipped_works_have_full_titles_authors_and_years():
-    for record in published_figures.load("alf-lb").records:
+    for record in published_figures.load("alf-lb").held.records:
         assert len(record.work.title.split()) >= 3, record.work.id
         assert record.work.authors, record.work.id
         assert record.work.year, record.work.id

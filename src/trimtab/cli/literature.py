@@ -18,11 +18,9 @@ from trimtab.cli.options import JSON
 from trimtab.errors import MissingExtraError, SearchError
 
 if TYPE_CHECKING:
-    from trimtab.claims.name_registry import Registry
     from trimtab.claims.sources import Sources
     from trimtab.literature.facets import Expansion
-    from trimtab.literature.search_folder import Wishes
-    from trimtab.literature.search_plan import Plan
+    from trimtab.literature.search_plan import Plan, Wishes
     from trimtab.literature.search_session import Search
     from trimtab.literature.title_vectors import Embedder
     from trimtab.literature.transport import Mode
@@ -103,10 +101,10 @@ def search(  # noqa: PLR0913 - one argument an option
     OPENALEX_API_KEY and S2_API_KEY. Exit code 1: a database failed, so records are missing.
     """
     from trimtab.literature import offline as guard  # noqa: PLC0415
-    from trimtab.literature import search_folder  # noqa: PLC0415
+    from trimtab.literature import search_plan, search_session  # noqa: PLC0415
 
     embedder = _embedder(embed) if embed else None
-    wishes = search_folder.Wishes(
+    wishes = search_plan.Wishes(
         question=question,
         databases=databases,
         file=file.resolve() if file else None,
@@ -124,13 +122,11 @@ def search(  # noqa: PLR0913 - one argument an option
         mode: Mode = "replay" if replay else "offline" if offline else "live"
         if options["llm_at"]:
             wishes = dataclasses.replace(wishes, expansion=_expansion(wishes, output, options, replay=replay))
-        prepared = search_folder.prepare(wishes)
+        plan = search_plan.prepare(wishes)
         if "openalex" in databases and mode == "live":
-            click.echo(_cost_before(prepared.plan), err=True)
-        found, asked = search_folder.search(
-            prepared, output, mode, mailto, lambda line: click.echo(line, err=True), embedder
-        )
-    click.echo(f"{asked} requests were sent", err=True)
+            click.echo(_cost_before(plan), err=True)
+        found = search_session.search(plan, output, mode, mailto, lambda line: click.echo(line, err=True), embedder)
+    click.echo(f"{found.requests} requests were sent", err=True)
     click.echo(json.dumps(found.flow.record(), indent=1) if as_json else _told(found, output))
     if found.problems:
         sys.exit(2 if replay else 1)
@@ -139,18 +135,18 @@ def search(  # noqa: PLR0913 - one argument an option
 def _expansion(wishes: Wishes, output: Path, options: dict[str, Any], *, replay: bool) -> Expansion:
     """Return what the model named proposes to search for, or what one proposed in this folder before."""
     from trimtab.claims.name_registry import Registry  # noqa: PLC0415
-    from trimtab.literature import facets, search_folder  # noqa: PLC0415
+    from trimtab.literature import facets  # noqa: PLC0415
     from trimtab.review.llm import term_proposals  # noqa: PLC0415
 
     if replay:
-        kept = search_folder.expansion_of(output, wishes)
+        kept = wishes.expansion_in(output)
         if kept is None:
             raise SearchError(f"{output} holds no search terms of a model", hint="search without --replay first")
         return kept
     _, found = facets.of_question(wishes.question, Registry.load(*wishes.aliases), wishes.given)
     asking = asker(options, output)
     assert asking is not None  # noqa: S101 - a model is named
-    kept = search_folder.expansion_of(output, wishes, asking.model.name)
+    kept = wishes.expansion_in(output, asking.model.name)
     if kept is None:
         kept = term_proposals.propose(wishes.question, found, asking)
         click.echo(told(asking), err=True)
@@ -168,7 +164,7 @@ def _embedder(path: Path) -> Embedder:
 def _cost_before(plan: Plan) -> str:
     from trimtab.literature import openalex  # noqa: PLC0415
 
-    pages = len(plan.queries) * -(-plan.limit // 100)
+    pages = len(plan.queries) * -(-plan.wishes.limit // 100)
     cost = pages * openalex.DOLLARS_A_SEARCH
     key = "with" if os.environ.get("OPENALEX_API_KEY") else "without"
     return f"OpenAlex: at most {pages} searches, {cost:.3f} dollars of the day's allowance, {key} a key"
@@ -236,14 +232,14 @@ def report(
     from trimtab.report import review as page  # noqa: PLC0415
     from trimtab.review import checklist, draft_writer, planted_errors, rating_panel  # noqa: PLC0415
 
-    found, registry = _searched(folder)
-    draft = draft_writer.answer(found, registry, [*map(study_table, studies)])
+    found = _searched(folder)
+    draft = draft_writer.answer(found, [*map(study_table, studies)])
     checks = checklist.check(draft)
     draft.write(folder, {one.name: one.places for one in checks})
     given, asking = [*rating_panel.load(*reviews)], asker(options, folder)
     sections = []
     if asking is not None:
-        proposals, said = _model(asking, draft, draft_writer.sources_of(found, registry), sensitivity=sensitivity)
+        proposals, said = _model(asking, draft, draft_writer.sources_of(found), sensitivity=sensitivity)
         given += said
         write_lines(folder / "proposals.jsonl", map(dataclasses.asdict, proposals), **AS_WRITTEN)
         sections += [page_of_panel.proposals(proposals)] if proposals else []
@@ -260,15 +256,13 @@ def report(
     click.echo(f"report: {written}", err=True)
 
 
-def _searched(folder: Path) -> tuple[Search, Registry]:
+def _searched(folder: Path) -> Search:
     """Return a folder's search, made of its cache alone."""
-    from trimtab.literature import offline  # noqa: PLC0415
-    from trimtab.literature import search_folder as folders  # noqa: PLC0415
+    from trimtab.literature import offline, search_plan, search_session  # noqa: PLC0415
 
     with offline.offline():
-        prepared = folders.prepare(folders.wishes_of(folder))
-        found, _ = folders.search(prepared, folder, "replay", tell=lambda _line: None)
-    return found, prepared.registry
+        plan = search_plan.prepare(search_plan.Wishes.of(folder))
+        return search_session.search(plan, folder, "replay", tell=lambda _line: None)
 
 
 def _model(
@@ -299,8 +293,8 @@ def plant(folder: Path, output: Path) -> None:
     from trimtab.review import draft_writer, planted_errors  # noqa: PLC0415
     from trimtab.review.rating_items import ITEMS  # noqa: PLC0415
 
-    found, registry = _searched(folder)
-    draft = draft_writer.answer(found, registry)
+    found = _searched(folder)
+    draft = draft_writer.answer(found)
     copies = {"": draft, **planted_errors.planted(draft)}
     output.mkdir(parents=True, exist_ok=True)
     # In an order that follows from the text, so that it is neither told by the name nor different each time.

@@ -25,7 +25,7 @@ from trimtab.literature.openalex import OpenAlex
 from trimtab.literature.semanticscholar import SemanticScholar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from trimtab.literature.database import Database
@@ -42,14 +42,12 @@ class DatabasePlace:
         url: Its address.
         interval_s: Least seconds between two requests.
         key_variable: Environment variable of its key, or of the e-mail address for Crossref; empty if it takes none.
-        sends: What is sent that a user should know of before.
     """
 
     id: str
     url: str
     interval_s: float
     key_variable: str = ""
-    sends: str = ""
 
     @property
     def host(self) -> str:
@@ -59,17 +57,14 @@ class DatabasePlace:
     def open(self, environment: Mapping[str, str] = os.environ) -> Database:
         """Return the connector, with the key of the environment."""
         secret = environment.get(self.key_variable, "") if self.key_variable else ""
-        match self.id:
-            case "arxiv":
-                return ArXiv(url=self.url)
-            case "openalex":
-                return OpenAlex(url=self.url, key=secret)
-            case "semanticscholar":
-                return SemanticScholar(url=self.url, key=secret)
-            case "crossref":
-                return Crossref(url=self.url, mailto=secret)
-            case _:
-                return DBLP(url=self.url)
+        connectors: dict[str, Callable[[], Database]] = {
+            "arxiv": lambda: ArXiv(url=self.url),
+            "openalex": lambda: OpenAlex(url=self.url, key=secret),
+            "semanticscholar": lambda: SemanticScholar(url=self.url, key=secret),
+            "crossref": lambda: Crossref(url=self.url, mailto=secret),
+            "dblp": lambda: DBLP(url=self.url),
+        }
+        return connectors[self.id]()
 
 
 PLACES: Final = {
@@ -106,12 +101,8 @@ def places(names: Iterable[str], file: Path | None = None) -> tuple[DatabasePlac
     for name in names:
         if name not in PLACES:
             raise SearchError(f"there is no database {name!r}", hint=nearest(name, PLACES))
-        found.append(_changed(PLACES[name], changes.get(name, {})))
+        found.append(replace(PLACES[name], **changes.get(name, {})))
     return tuple(found)
-
-
-def _changed(place: DatabasePlace, table: Mapping[str, Any]) -> DatabasePlace:
-    return replace(place, **table)
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:

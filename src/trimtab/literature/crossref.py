@@ -6,7 +6,6 @@ Retractions are read where Crossref says so: on the work itself (``updated-by``)
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,14 +39,14 @@ class Crossref:
         """Return the request for the first page; Crossref knows no AND, so all terms are one bag of words."""
         words = " ".join(dict.fromkeys(word for group in query.groups for term in group for word in term.split()))
         params = (("query.bibliographic", words), ("rows", str(min(limit, _PAGE))), ("cursor", "*"))
-        return Request(url=self.url, params=params, private=self._private())
-
-    def _private(self) -> tuple[tuple[str, str], ...]:
-        return (("mailto", self.mailto),) if self.mailto else ()
+        return Request(url=self.url, params=params, private=(("mailto", self.mailto),) if self.mailto else ())
 
     def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the items of a list, or the one work asked for."""
-        kind, message = _message(answer)
+        whole = database.json_of(answer)
+        kind, message = whole.get("message-type"), whole.get("message")
+        if not isinstance(message, dict):
+            message = {}
         if kind == "work":
             return ResultPage(records=(_record(message),), total=1)
         if kind != "work-list":
@@ -56,25 +55,12 @@ class Crossref:
         records = tuple(_record(item) for item in items if item.get("DOI"))
         skipped = tuple("an item without a DOI" for item in items if not item.get("DOI"))
         cursor = str(message.get("next-cursor") or "")
-        other_params = tuple((name, value) for name, value in request.params if name != "cursor")
-        following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
         return ResultPage(
             records=records,
             total=database.whole(message.get("total-results")),
-            following=following if cursor and records else None,
+            following=database.leading_on(request, "cursor", cursor) if cursor and records else None,
             skipped=skipped,
         )
-
-
-def _message(answer: ServerAnswer) -> tuple[str, dict[str, Any]]:
-    try:
-        whole = database.mapping(json.loads(answer.body), "the answer")
-    except ValueError as error:
-        raise Unreadable(f"the answer is not JSON: {error}") from error
-    if "message-type" not in whole and "DOI" in whole:
-        return "work", whole  # content negotiation answers with the bare item
-    kind = str(whole.get("message-type", ""))
-    return kind, whole["message"] if isinstance(whole.get("message"), dict) else {}
 
 
 def _record(item: dict[str, Any]) -> Found:
@@ -117,10 +103,8 @@ def _record(item: dict[str, Any]) -> Found:
 
 
 def _first(value: object) -> str:
-    """Return the first text of a list, or the text itself: content negotiation answers without lists."""
-    if isinstance(value, list):
-        value = value[0] if value else ""
-    return value if isinstance(value, str) else ""
+    """Return the first text of a list; empty where there is none."""
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else ""
 
 
 def _people(item: dict[str, Any]) -> Iterator[Author]:

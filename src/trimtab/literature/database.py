@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from trimtab.documents.work import Author, Work
@@ -162,6 +163,24 @@ def name_of(*, doi: str = "", arxiv: str = "", other: str = "") -> str:
     if arxiv:
         return f"arxiv:{arxiv}"
     return f"doi:{doi}" if doi else other
+
+
+def json_of(answer: ServerAnswer) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    Raises:
+        Unreadable: It is cut, or something else.
+    """
+    try:
+        return mapping(json.loads(answer.body), "the answer")
+    except ValueError as error:
+        raise Unreadable(f"the answer is not JSON: {error}") from error
+
+
+def leading_on(request: Request, name: str, value: str) -> Request:
+    """Return a request with one parameter, such as a cursor, put in or changed: it comes last."""
+    others = tuple(pair for pair in request.params if pair[0] != name)
+    return replace(request, params=(*others, (name, value)))
 
 
 def mapping(value: object, what: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Its search knows prefixes, ``|`` for or, and a space for and; it has no phrases 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -42,11 +41,7 @@ class DBLP:
 
     def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the hits of an answer."""
-        try:
-            whole = database.mapping(json.loads(answer.body), "the answer")
-        except ValueError as error:
-            raise Unreadable(f"the answer is not JSON: {error}") from error
-        result = database.mapping(whole.get("result"), "the result")
+        result = database.mapping(database.json_of(answer).get("result"), "the result")
         hits = database.mapping(result.get("hits"), "the list of hits")
         entries = hits.get("hit") or []
         infos = [one["info"] for one in database.listed(entries) if isinstance(one.get("info"), dict)]

@@ -18,6 +18,7 @@ from trimtab.documents.bibliography import reference_files
 from trimtab.documents.work import Identifiers, Work
 from trimtab.literature import database
 from trimtab.literature.database import Found
+from trimtab.literature.retrieve import SearchLogEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,13 @@ class Held:
     records: tuple[Found, ...] = ()
     documents: Mapping[str, Document] = field(default_factory=dict)
     unread: tuple[UnreadFile, ...] = ()
+
+    @property
+    def log(self) -> SearchLogEntry:
+        """What the search log says of it."""
+        count = len(self.records)
+        query = f"everything in this {self.kind}"
+        return SearchLogEntry(database=self.name, query=query, words="", sha256=self.sha256, records=count, total=count)
 
 
 def names(paths: Sequence[Path], taken: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ Its documentation (developers.openalex.org, read in 2026) says: a free key is wo
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,23 +42,18 @@ class OpenAlex:
 
     def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return the works of a list, or the one asked for."""
-        try:
-            whole = database.mapping(json.loads(answer.body), "the answer")
-        except ValueError as error:
-            raise Unreadable(f"the answer is not JSON: {error}") from error
-        if "results" not in whole:
-            if not str(whole.get("id", "")).startswith("https://openalex.org/W"):
-                raise Unreadable("the answer has no list of works and is none")
+        whole = database.json_of(answer)
+        if str(whole.get("id", "")).startswith("https://openalex.org/W"):
             return ResultPage(records=(_record(whole),), total=1)
+        if "results" not in whole:
+            raise Unreadable("the answer has no list of works and is none")
         works = [one for one in database.listed(whole["results"]) if one.get("id")]
         meta = whole["meta"] if isinstance(whole.get("meta"), dict) else {}
         cursor = str(meta.get("next_cursor") or "")
-        other_params = tuple((name, value) for name, value in request.params if name != "cursor")
-        following = Request(url=request.url, params=(*other_params, ("cursor", cursor)), private=request.private)
         return ResultPage(
             records=tuple(map(_record, works)),
             total=database.whole(meta.get("count")),
-            following=following if cursor and works else None,
+            following=database.leading_on(request, "cursor", cursor) if cursor and works else None,
         )
 
 

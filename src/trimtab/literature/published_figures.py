@@ -22,6 +22,7 @@ from trimtab.documents.work import UNRECORDED, Identifiers, Version, Work
 from trimtab.errors import SearchError, nearest
 from trimtab.literature import database
 from trimtab.literature.database import Found
+from trimtab.literature.local_records import Held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,13 +78,15 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiguresCorpus:
-    """A read corpus: its name, its records, work id → document, work id → figures."""
+    """A read corpus: its records and documents, and work id → figures."""
 
-    name: str
-    sha256: str
-    records: tuple[Found, ...]
-    documents: Mapping[str, Document]
+    held: Held
     figures: Mapping[str, tuple[PublishedFigure, ...]]
+
+    @property
+    def name(self) -> str:
+        """What its records say they come from."""
+        return self.held.name
 
 
 def shipped() -> tuple[str, ...]:
@@ -124,13 +127,14 @@ def _corpus(name: str, raw: bytes) -> FiguresCorpus:
         elif one["kind"] == "finding":
             findings[one["work"]].append(one)
     documents = {work: _document(name, one, findings[work], figures[work]) for work, one in works.items()}
-    return FiguresCorpus(
+    held = Held(
         name=name,
+        kind="local corpus",
         sha256=hashlib.sha256(raw).hexdigest(),
         records=tuple(_record(name, one, documents[work]) for work, one in works.items()),
         documents=documents,
-        figures={work: tuple(held) for work, held in figures.items()},
     )
+    return FiguresCorpus(held=held, figures={work: tuple(listed) for work, listed in figures.items()})
 
 
 def _line(name: str, number: int, text: bytes) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from trimtab.errors import SearchError
 
@@ -49,10 +49,6 @@ class SearchLogEntry:
     skipped: tuple[str, ...] = ()
     proposed: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
@@ -60,11 +56,6 @@ class Retrieved:
 
     records: tuple[Found, ...]
     log: tuple[SearchLogEntry, ...]
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What went wrong where."""
-        return tuple(f"{one.database}, {one.query}: {one.problem}" for one in self.log if one.problem)
 
 
 def search(

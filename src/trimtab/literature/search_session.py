@@ -6,62 +6,40 @@ That is why a search that was ended anywhere goes on by the same command and end
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import platform
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.disk import write_atomic, write_json
-from trimtab.literature import dedup, prisma, record_order, retrieve, screening
+from trimtab.disk import write_json, write_lines
+from trimtab.literature import dedup, prisma, record_order, retrieve, screening, title_vectors
+from trimtab.literature.bodies import Bodies
 from trimtab.literature.fulltext import Sought, seek
+from trimtab.literature.transport import Rules, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
     from trimtab.documents.source_folder import UnreadFile
     from trimtab.documents.work import Work
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Deduplicated, Merged
-    from trimtab.literature.local_records import Held
     from trimtab.literature.prisma import Flow
-    from trimtab.literature.published_figures import FiguresCorpus
     from trimtab.literature.retrieve import SearchLogEntry
     from trimtab.literature.screening import ScreeningDecision
     from trimtab.literature.search_plan import Plan
-    from trimtab.literature.transport import Transport
+    from trimtab.literature.title_vectors import Embedder
+    from trimtab.literature.transport import Mode
 
+    Similarity = Callable[[Sequence[Work]], NDArray[np.float64]]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalSources:
-    """What needs no network: places with their records and documents, and the corpora among them with their figures."""
-
-    places: tuple[Held, ...] = ()
-    corpora: tuple[FiguresCorpus, ...] = ()
-
-    @property
-    def records(self) -> tuple[Found, ...]:
-        """Every record, in the order of places."""
-        return tuple(record for place in self.places for record in place.records)
-
-    @property
-    def documents(self) -> Mapping[str, Document]:
-        """Id of a record's work → its full text."""
-        return {work: document for place in self.places for work, document in place.documents.items()}
-
-    @property
-    def unread(self) -> tuple[UnreadFile, ...]:
-        """Files that could not be read, with the reason."""
-        return tuple(one for place in self.places for one in place.unread)
-
-
-Similarity = Callable[[Sequence["Work"]], "NDArray[np.float64]"]
-"""Of each work with the question, [N]."""
+_TEXT_INTERVAL_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +54,7 @@ class Search:
         documents: Work id → full text, of every work whose full text was read.
         flow: The counts.
         log: Every request, every file.
-        corpora: Local corpora, whose figures are claims.
-        unread: Local files that could not be read.
+        requests: How many were sent; what was answered before is not asked again.
     """
 
     plan: Plan
@@ -87,8 +64,12 @@ class Search:
     documents: Mapping[str, Document]
     flow: Flow
     log: tuple[SearchLogEntry, ...]
-    corpora: tuple[FiguresCorpus, ...] = ()
-    unread: tuple[UnreadFile, ...] = ()
+    requests: int = 0
+
+    @property
+    def unread(self) -> tuple[UnreadFile, ...]:
+        """Local files that could not be read, with the reason."""
+        return tuple(one for place in self.plan.here for one in place.unread)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -109,10 +90,50 @@ class Search:
         return next(one for one in self.decisions if one.work == work)
 
 
+def search(
+    plan: Plan,
+    folder: Path,
+    mode: Mode = "live",
+    contact: str = "",
+    tell: Callable[[str], None] = print,
+    embedder: Embedder | None = None,
+) -> Search:
+    """Search, or go on with a search, in a folder, and write what was found and decided.
+
+    Args:
+        plan: What to ask.
+        folder: Its own; made when absent.
+        mode: "live"; "offline" and "replay" answer from the folder's cache alone.
+        contact: An address that is sent to servers and kept nowhere.
+        tell: Is given lines of progress.
+        embedder: The model that the plan names; None takes the vectors that are kept.
+
+    Raises:
+        SearchError: The folder holds another search, or nothing can be asked.
+    """
+    plan.claim(folder)
+    similarity = None
+    if plan.wishes.embed is not None:
+        _, model = plan.wishes.embed
+        path = folder / "embeddings.sqlite"
+        similarity = partial(title_vectors.similarities, plan.text, model=model, embedder=embedder, path=path)
+    with transport(plan, folder, mode, contact) as asking:
+        found = run(plan, asking, tell, similarity)
+    write(found, folder)
+    return found
+
+
+def transport(plan: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
+    """Return what asks for a plan: only its databases and the hosts of full texts."""
+    hosts = dict.fromkeys(plan.wishes.hosts if plan.wishes.texts else (), _TEXT_INTERVAL_S)
+    hosts |= {place.host: max(place.interval_s, 0.0) for place in plan.databases}
+    who = f" (mailto:{contact})" if contact else ""
+    agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
+    return Transport(Rules(hosts=hosts, agent=agent), Bodies(folder / "bodies"), mode)
+
+
 def run(
     plan: Plan,
-    local: LocalSources,
-    registry: Registry,
     transport: Transport,
     tell: Callable[[str], None] = lambda _line: None,
     similarity: Similarity | None = None,
@@ -120,23 +141,21 @@ def run(
     """Search, merge and screen.
 
     Args:
-        plan: What to ask.
-        local: What is here already.
-        registry: Known names.
+        plan: What to ask, and what is here already.
         transport: Asks, or answers from the cache alone.
         tell: Is given lines of progress.
-        similarity: Of works with the question; None ranks by words alone.
+        similarity: Of works with the question, [N]; None ranks by words alone.
     """
-    databases = [place.open() for place in plan.places]
-    asked = retrieve.search(databases, plan.queries, transport, plan.limit, tell)
-    records = (*asked.records, *local.records)
+    databases = [place.open() for place in plan.databases]
+    asked = retrieve.search(databases, plan.queries, transport, plan.wishes.limit, tell)
+    records = (*asked.records, *(record for place in plan.here for record in place.records))
     works = dedup.deduplicate(records)
     merged = [one.work for one in works.works]
     order = record_order.by_words(merged, screening.terms(plan.facets))
     if similarity is not None:
         order = record_order.fuse(order, record_order.by_meaning(merged, similarity(merged)))
-    decisions, documents = _screen(plan, local, registry, transport, screening.in_order(works.works, order))
-    searched = [*((one.name, True) for one in databases), *((place.name, False) for place in local.places)]
+    decisions, documents = _screen(plan, transport, screening.in_order(works.works, order))
+    searched = [*((one.name, True) for one in databases), *((place.name, False) for place in plan.here)]
     return Search(
         plan=plan,
         records=records,
@@ -144,19 +163,19 @@ def run(
         decisions=tuple(decisions),
         documents=documents,
         flow=prisma.count(records, works.works, decisions, searched),
-        log=(*asked.log, *_local_log(local)),
-        corpora=local.corpora,
-        unread=local.unread,
+        log=(*asked.log, *(place.log for place in plan.here)),
+        requests=transport.requests,
     )
 
 
 def _screen(
-    plan: Plan, local: LocalSources, registry: Registry, transport: Transport, works: Sequence[Merged]
+    plan: Plan, transport: Transport, works: Sequence[Merged]
 ) -> tuple[list[ScreeningDecision], dict[str, Document]]:
-    gate, texts = screening.RelevanceGate(facets=plan.facets, registry=registry), local.documents
+    gate = screening.RelevanceGate(facets=plan.facets, registry=plan.registry)
+    texts = {work: document for place in plan.here for work, document in place.documents.items()}
+    most, fetched = plan.wishes.texts, 0
     decisions: list[ScreeningDecision] = []
     documents: dict[str, Document] = {}
-    fetched = 0
     for merged in works:
         early = gate.first(merged)
         if early is not None:
@@ -165,15 +184,11 @@ def _screen(
         document = next((texts[one.work.id] for one in merged.records if one.work.id in texts), None)
         if document is not None:
             sought = Sought(document=replace(document, work=merged.work.id))
-        elif fetched >= plan.texts:
-            limit = (
-                "its text is not here, and none was to be fetched (--full-texts)"
-                if not plan.texts
-                else f"the {plan.texts} best ranked were fetched"
-            )
-            sought = Sought(category="not fetched", reason=limit)
+        elif fetched >= most:
+            none = "its text is not here, and none was to be fetched (--full-texts)"
+            sought = Sought(category="not fetched", reason=f"the {most} best ranked were fetched" if most else none)
         else:
-            sought, fetched = seek(merged, transport, plan.hosts), fetched + 1
+            sought, fetched = seek(merged, transport, plan.wishes.hosts), fetched + 1
         if sought.document is None:
             decisions.append(screening.without_text(merged.work.id, sought.category, sought.reason))
             continue
@@ -183,45 +198,16 @@ def _screen(
     return decisions, documents
 
 
-def _local_log(local: LocalSources) -> list[SearchLogEntry]:
-    return [
-        retrieve.SearchLogEntry(
-            database=place.name,
-            query=f"everything in this {place.kind}",
-            words="",
-            sha256=place.sha256,
-            records=len(place.records),
-            total=len(place.records),
-        )
-        for place in local.places
-    ]
-
-
 def write(search: Search, folder: Path) -> None:
     """Write what was found and decided, each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines(folder / "search-log.jsonl", [one.record() for one in search.log])
-    lines(folder / "records.jsonl", [_found(one) for one in search.records])
-    lines(folder / "works.jsonl", [merged.work.record() for merged in search.works.works])
-    lines(folder / "duplicates.jsonl", [{"merged": True, **asdict(one)} for one in search.works.merges])
-    lines(folder / "possible-duplicates.jsonl", [{"merged": False, **asdict(one)} for one in search.works.possible])
-    lines(folder / "screening.jsonl", [asdict(one) for one in search.decisions])
-    write_json(folder / "prisma.json", search.flow.record())
-
-
-def lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write JSON Lines."""
-    write_atomic(path, "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in records))
-
-
-def _found(one: Found) -> dict[str, Any]:
-    return {
-        "work": one.work.record(),
-        "database": one.database,
-        "query": one.query,
-        "rank": one.rank,
-        "kind": one.kind,
-        "texts": [asdict(text) for text in one.texts],
-        "related": one.related,
-        "notices": one.notices,
+    files: dict[str, list[dict[str, Any]]] = {
+        "search-log": [asdict(one) for one in search.log],
+        "records": [asdict(one) | {"work": one.work.record()} for one in search.records],
+        "works": [merged.work.record() for merged in search.works.works],
+        "duplicates": [{"merged": True, **asdict(one)} for one in search.works.merges],
+        "possible-duplicates": [{"merged": False, **asdict(one)} for one in search.works.possible],
+        "screening": [asdict(one) for one in search.decisions],
     }
+    for name, records in files.items():
+        write_lines(folder / f"{name}.jsonl", records, ensure_ascii=False)
+    write_json(folder / "prisma.json", search.flow.record())

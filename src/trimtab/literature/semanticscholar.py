@@ -5,7 +5,6 @@ Without a key all users share one pool, so "429" is the normal answer of a busy 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,60 +32,26 @@ class SemanticScholar:
         """Return the request for the first page; it always has up to 1,000 records, whatever ``limit`` says."""
         del limit
         words = " + ".join(f"({' | '.join(map(database.quoted, group))})" for group in query.groups)
-        return Request(url=self.url, params=(("query", words), ("fields", _FIELDS)), headers=self._headers())
-
-    def _headers(self) -> tuple[tuple[str, str], ...]:
-        return (("x-api-key", self.key),) if self.key else ()
+        headers = (("x-api-key", self.key),) if self.key else ()
+        return Request(url=self.url, params=(("query", words), ("fields", _FIELDS)), headers=headers)
 
     def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
-        """Return the papers of a list, a batch, or the one paper asked for."""
-        try:
-            whole = json.loads(answer.body)
-        except ValueError as error:
-            raise Unreadable(f"the answer is not JSON: {error}") from error
-        papers, skipped = _papers(whole)
-        following = None
-        if isinstance(whole, dict) and (leading := _leading(whole)):
-            other_params = tuple((name, value) for name, value in request.params if name not in ("token", "offset"))
-            following = Request(url=request.url, params=(*other_params, leading), headers=request.headers)
-        total = database.whole(whole.get("total")) if isinstance(whole, dict) else len(papers)
-        return ResultPage(records=tuple(map(_record, papers)), total=total, following=following, skipped=skipped)
-
-
-def _leading(whole: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the parameter of the next page: a token of the bulk search, an offset of the plain one."""
-    if whole.get("token"):
-        return "token", str(whole["token"])
-    return ("offset", str(whole["next"])) if whole.get("next") and whole.get("data") else None
-
-
-def _papers(whole: object) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Return the papers of an answer in any of its shapes, and what was passed over."""
-    if isinstance(whole, list):
-        entries = whole
-    elif isinstance(whole, dict) and "paperId" in whole:
-        entries = [whole]
-    elif isinstance(whole, dict) and "recommendedPapers" in whole:
-        entries = whole["recommendedPapers"]
-    elif isinstance(whole, dict) and ("data" in whole or whole.get("total") == 0):
+        """Return the papers of a list; the bulk search leads on by a token, the plain one by an offset."""
+        whole = database.json_of(answer)
+        if "data" not in whole and whole.get("total") != 0:
+            raise Unreadable("the answer has no list of papers")
         entries = whole.get("data") or []
-    else:
-        raise Unreadable("the answer has no list of papers")
-    inner = [_inner(entry) for entry in entries]
-    known = [paper for paper in inner if paper is not None]
-    foreign = any(entry is not None and not isinstance(entry, dict) for entry in entries)
-    if foreign or (known and not any("paperId" in paper for paper in known)):
-        raise Unreadable("the entries are no papers")
-    papers = [paper for paper in known if paper.get("paperId")]
-    return papers, ("an entry without a paper",) * (len(entries) - len(papers))
-
-
-def _inner(entry: object) -> dict[str, Any] | None:
-    """Return the paper of an entry: itself, or what a citation or a reference holds."""
-    if not isinstance(entry, dict):
-        return None
-    inner = entry.get("citedPaper") or entry.get("citingPaper") or entry
-    return inner if isinstance(inner, dict) else None
+        papers = [paper for paper in database.listed(entries) if paper.get("paperId")]
+        if entries and not papers:
+            raise Unreadable("the entries are no papers")
+        leading = next((name for name in ("token", "next") if whole.get(name) and papers), "")
+        parameter = "offset" if leading == "next" else leading
+        return ResultPage(
+            records=tuple(map(_record, papers)),
+            total=database.whole(whole.get("total")),
+            following=database.leading_on(request, parameter, str(whole[leading])) if leading else None,
+            skipped=("an entry without a paper",) * (len(entries) - len(papers)),
+        )
 
 
 def _record(paper: dict[str, Any]) -> Found:

@@ -102,9 +102,9 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
     found = [
         TracedSentence(
             text=f"Searched: {places}{f', on {search.date}' if search.date else ''}; of each query at most"
-            f" {plan.limit} records were taken. The exact queries, addresses, dates and hashes of all answers are in"
-            " search-log.jsonl.",
-            counts=(("limit", plan.limit),),
+            f" {plan.wishes.limit} records were taken. The exact queries, addresses, dates and hashes of all answers"
+            " are in search-log.jsonl.",
+            counts=(("limit", plan.wishes.limit),),
         ),
         TracedSentence(
             text=f"Merged as duplicates: {counted(flow.duplicates, 'record')}, by {counted(merged, 'decision')}, each"
@@ -119,7 +119,7 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
         *_expansion(plan),
         TracedSentence(
             text="Works were read in the order of BM25 over title and abstract (SQLite FTS5)"
-            + (f', fused by reciprocal rank with embeddings of "{plan.embed[0]}".' if plan.embed else ".")
+            + (f', fused by reciprocal rank with embeddings of "{plan.wishes.embed[0]}".' if plan.wishes.embed else ".")
         ),
         TracedSentence(
             text="A work stayed by title and abstract when it used a term of the first facet or of all others, and by"
@@ -131,7 +131,7 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
 
 def _chosen(search: Search) -> list[TracedSentence]:
     """Return that a local corpus was chosen by somebody, and that of its works only figures and notes are here."""
-    names = [corpus.name for corpus in search.corpora]
+    names = [corpus.name for corpus in search.plan.corpora]
     if not names:
         return []
     works = sum(any(one.database in names for one in search.work(name).records) for name in search.documents)
@@ -145,7 +145,7 @@ def _chosen(search: Search) -> list[TracedSentence]:
 
 def _expansion(plan: Plan) -> list[TracedSentence]:
     """Return what a model added to the queries, in quotation marks: its words are none of ours."""
-    made = plan.expansion
+    made = plan.wishes.expansion
     if made is None:
         return []
     model, why = (text.replace('"', "'") for text in (made.origin, made.reason))

@@ -45,21 +45,21 @@ class Judge:
         return claim, certainty.rate(verdict_rules.check(claim, self.sources, measured=measured))
 
 
-def answer(search: Search, registry: Registry, tables: Sequence[StudyTable] = ()) -> Draft:
+def answer(search: Search, tables: Sequence[StudyTable] = ()) -> Draft:
     """Return the draft of a review.
 
     Args:
         search: A finished search.
-        registry: Known names.
         tables: Studies whose measurements are joined.
     """
-    sources = sources_of(search, registry)
+    registry = search.plan.registry
+    sources = sources_of(search)
     judge = Judge(sources=sources, registry=registry, tables=tables)
     included = {one.work for one in search.decisions if one.included}
-    found = {name: [*map(judge, _claims(search, name, registry, sources))] for name in search.documents}
+    found = {name: [*map(judge, _claims(search, name, sources))] for name in search.documents}
     checked = [one for name in found if name in included for one in found[name]]
     near = [one for name in found if name not in included for one in found[name]]
-    answers = tuple(_answers(search, checked, near, registry, tables))
+    answers = tuple(_answers(search, checked, near, tables))
     references = tuple(_references(search, found, included))
     return Draft(
         question=search.plan.text,
@@ -76,28 +76,29 @@ def answer(search: Search, registry: Registry, tables: Sequence[StudyTable] = ()
         hidden=tuple(_hidden(search.documents.values())),
         possible=tuple(f"{one.one} and {one.other}: {one.why}" for one in search.works.possible),
         study=", ".join(table.study.name for table in tables),
-        spoken=_spoken(search, registry),
+        spoken=_spoken(search),
         unkept=tuple(f"{one.database}: {one.url}" for one in search.log if one.url and not one.sha256),
     )
 
 
-def sources_of(search: Search, registry: Registry) -> Sources:
+def sources_of(search: Search) -> Sources:
     """Return everything that was read, as what claims are checked against."""
-    return Sources.build(search.documents.values(), [merged.work for merged in search.works.works], registry)
+    works = [merged.work for merged in search.works.works]
+    return Sources.build(search.documents.values(), works, search.plan.registry)
 
 
-def _spoken(search: Search, registry: Registry) -> dict[str, str]:
+def _spoken(search: Search) -> dict[str, str]:
     facets = search.plan.question.facets() if search.plan.question else {}
-    return {one: registry.entries[kind][one].names[0] for kind, ids in facets.items() for one in ids}
+    return {one: search.plan.registry.entries[kind][one].names[0] for kind, ids in facets.items() for one in ids}
 
 
-def _claims(search: Search, name: str, registry: Registry, sources: Sources) -> Iterator[Claim]:
+def _claims(search: Search, name: str, sources: Sources) -> Iterator[Claim]:
     """Yield the claims of one work that bear on the question."""
-    document, question = search.documents[name], search.plan.question
+    document, question, registry = search.documents[name], search.plan.question, search.plan.registry
     merged = search.work(name)
     figures = [
         figure
-        for corpus in search.corpora
+        for corpus in search.plan.corpora
         for one in merged.records
         if one.database == corpus.name
         for figure in corpus.figures.get(one.work.id, ())
@@ -107,20 +108,16 @@ def _claims(search: Search, name: str, registry: Registry, sources: Sources) -> 
         for claim in figure_claims.claims(figures, document, registry, methods):
             yield replace(claim, cites=(name,))
         return
-    if any(one.database == corpus.name for corpus in search.corpora for one in merged.records):
+    if any(one.database == corpus.name for corpus in search.plan.corpora for one in merged.records):
         return
-    held = [
-        claim
-        for claim in report_claims.claims(document, registry, sources.vocabulary)
-        if _bears(claim, search, registry)
-    ]
+    held = [claim for claim in report_claims.claims(document, registry, sources.vocabulary) if _bears(claim, search)]
     for claim in held[:_MOST_CLAIMS]:
         yield replace(claim, id=f"{name}#{claim.id}", cites=(name,))
 
 
-def _bears(claim: Claim, search: Search, registry: Registry) -> bool:
+def _bears(claim: Claim, search: Search) -> bool:
     first, *others = search.plan.facets
-    text = claim.statement
+    text, registry = claim.statement, search.plan.registry
     return bool(first.used(text, registry)) and (not others or any(one.used(text, registry) for one in others))
 
 
@@ -128,11 +125,10 @@ def _answers(
     search: Search,
     checked: Sequence[Checked],
     near: Sequence[Checked],
-    registry: Registry,
     tables: Sequence[StudyTable],
 ) -> Iterator[MatrixAnswer]:
     """Yield one answer for each combination the question asks about."""
-    question = search.plan.question
+    question, registry = search.plan.question, search.plan.registry
     if question is None:
         return
     names_in = answer_matrix.names_in

@@ -9,7 +9,7 @@ from trimtab.claims import report_claims, verdict_rules
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.documents import reader
-from trimtab.literature import search_folder, search_session
+from trimtab.literature import search_plan, search_session
 from trimtab.review import draft_writer, rating_panel
 from trimtab.review.llm import model_reviewers, passage_proposals
 from trimtab.review.llm.asker import Asker
@@ -111,13 +111,12 @@ def test_hidden_orders_never_reach_the_model(endpoint, obey):
 
 
 def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoint, obey):
-    wishes = search_folder.Wishes(
+    wishes = search_plan.Wishes(
         question="How does ALF-LB do on HumanEval under a capacity factor?", corpora=("alf-lb",)
     )
-    prepared = search_folder.prepare(wishes)
-    made, here, registry = prepared.plan, prepared.here, prepared.registry
-    with search_folder.transport(made, Path("unused"), "replay") as nobody:
-        draft = draft_writer.answer(search_session.run(made, here, registry, nobody), registry)
+    plan = search_plan.prepare(wishes)
+    with search_session.transport(plan, Path("unused"), "replay") as nobody:
+        draft = draft_writer.answer(search_session.run(plan, nobody))
     found = list(model_reviewers.review(draft, Asker(model=endpoint(obey).model)))
     assert {one.score for one in found} == {5}
     assert rating_panel.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement
