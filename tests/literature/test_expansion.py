@@ -148,11 +148,11 @@ def test_without_budget_the_model_is_not_asked_and_the_search_goes_on(world, tmp
     assert made["terms"] == []
 
 
-def test_a_stage_has_its_own_budget_and_the_model_sees_no_record(world):
+def test_the_model_sees_no_record_and_its_tokens_are_counted(world):
     _, found = facets.of_question(QUESTION, Registry.load())
     world.says = proposing()
-    asker = Asker(model=Server(url=f"{world.url}/v1", model="fake"), budget=Budget(stage_tokens={"expansion": 5000}))
+    asker = Asker(model=Server(url=f"{world.url}/v1", model="fake"), budget=Budget(tokens=5000))
     assert term_proposals.propose(QUESTION, found, asker) == facets.Expansion(origin=asker.model.name)
     seen = json.loads(world.asked[0].body["messages"][1]["content"])
     assert set(seen) == {"question", "facets"}
-    assert asker.budget.spent["expansion"] == 18
+    assert asker.budget.spent == 18

@@ -72,6 +72,5 @@ def _model(where: str, name: str) -> Model:
 
 def told(asking: Asker) -> str:
     """Return what was asked and spent."""
-    tokens = sum(asking.budget.spent.values())
     cost = f", {asking.budget.cost:.4f} spent" if asking.budget.cost else ""
-    return f"{asking.model.name}: {asking.asked} questions, {tokens:,} tokens{cost}"
+    return f"{asking.model.name}: {asking.asked} questions, {asking.budget.spent:,} tokens{cost}"

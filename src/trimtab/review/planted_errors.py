@@ -103,8 +103,3 @@ def compare(ratings: Sequence[Rating]) -> tuple[Noticed, ...]:
             before, after = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
             found.append(Noticed(plant=name, before=before, after=after, ratings=len(pairs)))
     return tuple(found)
-
-
-def insensitive(found: Sequence[Noticed]) -> tuple[str, ...]:
-    """Return what was planted and not noticed."""
-    return tuple(one.plant for one in found if not one.noticed)

@@ -129,7 +129,7 @@ def test_tokens_and_money_are_never_passed(endpoint, reply_of):
     budget = Budget(tokens=5000)
     asker = Asker(model=serving.model, budget=budget)
     found = [asker.ask("test", "task", f"material {number}", Form(Shape)) for number in range(9)]
-    assert sum(budget.spent.values()) <= 5000
+    assert budget.spent <= 5000
     assert len(serving.asked) == 4  # a fifth could pass it: its reply may have 1,024 tokens
     assert found[3] == Shape(answer=7)
     assert "budget of 5,000 tokens would be passed (4,000 are spent)" in found[4].reason
@@ -140,11 +140,6 @@ def test_tokens_and_money_are_never_passed(endpoint, reply_of):
     assert rich.cost <= 0.01
     assert "budget of 0.01 would be passed" in found[-1].reason
 
-    staged = Asker(model=serving.model, budget=Budget(stage_tokens={"review": 1500}))
-    assert staged.ask("review", "task", "a", Form(Shape)) == Shape(answer=7)
-    assert "of the stage 'review'" in staged.ask("review", "task", "b", Form(Shape)).reason
-    assert staged.ask("stance", "task", "c", Form(Shape)) == Shape(answer=7)
-
 
 def test_what_was_answered_is_never_asked_again(endpoint, tmp_path):
     serving = endpoint(in_turn(GOOD))
@@ -154,7 +149,7 @@ def test_what_was_answered_is_never_asked_again(endpoint, tmp_path):
         assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
         cache.close()
     assert len(serving.asked) == 1
-    assert asker.budget.spent == {}
+    assert asker.budget.spent == 0
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"s3cret" not in raw
 
@@ -173,10 +168,9 @@ def test_a_reply_whose_tokens_nobody_counted_is_remembered_too_and_for_its_model
 def test_a_run_that_is_ended_keeps_what_it_has_and_goes_on(endpoint, tmp_path):
     serving = endpoint(in_turn(GOOD))
     cache = Cache(tmp_path / "llm.sqlite")
-    asker = Asker(model=serving.model, cache=cache, cancelled=lambda: len(serving.asked) >= 3)
-    found = [asker.ask("test", "task", str(number), Form(Shape)) for number in range(5)]
-    assert found[:3] == [Shape(answer=7)] * 3
-    assert "cancelled" in found[3].reason
+    asker = Asker(model=serving.model, cache=cache)
+    found = [asker.ask("test", "task", str(number), Form(Shape)) for number in range(3)]
+    assert found == [Shape(answer=7)] * 3
     again = Asker(model=serving.model, cache=cache)
     assert [again.ask("test", "task", str(number), Form(Shape)) for number in range(5)] == [Shape(answer=7)] * 5
     assert len(serving.asked) == 5
@@ -190,7 +184,7 @@ def test_a_local_model_is_a_completer():
 
     asker = Asker(model=LocalModel(completer=Echo(), model="tiny"))
     assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
-    assert asker.budget.spent == {"test": 8}
+    assert asker.budget.spent == 8
 
     class Broken:
         def complete(self, *_):

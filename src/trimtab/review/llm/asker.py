@@ -19,7 +19,7 @@ from trimtab.review.llm.model_budget import Budget
 from trimtab.review.llm.model_cache import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from trimtab.review.llm.chat_model import Model, Reply
 
@@ -42,21 +42,19 @@ class Asker:
         model: Whom.
         budget: How much.
         cache: What it said before.
-        cancelled: Asked before each question; True ends the asking, and what was answered stays.
         asked: Questions that were sent.
     """
 
     model: Model
     budget: Budget = field(default_factory=Budget)
     cache: Cache = field(default_factory=Cache)
-    cancelled: Callable[[], bool] = lambda: False
     asked: int = 0
 
     def ask(self, stage: str, system: str, user: str, shape: Form[Shape]) -> Shape | Abstention:
         """Return the answer to a question, or why there is none.
 
         Args:
-            stage: Counts to its own budget.
+            stage: What it is asked for, for the cache.
             system: The task.
             user: The material.
             shape: What an answer has to be.
@@ -80,16 +78,14 @@ class Asker:
         remembered = self.cache.get(name)
         if remembered is not None:
             return remembered.text
-        if self.cancelled():
-            return Abstention("the run was cancelled before this was asked")
-        if refusal := self.budget.refuses(stage, system + user, self.model.tokens):
+        if refusal := self.budget.refuses(system + user, self.model.tokens):
             return Abstention(refusal)
         self.asked += 1
         try:
             reply: Reply = self.model.ask(system, user, schema)
         except ModelError as error:
             return Abstention(error.message)
-        self.budget.count(stage, reply, system + user)
+        self.budget.count(reply, system + user)
         self.cache.put(name, self.model.name, stage, reply)
         return reply.text
 

@@ -104,21 +104,17 @@ class Server:
             timeout_s=self.timeout_s,
             clock=self.clock,
         )
-        with server:
-            try:
-                answer = server.post("chat/completions", {**body, "response_format": form})
-            except HttpError as error:
-                if error.status != _OLDER:
-                    raise ModelError(f"{self.name} {error.message}") from error
-                answer = self._without_schema(server, body)
-        return _reply(answer)
-
-    def _without_schema(self, server: OpenAIServer, body: dict[str, Any]) -> dict[str, Any]:
-        """Ask an older server, whose only schema is the one in the words."""
         try:
-            return server.post("chat/completions", body)
+            with server:
+                try:
+                    answer = server.post("chat/completions", {**body, "response_format": form})
+                except HttpError as error:
+                    if error.status != _OLDER:
+                        raise
+                    answer = server.post("chat/completions", body)  # an older server: the schema is in the words, too
         except HttpError as error:
             raise ModelError(f"{self.name} {error.message}") from error
+        return _reply(answer)
 
 
 def _reply(whole: dict[str, Any]) -> Reply:

@@ -1,9 +1,8 @@
-"""What a model may cost: tokens and money, of a run and of each stage; nothing is asked that could go beyond it."""
+"""What a model may cost, in tokens and money; nothing is asked that could go beyond it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,37 +16,31 @@ class Budget:
     """Limits and what was spent.
 
     Args:
-        tokens: Read and written together, in all stages.
+        tokens: Read and written together.
         money: In the currency of the prices; None sets no limit.
         price: Of a million tokens read and of a million written.
-        stage_tokens: Stage → its own limit, inside the whole.
     """
 
     tokens: int = 200_000
     money: float | None = None
     price: tuple[float, float] = (0.0, 0.0)
-    stage_tokens: dict[str, int] = field(default_factory=dict)
-    spent: Counter[str] = field(default_factory=Counter)
+    spent: int = 0
     cost: float = 0.0
 
-    def refuses(self, stage: str, words: str, reply_tokens: int) -> str:
+    def refuses(self, words: str, reply_tokens: int) -> str:
         """Return why a question may not be asked; empty if it may. It is counted at the longest its reply can be."""
         read = len(words) // _LETTERS_A_TOKEN + 1
-        needed, total = read + reply_tokens, sum(self.spent.values())
-        if total + needed > self.tokens:
-            return f"the budget of {self.tokens:,} tokens would be passed ({total:,} are spent)"
-        limit = self.stage_tokens.get(stage)
-        if limit is not None and self.spent[stage] + needed > limit:
-            return f"the budget of {limit:,} tokens of the stage {stage!r} would be passed"
+        if self.spent + read + reply_tokens > self.tokens:
+            return f"the budget of {self.tokens:,} tokens would be passed ({self.spent:,} are spent)"
         if self.money is not None and self.cost + self._price(read, reply_tokens) > self.money:
             return f"the budget of {self.money:g} would be passed ({self.cost:.4f} is spent)"
         return ""
 
-    def count(self, stage: str, reply: Reply, words: str) -> None:
+    def count(self, reply: Reply, words: str) -> None:
         """Count a reply; where the server counts no tokens, letters are counted."""
         read = reply.read or len(words) // _LETTERS_A_TOKEN + 1
         written = reply.written or len(reply.text) // _LETTERS_A_TOKEN + 1
-        self.spent[stage] += read + written
+        self.spent += read + written
         self.cost += self._price(read, written)
 
     def _price(self, read: int, written: int) -> float:
