@@ -49,7 +49,7 @@ def test_counts_add_up_whatever_was_found_and_decided(hits, data):
     assert flow.identified == len(records)
     assert flow.sources == 3
     left = flow.duplicates + sum(
-        count for part in (flow.excluded, flow.not_retrieved, flow.ineligible) for _, count in part
+        count for part in (flow.excluded, flow.not_retrieved, flow.ineligible) for count in part.values()
     )
     assert flow.identified == left + flow.included
     drawn = dict(re.findall(r"<text[^>]*>([^<]+?) \(n = (\d+)\)</text>", drawing.draw(flow).svg))
@@ -66,8 +66,8 @@ def test_counts_add_up_whatever_was_found_and_decided(hits, data):
 
 def test_a_drawing_escapes_what_databases_are_called():
     flow = prisma.Flow(
-        databases=(("<script>&", 1),), others=(), duplicates=0, screened=1, excluded=(("<b>", 1),), sought=0,
-        not_retrieved=(), assessed=0, ineligible=(), included=0,
+        databases={"<script>&": 1}, others={}, duplicates=0, screened=1, excluded={"<b>": 1}, sought=0,
+        not_retrieved={}, assessed=0, ineligible={}, included=0,
     )  # fmt: skip
     flow.check()
     assert "<script>" not in drawing.draw(flow).svg

@@ -130,7 +130,7 @@ def test_a_mean_needs_the_lower_end_of_agreement_and_not_its_middle():
 
 
 def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
-    lost = replace(draft, flow=replace(draft.flow, not_retrieved=(("not fetched", 3),)))
+    lost = replace(draft, flow=replace(draft.flow, not_retrieved={"not fetched": 3}))
     failed = {check.name: check.places for check in checklist.check(lost)}
     assert failed["limits are stated, and what was not read is counted"] == (
         "3 full texts were not read, and it is not said",

@@ -171,14 +171,12 @@ def _cost_before(plan: Plan) -> str:
 
 
 def _told(found: Search, output: Path) -> str:
-    from trimtab.literature.prisma import total  # noqa: PLC0415
-
     flow = found.flow
-    lines = [f"{name:24} {count:6}" for name, count in (*flow.databases, *flow.others)]
+    lines = [f"{name:24} {count:6}" for name, count in {**flow.databases, **flow.others}.items()]
     if flow.databases and flow.others:
         lines += [
-            f"{'from databases':24} {total(flow.databases):6}",
-            f"{'from other methods':24} {total(flow.others):6}",
+            f"{'from databases':24} {sum(flow.databases.values()):6}",
+            f"{'from other methods':24} {sum(flow.others.values()):6}",
         ]
     lines += [
         f"{'identified':24} {flow.identified:6}",

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 from trimtab.errors import SearchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Merged
     from trimtab.literature.screening import ScreeningDecision
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +38,15 @@ class Flow:
         included_others: Of the included, works no database found.
     """
 
-    databases: Counts
-    others: Counts
+    databases: Mapping[str, int]
+    others: Mapping[str, int]
     duplicates: int
     screened: int
-    excluded: Counts
+    excluded: Mapping[str, int]
     sought: int
-    not_retrieved: Counts
+    not_retrieved: Mapping[str, int]
     assessed: int
-    ineligible: Counts
+    ineligible: Mapping[str, int]
     included: int
     repeated_others: int = 0
     included_others: int = 0
@@ -56,7 +54,7 @@ class Flow:
     @property
     def identified(self) -> int:
         """Records from everywhere."""
-        return total(self.databases) + total(self.others)
+        return sum(self.databases.values()) + sum(self.others.values())
 
     @property
     def sources(self) -> int:
@@ -71,9 +69,9 @@ class Flow:
         """
         sums = {
             "identified = duplicates + screened": self.identified == self.duplicates + self.screened,
-            "screened = excluded + sought": self.screened == total(self.excluded) + self.sought,
-            "sought = not retrieved + assessed": self.sought == total(self.not_retrieved) + self.assessed,
-            "assessed = ineligible + included": self.assessed == total(self.ineligible) + self.included,
+            "screened = excluded + sought": self.screened == sum(self.excluded.values()) + self.sought,
+            "sought = not retrieved + assessed": self.sought == sum(self.not_retrieved.values()) + self.assessed,
+            "assessed = ineligible + included": self.assessed == sum(self.ineligible.values()) + self.included,
             "duplicates from elsewhere \u2264 duplicates": self.repeated_others <= self.duplicates,
             "included from elsewhere \u2264 included": self.included_others <= self.included,
         }
@@ -82,14 +80,7 @@ class Flow:
 
     def record(self) -> dict[str, Any]:
         """Return the counts as plain values."""
-        return {
-            name: dict(value) if isinstance(value, list | tuple) else value for name, value in asdict(self).items()
-        } | {"identified": self.identified}
-
-
-def total(counts: Counts) -> int:
-    """Return the sum of some counts."""
-    return sum(count for _, count in counts)
+        return asdict(self) | {"identified": self.identified}
 
 
 def count(
@@ -116,8 +107,8 @@ def count(
     others = {name for name, is_database in searched if not is_database}
     alone = {merged.work.id for merged in works if all(record.database in others for record in merged.records)}
     flow = Flow(
-        databases=tuple((name, found[name]) for name, is_database in searched if is_database),
-        others=tuple((name, found[name]) for name, is_database in searched if not is_database),
+        databases={name: found[name] for name, is_database in searched if is_database},
+        others={name: found[name] for name, is_database in searched if not is_database},
         duplicates=len(records) - len(works),
         screened=len(works),
         excluded=_reasons(early),
@@ -133,6 +124,7 @@ def count(
     return flow
 
 
-def _reasons(decisions: Iterable[ScreeningDecision]) -> Counts:
+def _reasons(decisions: Iterable[ScreeningDecision]) -> dict[str, int]:
+    """Return how often each reason was given, the most frequent first."""
     counted = Counter(one.category for one in decisions)
-    return tuple(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
+    return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from trimtab.literature.prisma import total
 from trimtab.report import svg
 from trimtab.report.charts import Drawing
 from trimtab.report.document import ChartData, ChartMark, Link
@@ -14,7 +13,9 @@ from trimtab.report.document import ChartData, ChartMark, Link
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trimtab.literature.prisma import Counts, Flow
+    from trimtab.literature.prisma import Flow
+
+    Lines = tuple[tuple[str, int], ...]
 
 _LINE: Final = 17
 _PAD: Final = 12
@@ -30,7 +31,7 @@ _LETTERS: Final = 54  # of one line at 12 px in the width of a box
 class _Box:
     """A box with a line a count, of which the first is its title, and the section of the page that lists them."""
 
-    counts: Counts
+    counts: Lines
     section: str = "Log"
 
     @property
@@ -78,9 +79,10 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
     identified: list[tuple[str, int]] = [("Records identified", flow.identified)]
     for name, counts in (("Databases", flow.databases), ("Other methods", flow.others)):
         if counts:
-            identified += [(name, total(counts)), *((f"{_PART}{place}", count) for place, count in counts)]
-    removed: Counts = (("duplicates", flow.duplicates),)
-    by_others: Counts = ()
+            parts = ((f"{_PART}{place}", count) for place, count in counts.items())
+            identified += [(name, sum(counts.values())), *parts]
+    removed: Lines = (("duplicates", flow.duplicates),)
+    by_others: Lines = ()
     if flow.databases and flow.others:
         removed = (
             ("duplicates among databases", flow.duplicates - flow.repeated_others),
@@ -94,15 +96,15 @@ def _rows(flow: Flow) -> tuple[tuple[_Box, _Box | None], ...]:
         ),
         (
             _Box(counts=(("Works screened by title and abstract", flow.screened),)),
-            _Box(counts=(("Works excluded", flow.screened - flow.sought), *flow.excluded)),
+            _Box(counts=(("Works excluded", flow.screened - flow.sought), *flow.excluded.items())),
         ),
         (
             _Box(counts=(("Full texts sought", flow.sought),)),
-            _Box(counts=(("Full texts not retrieved", flow.sought - flow.assessed), *flow.not_retrieved)),
+            _Box(counts=(("Full texts not retrieved", flow.sought - flow.assessed), *flow.not_retrieved.items())),
         ),
         (
             _Box(counts=(("Full texts assessed", flow.assessed),)),
-            _Box(counts=(("Works excluded", flow.assessed - flow.included), *flow.ineligible)),
+            _Box(counts=(("Works excluded", flow.assessed - flow.included), *flow.ineligible.items())),
         ),
         (_Box(counts=(("Works included", flow.included), *by_others), section="References"), None),
     )

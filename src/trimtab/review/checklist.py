@@ -100,6 +100,6 @@ def _limits(draft: Draft) -> Iterator[str]:
     if not draft.limits:
         yield "no limits are stated"
         return
-    missing = sum(count for _, count in draft.flow.not_retrieved)
+    missing = sum(draft.flow.not_retrieved.values())
     if missing and not any(("not retrieved", missing) in said.counts for said in draft.limits):
         yield f"{missing} full texts were not read, and it is not said"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.claim_verdict import Agreement
 from trimtab.documents.work import UNRECORDED
-from trimtab.literature.prisma import total
 from trimtab.review.answer_matrix import counted
 from trimtab.review.draft import TracedSentence
 
@@ -97,7 +96,7 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
     """Return how it was searched: places, queries, date, merging and screening."""
     flow, plan = search.flow, search.plan
     # In quotation marks, because a name of a file may hold numbers that count nothing.
-    places = ", ".join((*(name for name, _ in flow.databases), *(f'"{name}"' for name, _ in flow.others)))
+    places = ", ".join((*flow.databases, *(f'"{name}"' for name in flow.others)))
     merged = len(search.works.merges)
     found = [
         TracedSentence(
@@ -165,7 +164,7 @@ def limits(search: Search, references: Sequence[CitedWork]) -> tuple[TracedSente
     """Return what keeps the answer from being more than it is."""
     flow = search.flow
     found = []
-    if missing := total(flow.not_retrieved):
+    if missing := sum(flow.not_retrieved.values()):
         words = f"The full text of {counted(missing, 'work')} was not read, so it may hold what is called missing here."
         found.append(TracedSentence(text=words, counts=(("not retrieved", missing),)))
     if ended := len(search.problems):
