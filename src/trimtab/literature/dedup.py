@@ -33,17 +33,8 @@ _LEAST_WORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Merge:
-    """Why two records are one work."""
-
-    one: str
-    other: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Possible:
-    """Two works that may be one; a person decides."""
+class SamePair:
+    """Two records that are one work, or two works that may be one, and why."""
 
     one: str
     other: str
@@ -70,11 +61,11 @@ class Merged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deduplicated:
-    """Works in the order their first record was found, why records were merged, and what may be the same."""
+    """Works in the order their first record was found, why records were merged, and what a person has to decide."""
 
     works: tuple[Merged, ...]
-    merges: tuple[Merge, ...]
-    possible: tuple[Possible, ...]
+    merges: tuple[SamePair, ...]
+    possible: tuple[SamePair, ...]
 
 
 def deduplicate(records: Sequence[Found]) -> Deduplicated:
@@ -123,13 +114,13 @@ def _names(record: Found) -> Iterator[tuple[str, str]]:
         yield "doi", related
 
 
-def _by_identifier(records: Sequence[Found], groups: _Groups) -> Iterator[Merge]:
+def _by_identifier(records: Sequence[Found], groups: _Groups) -> Iterator[SamePair]:
     holders: dict[tuple[str, str], int] = {}
     for at, record in enumerate(records):
         for name in _names(record):
             first = holders.setdefault(name, at)
             if groups.join(first, at):
-                yield Merge(one=label(records[first]), other=label(record), why=f"the same {name[0]}: {name[1]}")
+                yield SamePair(one=label(records[first]), other=label(record), why=f"the same {name[0]}: {name[1]}")
 
 
 def plain_title(title: str) -> str:
@@ -143,14 +134,14 @@ def _family(name: str) -> str:
     return "".join(letter for letter in apart if letter.isalpha()).casefold()
 
 
-def _by_title(records: Sequence[Found], groups: _Groups) -> tuple[list[Merge], list[Possible]]:
+def _by_title(records: Sequence[Found], groups: _Groups) -> tuple[list[SamePair], list[SamePair]]:
     buckets: dict[tuple[str, str], list[int]] = defaultdict(list)
     for at, record in enumerate(records):
         title, people = plain_title(record.work.title), record.work.authors
         if len(title.split()) >= _LEAST_WORDS and people:
             buckets[title, _family(people[0].family)].append(at)
-    merges: list[Merge] = []
-    unsure: list[Possible] = []
+    merges: list[SamePair] = []
+    unsure: list[SamePair] = []
     for bucket in buckets.values():
         for cluster in _years(records, bucket):
             roots = sorted({groups.root(at) for at in cluster})
@@ -159,12 +150,12 @@ def _by_title(records: Sequence[Found], groups: _Groups) -> tuple[list[Merge], l
             if len(_published(records, groups, roots)) > 1:
                 why = "title, year and first author are equal, but their published DOIs differ"
                 pairs = combinations(roots, 2)
-                unsure += [Possible(one=label(records[a]), other=label(records[b]), why=why) for a, b in pairs]
+                unsure += [SamePair(one=label(records[a]), other=label(records[b]), why=why) for a, b in pairs]
                 continue
             for at in roots[1:]:
                 groups.join(roots[0], at)
                 why = "title, first author and year (\u00b11) are equal"
-                merges.append(Merge(one=label(records[roots[0]]), other=label(records[at]), why=why))
+                merges.append(SamePair(one=label(records[roots[0]]), other=label(records[at]), why=why))
     return merges, unsure
 
 
@@ -196,7 +187,7 @@ def _published(records: Sequence[Found], groups: _Groups, roots: Iterable[int]) 
     }
 
 
-def _alike(works: Sequence[Merged], unsure: Iterable[Possible]) -> Iterator[Possible]:
+def _alike(works: Sequence[Merged], unsure: Iterable[SamePair]) -> Iterator[SamePair]:
     """Yield pairs of works with nearly the same title and an author in common, years no further than one apart."""
     reported_pairs = {frozenset((pair.one, pair.other)) for pair in unsure}
     sharing: dict[str, list[int]] = defaultdict(list)
@@ -212,7 +203,7 @@ def _alike(works: Sequence[Merged], unsure: Iterable[Possible]) -> Iterator[Poss
         ratio = _ratio(plain_title(one.work.title), plain_title(other.work.title))
         if ratio >= _ALIKE:
             why = f"titles alike ({ratio:.2f}), an author in common"
-            yield Possible(one=label(one.records[0]), other=label(other.records[0]), why=why)
+            yield SamePair(one=label(one.records[0]), other=label(other.records[0]), why=why)
 
 
 def _near(one: int | None, other: int | None) -> bool:

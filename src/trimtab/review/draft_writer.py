@@ -7,7 +7,7 @@ never counted as an answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import certainty, report_claims, study_evidence, verdict_rules
@@ -22,27 +22,12 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import ClaimVerdict
-    from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
     from trimtab.literature.search_session import Search
     from trimtab.study.table import StudyTable
 
 _MOST_CLAIMS: Final = 60  # of one full text: the rest would bury the answer
 Checked = tuple["Claim", "ClaimVerdict"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Checks claims against everything that was read, and our studies."""
-
-    sources: Sources
-    registry: Registry
-    tables: Sequence[StudyTable] = ()
-
-    def __call__(self, claim: Claim) -> Checked:
-        """Return a claim with its verdict."""
-        measured = [one for table in self.tables for one in study_evidence.look_up(claim, table, self.registry)]
-        return claim, certainty.rate(verdict_rules.check(claim, self.sources, measured=measured))
 
 
 def answer(search: Search, tables: Sequence[StudyTable] = ()) -> Draft:
@@ -54,7 +39,11 @@ def answer(search: Search, tables: Sequence[StudyTable] = ()) -> Draft:
     """
     registry = search.plan.registry
     sources = sources_of(search)
-    judge = Judge(sources=sources, registry=registry, tables=tables)
+
+    def judge(claim: Claim) -> Checked:
+        measured = [one for table in tables for one in study_evidence.look_up(claim, table, registry)]
+        return claim, certainty.rate(verdict_rules.check(claim, sources, measured=measured))
+
     included = {one.work for one in search.decisions if one.included}
     found = {name: [*map(judge, _claims(search, name, sources))] for name in search.documents}
     checked = [one for name in found if name in included for one in found[name]]

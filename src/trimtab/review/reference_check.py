@@ -38,6 +38,9 @@ _YEAR: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?![\d.]\d)")
 _DOI: Final = re.compile(r"\b10\.\d{4,9}/[^\s>\])},;]+")
 _TITLE: Final = 15
 _ROWS: Final = 5
+_SHARE: Final = 0.75  # of a record's title in an entry; titles are shortened, and changed between versions
+_PREPRINT_LATER: Final = 2  # years within which a preprint's publication may be cited instead
+_PRINT_LATER: Final = 1  # years between a work online and in print
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +209,13 @@ def _differences(entry: str, work: Work) -> Iterator[str]:
     words = _DOI.sub(" ", re.sub(r"https?://\S+|arxiv[:\s]\s*[\d.v]+", " ", entry, flags=re.IGNORECASE))
     if len(re.findall(r"[^\W\d_]{2,}", words)) < 4:
         return
-    if work.title and not _titled(words, work) and len(plain(work.title)) >= _TITLE:
+    titled, held = plain(work.title).split(), set(plain(words).split())
+    if len(plain(work.title)) >= _TITLE and sum(word in held for word in titled) < _SHARE * len(titled):
         yield f"title: the record says {work.title!r}"
     years = {int(year) for year in _YEAR.findall(words)}
     right = {year for year in (work.year, *(version.year for version in work.versions)) if year}
-    if years and right and not years & right:
+    later = _PREPRINT_LATER if work.ids.arxiv else _PRINT_LATER
+    if years and right and not any(year <= said <= year + later for year in right for said in years):
         yield f"year: {', '.join(map(str, sorted(years)))}, the record says {', '.join(map(str, sorted(right)))}"
     if work.authors and _bare(work.authors[0].family) not in _bare(words):
         yield f"authors: the record's first is {work.authors[0].family}"
