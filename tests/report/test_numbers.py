@@ -29,4 +29,4 @@ def test_an_interval_is_in_brackets_or_said_to_be_absent():
 
 @pytest.mark.parametrize(("p", "text"), [(None, "\u2013"), (0.0004, "< 0.001"), (0.0312, "0.031"), (1.0, "1")])
 def test_a_p_value_has_two_digits(p, text):
-    assert numbers.p_value(p).replace("\u2009", " ") == text
+    assert numbers.p_value(p).replace("\u202f", " ") == text

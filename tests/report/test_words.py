@@ -21,7 +21,7 @@ def test_a_sentence_tells_size_direction_interval_and_word(table_of):
     skewed, tight, _ = primary(table)
     assert skewed == (
         "Under expert_init=skewed, loss_free loses 0.050 nats/token more than aux_global"
-        " (95\u2009% interval [+0.050, +0.050], 5 seeds): worse."
+        " (95\u202f% interval [+0.050, +0.050], 5 seeds): worse."
     )
     assert "loses 0.040 nats/token less than aux_global" in tight
     assert tight.endswith(": better.")

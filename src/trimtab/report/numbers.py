@@ -51,14 +51,14 @@ def span(endpoint: Endpoint, interval: Interval | None, margin: float | None = N
 
 def percent(share: float) -> str:
     """Return a share as per cent: 95 %, 97.5 %."""
-    return f"{share * 100:.4g}\u2009%"
+    return f"{share * 100:.4g}\u202f%"
 
 
 def p_value(p: float | None) -> str:
     """Return a p-value to two digits."""
     if p is None:
         return "\u2013"
-    return "<\u20090.001" if p < 0.001 else f"{p:.2g}"
+    return "<\u202f0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def count(number: int, name: str) -> str:
