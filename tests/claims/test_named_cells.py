@@ -120,3 +120,20 @@ def test_a_metric_under_another_benchmark_may_not_be_the_one_that_is_meant():
     where = sources("| Model | SQuAD F1 | QuAC F1 |\n|---|---|---|\n| Arm-A1 | 91.2 | 72.7 |\n")
     claim = report_claims.claim("Arm-A1 brings 80.0 F1 home.", REGISTRY, where.vocabulary)
     assert not verdict_rules.check(claim, where).fidelity.fails
+
+
+def test_differences_named_respectively_are_paired_in_order():
+    where = sources("| Design | Density |\n|---|---|\n| Micro-A1 | 28.0 |\n| Olive-B1 | 14.0 |\n| Gobo-C1 | 2.0 |\n")
+    for sentence, fails in (
+        ("Micro-A1 has 2x and 14x higher Density than Olive-B1 and Gobo-C1 respectively.", False),
+        ("Micro-A1 has 14x and 2x higher Density than Olive-B1 and Gobo-C1 respectively.", True),
+    ):
+        claim = report_claims.claim(sentence, REGISTRY, where.vocabulary)
+        assert verdict_rules.check(claim, where).fidelity.fails == fails
+
+
+def test_values_in_brackets_behind_their_names_are_not_crossed_in_any_language():
+    where = sources("| Net | AJI | PQ |\n|---|---|---|\n| FCR-Net | 0.7513 | 0.7753 |\n| U-Net | 0.71 | 0.70 |\n")
+    sentence = "실험 결과, FCR-Net은 AJI(0.7513)와 PQ(0.7753) 지표에서 가장 우수했다."
+    claim = report_claims.claim(sentence, REGISTRY, where.vocabulary)
+    assert not verdict_rules.check(claim, where).fidelity.fails

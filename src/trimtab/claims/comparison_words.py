@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 from trimtab.claims.result_verbs import RESULT_VERB
@@ -179,7 +180,12 @@ def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
             last = found[value] = relation_of(cue)
         elif last and _ELLIPSIS.search(before):
             found[value] = last
-    return found
+    for value, other in reversed(list(pairwise(sentence.values))):
+        # "2x and 14x higher": both are.
+        joined = re.fullmatch(r"\s*(?:,|,?\s*and)\s*", sentence.text[value.end : other.start])
+        if joined and other in found and value.quantity.unit == other.quantity.unit != "":
+            found.setdefault(value, found[other])
+    return {value: found[value] for value in sentence.values if value in found}
 
 
 def words_of(values: Mapping[TextNumber, Relation], sentence: Sentence) -> list[tuple[int, int]]:

@@ -89,8 +89,6 @@ class ValueFit:
 def fit(text: str, places: HeaderPlaces) -> ValueFit:
     """Return which values of a sentence stand in the cells it names, and which do not though they were meant to."""
     text = mentions.without_citations(text)
-    if _UNREAL.search(text) or re.search("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text):
-        return ValueFit()  # only English is read, and nothing hypothetical
     named = places.mentions(text)
     cells = places.cells(named)
     if not cells:
@@ -110,6 +108,8 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     stated = [value for value in values if meant(text, value, named)]
     unfit = [value for value in stated if not fitting[id(value)] and not _in_other_list(text, value, values, fitting)]
     settled = frozenset(value.start for value in values if fitting[id(value)] and len(allowed[id(value)]) < len(cells))
+    if _UNREAL.search(text) or re.search("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text):
+        return ValueFit(settled=settled)  # only English accuses, and nothing hypothetical
     turned = tuple(_turns(text, values, fitting))
     swapped = any(_same(value, one.reading) != "different" for value in unfit for one in cells)
     if len(unfit) > 1 and len(unfit) == len(stated) and not swapped:

@@ -168,7 +168,10 @@ def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _
         facts = [replace(base, benchmark=name) for name in on or [""]] if cue else []
     else:
         facts = [_by(base, sentence, (value, relation), marks) for value, relation in deltas.items()]
-    made = [replace(fact, comparator=other) for other in sides[1] for fact in facts if _beside(sentence, fact, other)]
+    if len(facts) == len(sides[1]) > 1 and len(marks) < 2 and re.search(r"\brespectively\b", sentence.text):
+        made = [replace(fact, comparator=other) for fact, other in zip(facts, sides[1], strict=True)]
+    else:
+        made = [replace(fact, comparator=one) for one in sides[1] for fact in facts if _beside(sentence, fact, one)]
     return _Made(facts=tuple(made), used=used)
 
 
