@@ -74,7 +74,7 @@ class NamedCell:
 
     def distance(self, value: TextNumber) -> int:
         """Return how many characters stand between its names and a value."""
-        return sum(max(one.start - value.end, value.start - one.end) for one in (self.row, self.column))
+        return sum(max(mention.start - value.end, value.start - mention.end) for mention in (self.row, self.column))
 
 
 class HeaderPlaces:
@@ -117,8 +117,8 @@ class HeaderPlaces:
         words, at = name_words(text), 0
         named: list[HeaderMention] = []
         registered = {
-            (one.start, one.end): f"{one.kind}:{one.id}"
-            for one in self.index.registry.find(text, ("metrics", "benchmarks"))
+            (mention.start, mention.end): f"{mention.kind}:{mention.id}"
+            for mention in self.index.registry.find(text, ("metrics", "benchmarks"))
         }
         while at < len(words):
             longest = True
@@ -131,7 +131,7 @@ class HeaderPlaces:
                 loose = self._lines.get(registered.get((start, end), ""), set()) - lines
                 lines |= loose
                 if lines:
-                    inside = not longest or any(one.start <= start and end <= one.end for one in named)
+                    inside = not longest or any(mention.start <= start and end <= mention.end for mention in named)
                     ordinary = (
                         squashed.isdigit()
                         or len(squashed) < 2
@@ -167,12 +167,12 @@ class HeaderPlaces:
 
     def cells(self, named: Sequence[HeaderMention]) -> list[NamedCell]:
         """Return the cells of which two different mentions name row and column."""
-        rows = [(table, line, one) for one in named for table, axis, line in one.lines if axis == "row"]
+        rows = [(table, line, mention) for mention in named for table, axis, line in mention.lines if axis == "row"]
         columns: dict[tuple[str, int], list[tuple[int, HeaderMention]]] = defaultdict(list)
-        for one in named:
-            for table, axis, line in one.lines:
+        for mention in named:
+            for table, axis, line in mention.lines:
                 if axis == "column":
-                    columns[table].append((line, one))
+                    columns[table].append((line, mention))
         return [
             NamedCell(
                 reading=reading,
@@ -188,8 +188,8 @@ class HeaderPlaces:
 
 
 @lru_cache(maxsize=65536)
-def _spelled_out(text: str, found: tuple[tuple[int, int, tuple[str, ...]], ...]) -> frozenset[str]:
-    return frozenset(key(text[:start] + name + text[end:]) for start, end, names in found for name in names)
+def _spelled_out(text: str, metrics: tuple[tuple[int, int, tuple[str, ...]], ...]) -> frozenset[str]:
+    return frozenset(key(text[:start] + name + text[end:]) for start, end, names in metrics for name in names)
 
 
 def _in_full(path: tuple[str, ...], index: TableIndex) -> frozenset[str]:
@@ -197,12 +197,12 @@ def _in_full(path: tuple[str, ...], index: TableIndex) -> frozenset[str]:
     keys: set[str] = set()
     for part in path:
         known = index.registry.entries["metrics"]
-        found = tuple(
-            (one.start, one.end, known[one.id].names)
-            for one in index.registry.find(part, ("metrics",))
-            if one.end - one.start < len(part.strip())
+        metrics = tuple(
+            (mention.start, mention.end, known[mention.id].names)
+            for mention in index.registry.find(part, ("metrics",))
+            if mention.end - mention.start < len(part.strip())
         )
-        keys |= _spelled_out(part, found) if found else frozenset()
+        keys |= _spelled_out(part, metrics) if metrics else frozenset()
     return frozenset(keys)
 
 

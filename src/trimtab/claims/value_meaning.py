@@ -71,7 +71,7 @@ def meant(text: str, value: TextNumber, named: Sequence[HeaderMention]) -> bool:
     ):
         return False  # where a change began is often another system's
     owner = OWNER.match(text, value.end)
-    if owner and not any(meets(owner, one) for one in named):
+    if owner and not any(meets(owner, mention) for mention in named):
         return False  # "33.3% for the next-best baseline"
     return all(inside(match.start(), named) for match in DENIES.finditer(text, start, end))
 
@@ -84,7 +84,9 @@ def conditioned(text: str, value: TextNumber, named: Sequence[HeaderMention]) ->
     for match in _CONDITION.finditer(text, start, end):
         words = _OBJECT.match(text, match.end())
         stop = words.end() if words else match.end()
-        covered = any(match.end() <= one.start <= stop for one in named) or re.match(r"[\d$]", text[match.end() :])
+        covered = any(match.end() <= mention.start <= stop for mention in named) or re.match(
+            r"[\d$]", text[match.end() :]
+        )
         if not (inside(match.start(), named) or covered or _HARMLESS.match(text, match.end())):
             return True
     return False
@@ -103,4 +105,4 @@ def meets(match: re.Match[str], mention: HeaderMention) -> bool:
 
 def inside(place: int, named: Iterable[HeaderMention]) -> bool:
     """Whether a character is one of a name's."""
-    return any(one.start <= place < one.end for one in named)
+    return any(mention.start <= place < mention.end for mention in named)
