@@ -181,6 +181,11 @@ def _unsaid(fact: Fact, reading: Measurement, readings: TableIndex) -> tuple[str
     name = readings.subject_id(fact.subject)
     behind = readings.behind(reading, name)
     rest = (" > ".join(reading.cell.row_path),) if behind else ()
+    if (
+        not reading.metric
+        and readings.registry.better(readings.registry.id_of(fact.metric, "metrics"), "metrics") == "lower"
+    ):
+        rest = (*rest, "a measure that its headers do not name")  # an error rate beside accuracies
     return (*rest, *(readings.unsaid(reading, name, fact.benchmark) if fact.benchmark else ()))
 
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, mentions
+from trimtab.claims import arithmetic, mentions, stated_cells
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.value_meaning import DENIES, OWNER, conditioned, inside, meant, meets, part_of
 
@@ -119,7 +119,12 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
         anchors = {line for other in values if other is not value for one in fitting[id(other)] for line in one.lines}
         home = next((one.reading for one in cells if _same(value, one.reading) != "different"), None)
         nearest = _intended(text, value, allowed[id(value)], named, anchors, places.index, swapped=home is not None)
-        if nearest is None or _strange(text, value, nearest, allowed[id(value)], named):
+        others = [(other, fitting[id(other)]) for other in values if other is not value]
+        if (
+            nearest is None
+            or not stated_cells.stated_outright(text, value, nearest, named, others, swapped=home is not None)
+            or _strange(text, value, nearest, allowed[id(value)], named)
+        ):
             continue
         table, cell = places.index.by_table[nearest.reading.table], nearest.reading.cell
         beside = [one for one in table if one.cell.row == cell.row or one.cell.column == cell.column]
@@ -250,7 +255,7 @@ def _strange(
     owner, behind = OWNER.match(text, value.end), _BRACKET.match(text, value.end)
     if (
         any(changed)
-        or any(not inside(match.start(), named) for match in _MEANS.finditer(text, start, end))
+        or any(not inside(match.start(), named) for match in _MEANS.finditer(text))
         or (owner and not any(meets(owner, one) for one in (cell.row, cell.column)))
         or (behind and not any(behind.start(1) <= one.start < behind.end(1) for one in named))
         or _unknown_nearer(text, value, cell, named)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
@@ -133,9 +133,6 @@ _ASIDE: Final = re.compile(
     r"|\+\d)",
     re.IGNORECASE,
 )
-_IN_A_ROW: Final = re.compile(
-    r"[\s%)\]]*(?:points?)?[\s,(\[]*(?:to|vs\.?|versus|and|or|/|\u2192|->|[-\u2013]|against|,)?[\s(\[]*", re.IGNORECASE
-)
 # What a part about nothing measured may say of the whole sentence, and of a system that is then another one.
 _UNREAL: Final = re.compile(
     r"\b(?:would|could|might|may|estimate[ds]?|projected|projection|expected|hypothetical(?:ly)?|if|unless|assuming)\b",
@@ -151,6 +148,21 @@ _CHANGED: Final = re.compile(
 _DOUBT: Final = re.compile(
     r"\b(?:estimate\w*|project\w*|expect\w*|if|unless|would|could|might|may|should|according|assum\w+|suppos\w+|claim\w*"
     r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*)\b",
+    re.IGNORECASE,
+)
+# An amount of training, data or hardware that values depend on; parameters only say how large a system is.
+_AMOUNT: Final = re.compile(
+    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$",
+    re.IGNORECASE,
+)
+# Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
+_ELSEWHERE: Final = re.compile(
+    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed)\b"
+    r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
+    r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
+    r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
+    r"|^\s*(?:counting|excluding|including|ignoring|averag(?:ed|ing)|removing|adding|measured|restricted|limited|scaled"
+    r"|trained|tuned|quantized|translated)\b[^,]*,",
     re.IGNORECASE,
 )
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
@@ -190,13 +202,14 @@ def unread(understood: Understood) -> UnreadWords:
     asides = _asides(sentence.text, edges)
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
-    doubled, dated = _doubled(understood), _dated(sentence)
+    doubled, dated, conditioned = _doubled(understood), _dated(sentence), _conditioned(sentence)
     return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
             index
             for index, fact in enumerate(understood.facts)
-            if _in(fact.start, bearing)
+            if conditioned
+            or _in(fact.start, bearing)
             or fact in doubled
             or fact.start in understood.unordered
             or {fact.subject, fact.comparator} & dated
@@ -208,6 +221,16 @@ def makes_a_condition(text: str) -> bool:
     """Whether a text begins with a word that makes a condition of it: "For the larger model:", not "For example:"."""
     first = _WORD.search(text)
     return first is not None and first[0].casefold() in _CONDITIONS and not _OPENING.match(text, first.start())
+
+
+def opens_an_aside(text: str, start: int, end: int) -> bool:
+    """Whether a part [start, end) of a text only adds an assertion: ", which is 9 points higher"."""
+    return bool(_ASIDE.match(text, start)) and not _DOUBT.search(text, start, end)
+
+
+def measured_elsewhere(text: str) -> bool:
+    """Whether a sentence may give somebody else's number, or what was measured after a change that it opens with."""
+    return bool(_ELSEWHERE.search(text))
 
 
 def turning_words(text: str, names: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
@@ -234,28 +257,57 @@ def _dated(sentence: Sentence) -> set[str]:
     }
 
 
+def _conditioned(sentence: Sentence) -> bool:  # noqa: PLR0911 - one reason after the other
+    """Whether a parameter, a bracket behind a name or the opening may make another measurement of its values."""
+    text, header_years = sentence.text, {one.text for one in sentence.benchmarks}
+    for one in sentence.numbers:
+        said = text[one.start : one.end]
+        if one.kind == "parameter" and not re.match(r"\u00b1|\+/-", said):
+            return True
+        if one.kind in ("size", "count") and _AMOUNT.search(text[: one.end]):
+            return True
+        if one.kind == "year" and any(re.fullmatch(r"(?:19|20)\d\d", name) for name in header_years):
+            return True
+    if len(set(re.findall(r"pass@(\d+)", text))) > 1 or measured_elsewhere(text):
+        return True
+    for name in (*sentence.systems, *sentence.benchmarks):
+        bracket = re.match(r"\s*\(([^()]*)\)", text[name.end :])
+        if bracket and re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
+            return True
+        start = name.end + bracket.start(1) if bracket else 0
+        for word in _WORD.finditer(text, start, name.end + bracket.end(1)) if bracket else ():
+            named = any(
+                other.start <= word.start() < other.end
+                for other in (*sentence.systems, *sentence.benchmarks, *sentence.metrics, *sentence.numbers)
+            )
+            if not (
+                named
+                or plain(word[0].casefold())
+                or word[0].casefold().rstrip(".") in ("vs", "versus")
+                or compare.CUE.search(bracket[1] if bracket else "")
+            ):
+                return True
+    return False
+
+
 def _doubled(understood: Understood) -> set[Fact]:
-    """Return the facts that give one tuple two values in a row: "rises from 71.0 to 86.7", whichever is meant."""
+    """Return the facts that give one tuple two values: "rises from 71.0 to 86.7", "has 71.0 (tuned: 86.7)"."""
     found: set[Fact] = set()
-    for one, other in pairwise(fact for fact in understood.facts if fact.relation == "equals"):
+    for one, other in combinations((fact for fact in understood.facts if fact.relation == "equals"), 2):
         same = (one.subject, one.benchmark, one.metric, one.setting) == (
             other.subject,
             other.benchmark,
             other.metric,
             other.setting,
         )
-        if same and _IN_A_ROW.fullmatch(understood.sentence.between(one.end, other.start)):
+        if same and one.value != other.value:
             found |= {one, other}
     return found
 
 
 def _asides(text: str, edges: Sequence[int]) -> list[tuple[int, int]]:
     """Return the parts, as characters [start, end), that only add an assertion."""
-    return [
-        (start, end)
-        for start, end in pairwise(edges)
-        if start and _ASIDE.match(text, start) and not _DOUBT.search(text, start, end)
-    ]
+    return [(start, end) for start, end in pairwise(edges) if start and opens_an_aside(text, start, end)]
 
 
 def _covered(understood: Understood) -> list[tuple[int, int]]:
