@@ -109,6 +109,12 @@ TABLES = {
 | Otter-2 | 61.4 | 43.8 | 0.97 | 35.6 |
 | Beaver | 55.0 | 38.1 | 2.15 | 58.9 |
 """,
+    "mt": """| System | en-de | de-en | en-fr | fi-en | Avg |
+|---|---|---|---|---|---|
+| Babel-1 | 29.4 | 34.8 | 40.2 | 26.1 | 32.6 |
+| Babel-2 | 31.2 | 36.9 | 42.5 | 28.8 | 34.9 |
+| M2M-X | 27.7 | 33.0 | 38.4 | 24.9 | 31.0 |
+""",
 }
 # Each is true beside its table: another split, checkpoint, decoding, harness, system, target, share or year.
 TRUE = {
@@ -282,6 +288,48 @@ Otter-2 achieves 61.4 on SWE-bench Verified, 43.8 on Terminal-Bench, and 47.0 on
 Otter-2 achieves 61.4 on SWE-bench Verified and 46.9 on Terminal-Bench Core.
 Otter-2 achieves 61.4 on SWE-bench Verified and 46.9 on the easier Terminal-Bench split.
 Otter-2 achieves 61.4 on SWE-bench Verified and, without a time limit, 46.9 on Terminal-Bench.
+""",
+    "mt": """
+Babel-2 reaches 31.2 on en-de, its distilled student 29.9.
+Babel-2 scores 31.2 on en-de after, and 29.0 before back-translation.
+DeepL gets 32.7 and Babel-2 31.2 on en-de.
+On en-de DeepL gets 32.7 and Babel-2 31.2.
+On en-de, de-en and en-es, Babel-2 gets 31.2, 36.9 and 39.6.
+Babel-2 gets 31.2, 36.9, 42.5 and 39.6 on en-de, de-en, en-fr and en-es.
+Babel-2 gets 31.2 on en-de, 39.6 on en-es, and 42.5 on en-fr.
+Babel-2's en-de, de-en and de-fr are 31.2, 36.9 and 35.3.
+Babel-2 has 34.0 on en-de + de-en together.
+The mean of en-de and de-en is 34.0 for Babel-2.
+A human gets 30.1 on en-de against a second reference, near Babel-2.
+The upper bound for Babel-2 on en-de is 35.0.
+Beam 10 gives Babel-2 31.4 on en-de.
+Babel-2 (beam 10) has 31.4 on en-de.
+Babel-2 has 31.4 on en-de with beam 10.
+Babel-2, beam 10: 31.4 on en-de.
+Babel-2 beam search has 31.4 on en-de.
+Babel-2 has 30.3 on en-de (fp8).
+Babel-2 has 30.3 en-de fp8.
+Babel-2 still has 30.3 on en-de in fp8, against 31.2 in bf16.
+We got 30.9 on en-de from Babel-2.
+Our Babel-2 gets 30.9 on en-de.
+The new Babel-2 gets 32.1 on en-de.
+The latest Babel-2 gets 32.1 on en-de.
+The large Babel-2 gets 32.8 on en-de.
+The open-source Babel-2 gets 30.5 on en-de, the hosted one 31.2.
+Babel-2 models get 30.5 to 31.2 on en-de.
+The Babel-2 family gets 32.8 on en-de.
+The Babel-2 variant gets 32.8 on en-de.
+The Babel-2 baseline gets 30.8 on en-de.
+The Babel-2 baseline has 30.8 on en-de, ours 31.2.
+Babel-2 gets 30.8 on average on en-de.
+Babel-2 gets just 30.5 on the en-de test of 2020.
+Babel-2 gets 30.5 on the latest en-de test.
+Babel-2 gets 30.5 on the en-de test set of the shared task.
+Babel-2 gets 32.4 on the en-de dev set.
+Babel-2 gets 32.4 on en-de dev.
+Babel-2 gets 32.4 on en-de (dev).
+Babel-2 gets 32.4 on en-de validation.
+Babel-2 gets 32.4 on the en-de validation set.
 """,
 }
 FALSE = [

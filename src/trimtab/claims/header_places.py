@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import vocabulary
-from trimtab.claims.understanding import plain
+from trimtab.claims.plain_words import plain
 from trimtab.claims.wording import SAYING, content, key, name_words
 
 if TYPE_CHECKING:

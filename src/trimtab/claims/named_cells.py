@@ -255,7 +255,7 @@ def _strange(
     owner, behind = OWNER.match(text, value.end), _BRACKET.match(text, value.end)
     if (
         any(changed)
-        or any(not inside(match.start(), named) for match in _MEANS.finditer(text))
+        or _mean(text, cell, named)
         or (owner and not any(meets(owner, one) for one in (cell.row, cell.column)))
         or (behind and not any(behind.start(1) <= one.start < behind.end(1) for one in named))
         or _unknown_nearer(text, value, cell, named)
@@ -270,6 +270,19 @@ def _strange(
             beside = start <= other.start < end and not start <= mine.start < end
             if nearer and (same_side or beside) and not listed:
                 return True
+    return False
+
+
+def _mean(text: str, cell: NamedCell, named: Sequence[HeaderMention]) -> bool:
+    """Whether a sentence says "mean" without meaning the cell alone: the column of means is its own, with no other."""
+    for match in _MEANS.finditer(text):
+        axis = next((axis for axis in ("row", "column") if inside(match.start(), [getattr(cell, axis)])), None)
+        table = cell.reading.table
+        if axis is None or any(
+            mention is not getattr(cell, axis) and any(line[:2] == (table, axis) for line in mention.lines)
+            for mention in named
+        ):
+            return True
     return False
 
 

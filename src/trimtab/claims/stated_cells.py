@@ -14,8 +14,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.number_kinds import numbers
+from trimtab.claims.other_measurements import another_version, measured_elsewhere
+from trimtab.claims.plain_words import plain
 from trimtab.claims.result_verbs import RESULT_VERB
-from trimtab.claims.understanding import measured_elsewhere, opens_an_aside, plain
+from trimtab.claims.understanding import opens_an_aside
 from trimtab.claims.wording import content
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ def stated_outright(
         others: Its other values, each with the named cells that print it.
         swapped: Whether another named cell prints the value.
     """
+    if any(another_version(text, mention.start, mention.end) for mention in (cell.row, cell.column)):
+        return False
     if measured_elsewhere(text) or any(
         named_cell.reading == cell.reading for _, fitting in others for named_cell in fitting
     ):
@@ -154,6 +158,8 @@ def _outright(
         if at > own or (at < own and RESULT_VERB.search(text, start, end) and not is_head):
             return False
         first = min(first, at)
+        if another_version(text, mention.start, mention.end):
+            return False
     begin = clauses[first][0]
     if any(not _beside(match, text, named) for match in _OTHERS.finditer(text, begin, end)) or any(
         not _covered(match.start(), named) for match in _NEARLY.finditer(text, begin, end)
@@ -174,14 +180,19 @@ def _outright(
     bracketed = cell.row.end < value.start and re.fullmatch(
         r"\s*\([\s=:]*", text[cell.row.end : value.start].replace(text[cell.column.start : cell.column.end], "")
     )
-    for index, edge in enumerate(clauses):
-        if first <= index <= own or not _unexplained(text, *edge, named):
-            continue
-        said = text[slice(*edge)].lstrip(" ,;:")
-        free = (bracketed or _AFTER.match(said)) and not _CONDITION.search(said.partition(" ")[2])
-        if index < first or not (free or opens_an_aside(text, *edge)):
-            return False
-    return True
+    return all(
+        first <= index <= own
+        or not _unexplained(text, *edge, named)
+        or (index > own and _adds_only(text, edge, bracketed=bool(bracketed)))
+        for index, edge in enumerate(clauses)
+    )
+
+
+def _adds_only(text: str, clause: tuple[int, int], *, bracketed: bool) -> bool:
+    """Whether a clause behind a value adds something and conditions nothing: ", which is 9 points higher"."""
+    words = text[slice(*clause)].lstrip(" ,;:")
+    free = (bracketed or _AFTER.match(words)) and not _CONDITION.search(words.partition(" ")[2])
+    return bool(free) or opens_an_aside(text, *clause)
 
 
 def _unexplained(text: str, start: int, end: int, named: Sequence[HeaderMention]) -> list[str]:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
 from trimtab.claims import mentions
+from trimtab.claims.other_measurements import another_measurement
+from trimtab.claims.plain_words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,42 +29,6 @@ if TYPE_CHECKING:
     from trimtab.claims.sentence_facts import Understood
     from trimtab.claims.sentence_parts import Sentence
 
-_PLAIN_WORDS: Final = """
-a an the of to in on for at by as and or is are was were be been being that this these those it its it's our their which
-who also then thus hence so such has have had having do does did done both each per via here there i.e e.g respectively
-overall we us i they them from
-achieve achieves achieved achieving reach reaches reached reaching obtain obtains obtained obtaining get gets got
-getting score scores scored scoring yield yields yielded yielding attain attains attained attaining report reports
-reported reporting show shows showed shown showing give gives gave given giving perform performs performed performing
-record records recorded recording register registers registered hit hits post posts posted deliver delivers delivered
-see sees saw produce produces produced demonstrate demonstrates demonstrated exhibit exhibits exhibited stand stands
-stood come comes came sets set establish establishes established earn earns earned boast boasts manage manages managed
-remain remains remained rank ranks ranked measure measured measures observe observed find found achieves evaluate
-evaluated evaluates
-performance performances result results accuracy accuracies value values rate rates point points percent percentage
-absolute model models method methods system systems approach approaches baseline baselines benchmark
-benchmarks dataset datasets task tasks test tests suite leaderboard evaluation evaluations table column row margin gap
-difference improvement gain gains lead advantage increase decrease level terms comparison compared setting settings
-metric metrics number numbers counterpart llm llms variant version family competitor competitors rival
-strong impressive remarkable notable competitive good solid excellent outstanding respectable new significant
-significantly substantial substantially considerable considerably clear clearly large small slight slightly just even
-only still already notably remarkably impressively surprisingly interestingly however moreover furthermore additionally
-finally specifically particular particularly flagship proposed open-source open-sourced latest recent popular superior
-promising merely further wide well much far down up out
-release releases released introduce introduces introduced announce announces announced present presents presented
-launch launches launched
-striking standout commendable staggering leading top competitive whopping mere stunning exceptional great astonishing
-formidable high low record noteworthy robust stellar amazing modest decent stunning top-tier overall
-about around roughly approximately nearly almost but while whereas although though yet
-"""
-_PLAIN: Final = frozenset(_PLAIN_WORDS.split())
-# Adverbs that change what is said; any other one only colors it ("markedly").
-_HEDGING_WORDS: Final = """
-possibly potentially allegedly reportedly supposedly theoretically hypothetically conditionally previously initially
-originally formerly partly partially jointly separately internally externally presumably probably likely nominally
-seemingly apparently ostensibly hardly rarely barely scarcely eventually ultimately early daily family only
-"""
-_HEDGING: Final = frozenset(_HEDGING_WORDS.split())
 # What kind of system a name is, right in front of it: "the base model Foo", "larger models such as Foo".
 _KIND_OF: Final = re.compile(
     r"(?:(?:much|similarly|comparably|even|significantly|far)\s+)?(?:\b(?:base|original|backbone|teacher|reasoning|coding|code|language"
@@ -150,21 +116,6 @@ _DOUBT: Final = re.compile(
     r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*)\b",
     re.IGNORECASE,
 )
-# An amount of training, data or hardware that values depend on; parameters only say how large a system is.
-_AMOUNT: Final = re.compile(
-    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$",
-    re.IGNORECASE,
-)
-# Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
-_ELSEWHERE: Final = re.compile(
-    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed)\b"
-    r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
-    r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
-    r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
-    r"|^\s*(?:counting|excluding|including|ignoring|averag(?:ed|ing)|removing|adding|measured|restricted|limited|scaled"
-    r"|trained|tuned|quantized|translated)\b[^,]*,",
-    re.IGNORECASE,
-)
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
 _JOINS: Final = re.compile(r"(?:but|and|yet)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
@@ -202,7 +153,7 @@ def unread(understood: Understood) -> UnreadWords:
     asides = _asides(sentence.text, edges)
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
-    doubled, dated, conditioned = _doubled(understood), _dated(sentence), _conditioned(sentence)
+    doubled, dated, conditioned = _doubled(understood), _dated(sentence), another_measurement(sentence)
     return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
@@ -228,11 +179,6 @@ def opens_an_aside(text: str, start: int, end: int) -> bool:
     return bool(_ASIDE.match(text, start)) and not _DOUBT.search(text, start, end)
 
 
-def measured_elsewhere(text: str) -> bool:
-    """Whether a sentence may give somebody else's number, or what was measured after a change that it opens with."""
-    return bool(_ELSEWHERE.search(text))
-
-
 def turning_words(text: str, names: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
     """Return the words that can turn a sentence around or doubt it, wherever they stand outside its names.
 
@@ -255,39 +201,6 @@ def _dated(sentence: Sentence) -> set[str]:
             number.kind in ("date", "year") and one.end <= number.start <= one.end + 2 for number in sentence.numbers
         )
     }
-
-
-def _conditioned(sentence: Sentence) -> bool:  # noqa: PLR0911 - one reason after the other
-    """Whether a parameter, a bracket behind a name or the opening may make another measurement of its values."""
-    text, header_years = sentence.text, {one.text for one in sentence.benchmarks}
-    for one in sentence.numbers:
-        said = text[one.start : one.end]
-        if one.kind == "parameter" and not re.match(r"\u00b1|\+/-", said):
-            return True
-        if one.kind in ("size", "count") and _AMOUNT.search(text[: one.end]):
-            return True
-        if one.kind == "year" and any(re.fullmatch(r"(?:19|20)\d\d", name) for name in header_years):
-            return True
-    if len(set(re.findall(r"pass@(\d+)", text))) > 1 or measured_elsewhere(text):
-        return True
-    for name in (*sentence.systems, *sentence.benchmarks):
-        bracket = re.match(r"\s*\(([^()]*)\)", text[name.end :])
-        if bracket and re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
-            return True
-        start = name.end + bracket.start(1) if bracket else 0
-        for word in _WORD.finditer(text, start, name.end + bracket.end(1)) if bracket else ():
-            named = any(
-                other.start <= word.start() < other.end
-                for other in (*sentence.systems, *sentence.benchmarks, *sentence.metrics, *sentence.numbers)
-            )
-            if not (
-                named
-                or plain(word[0].casefold())
-                or word[0].casefold().rstrip(".") in ("vs", "versus")
-                or compare.CUE.search(bracket[1] if bracket else "")
-            ):
-                return True
-    return False
 
 
 def _doubled(understood: Understood) -> set[Fact]:
@@ -376,11 +289,6 @@ def _part(
         if systems and _STATES.match(sentence.text[systems[0].end : end]):
             words = [word for word in words if word[1] <= systems[0].start]
     return [*turning, *(word for word in words if not plain(sentence.text[slice(*word)].casefold().rstrip(".")))]
-
-
-def plain(word: str) -> bool:
-    """Whether a word may stand in a sentence about results without changing what it says."""
-    return word in _PLAIN or (word.endswith("ly") and word not in _HEDGING and len(word) > 4)
 
 
 def _in(place: int, spans: Iterable[tuple[int, int]]) -> bool:

@@ -1,0 +1,94 @@
+"""What may make another measurement of a sentence's values than the one that a table has.
+
+Another version or run of a system, another amount of training, somebody else's report. Such a sentence may still be
+supported by a table, and is never refuted by it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import comparison_words as compare
+from trimtab.claims.plain_words import plain
+
+if TYPE_CHECKING:
+    from trimtab.claims.number_kinds import TextNumber
+    from trimtab.claims.sentence_parts import Sentence
+
+_WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
+# An amount of training, data or hardware that values depend on; parameters only say how large a system is.
+_AMOUNT: Final = re.compile(
+    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$",
+    re.IGNORECASE,
+)
+# Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
+_ELSEWHERE: Final = re.compile(
+    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed|we\s+(?:get|got))\b"
+    r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
+    r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
+    r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
+    r"|^\s*(?:counting|excluding|including|ignoring|averag(?:ed|ing)|removing|adding|measured|restricted|limited|scaled"
+    r"|trained|tuned|quantized|translated)\b[^,]*,",
+    re.IGNORECASE,
+)
+# Words at a name that may make another version, size or run of it: "the new Foo-7B", "the Foo-7B variant".
+_ANOTHER_BEFORE: Final = re.compile(
+    r"\b(?:our|new|newer|newest|latest|original|base|large|larger|small|smaller|updated|previous|earlier|old|older)\s+$",
+    re.IGNORECASE,
+)
+_ANOTHER_BEHIND: Final = re.compile(r"\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b", re.IGNORECASE)
+
+
+def another_measurement(sentence: Sentence) -> bool:
+    """Whether a parameter, a bracket behind a name, its words or the opening may make other values of a sentence's."""
+    text = sentence.text
+    return (
+        measured_elsewhere(text)
+        or len(set(re.findall(r"pass@(\d+)", text))) > 1
+        or any(_depends(sentence, number) for number in sentence.numbers)
+        or any(
+            another_version(text, name.start, name.end) or _bracket(sentence, name.end)
+            for name in (*sentence.systems, *sentence.benchmarks)
+        )
+    )
+
+
+def another_version(text: str, start: int, end: int) -> bool:
+    """Whether words at a name [start, end) may make another version of it: "the new Foo-7B", "the Foo-7B variant"."""
+    return bool(_ANOTHER_BEFORE.search(text[:start]) or _ANOTHER_BEHIND.match(text, end))
+
+
+def _depends(sentence: Sentence, number: TextNumber) -> bool:
+    """Whether values depend on a number: a temperature, an amount of training, a year that no header has."""
+    said = sentence.text[number.start : number.end]
+    if number.kind == "parameter":
+        return not re.match(r"\u00b1|\+/-", said)
+    if number.kind in ("size", "count"):
+        return bool(_AMOUNT.search(sentence.text[: number.end]))
+    years = any(re.fullmatch(r"(?:19|20)\d\d", name.text) for name in sentence.benchmarks)
+    return number.kind == "year" and years
+
+
+def _bracket(sentence: Sentence, end: int) -> bool:
+    """Whether a bracket behind a name has words that nothing explains: "Foo-7B (chat)"."""
+    bracket = re.match(r"\s*\(([^()]*)\)", sentence.text[end:])
+    if not bracket:
+        return False
+    if re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
+        return True
+    names = (*sentence.systems, *sentence.benchmarks, *sentence.metrics)
+    known = [(part.start, part.end) for part in names] + [(part.start, part.end) for part in sentence.numbers]
+    words = [
+        word[0].casefold()
+        for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1))
+        if not any(first <= word.start() < last for first, last in known)
+    ]
+    return not compare.CUE.search(bracket[1]) and any(
+        not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in words
+    )
+
+
+def measured_elsewhere(text: str) -> bool:
+    """Whether a sentence may give somebody else's number, or what was measured after a change that it opens with."""
+    return bool(_ELSEWHERE.search(text))
