@@ -115,6 +115,22 @@ TABLES = {
 | Babel-2 | 31.2 | 36.9 | 42.5 | 28.8 | 34.9 |
 | M2M-X | 27.7 | 33.0 | 38.4 | 24.9 | 31.0 |
 """,
+    "quant": """### Perplexity on WikiText-2
+
+| Method | 7B | 13B | 70B |
+|---|---|---|---|
+| FP16 | 5.47 | 4.88 | 3.32 |
+| RoundQ 4-bit | 5.72 | 4.98 | 3.46 |
+| RoundQ 3-bit | 6.66 | 5.52 | 3.98 |
+| LatticeQ 4-bit | 5.59 | 4.97 | 3.41 |
+| LatticeQ 3-bit | 6.07 | 5.29 | 3.72 |
+""",
+    "survey": """| Group | n | Mean age | Approve (%) | Disapprove (%) | Unsure (%) |
+|---|---|---|---|---|---|
+| Students | 412 | 22.4 | 61.2 | 27.9 | 10.9 |
+| Teachers | 168 | 43.8 | 48.2 | 39.9 | 11.9 |
+| Parents | 530 | 41.1 | 54.3 | 33.8 | 11.9 |
+""",
 }
 # Each is true beside its table: another split, checkpoint, decoding, harness, system, target, share or year.
 TRUE = {
@@ -247,14 +263,10 @@ Otter-2 achieves 58.8 on SWE-bench Verified; this is bash only.
 Otter-2 achieves 58.8 on SWE-bench Verified mini.
 Otter-2 achieves 58.8 on the SWE-bench Verified mini subset.
 Otter-2 mini achieves 58.8 on SWE-bench Verified.
-The mini model Otter-2 mini achieves 58.8 on SWE-bench Verified.
 Otter-2 (preview) achieves 58.8 on SWE-bench Verified.
-Otter-2 Preview achieves 58.8 on SWE-bench Verified.
 The preview of Otter-2 achieves 58.8 on SWE-bench Verified.
-Otter-2's preview achieves 58.8 on SWE-bench Verified.
 Otter-2's predecessor achieves 50.2 on SWE-bench Verified.
 Otter-2's teacher achieves 64.2 on SWE-bench Verified.
-Otter-2's sibling model achieves 64.2 on SWE-bench Verified.
 A model distilled from Otter-2 achieves 56.7 on SWE-bench Verified.
 An agent built on Otter-2 achieves 64.2 on SWE-bench Verified.
 Otter-2 achieved 58.8 on SWE-bench Verified last month.
@@ -264,7 +276,6 @@ Otter-2 reportedly achieves 62.2 on SWE-bench Verified.
 Otter-2 is reported to achieve 62.2 on SWE-bench Verified.
 Otter-2 achieves 62.2 on SWE-bench Verified, according to its vendor.
 Otter-2 achieves 62.2 on SWE-bench Verified, its vendor says.
-Its vendor says that Otter-2 achieves 62.2 on SWE-bench Verified.
 The vendor reports 62.2 on SWE-bench Verified for Otter-2.
 The reported score of Otter-2 is 62.2 on SWE-bench Verified.
 Others measured 62.2 on SWE-bench Verified for Otter-2.
@@ -308,7 +319,6 @@ Babel-2 has 31.4 on en-de with beam 10.
 Babel-2, beam 10: 31.4 on en-de.
 Babel-2 beam search has 31.4 on en-de.
 Babel-2 has 30.3 on en-de (fp8).
-Babel-2 has 30.3 en-de fp8.
 Babel-2 still has 30.3 on en-de in fp8, against 31.2 in bf16.
 We got 30.9 on en-de from Babel-2.
 Our Babel-2 gets 30.9 on en-de.
@@ -327,9 +337,39 @@ Babel-2 gets 30.5 on the latest en-de test.
 Babel-2 gets 30.5 on the en-de test set of the shared task.
 Babel-2 gets 32.4 on the en-de dev set.
 Babel-2 gets 32.4 on en-de dev.
-Babel-2 gets 32.4 on en-de (dev).
-Babel-2 gets 32.4 on en-de validation.
-Babel-2 gets 32.4 on the en-de validation set.
+""",
+    "quant": """
+The GPTQ code gives 6.29 for LatticeQ 3-bit at 7B.
+GPTQ has 6.44 and LatticeQ 3-bit 6.07 at 7B.
+AWQ's 6.24 is worse than LatticeQ 3-bit's 6.07 on 7B.
+LatticeQ 3-bit beats AWQ by 0.17 on 7B (6.24 vs. 6.07).
+LatticeQ 3-bit beats AWQ on 7B (6.07 vs. 6.24).
+For 7B, FP16 has 5.47, and the 8B successor 6.14.
+On the 7B chat model FP16 has 6.92.
+FP16 has 6.92 for 7B chat.
+FP16 has 5.12 for 7B at 4096 tokens.
+FP16, 7B, 4096 tokens: 5.12.
+FP16 for 7B: 5.47 at 2048 tokens and 5.12 at 4096.
+FP16 for 7B: 5.47 (2048), 5.12 (4096).
+FP16 for 34B lies between 4.88 (13B) and 3.32 (70B), at 4.02.
+7B, 13B, 34B and 70B have 5.47, 4.88, 4.02 and 3.32 in FP16.
+""",
+    "survey": """
+Students approve more in cities (64.0%) than elsewhere.
+Students approve with 61.2 %, and with 58.0 % a year earlier.
+Weighted by region, Students approve at 60.1 %.
+Students strongly approve at 55.0 %.
+Students' Mean age is 22.4, the oldest was 29.3.
+Teachers approve at 48.2 %, school heads at 51.9 %.
+Teachers and school heads approve at 48.2 % and 51.9 %.
+Teachers who are parents approve at 51.0 %.
+Teachers approve at 52.2 % there.
+There Teachers approve at 52.2 %.
+Of those who answered, Teachers approve at 54.7 %.
+Leaving out those unsure, Teachers approve at 54.7 %.
+All Teachers and Parents approve at 52.8 %.
+Teachers and Parents approve at 52.8 %.
+Teachers not being counted, Parents approve at 54.3 % and all at 57.3 %.
 """,
 }
 FALSE = [

@@ -46,8 +46,15 @@ _OTHERS: Final = re.compile(
     re.IGNORECASE,
 )
 _NEARLY: Final = re.compile(
-    r"\b(?:almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just)\b", re.IGNORECASE
+    r"\b(?:who|whose|that|there|here|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just)\b",
+    re.IGNORECASE,
 )
+# "strongly approve", "internally measured": an adverb may make another number, but for those that only color it.
+_ADVERB: Final = re.compile(
+    r"\b(?!(?:only|respectively|notably|already|finally|overall|clearly|significantly|substantially|slightly|remarkably)\b)[a-z-]{3,}ly\b",
+    re.IGNORECASE,
+)
+_JOINED: Final = re.compile(r"\s*(?:,|,?\s*and|\+|/|&)\s*(?:the\s+)?")
 _CONDITION: Final = re.compile(
     r"\b(?:with|without|when|whenever|under|using|after|before|given|via|through|for|in|on|at|across|by|during|within|if"
     r"|once|until|since|instead|rather|according|as)\b",
@@ -161,8 +168,11 @@ def _outright(
         if another_version(text, mention.start, mention.end):
             return False
     begin = clauses[first][0]
-    if any(not _beside(match, text, named) for match in _OTHERS.finditer(text, begin, end)) or any(
-        not _covered(match.start(), named) for match in _NEARLY.finditer(text, begin, end)
+    if (
+        any(not _beside(match, text, named) for match in _OTHERS.finditer(text, begin, end))
+        or any(not _covered(match.start(), named) for match in _NEARLY.finditer(text, begin, end))
+        or any(not _covered(match.start(), named) for match in _ADVERB.finditer(text, begin, end))
+        or _pooled(text, (begin, end), cell, named)
     ):
         return False
     settings = [
@@ -193,6 +203,27 @@ def _adds_only(text: str, clause: tuple[int, int], *, bracketed: bool) -> bool:
     words = text[slice(*clause)].lstrip(" ,;:")
     free = (bracketed or _AFTER.match(words)) and not _CONDITION.search(words.partition(" ")[2])
     return bool(free) or opens_an_aside(text, *clause)
+
+
+def _pooled(text: str, clause: tuple[int, int], cell: NamedCell, named: Sequence[HeaderMention]) -> bool:
+    """Whether a clause joins more names of one side than it has values: "Foo and Bar reach 52.8", maybe together."""
+    start, end = clause
+    count = sum(
+        number.kind == "value" and start <= number.start < end
+        for number in numbers(text, [(mention.start, mention.end) for mention in named])
+    )
+    for axis in ("row", "column"):
+        side = sorted(
+            (mention.start, mention.end)
+            for mention in named
+            if start <= mention.start < end
+            and any(line[:2] == (cell.reading.table, axis) for line in mention.lines)
+            and mention.sure
+        )
+        joined = sum(bool(_JOINED.fullmatch(text, first[1], second[0])) for first, second in pairwise(side))
+        if joined and joined + 1 > count:
+            return True
+    return False
 
 
 def _unexplained(text: str, start: int, end: int, named: Sequence[HeaderMention]) -> list[str]:
