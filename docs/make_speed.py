@@ -26,8 +26,9 @@ Record = dict[str, Any]
 
 
 def read() -> dict[str, Record]:
-    """Return the results by name."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    """Return the results by name: of the files there, those of speed, which have what was found at a commit."""
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return {name: record for name, record in records.items() if "found" in record}
 
 
 def page(results: dict[str, Record]) -> str:

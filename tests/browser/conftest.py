@@ -16,9 +16,12 @@ PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A running chromium; the tests are skipped where there is none."""
+    """A running chromium; the tests are skipped where there is none.
+
+    It ends with each file: Playwright's event loop runs as long, and other tests of this process want their own.
+    """
     binary = shutil.which("chromium")
     if binary is None:
         pytest.skip("no chromium here: `apt-get install chromium`, as .ci/run does where it may")

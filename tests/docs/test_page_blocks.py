@@ -172,6 +172,12 @@ def test_toml_is_read_as_what_the_page_says_it_is(on_page, tmp_path):
             path.write_text(block.text)
             assert list(spec.load(path).cells())
             continue
+        if set(table) <= {"training", "resources"}:  # in place of these parts of a study
+            study = (ROOT / "studies" / "tiny.toml").read_text()
+            for part in table:
+                study = re.sub(rf"(?ms)^\[{part}\]$.*?(?=^\[|\Z)", "", study)
+            assert spec.parse(f"{study}\n{block.text}", f"{block.page}:{block.line}")
+            continue
         assert set(table) <= {"models", "metrics", "select"}, f"{block.page}:{block.line}"
 
 

@@ -11,7 +11,7 @@ from trimtab.moe.attach import attach
 from trimtab.moe.discovery import find_routers
 from trimtab.moe.gates import Gates
 from trimtab.settings.capacities import Capacity
-from trimtab.settings.rules import LossFree, NoBalancer, SwitchLoss
+from trimtab.settings.rules import LossFree, NoBalancer, Stack, SwitchLoss
 
 CHECKPOINTING = {"off": None, "reentrant": {"use_reentrant": True}, "non_reentrant": {"use_reentrant": False}}
 
@@ -376,3 +376,32 @@ def test_attached_within_inference_mode_a_model_still_learns(build, text, family
     for _ in range(2):
         step(model, gates, text)
     assert all(bias.any() for bias in gates.biases().values())
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "balancer",
+    [
+        LossFree(bias_update_rate=1e-3),
+        SwitchLoss(coef=0.1, scope="micro"),
+        SwitchLoss(coef=0.1, scope="sequence"),
+        Stack(LossFree(bias_update_rate=1e-3), SwitchLoss(coef=0.1, scope="sequence")),
+    ],
+    ids=str,
+)
+def test_a_batch_has_the_same_room_whatever_the_rule_reads(build, text, family, balancer, masked):
+    """A rule that counts by sequence does not make sequences compete by themselves."""
+    mask = torch.ones_like(text)
+    mask[0, 5:] = 1 - int(masked)
+    rates = {}
+    for name, given in (("without", NoBalancer()), ("with", balancer)):
+        model = build(family)
+        model.train()
+        gates = attach(model, balancer=given, capacity=Capacity(factor=1.0))
+        model(input_ids=text, attention_mask=mask, use_cache=False).logits.sum().backward()
+        calls = torch.stack(list(gates.loads().values())).double()
+        gates.update()
+        rates[name] = [line["drop_rate"] for line in gates.metrics()]
+    room_each = (calls.sum(-1, keepdim=True) / calls.shape[-1]).ceil()
+    lost = (calls - room_each).clamp(min=0).sum(-1) / calls.sum(-1)
+    assert rates["with"] == rates["without"] == pytest.approx(lost.tolist())

@@ -243,7 +243,7 @@ class Gate(BalancerState):
                 context.sequence,
                 choice=lambda: self._preferences(detached.scores, context),
                 seed=(limits.seed, current.step, current.ordinal, self.router.layer),
-                sizes=current.text.sizes(by_sequence=context.sequence is not None) if here else None,
+                sizes=current.text.sizes(by_sequence=limits.scope == "sequence") if here else None,
             )
         tally = self.tally if current.counted else None if current.training else self.measured
         if current.counted and current.replayed:

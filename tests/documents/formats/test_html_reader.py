@@ -100,5 +100,5 @@ def test_thousands_in_groups_are_one_number(read_text):
     rows = "".join(f"<tr><td>r{at}</td><td>{text}</td></tr>" for at, text in enumerate(cells))
     document = read_text(f"<html><table><tr><th>m</th><th>n</th></tr>{rows}</table></html>", "a.html")
     assert [[str(number) for number in cell.numbers] for cell in document.cells] == [
-        *(["37323"], ["1234567"], ["1234"], ["12"], ["71.3", "128"], ["4", "128"])
+        *(["37323"], ["1234567"], ["1234"], ["12"], ["71.3", "128"], ["4128"])
     ]
