@@ -24,7 +24,8 @@ _AMOUNT: Final = re.compile(
 )
 # Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
 _ELSEWHERE: Final = re.compile(
-    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed|we\s+(?:get|got))\b"
+    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed"
+    r"|we\s+(?:get|got)|at launch|in beta)\b"
     r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
     r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
     r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
@@ -37,7 +38,12 @@ _ANOTHER_BEFORE: Final = re.compile(
     r"\b(?:our|new|newer|newest|latest|original|base|large|larger|small|smaller|updated|previous|earlier|old|older)\s+$",
     re.IGNORECASE,
 )
-_ANOTHER_BEHIND: Final = re.compile(r"\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b", re.IGNORECASE)
+_ANOTHER_BEHIND: Final = re.compile(
+    r"\s*,\s*(?:then|by|via|from)\b"
+    r"|\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b",
+    re.IGNORECASE,
+)
+_ONE_OF_SEVERAL: Final = re.compile(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
 
 
 def another_measurement(sentence: Sentence) -> bool:
@@ -47,11 +53,18 @@ def another_measurement(sentence: Sentence) -> bool:
         measured_elsewhere(text)
         or len(set(re.findall(r"pass@(\d+)", text))) > 1
         or any(_depends(sentence, number) for number in sentence.numbers)
+        or any(one_of_several(text, system.start, system.end) for system in sentence.systems)
         or any(
             another_version(text, name.start, name.end) or _bracket(sentence, name.end)
             for name in (*sentence.systems, *sentence.benchmarks)
         )
     )
+
+
+def one_of_several(text: str, start: int, end: int) -> bool:
+    """Whether an article makes a kind of a name [start, end): "a strong Foo-7B", and not "an F1 of"."""
+    measure = re.match(r"\s+(?:of|scores?|rates?|accurac\w+|values?|results?|performance)\b", text[end:])
+    return bool(_ONE_OF_SEVERAL.search(text[:start])) and not measure
 
 
 def another_version(text: str, start: int, end: int) -> bool:

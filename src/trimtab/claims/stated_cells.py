@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.number_kinds import numbers
-from trimtab.claims.other_measurements import another_version, measured_elsewhere
+from trimtab.claims.other_measurements import another_version, measured_elsewhere, one_of_several
 from trimtab.claims.plain_words import plain
 from trimtab.claims.result_verbs import RESULT_VERB
 from trimtab.claims.understanding import opens_an_aside
@@ -46,7 +46,8 @@ _OTHERS: Final = re.compile(
     re.IGNORECASE,
 )
 _NEARLY: Final = re.compile(
-    r"\b(?:who|whose|that|there|here|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just)\b",
+    r"\b(?:who|whose|that|there|here"
+    r"|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just|and (?:up|more|less|above|below))\b",
     re.IGNORECASE,
 )
 # "strongly approve", "internally measured": an adverb may make another number, but for those that only color it.
@@ -94,7 +95,10 @@ def stated_outright(
         others: Its other values, each with the named cells that print it.
         swapped: Whether another named cell prints the value.
     """
-    if any(another_version(text, mention.start, mention.end) for mention in (cell.row, cell.column)):
+    if any(
+        another_version(text, mention.start, mention.end) or one_of_several(text, mention.start, mention.end)
+        for mention in (cell.row, cell.column)
+    ):
         return False
     if measured_elsewhere(text) or any(
         named_cell.reading == cell.reading for _, fitting in others for named_cell in fitting
