@@ -380,6 +380,7 @@ Teachers not being counted, Parents approve at 54.3 % and all at 57.3 %.
     "rag": """
 Magpie, then reranked, has a Recall@5 of 76.6.
 Magpie had MRR 0.566 at launch.
+Magpie: Recall@5 ↑12%, Recall@20 ↑9%
 BM25, by Anserini, has an MRR of 0.481.
 A strong BM25 has an MRR of 0.489.
 Each BM25 gets an MRR of 0.489.

@@ -26,6 +26,7 @@ _AMOUNT: Final = re.compile(
 _ELSEWHERE: Final = re.compile(
     r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed"
     r"|we\s+(?:get|got)|at launch|in beta)\b"
+    r"|[\u2191\u2193]\s*\d|\d\s*%?\s*[\u2191\u2193]"
     r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
     r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
     r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
