@@ -94,16 +94,17 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     if not cells:
         return ValueFit()
     spans = [
-        (one.start, one.end)
-        for one in named
-        if one.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[one.start : one.end], re.IGNORECASE)
+        (mention.start, mention.end)
+        for mention in named
+        if mention.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[mention.start : mention.end], re.IGNORECASE)
     ]
-    values = [one for one in numbers(text, spans) if one.kind == "value"]
+    values = [number for number in numbers(text, spans) if number.kind == "value"]
     if len(values) > _MANY:
         return ValueFit()  # a picture's or a table's numbers in a row
     allowed = {id(value): _allowed(text, value, cells, named) for value in values}
     fitting = {
-        id(value): [one for one in allowed[id(value)] if _same(value, one.reading) != "different"] for value in values
+        id(value): [candidate for candidate in allowed[id(value)] if _same(value, candidate.reading) != "different"]
+        for value in values
     }
     stated = [value for value in values if meant(text, value, named)]
     unfit = [value for value in stated if not fitting[id(value)] and not _in_other_list(text, value, values, fitting)]
@@ -111,13 +112,19 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     if _UNREAL.search(text) or re.search("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text):
         return ValueFit(settled=settled)  # only English accuses, and nothing hypothetical
     turned = tuple(_turns(text, values, fitting))
-    swapped = any(_same(value, one.reading) != "different" for value in unfit for one in cells)
+    swapped = any(_same(value, candidate.reading) != "different" for value in unfit for candidate in cells)
     if len(unfit) > 1 and len(unfit) == len(stated) and not swapped:
         return ValueFit(settled=settled)  # the sentence is about other numbers than this table's
     misfits = []
     for value in unfit:
-        anchors = {line for other in values if other is not value for one in fitting[id(other)] for line in one.lines}
-        home = next((one.reading for one in cells if _same(value, one.reading) != "different"), None)
+        anchors = {
+            line
+            for other in values
+            if other is not value
+            for candidate in fitting[id(other)]
+            for line in candidate.lines
+        }
+        home = next((candidate.reading for candidate in cells if _same(value, candidate.reading) != "different"), None)
         nearest = _intended(text, value, allowed[id(value)], named, anchors, places.index, swapped=home is not None)
         others = [(other, fitting[id(other)]) for other in values if other is not value]
         if (
@@ -127,8 +134,8 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
         ):
             continue
         table, cell = places.index.by_table[nearest.reading.table], nearest.reading.cell
-        beside = [one for one in table if one.cell.row == cell.row or one.cell.column == cell.column]
-        printed = any(_same(value, one) in ("equal", "truncated", "finer") for one in beside)
+        beside = [reading for reading in table if reading.cell.row == cell.row or reading.cell.column == cell.column]
+        printed = any(_same(value, reading) in ("equal", "truncated", "finer") for reading in beside)
         if (home or not printed) and not _derived(value, cells, values, beside):
             misfits.append(Misfit(value=value, reading=nearest.reading, home=home))
     return ValueFit(misfits=tuple(misfits), settled=settled, turned=turned)
@@ -145,77 +152,85 @@ def _intended(  # noqa: PLR0913 - what is known of a value
     swapped: bool,
 ) -> NamedCell | None:
     """Return the cell that a value is most likely meant as; None where it may be meant as another number."""
-    said = [text[one.start : one.end] for one in named]
+    said = [text[mention.start : mention.end] for mention in named]
     near = [
-        one
-        for one in allowed
-        if min(one.row.sure, one.column.sure)
-        and not one.loose
-        and ((swapped and value.quantity.decimals) or _alike(value, one.reading))
-        and not index.open_parts(one.reading, said)
+        candidate
+        for candidate in allowed
+        if min(candidate.row.sure, candidate.column.sure)
+        and not candidate.loose
+        and ((swapped and value.quantity.decimals) or _alike(value, candidate.reading))
+        and not index.open_parts(candidate.reading, said)
     ]
-    anchored = [one for one in near if anchors & one.lines]
+    anchored = [candidate for candidate in near if anchors & candidate.lines]
     if not anchored and conditioned(text, value, named):
         return None
     opening = _OPENING.match(text)
     scope_told = anchored and opening and opening[1]
-    if opening and not scope_told and not any(one.sure == 2 and one.start < opening.end() for one in named):
+    if opening and not scope_told and not any(mention.sure == 2 and mention.start < opening.end() for mention in named):
         return None  # a condition at its head
     sure = anchored or [
-        one for one in near if max(one.row.sure, one.column.sure) == 2 and not (one.row.modified or one.column.modified)
+        candidate
+        for candidate in near
+        if max(candidate.row.sure, candidate.column.sure) == 2
+        and not (candidate.row.modified or candidate.column.modified)
     ]
-    return min(sure, key=lambda one: (one.away(value.quantity.value), one.distance(value)), default=None)
+    return min(
+        sure, key=lambda candidate: (candidate.away(value.quantity.value), candidate.distance(value)), default=None
+    )
 
 
 def _turns(
     text: str, values: Sequence[TextNumber], fitting: Mapping[int, Sequence[NamedCell]]
 ) -> Iterable[Turn]:  # fmt: skip
     """Yield the changes of which both ends stand in one row or column, and go the other way."""
-    for one, other in pairwise(values):
-        verb = _CHANGES.search(text[: one.start])
-        if not verb or not re.fullmatch(r"\s*%?\s*(?:\([^()]*\)\s*)?to\s+", text[one.end : other.start]):
+    for before, after in pairwise(values):
+        verb = _CHANGES.search(text[: before.start])
+        if not verb or not re.fullmatch(r"\s*%?\s*(?:\([^()]*\)\s*)?to\s+", text[before.end : after.start]):
             continue
-        if DENIES.search(text, verb.start(), one.start):
+        if DENIES.search(text, verb.start(), before.start):
             continue
-        gap = other.quantity.value - one.quantity.value
+        gap = after.quantity.value - before.quantity.value
         ends = [
-            second.reading for first in fitting[id(one)] for second in fitting[id(other)] if first.lines & second.lines
+            second.reading
+            for first in fitting[id(before)]
+            for second in fitting[id(after)]
+            if first.lines & second.lines
         ]
         if ends and (gap < 0 if verb["up"] else gap > 0):
-            yield Turn(words=text[verb.start() : other.end], reading=ends[0])
+            yield Turn(words=text[verb.start() : after.end], reading=ends[0])
 
 
 def _allowed(
     text: str, value: TextNumber, cells: Sequence[NamedCell], named: Sequence[HeaderMention]
 ) -> Sequence[NamedCell]:  # fmt: skip
     """Return the cells a value can be: those of the names that stand right beside it, if any do."""
-    for one in named:
-        if not one.sure:
+    for mention in named:
+        if not mention.sure:
             continue
-        before = one.end <= value.start and bool(_TIED_BEFORE.fullmatch(text, one.end, value.start))
+        before = mention.end <= value.start and bool(_TIED_BEFORE.fullmatch(text, mention.end, value.start))
         # In "over Foo (86.7 vs. 33.3)" the first value is not Foo's.
         before = before and not (
             text[value.start - 1] == "(" and re.match(r"\s*%?\s*(?:vs\b|versus\b)", text[value.end :])
         )
-        behind = value.end <= one.start and _TIED_BEHIND.fullmatch(text, value.end, one.start)
+        behind = value.end <= mention.start and _TIED_BEHIND.fullmatch(text, value.end, mention.start)
         if before or behind:
-            tied = [cell for cell in cells if one in (cell.row, cell.column)]
+            tied = [cell for cell in cells if mention in (cell.row, cell.column)]
             cells = tied or cells
     # "82.6 (Foo) to 75.1": the name in brackets is of the value before it alone.
     others = [
-        one
-        for one in named
-        if one.end <= value.start
-        and re.search(r"\d\s*%?\s*\(\s*$", text[: one.start])
-        and text[one.end : one.end + 1] == ")"
+        mention
+        for mention in named
+        if mention.end <= value.start
+        and re.search(r"\d\s*%?\s*\(\s*$", text[: mention.start])
+        and text[mention.end : mention.end + 1] == ")"
     ]
     # A name inside a longer one that is a header, too, is not meant: "Foo" in "Foo (large)".
     others += [
-        one
-        for one in named
+        mention
+        for mention in named
         if any(
-            other is not one and other.start <= one.start and one.end <= other.end and other.sure == 2
-            and {line[:2] for line in other.lines} & {line[:2] for line in one.lines}
+            other is not mention and other.start <= mention.start and mention.end <= other.end and other.sure == 2
+            and {line[:2] for line in other.lines} & {line[:2] for line in mention.lines}
             for other in named
         )
     ]  # fmt: skip
@@ -251,19 +266,19 @@ def _strange(
 ) -> bool:  # fmt: skip
     """Whether a value may be of something else than a cell: of another version, a mean, another row or column."""
     start, end = part_of(text, value)
-    changed = (_VERSION.match(text, one.end) for one in (cell.row, cell.column))
+    changed = (_VERSION.match(text, mention.end) for mention in (cell.row, cell.column))
     owner, behind = OWNER.match(text, value.end), _BRACKET.match(text, value.end)
     if (
         any(changed)
         or _mean(text, cell, named)
-        or (owner and not any(meets(owner, one) for one in (cell.row, cell.column)))
-        or (behind and not any(behind.start(1) <= one.start < behind.end(1) for one in named))
+        or (owner and not any(meets(owner, mention) for mention in (cell.row, cell.column)))
+        or (behind and not any(behind.start(1) <= mention.start < behind.end(1) for mention in named))
         or _unknown_nearer(text, value, cell, named)
     ):
         return True
     for axis in ("row", "column"):
         mine = getattr(cell, axis)
-        for other in (getattr(one, axis) for one in cells if one.reading.table == cell.reading.table):
+        for other in (getattr(candidate, axis) for candidate in cells if candidate.reading.table == cell.reading.table):
             same_side = (other.end <= value.start) == (mine.end <= value.start)
             listed = _LIST.fullmatch(text, min(mine.end, other.end), max(mine.start, other.start))
             nearer = _gap(other, value) < _gap(mine, value) and other.sure >= mine.sure
@@ -293,12 +308,12 @@ def _unknown_nearer(text: str, value: TextNumber, cell: NamedCell, named: Sequen
     if following and not inside(following.start(1), named):
         return True
     for match in _UNKNOWN.finditer(text):
-        if not match.start() or any(one.start < match.end() and match.start() < one.end for one in named):
+        if not match.start() or any(mention.start < match.end() and match.start() < mention.end for mention in named):
             continue
         away = max(match.start() - value.end, value.start - match.end())
         listed = any(
-            _LIST.fullmatch(text, min(one.end, match.end()), max(one.start, match.start()))
-            for one in (cell.row, cell.column)
+            _LIST.fullmatch(text, min(mention.end, match.end()), max(mention.start, match.start()))
+            for mention in (cell.row, cell.column)
         )
         if listed or 0 <= away < gaps[bool(re.search(r"\d", match[0]))]:
             return True
@@ -315,12 +330,12 @@ def _derived(
 ) -> bool:  # fmt: skip
     """Whether a value is the difference of two others of its sentence, or the mean of a row or column."""
     stated = value.quantity
-    others = [one.quantity.value for one in values if one is not value]
-    sizes = [abs(one - other) for one in others for other in others if one != other]
+    others = [number.quantity.value for number in values if number is not value]
+    sizes = [abs(first - second) for first in others for second in others if first != second]
     for axis in ("row", "column"):
-        line = {getattr(one.reading.cell, axis) for one in cells}
+        line = {getattr(candidate.reading.cell, axis) for candidate in cells}
         for at in line:
-            mine = [one.value for one in beside if getattr(one.cell, axis) == at and one.index == 0]
+            mine = [reading.value for reading in beside if getattr(reading.cell, axis) == at and reading.index == 0]
             sizes += [sum(mine, Decimal(0)) / len(mine)] if len(mine) > 1 else []
     return any(arithmetic.same(abs(stated.value), stated.decimals, size) == "equal" for size in sizes)
 
