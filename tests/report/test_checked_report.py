@@ -34,7 +34,7 @@ REPORT = """# A report
 Research question: How robust is ALF-LB to expert capacity on HumanEval?
 
 GPT-4o achieves 90.2% on HumanEval. GPT-4o achieves 86.8% on HumanEval.
-GPT-4o achieves 55.5% on MBPP, <script>alert(1)</script> says someone.
+GPT-4o achieves 55.5% on MBPP <script>alert(1)</script>.
 """
 
 
