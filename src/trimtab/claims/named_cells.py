@@ -118,11 +118,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     misfits = []
     for value in unfit:
         anchors = {
-            line
-            for other in values
-            if other is not value
-            for candidate in fitting[id(other)]
-            for line in candidate.lines
+            line for other in values if other is not value for place in fitting[id(other)] for line in place.lines
         }
         home = next((candidate.reading for candidate in cells if _same(value, candidate.reading) != "different"), None)
         nearest = _intended(text, value, allowed[id(value)], named, anchors, places.index, swapped=home is not None)
