@@ -90,7 +90,7 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
     if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
         raw, remark = utf8(raw)
     format_ = sniff(raw, name)
-    if format_ != "pdf":  # "1 234" with a space that does not break is one number
+    if format_ not in ("pdf", "csv"):  # "1 234" with a space that does not break is one number; CSV would split there
         raw = THOUSANDS.sub(lambda match: SPACE.sub(b",", match[0]), raw)
     builder = Builder(sha256, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):

@@ -35,3 +35,8 @@ def test_a_table_over_the_limit_is_cut_and_says_so(read_text):
     document = read_text(text, "long.csv", limits=DocumentLimits(table_cells=100))
     assert len(document.cells) == 49
     assert document.warnings == ("table 1 was cut after 50 rows: over 100 cells",)
+
+
+def test_thousands_with_a_space_that_does_not_break_stay_in_their_cell(read_text):
+    document = read_text("System,Tokens,Speed\nFoo, 1\u00a0234,7\n2\u202f345,8,9\n", "x.csv")
+    assert [cell.text for cell in document.cells if cell.column_path != ("System",)] == ["1234", "7", "8", "9"]
