@@ -21,9 +21,9 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from dataset_binding import PAPER_SHARE, Binder, holds, words
 from trimtab.claims import verdict_rules
 from trimtab.claims.claim_model import Claim, Fact, Kind, Quantity
-from trimtab.claims.dataset_binding import PAPER_SHARE, Binder, holds, words
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.claims.wording import key

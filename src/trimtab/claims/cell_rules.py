@@ -7,15 +7,15 @@ same header of another subject, is misattributed, and that place is its home. A 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings
 from trimtab.claims.cell_lookup import candidates, place, target
 from trimtab.claims.claim_verdict import Evidence, Flag, Stance
 from trimtab.claims.comparison_rules import compare
-from trimtab.claims.dataset_binding import own_result
 from trimtab.claims.table_index import matching
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Fact, Quantity
     from trimtab.claims.table_index import Measurement, TableIndex
+    from trimtab.documents.parts import TableCell
+
+_CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
+_DEVELOPMENT: Final = re.compile(r"\b(?:dev|val|valid|validation|development|train|training)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,12 @@ def look_up(fact: Fact, index: int, readings: TableIndex) -> Lookup:
     if fact.relation == "equals":
         return _value(fact, index, readings) if fact.value else Lookup()
     return Lookup(evidence=_denied(fact, compare(fact, index, readings)))
+
+
+def own_result(cell: TableCell) -> bool:
+    """Whether a cell can be the paper's own test result: no other work's row and no development set, or bold."""
+    headers = " ".join((*cell.row_path, *cell.column_path))
+    return cell.bold or not (_CITES.search(" ".join(cell.row_path)) or _DEVELOPMENT.search(headers))
 
 
 def _same(quantity: Quantity, fact: Fact, reading: Measurement) -> arithmetic.Sameness:

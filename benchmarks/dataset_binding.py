@@ -1,6 +1,7 @@
 """Binding: which dataset a cell is about, when headers name it in part, elsewhere, or beside others.
 
-For a claim that names no system ("95.6 on PKU, says this paper"). A cell with the value is looked at in this order:
+The rule that `nlp_tdms.py` holds `trimtab evidence check` against, for a claim that names no system ("95.6 on PKU, says
+this paper"). A cell with the value is looked at in this order:
 
 1. Its headers must not name another metric, and it must be the paper's own test result: a row that cites another work,
    or a cell of a development set, is not, unless it is set in bold.
@@ -23,6 +24,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.arithmetic import places, rounded
+from trimtab.claims.cell_rules import own_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,8 +55,6 @@ METRIC_WORDS: Final = frozenset(
         *("bpc", "smatch", "span", "overall", "dev", "b"),
     }
 )
-CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
-DEVELOPMENT: Final = re.compile(r"\b(?:dev|val|valid|validation|development|train|training)\b", re.IGNORECASE)
 LABEL: Final = re.compile(r"\bTable\s+\d+\s*[:.]?", re.IGNORECASE)
 
 Shares = dict[str, float]
@@ -84,12 +84,6 @@ def heard(text: str) -> set[str]:
     """Return the pieces of a text, and its acronyms marked, so that the corpus "AS" is not heard in every "as"."""
     text = LABEL.sub(" ", text)
     return {*words(text), *pieces(text), *(f"={word}" for word in re.findall(r"\b[A-Z]{2,}\b", text))}
-
-
-def own_result(cell: TableCell) -> bool:
-    """Whether a cell can be the paper's own test result: no other work's row and no development set, or bold."""
-    others = CITES.search(" ".join(cell.row_path)) or DEVELOPMENT.search(" ".join((*cell.row_path, *cell.column_path)))
-    return cell.bold or not others
 
 
 def holds(printed: Decimal, value: Decimal) -> bool:
