@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
 _DEVELOPMENT: Final = re.compile(r"\b(?:dev|val|valid|validation|development|train|training)\b", re.IGNORECASE)
 
+# What a column of results measures where no header says it; "" is no known measure.
+_USUAL: Final = frozenset({"", "accuracy", "pass", "exact_match", "f1", "win_rate"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
@@ -39,9 +42,23 @@ class Lookup:
 
 def look_up(fact: Fact, index: int, readings: TableIndex) -> Lookup:
     """Return what the tables say about a fact."""
-    if fact.relation == "equals":
-        return _value(fact, index, readings) if fact.value else Lookup()
-    return Lookup(evidence=_denied(fact, compare(fact, index, readings)))
+    if fact.relation != "equals":
+        looked = Lookup(evidence=_denied(fact, compare(fact, index, readings)))
+    else:
+        looked = _value(fact, index, readings) if fact.value else Lookup()
+    if fact.setting == settings.NOTHING or not any(one.stance is Stance.REFUTES for one in looked.evidence):
+        return looked
+    cells = candidates(readings, fact.subject, fact.benchmark, fact)
+    left = dict.fromkeys(filter(None, (settings.unsaid(fact.setting, one.setting) for one in cells)))
+    return replace(looked, evidence=tuple(_another_setting(one, tuple(left)) for one in looked.evidence))
+
+
+def _another_setting(evidence: Evidence, unsaid: Sequence[str]) -> Evidence:
+    """Return evidence that refutes nothing where a claim has a setting that the table does not say."""
+    if evidence.stance is not Stance.REFUTES or not unsaid:
+        return evidence
+    why = f"{evidence.why}, and does not say whether {' or '.join(unsaid)}"
+    return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
 
 
 def own_result(cell: TableCell) -> bool:
@@ -191,11 +208,8 @@ def _unsaid(fact: Fact, reading: Measurement, readings: TableIndex) -> tuple[str
     name = readings.subject_id(fact.subject)
     behind = readings.behind(reading, name)
     rest = (" > ".join(reading.cell.row_path),) if behind else ()
-    if (
-        not reading.metric
-        and readings.registry.better(readings.registry.id_of(fact.metric, "metrics"), "metrics") == "lower"
-    ):
-        rest = (*rest, "a measure that its headers do not name")  # an error rate beside accuracies
+    if not reading.metric and readings.registry.id_of(fact.metric, "metrics") not in _USUAL:
+        rest = (*rest, "a measure that its headers do not name")  # an error rate or a BLEU score beside accuracies
     return (*rest, *(readings.unsaid(reading, name, fact.benchmark) if fact.benchmark else ()))
 
 

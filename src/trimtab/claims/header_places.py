@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HeaderLine = tuple[tuple[str, int], str, int]
 """A table, "row" or "column", and which."""
 _LONGEST: Final = 8
-_SUFFIX: Final = re.compile(r"-(?:based|style|like|level)\b")
+_SUFFIX: Final = re.compile(r"-(?:based|level)\b")
 _MEAN: Final = frozenset({"average", "avg", "mean", "overall"})
 _WORD_BEFORE: Final = re.compile(r"(?:^([A-Za-z][\w-]*)|(?<![\w-])([a-z][\w-]*))\s+$")
 _MEASURES: Final = frozenset({"rate", "rates", "score", "scores", "accuracy", "acc", "time", "value", "values"})

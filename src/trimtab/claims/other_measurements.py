@@ -13,6 +13,8 @@ from trimtab.claims import comparison_words as compare
 from trimtab.claims.plain_words import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
 
@@ -44,6 +46,23 @@ _ANOTHER_BEHIND: Final = re.compile(
     r"|\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b",
     re.IGNORECASE,
 )
+# Plain words that may still make another number of a value: "each", "the latest", "overall", "per task".
+_CHANGING_WORDS: Final = """
+their they them its family competitor competitors rival counterpart baseline baselines variant version approach
+approaches each per via as from average high low top level gap gain gains increase decrease difference improvement
+release releases released introduce introduces introduced announce announces announced launch launches launched proposed
+recent latest new almost nearly further merely better still much down up overall leaderboard setting
+settings measure measured measures
+"""
+_CHANGING: Final = frozenset(_CHANGING_WORDS.split())
+# Adverbs that only color a result; any other one may say where, when or how it was obtained.
+_COLORING_WORDS: Final = """
+respectively clearly significantly substantially considerably slightly notably remarkably impressively surprisingly
+interestingly markedly strikingly finally additionally specifically particularly consistently comfortably easily
+dramatically drastically decisively convincingly marginally narrowly vastly massively strongly noticeably oddly
+curiously strangely unsurprisingly unfortunately fortunately importantly crucially encouragingly disappointingly
+"""
+_COLORING: Final = frozenset(_COLORING_WORDS.split())
 _ONE_OF_SEVERAL: Final = re.compile(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
 
 
@@ -60,6 +79,32 @@ def another_measurement(sentence: Sentence) -> bool:
             for name in (*sentence.systems, *sentence.benchmarks)
         )
     )
+
+
+def changing_words(sentence: Sentence, explained: Iterable[tuple[int, int]]) -> list[str]:
+    """Return the words of a sentence that may make another number of its values.
+
+    No list holds all ways in which a number may be another one than a table's, so every word that is none of those
+    with which results are told may: "Earlier, Foo-7B scored 50.0", "locally", "as a baseline", "their Foo-7B".
+
+    Args:
+        sentence: The sentence.
+        explained: Characters [start, end) that say something of their own: names, numbers, comparisons, asides.
+    """
+    spans = list(explained)
+    words = [
+        match[0].casefold().rstrip(".")
+        for match in _WORD.finditer(sentence.text)
+        if not any(start <= match.start() < end for start, end in spans)
+    ]
+    return [word for word in words if may_change(word)]
+
+
+def may_change(word: str) -> bool:
+    """Whether a word in small letters may make another number of a result; most words may."""
+    if word.endswith("ly") and word != "only":
+        return word not in _COLORING
+    return word in _CHANGING or not (plain(word) or word in _COLORING)
 
 
 def one_of_several(text: str, start: int, end: int) -> bool:
@@ -80,8 +125,7 @@ def _depends(sentence: Sentence, number: TextNumber) -> bool:
         return not re.match(r"\u00b1|\+/-", said)
     if number.kind in ("size", "count"):
         return bool(_AMOUNT.search(sentence.text[: number.end]))
-    years = any(re.fullmatch(r"(?:19|20)\d\d", name.text) for name in sentence.benchmarks)
-    return number.kind == "year" and years
+    return number.kind in ("year", "version", "rank")
 
 
 def _bracket(sentence: Sentence, end: int) -> bool:

@@ -58,5 +58,16 @@ def conflicts(claimed: MeasurementSetting, found: MeasurementSetting) -> tuple[s
     return claimed.conflicts(found)
 
 
+def unsaid(claimed: MeasurementSetting, found: MeasurementSetting) -> str:
+    """Return in words what is claimed of a setting and a table does not say; a pass rate without k is pass@1."""
+    return MeasurementSetting(
+        shots=claimed.shots if found.shots is None else None,
+        k=claimed.k if found.k is None and claimed.k != 1 else None,
+        decoding=claimed.decoding if found.decoding is None else None,
+        split=claimed.split if found.split is None else None,
+        problems=claimed.problems if found.problems is None else None,
+    ).words()
+
+
 def _single(found: set[int]) -> int | None:
     return next(iter(found)) if len(found) == 1 else None

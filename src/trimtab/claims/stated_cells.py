@@ -14,11 +14,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.number_kinds import numbers
-from trimtab.claims.other_measurements import another_version, measured_elsewhere, one_of_several
-from trimtab.claims.plain_words import plain
+from trimtab.claims.other_measurements import another_version, may_change, measured_elsewhere, one_of_several
 from trimtab.claims.result_verbs import RESULT_VERB
 from trimtab.claims.understanding import opens_an_aside
-from trimtab.claims.wording import content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +33,7 @@ _TELLING_WORDS: Final = """
 drops dropped falls fell rises rose climbs climbed collapses collapsed goes went keeps kept has solves solved lowers
 lowered raises raised reduces reduced increases increased comparing gap versus vs between among against better worse
 higher lower than more less fewer best worst highest lowest lead leads ms s gb mb gib mib tok/s seconds points score
-only ones problems benchmark problem rate time usage latency speed size
+only ones problems benchmark problem rate
 outperforms outperform beats surpasses exceeds trails outperforming surpassing
 """
 _TELLING: Final = frozenset(_TELLING_WORDS.split())
@@ -72,8 +70,14 @@ _TIED_BEFORE: Final = re.compile(
     r"|(?:falls?|fell|drops?|dropped|rises?|rose|climbs?|collapses?) to|stays? at|remains? at|\s)*\s*"
 )
 _TIED_BEHIND: Final = re.compile(r"\s*%?\s*\(?\s*(?:(?:for|on|in|with|at|vs\.?)\s+)?(?:the\s+)?")
-_ITEM: Final = re.compile(r"[,;.](?!\d)|\b(?:and|vs|versus|while|but|whereas)\b|$")
-_AFTER: Final = re.compile(r"(?:which|so|and|thus|hence|as(?!\s+\w+(?:ed|n)\b))\b", re.IGNORECASE)
+# Behind "A (1.2) and B (1.3)" a verb about both may follow.
+_ITEM: Final = re.compile(
+    r"[,;.](?!\d)|\)(?=\s+(?:differ|agree|disagree|share|behave|diverge)\b)|\b(?:and|vs|versus|while|but|whereas)\b|$"
+)
+_AFTER: Final = re.compile(
+    r"(?:which(?!\s+(?:is|was|are|were)\b)|so(?!\s+far)|and|thus|hence|as(?!\s+(?:an?|the|\w+ed|\w+n)\b))\b",
+    re.IGNORECASE,
+)
 
 
 def stated_outright(
@@ -234,11 +238,7 @@ def _unexplained(text: str, start: int, end: int, named: Sequence[HeaderMention]
     """Return the words that are no name and none with which a value is given."""
     words = (match for match in _WORD.finditer(text, start, end) if not _covered(match.start(), named))
     folded = (match[0].casefold().rstrip(".") for match in words)
-    return [
-        word
-        for word in folded
-        if not (re.fullmatch(r"[\d.,]+", word) or word in _TELLING or plain(word) or not content(word))
-    ]
+    return [word for word in folded if not (re.fullmatch(r"[\d.,]+", word) or word in _TELLING or not may_change(word))]
 
 
 def _covered(place: int, named: Sequence[HeaderMention]) -> bool:

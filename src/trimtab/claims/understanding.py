@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
 from trimtab.claims import mentions
-from trimtab.claims.other_measurements import another_measurement
+from trimtab.claims.other_measurements import another_measurement, changing_words
 from trimtab.claims.plain_words import plain
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ _WHAT_IT_IS: Final = re.compile(
     r"[,(]\s*(?:an?|the)\s+(?:[\w-]+\s+){0,4}?(?:evaluations?|benchmarks?|suites?|collections?|leaderboards?|datasets?|tests?)\b",
     re.IGNORECASE,
 )
+_RELEASES: Final = re.compile(
+    r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b", re.IGNORECASE
+)
+_CONCEDES: Final = re.compile(r"\s*(?:although|though)\b", re.IGNORECASE)
 # What changes a sentence wherever in it it stands.
 _TURNING: Final = re.compile(
     r"\b(?:not(?!\s+only\b)|never|no(?!\s+longer)|none|neither|nor|cannot|unless|except|excluding|if|would|could|might|may|should"
@@ -153,7 +157,9 @@ def unread(understood: Understood) -> UnreadWords:
     asides = _asides(sentence.text, edges)
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
-    doubled, dated, conditioned = _doubled(understood), _dated(sentence), another_measurement(sentence)
+    doubled, dated = _doubled(understood), _dated(sentence)
+    harmless = [*covered, *asides, *_harmless(sentence, edges)]
+    conditioned = another_measurement(sentence) or bool(changing_words(sentence, harmless))
     return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
@@ -221,6 +227,17 @@ def _doubled(understood: Understood) -> set[Fact]:
 def _asides(text: str, edges: Sequence[int]) -> list[tuple[int, int]]:
     """Return the parts, as characters [start, end), that only add an assertion."""
     return [(start, end) for start, end in pairwise(edges) if start and opens_an_aside(text, start, end)]
+
+
+def _harmless(sentence: Sentence, edges: Sequence[int]) -> list[tuple[int, int]]:
+    """Return what says nothing of how a number came about: a release, what a benchmark is, another measure."""
+    parts = [
+        (start, end)
+        for start, end in pairwise(edges)
+        if _WHAT_IT_IS.match(sentence.text, start)
+        or (_CONCEDES.match(sentence.text, start) and any(start <= metric.start < end for metric in sentence.metrics))
+    ]
+    return [*parts, *(match.span() for match in _RELEASES.finditer(sentence.text))]
 
 
 def _covered(understood: Understood) -> list[tuple[int, int]]:
