@@ -107,6 +107,19 @@ def test_no_file_is_read_through_a_value(tmp_path):
     assert "classified" not in work.title
 
 
+def test_an_address_at_the_resolver_is_a_doi():
+    (work,) = bibtex_reader.read("@misc{a, title = {x}, url = {http://dx.doi.org/10.1038/323533A0}}", "refs.bib")
+    assert (work.id, work.versions[0].name) == ("doi:10.1038/323533a0", "published")
+
+
+def test_a_part_stands_in_the_title_of_its_book_as_the_book_gives_it():
+    parent = "title = {Proceedings of X}, booktitle = {Proceedings of X (Book)}"
+    for fields in (parent, ", ".join(reversed(parent.split(", ")))):
+        text = f"@inproceedings{{a, title = {{A}}, crossref = {{b}}}} @proceedings{{b, {fields}}}"
+        (work,) = bibtex_reader.read(text, "refs.bib")
+        assert (work.title, work.versions[0].venue) == ("A", "Proceedings of X (Book)")
+
+
 def test_undated_works_have_no_year():
     (work,) = bibtex_reader.read("@misc{a, title = {x}, year = {in press}}", "refs.bib")
     assert work.year is None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
+from trimtab.documents.bibliography.entry import READ, BibliographyEntry, EntryPlace, FieldValue
 from trimtab.documents.work import Author
 from trimtab.errors import MissingExtraError
 
@@ -28,30 +28,31 @@ if TYPE_CHECKING:
 
     from trimtab.documents.work import Work
 
-MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # The beginning of an entry that is read as a remark: without its brace, or with something between @ and it.
 LOST: Final = re.compile(
     r"@\s*(?:article|inproceedings|misc|book|techreport|phdthesis|incollection)\b|@\s*[A-Za-z]+\s*[{(]", re.IGNORECASE
 )
-MACRO: Final = re.compile(r"[A-Za-z][\w:+.-]*")
-NAME: Final = re.compile(r"[A-Za-z][\w:+.-]*\Z")
-# The first of these that an entry has says where it appeared.
-VENUES: Final = ("journal", "journaltitle", "booktitle", "publisher", "howpublished", "school", "institution")
+NAME: Final = re.compile(r"[A-Za-z][\w:+.-]*")  # of a field, of a macro
 # An unknown macro is read as its name in any other field: journals are often defined by a style that is not here.
 NEEDED: Final = {"author", "editor", "title", "year", "date", "doi", "eprint", "crossref"}
+# What an entry does not take over from the one that its crossref names.
+OWN: Final = {"title", "doi", "url", "author", "editor", "eprint"}
 _PLAIN: Final = LatexNodes2Text(math_mode="text", keep_comments=False)
 _BRACED: Final = LatexNodes2Text(math_mode="text", keep_comments=False, keep_braced_groups=True)
 logging.getLogger("bibtexparser").addHandler(logging.NullHandler())  # what it warns of is an error here
 
 
-@dataclass(slots=True)
-class Raw:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawEntry:
     """An entry as it stands in the file: values still LaTeX."""
 
     place: EntryPlace
     kind: str
-    values: dict[str, str]
-    lines: dict[str, int]
+    values: dict[str, FieldValue]
+
+    def latex(self, name: str) -> str:
+        """Return what a field says, "" where it is not there."""
+        return self.values.get(name, FieldValue()).text
 
 
 def read(text: str, name: str) -> tuple[Work, ...]:
@@ -61,17 +62,17 @@ def read(text: str, name: str) -> tuple[Work, ...]:
         DocumentError: It is malformed, a key is used for two works, a field is given twice, a macro or ``crossref`` is
             unknown, or an entry describes no work; the message names file, line and key.
     """
-    entries: dict[str, Raw] = {}
+    entries: dict[str, RawEntry] = {}
     for raw in _entries(text, name):
         first = entries.setdefault(raw.place.key.casefold(), raw)
-        if first is not raw and plain(first.values.get("title", "")) != plain(raw.values.get("title", "")):
+        if first is not raw and plain(first.latex("title")) != plain(raw.latex("title")):
             raise raw.place.error(f"the key is used twice, first on line {first.place.line}")
     return tuple(_entry(_inherit(raw, entries)).work() for raw in entries.values() if raw.kind != "proceedings")
 
 
-def _entries(text: str, name: str) -> Iterator[Raw]:
+def _entries(text: str, name: str) -> Iterator[RawEntry]:
     """Yield every entry in order."""
-    macros = {month: month.capitalize() for month in MONTHS}
+    macros: dict[str, str] = {}
     for block in Splitter(text).split().blocks:
         place = EntryPlace(file=name, line=(block.start_line or 0) + 1)
         entry: model.Block | None = block
@@ -91,29 +92,29 @@ def _entries(text: str, name: str) -> Iterator[Raw]:
             raise EntryPlace(file=name, line=line).error("an entry needs an opening brace behind its type")
 
 
-def _raw(entry: model.Entry, place: EntryPlace, macros: dict[str, str]) -> Raw:
-    key = entry.key or f"entry of line {place.line}"
-    raw = Raw(place=EntryPlace(file=place.file, line=place.line, key=key), kind=entry.entry_type, values={}, lines={})
+def _raw(entry: model.Entry, place: EntryPlace, macros: dict[str, str]) -> RawEntry:
+    place = replace(place, key=entry.key or f"entry of line {place.line}")
+    values: dict[str, FieldValue] = {}
     for field in entry.fields:
-        here, name = EntryPlace(file=place.file, line=(field.start_line or 0) + 1, key=key), field.key.casefold()
-        if not NAME.match(name):
+        here, name = replace(place, line=(field.start_line or 0) + 1), field.key.casefold()
+        if not NAME.fullmatch(name):
             raise here.error(f"{field.key!r} is no name of a field; is a comma or a brace missing?")
-        if name in raw.values:
-            raise here.error(f"the field {name!r} is given twice, first on line {raw.lines[name]}")
-        raw.values[name], raw.lines[name] = _value(here, name, field.value, macros), here.line
-    return raw
+        if name in values:
+            raise here.error(f"the field {name!r} is given twice, first on line {values[name].line}")
+        values[name] = FieldValue(_value(here, name, field.value, macros), here.line)
+    return RawEntry(place=place, kind=entry.entry_type, values=values)
 
 
 def _value(place: EntryPlace, name: str, text: str, macros: dict[str, str]) -> str:
     """Return a value, its pieces joined."""
     pieces = []
     for piece in _pieces(text):
-        inner = piece[1:-1] if piece[:1] + piece[-1:] in ("{}", '""') and len(piece) > 1 else None
-        if inner is not None and all(depth >= 0 for _, depth in _marks(inner)):
-            pieces.append(inner)
+        enclosed = piece[:1] + piece[-1:] in ("{}", '""') and len(piece) > 1
+        if enclosed and all(depth >= 0 for _, depth in _marks(piece[1:-1])):
+            pieces.append(piece[1:-1])
         elif piece.isdecimal():
             pieces.append(piece)
-        elif not MACRO.fullmatch(piece):
+        elif not NAME.fullmatch(piece):
             near = " ".join(piece[:40].split())
             raise place.error(
                 f'a value is a number, a macro, {{...}} or "...", not {near!r}: a comma or a brace is missing'
@@ -125,33 +126,30 @@ def _value(place: EntryPlace, name: str, text: str, macros: dict[str, str]) -> s
     return "".join(pieces)
 
 
-def _inherit(raw: Raw, entries: dict[str, Raw]) -> Raw:
+def _inherit(raw: RawEntry, entries: dict[str, RawEntry]) -> RawEntry:
     """Return an entry with what its ``crossref`` says where it says nothing itself."""
     if "crossref" not in raw.values:
         return raw
-    parent = entries.get(raw.values["crossref"].strip().casefold())
+    parent = entries.get(raw.latex("crossref").strip().casefold())
     if parent is None or parent is raw:
-        raise raw.place.error(f"crossref {raw.values['crossref']!r} names no other entry of this file")
-    values = {("booktitle" if name == "title" else name): text for name, text in parent.values.items()}
-    lines = {("booktitle" if name == "title" else name): line for name, line in parent.lines.items()}
-    for own in ("doi", "url", "author", "editor", "eprint"):
-        values.pop(own, None)
-    return Raw(place=raw.place, kind=raw.kind, values=values | raw.values, lines=lines | raw.lines)
+        raise raw.place.error(f"crossref {raw.latex('crossref')!r} names no other entry of this file")
+    inherited = {name: value for name, value in parent.values.items() if name not in OWN}
+    if title := parent.values.get("title"):
+        inherited.setdefault("booktitle", title)
+    return replace(raw, values=inherited | raw.values)
 
 
-def _entry(raw: Raw) -> BibliographyEntry:
-    values = {name: plain(text) for name, text in raw.values.items() if name not in ("author", "editor")}
-    fields = {name: values[name] for name in ("title", "doi", "url", "abstract") if values.get(name)}
-    lines = dict(raw.lines)
-    for name, others in {"year": ("year", "date"), "venue": VENUES, "pubmed": ("pmid",)}.items():
-        alternative = next((other for other in others if values.get(other)), None)
-        if alternative:
-            fields[name], lines[name] = values[alternative], raw.lines[alternative]
-    archive = (values.get("archiveprefix") or values.get("eprinttype") or "").casefold()
-    if archive == "arxiv" and values.get("eprint"):
-        fields["arxiv"], lines["arxiv"] = values["eprint"], raw.lines["eprint"]
-    people = raw.values.get("author") or raw.values.get("editor") or ""
-    return BibliographyEntry(place=raw.place, fields=fields, authors=tuple(authors(people)), lines=lines)
+def _entry(raw: RawEntry) -> BibliographyEntry:
+    archive = plain(raw.latex("archiveprefix")) or plain(raw.latex("eprinttype"))
+    return BibliographyEntry(
+        place=raw.place,
+        values={
+            name: FieldValue(plain(text), line)
+            for name, (text, line) in raw.values.items()
+            if name in READ and (name != "eprint" or archive.casefold() == "arxiv")
+        },
+        authors=tuple(authors(raw.latex("author") or raw.latex("editor"))),
+    )
 
 
 def authors(text: str) -> Iterator[Author]:

@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace
+from trimtab.documents.bibliography.entry import READ, BibliographyEntry, EntryPlace, FieldValue
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
     from trimtab.documents.work import Work
 
-NAMES: Final = {"title": "title", "doi": "DOI", "url": "URL", "abstract": "abstract", "pubmed": "PMID"}
+MARKUP: Final = re.compile(r"</?[\w:]+[^<>]*>")
 Item = dict[str, Any]
 
 
@@ -45,40 +45,35 @@ def read(text: str, name: str) -> tuple[Work, ...]:
 
 
 def _entry(place: EntryPlace, item: Item) -> BibliographyEntry:
-    fields = {field: _text(place, item, name) for field, name in NAMES.items() if item.get(name)}
-    venue = next((name for name in ("container-title", "event-title", "publisher") if item.get(name)), None)
-    fields |= {"venue": _text(place, item, venue)} if venue else {}
-    fields |= {"year": year} if (year := _year(place, item.get("issued"))) else {}
-    fields["abstract"] = " ".join(re.sub(r"</?[\w:]+[^<>]*>", " ", fields.get("abstract", "")).split())
     people = item.get("author") or item.get("editor") or []
     if not isinstance(people, list):
         raise place.error("author is no list")
     return BibliographyEntry(
-        place=place, fields=fields, authors=tuple(_author(place, person) for person in people), lines={}
+        place=place,
+        values={name: FieldValue(_text(place, name, value)) for name, value in item.items() if value and name in READ},
+        authors=tuple(_author(place, person) for person in people),
     )
 
 
-def _text(place: EntryPlace, item: Item, name: str) -> str:
-    value = item[name]
-    # doi.org writes some texts as a list of one.
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if not isinstance(value, (str, int)):
-        raise place.error(f"{name} is no text: {json.dumps(value)[:60]}")
-    return " ".join(str(value).split())
+def _text(place: EntryPlace, name: str, value: object) -> str:
+    match value:
+        case _ if name == "issued":
+            return _year(place, value)
+        case str() | int() | [str() | int()]:  # doi.org writes some texts as a list of one
+            text = str(value[0] if isinstance(value, list) else value)
+            return MARKUP.sub(" ", text) if name == "abstract" else text
+    raise place.error(f"{name} is no text: {json.dumps(value)[:60]}")
 
 
 def _year(place: EntryPlace, issued: object) -> str:
-    if issued is None:
-        return ""
-    if not isinstance(issued, dict):
-        raise place.error(f"issued is no date: {json.dumps(issued)[:60]}")
-    match issued.get("date-parts"):
-        case [[(int() | str()) as year, *_], *_]:
+    match issued:
+        case {"date-parts": [[(int() | str()) as year, *_], *_]}:
             return str(year)
-        case None | [[None]] | [[]]:
-            return str(issued.get("raw") or issued.get("literal") or "")
-        case other:
-            raise place.error(f"date-parts is no date: {json.dumps(other)[:60]}")
+        case {"date-parts": parts} if parts not in (None, [[]], [[None]]):
+            raise place.error(f"date-parts is no date: {json.dumps(parts)[:60]}")
+        case {**said}:
+            return str(said.get("raw") or said.get("literal") or "")
+    raise place.error(f"issued is no date: {json.dumps(issued)[:60]}")
 
 
 def _author(place: EntryPlace, person: object) -> Author:

@@ -36,18 +36,9 @@ def read(path: Path | str, *, limits: DocumentLimits | None = None) -> tuple[Wor
         text = reader.contents(path, limits).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8: byte {error.start}", hint="export it again as UTF-8") from error
-    return read_text(text, str(path), format_)
-
-
-def read_text(text: str, name: str, format_: str) -> tuple[Work, ...]:
-    """Read a bibliography's text; ``format_`` is "bibtex", "ris" or "csl", ``name`` is for messages.
-
-    Raises:
-        DocumentError: As :func:`read`.
-    """
     module = importlib.import_module(f"trimtab.documents.bibliography.{format_}_reader")
     try:
-        works: tuple[Work, ...] = module.read(text, name)
+        works: tuple[Work, ...] = module.read(text, str(path))
     except RecursionError as error:
-        raise DocumentError(f"{name} is nested too deeply to be read") from error
+        raise DocumentError(f"{path} is nested too deeply to be read") from error
     return works

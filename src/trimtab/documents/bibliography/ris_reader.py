@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trimtab.documents.bibliography.entry import DOI, BibliographyEntry, EntryPlace
+from trimtab.documents.bibliography.entry import BibliographyEntry, EntryPlace, FieldValue
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from trimtab.documents.work import Work
 
 TAG: Final = re.compile(r"(?P<tag>[A-Z][A-Z0-9])  ?- ?(?P<text>.*)")
-# For each field of ours the tags that may hold it, the most telling first.
-TAGS: Final = {
-    "title": ("TI", "T1", "CT", "ST", "BT"),
-    "year": ("PY", "Y1", "DA", "YR"),
-    "venue": ("T2", "JO", "JF", "JA", "J2", "PB"),
-    "doi": ("DO",),
-    "url": ("UR", "L1", "L2"),
-    "abstract": ("AB", "N2"),
-}
 PEOPLE: Final = ("AU", "A1")
 Line = tuple[int, str, str]
 """Number from 1, tag, text."""
@@ -70,21 +61,11 @@ def _key(record: Sequence[Line]) -> str:
 
 
 def _entry(record: Sequence[Line], name: str) -> BibliographyEntry:
-    fields, lines = {}, {}
-    for field, tags in TAGS.items():
-        numbered = next(
-            ((number, text) for tag in tags for number, name_, text in record if name_ == tag and text), None
-        )
-        if numbered:
-            lines[field], fields[field] = numbered[0], " ".join(numbered[1].split())
-    if "doi" not in fields:
-        # Some exporters put the DOI's address in UR, and nothing else.
-        address = DOI.fullmatch(fields.get("url", ""))
-        fields |= {"doi": address["doi"]} if address else {}
-    if "year" in fields:
-        fields["year"] = fields["year"].strip("/")
-    place = EntryPlace(file=name, line=record[0][0], key=_key(record))
     people = []
     for family, *given in (text.split(",") for _, tag, text in record if tag in PEOPLE and text):
         people.append(Author(family=family.strip(), given=" ".join(part.strip() for part in given if part.strip())))
-    return BibliographyEntry(place=place, fields=fields, authors=tuple(people), lines=lines)
+    return BibliographyEntry(
+        place=EntryPlace(file=name, line=record[0][0], key=_key(record)),
+        values={tag: FieldValue(text, number) for number, tag, text in reversed(record) if text},
+        authors=tuple(people),
+    )
