@@ -102,7 +102,8 @@ def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:
 def _open(one: Measurement, name: str) -> int:
     """Return how many parts of a cell's header a name leaves open."""
     paths = (one.cell.row_path, one.cell.column_path)
-    return min(names(path)[name].open for path in paths if name in names(path))
+    # What a header is called without its measure leaves nothing else open.
+    return min((names(path)[name].open for path in paths if name in names(path)), default=0)
 
 
 def _printed(name: str) -> str:

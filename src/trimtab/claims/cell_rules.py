@@ -17,6 +17,7 @@ from trimtab.claims.cell_lookup import candidates, place, target
 from trimtab.claims.claim_verdict import Evidence, Flag, Stance
 from trimtab.claims.comparison_rules import compare
 from trimtab.claims.table_index import matching
+from trimtab.claims.wording import MEANS, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,18 +47,20 @@ def look_up(fact: Fact, index: int, readings: TableIndex) -> Lookup:
         looked = Lookup(evidence=_denied(fact, compare(fact, index, readings)))
     else:
         looked = _value(fact, index, readings) if fact.value else Lookup()
-    if fact.setting == settings.NOTHING or not any(one.stance is Stance.REFUTES for one in looked.evidence):
+    if not any(one.stance is Stance.REFUTES for one in looked.evidence):
         return looked
-    cells = candidates(readings, fact.subject, fact.benchmark, fact)
-    left = dict.fromkeys(filter(None, (settings.unsaid(fact.setting, one.setting) for one in cells)))
-    return replace(looked, evidence=tuple(_another_setting(one, tuple(left)) for one in looked.evidence))
+    cells = candidates(readings, fact.subject, fact.benchmark, fact) if fact.setting != settings.NOTHING else ()
+    left = list(dict.fromkeys(filter(None, (settings.unsaid(fact.setting, one.setting) for one in cells))))
+    if key(fact.benchmark) in MEANS:
+        left.append("over what the mean is")
+    return replace(looked, evidence=tuple(_not_said(one, left) for one in looked.evidence)) if left else looked
 
 
-def _another_setting(evidence: Evidence, unsaid: Sequence[str]) -> Evidence:
-    """Return evidence that refutes nothing where a claim has a setting that the table does not say."""
-    if evidence.stance is not Stance.REFUTES or not unsaid:
+def _not_said(evidence: Evidence, unsaid: Sequence[str]) -> Evidence:
+    """Return evidence that refutes nothing, because the table does not say something that the claim does."""
+    if evidence.stance is not Stance.REFUTES:
         return evidence
-    why = f"{evidence.why}, and does not say whether {' or '.join(unsaid)}"
+    why = f"{evidence.why}, and does not say {', '.join(unsaid)}"
     return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
 
 
@@ -80,7 +83,7 @@ def _same(quantity: Quantity, fact: Fact, reading: Measurement) -> arithmetic.Sa
 def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
     assert fact.value is not None  # noqa: S101 - the caller's condition
     found = candidates(readings, fact.subject, fact.benchmark, fact)
-    if not fact.benchmark and (not fact.metric or _several_columns(found)):
+    if _several_measures(found) if fact.benchmark else not fact.metric or _several_columns(found):
         # "X reaches 92", "X reaches 92 F1": any of several numbers of X could be meant, so only agreement tells.
         found = [one for one in found if _same(fact.value, fact, one) == "equal"]
     if not fact.subject:
@@ -133,6 +136,12 @@ def _several_columns(found: Sequence[Measurement]) -> bool:
     """Whether the cells of some table stand in more than one column."""
     columns = {(one.table, one.cell.column) for one in found}
     return len(columns) > len({table for table, _ in columns})
+
+
+def _several_measures(found: Sequence[Measurement]) -> bool:
+    """Whether the cells of some table are of more than one measure that its headers name."""
+    measures = {(one.table, one.metric) for one in found if one.metric}
+    return len(measures) > len({table for table, _ in measures})
 
 
 def _explained(reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]]) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import vocabulary
 from trimtab.claims.plain_words import plain
-from trimtab.claims.wording import SAYING, content, key, name_words
+from trimtab.claims.wording import MEANS, SAYING, content, key, name_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ HeaderLine = tuple[tuple[str, int], str, int]
 """A table, "row" or "column", and which."""
 _LONGEST: Final = 8
 _SUFFIX: Final = re.compile(r"-(?:based|level)\b")
-_MEAN: Final = frozenset({"average", "avg", "mean", "overall"})
 _WORD_BEFORE: Final = re.compile(r"(?:^([A-Za-z][\w-]*)|(?<![\w-])([a-z][\w-]*))\s+$")
 _MEASURES: Final = frozenset({"rate", "rates", "score", "scores", "accuracy", "acc", "time", "value", "values"})
 _JOINING_WORDS: Final = """
@@ -102,7 +101,7 @@ class HeaderPlaces:
             self._spelled[name].add(run.text)
             if run.text.rstrip().endswith(".") and name.isalpha() and len(name) >= 3:
                 self._short[name[:3]].add(name)
-            if name in _MEAN:
+            if name in MEANS:
                 self._lines["average"].add(line)
         for alias in _in_full(path, self.index):
             self._lines[alias].add(line)
@@ -135,7 +134,7 @@ class HeaderPlaces:
                     ordinary = (
                         squashed.isdigit()
                         or len(squashed) < 2
-                        or (squashed in SAYING and squashed not in _MEAN and (start, end) not in registered)
+                        or (squashed in SAYING and squashed not in MEANS and (start, end) not in registered)
                     )
                     printed = exact and (not text[start:end].isalpha() or text[start:end] in self._spelled[squashed])
                     changed = modified(text, start) and not (inside and squashed in _MEASURES)
@@ -158,7 +157,7 @@ class HeaderPlaces:
         lines = set(self._lines.get(name, ()))
         exact = bool(lines)
         if alone:
-            lines |= self._lines.get("average", set()) if name in _MEAN else set()
+            lines |= self._lines.get("average", set()) if name in MEANS else set()
             if not lines and len(name) > 3:
                 lines |= self._lines.get(name.removesuffix("s"), set())
                 for short in self._short.get(name[:3], ()):

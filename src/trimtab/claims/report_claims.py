@@ -18,7 +18,7 @@ from trimtab.claims.result_verbs import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
 from trimtab.claims.vocabulary import spellings
-from trimtab.claims.wording import key, tokens
+from trimtab.claims.wording import MEANS, key, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -190,7 +190,7 @@ def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values
         return True
     if only_values:
         return False
-    about = any(one.kind in ("models", "benchmarks", "methods") for one in named)
+    about = any(name.kind in ("models", "benchmarks", "methods") and name.id not in MEANS for name in named)
     return about or bool(found.citations and any(mark.authors for mark in found.citations))
 
 
@@ -253,6 +253,7 @@ def _measured(part: str, registry: Registry) -> str:
     marks = registry.find(spaced, ("benchmarks",))
     if len({one.id for one in marks}) == 1:
         return marks[0].text
-    if registry.find(spaced, ("metrics",)) or settings.read(spaced) != settings.NOTHING:
+    # "macro_auroc" is a name of its own; "humaneval_nll" is a benchmark and a measure.
+    if registry.find(part, ("metrics",)) or registry.endpoint(part) or settings.read(spaced) != settings.NOTHING:
         return ""
     return spellings(part)[-1]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings, vocabulary
+from trimtab.claims.short_headers import ShortHeaders
 from trimtab.claims.vocabulary import HeaderTerm
-from trimtab.claims.wording import SAYING, key, stem, stems
+from trimtab.claims.wording import key, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,10 +43,6 @@ others professional chat conversation problem solving question answering qa exam
 text natural generation programming logic logical academic software engineering creative writing
 """
 _TOPICS: Final = frozenset(_TOPIC_WORDS.split())
-_GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}
-_ORDINARY: Final = frozenset(
-    {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,6 +100,7 @@ class TableIndex:
         self.by_word: dict[str, list[Measurement]] = defaultdict(list)
         self.by_table: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
         self._lines: dict[tuple[str, int], dict[int, dict[int, str]]] = {}
+        self._short = ShortHeaders(registry)
         self._heads: dict[tuple[str, bool], _Head] = {}
         self._names: dict[tuple[str, ...], frozenset[str]] = {}
         self._axes: dict[tuple[str, int], Axis] = {}
@@ -125,8 +123,12 @@ class TableIndex:
             }:
                 kind = "models" if axis == systems else "benchmarks"
                 for name, run in vocabulary.names(path).items():
-                    if _nameable(name) and not (kind == "models" and self._head(run.text, second=False).named):
+                    if vocabulary.nameable(name) and not (
+                        kind == "models" and self._head(run.text, second=False).named
+                    ):
                         said[name][kind].add(run.text)
+                for name, text in self._short.names(path).items() if axis != systems else ():
+                    said[name][kind].add(text)
         return {
             name: HeaderTerm(
                 kind="models" if "models" in kinds and (len(kinds) == 1 or _SHAPED.search(name)) else "benchmarks",
@@ -190,7 +192,7 @@ class TableIndex:
         """Return the parts of the other axis' header that a fact about ``subject`` on ``benchmark`` does not say."""
         on_row = subject in vocabulary.names(reading.cell.row_path)
         path = reading.cell.column_path if on_row else reading.cell.row_path
-        known, words = self.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark)) | _GENERIC
+        known, words = self.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark)) | vocabulary.GENERIC
         name = key(benchmark)
         left = []
         if len(path) > 1 and self._only_column(reading, name, known, on_row=on_row):
@@ -285,7 +287,11 @@ class TableIndex:
             document=document,
             value=value,
             index=index,
-            names=frozenset(vocabulary.names(cell.row_path)) | frozenset(vocabulary.names(cell.column_path)),
+            names=frozenset(
+                name
+                for path in (cell.row_path, cell.column_path)
+                for name in (*vocabulary.names(path), *self._short.names(path))
+            ),
             subjects=frozenset(part.subject for part in parts if part.subject)
             | self._joined(cell.row_path)
             | self._joined(cell.column_path),
@@ -303,7 +309,9 @@ class TableIndex:
         if found is None:
             runs = vocabulary.names(path).items()
             found = self._names[path] = frozenset(
-                name for name, run in runs if name not in _ORDINARY and not self._head(run.text, second=False).named
+                name
+                for name, run in runs
+                if name not in vocabulary.ORDINARY and not self._head(run.text, second=False).named
             )
         return found
 
@@ -346,13 +354,6 @@ def _within(part: str, subject: str) -> bool:
     return bool(_SIZE.fullmatch(part.strip())) and bool(re.search(rf"(?<![\d.]){re.escape(key(part))}", subject))
 
 
-def _nameable(name: str) -> bool:
-    """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
-    if re.fullmatch(r"[\d.]+[bmkt]?", name) or name in SAYING or name in _ORDINARY:
-        return False
-    return len(name) > 2 or (len(name) == 2 and not name.isalpha())
-
-
 def _head(text: str, registry: Registry, *, second: bool) -> _Head:
     """Read a header; ``second`` is for the number in brackets under a header such as "HumanEval (+)"."""
     if _PLUS.search(text):
@@ -368,7 +369,7 @@ def _head(text: str, registry: Registry, *, second: bool) -> _Head:
     named = bool(mentions) or setting != settings.NOTHING
     subject = "" if named else registry.id_of(text, "models") or key(text)
     return _Head(
-        subject="" if subject in _ORDINARY else subject,
+        subject="" if subject in vocabulary.ORDINARY else subject,
         named=named,
         benchmark=next(iter(benchmarks)) if len(benchmarks) == 1 else "",
         metric=next(iter(metrics)) if len(metrics) == 1 else "",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
-from trimtab.claims.wording import key
+from trimtab.claims.wording import SAYING, key, stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,13 @@ _WITH: Final = re.compile(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\
 _BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _SELF: Final = re.compile(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$", re.IGNORECASE)
 _MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217]+$")
+
+GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}
+"""Words that name nothing in a header."""
+ORDINARY: Final = frozenset(
+    {"model", "models", "method", "methods", "name", "average", "avg", "all", "total", "overall"}
+)
+"""Headers that are no names."""
 
 Axis = Literal["row", "column"]
 
@@ -114,3 +121,10 @@ def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
                 if name and (name not in found or found[name].open > one.open):
                     found[name] = one
     return found
+
+
+def nameable(name: str) -> bool:
+    """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
+    if re.fullmatch(r"[\d.]+[bmkt]?", name) or name in SAYING or name in ORDINARY:
+        return False
+    return len(name) > 2 or (len(name) == 2 and not name.isalpha())

@@ -31,6 +31,8 @@ and with without not only but all none other others our ours their previous work
 """
 SAYING: Final = frozenset(_SAYING_WORDS.split()) | _STOP
 """Words of which sentences about results are made; a header of one of them is no name to look for in a sentence."""
+MEANS: Final = frozenset({"average", "avg", "mean", "overall"})
+"""What a row or column of means is called; in a sentence it is an average."""
 _OPPOSITES: Final = """
 more less, higher lower, high low, better worse, increase decrease, improve degrade, improvement degradation, gain
 loss, above below, best worst, largest smallest, larger smaller, faster slower, most least, up down, outperform
