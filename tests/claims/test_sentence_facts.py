@@ -49,15 +49,15 @@ SENTENCES = {
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_facts(sentence):
-    assert [fact.words() for fact in sentence_facts.read(sentence, REGISTRY)] == SENTENCES[sentence]
+    assert [fact.words() for fact in sentence_facts.understand(sentence, REGISTRY).facts] == SENTENCES[sentence]
 
 
 def test_it_is_the_model_of_the_sentence_before():
-    (fact,) = sentence_facts.read("It reaches 85.4% on MBPP.", REGISTRY, carried="GPT-4o")
+    (fact,) = sentence_facts.understand("It reaches 85.4% on MBPP.", REGISTRY, carried="GPT-4o").facts
     assert fact.subject == "GPT-4o"
 
 
 def test_a_fact_says_where_it_stands():
     text = "GPT-4o reaches 86.8% on MBPP."
-    (fact,) = sentence_facts.read(text, REGISTRY)
+    (fact,) = sentence_facts.understand(text, REGISTRY).facts
     assert text[fact.start : fact.end] == "86.8%"

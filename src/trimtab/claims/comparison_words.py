@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
-from trimtab.claims.result_verbs import RESULT_VERB
+from trimtab.claims.result_words import RESULT_VERB
+from trimtab.claims.text_range import TextRange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from trimtab.claims.claim_model import Quantifier, Relation
     from trimtab.claims.number_kinds import TextNumber
@@ -79,6 +80,7 @@ _BY: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED: Final = re.compile(r"[(,]\s*$")
+_LISTED: Final = re.compile(r"\s*(?:,|,?\s*and)\s*")
 _ELLIPSIS: Final = re.compile(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$", re.IGNORECASE)
 _NOT: Final = re.compile(
     r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b|\bnot(?!\s+only\b)\b"
@@ -97,14 +99,15 @@ _REACH: Final = re.compile(
 )
 _NO_VERB: Final = re.compile(r"neither|nor|never|hardly|rarely", re.IGNORECASE)
 _COUNTS: Final = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_COUNT: Final = rf"(?:\d+|{'|'.join(_COUNTS[1:])})"
 _BENCHMARKS: Final = r"(?:benchmarks?|datasets?|data sets?|tasks?|tests?|evaluations?|columns?)"
 _ALL: Final = re.compile(
-    rf"\b(?:on|across|in|over|for)\s+(?:all|every|each|both)(?:\s+of)?(?:\s+(?:the|these|our))?(?:\s+(?:\d+|{'|'.join(_COUNTS[1:])}))?"
+    rf"\b(?:on|across|in|over|for)\s+(?:all|every|each|both)(?:\s+of)?(?:\s+(?:the|these|our))?(?:\s+{_COUNT})?"
     rf"(?:\s+(?:single|evaluated|tested|reported|considered))?\s+{_BENCHMARKS}\b|\bacross the board\b",
     re.IGNORECASE,
 )
 _SOME: Final = re.compile(
-    rf"\b(?:on|in|across)\s+(\d+|{'|'.join(_COUNTS[1:])})\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?(\d+|{'|'.join(_COUNTS[1:])})\s+{_BENCHMARKS}\b",
+    rf"\b(?:on|in|across)\s+({_COUNT})\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?({_COUNT})\s+{_BENCHMARKS}\b",
     re.IGNORECASE,
 )
 _EXCEPT: Final = re.compile(
@@ -121,53 +124,51 @@ class Scope:
     exceptions: tuple[str, ...] = ()
     count: int = 0
     of: int = 0
-    used: tuple[tuple[int, int], ...] = ()
+    used: tuple[TextRange, ...] = ()
 
 
 def scope(sentence: Sentence) -> Scope:
     """Return what a clause says about all benchmarks, or so many of them."""
-    if match := _SOME.search(sentence.own):
-        return Scope(quantifier="count", count=_number(match[1]), of=_number(match[2]), used=(match.span(),))
-    match = _ALL.search(sentence.own)
-    if not match:
+    if some := _SOME.search(sentence.own):
+        return Scope(quantifier="count", count=_number(some[1]), of=_number(some[2]), used=(TextRange.of(some),))
+    every = _ALL.search(sentence.own)
+    if not every:
         return Scope()
     exceptions: list[str] = []
-    used, end = [match.span()], match.end()
-    for one in sentence.benchmarks:
-        gap = sentence.own[end : one.start]
-        if one.start >= match.end() and (
-            (word := _EXCEPT.search(gap)) and not gap[: word.start()].strip(" ,")
-            if not exceptions
-            else re.fullmatch(r"\s*(?:,|,?\s*and)\s*", gap)
-        ):
-            exceptions.append(one.text)
-            used.append((end, one.end))
-            end = one.end
+    used, end = [TextRange.of(every)], every.end()
+    for name in sentence.benchmarks:
+        gap = sentence.own[end : name.start]
+        first = not exceptions and (but := _EXCEPT.search(gap)) and not gap[: but.start()].strip(" ,")
+        if name.start >= every.end() and (first or (exceptions and _LISTED.fullmatch(gap))):
+            exceptions.append(name.text)
+            used.append(TextRange(end, name.end))
+            end = name.end
     return Scope(quantifier="all", exceptions=tuple(exceptions), used=tuple(used))
 
 
-def negation(sentence: Sentence) -> tuple[int, int] | None:
+def negation(sentence: Sentence) -> TextRange | None:
     """Return the characters of the word that denies a clause, if exactly one does.
 
     What it denies has to follow: a result, a comparison or a value. "Models that do not use tools reach 80" denies
     nothing of the result.
     """
-    found = list(_NOT.finditer(sentence.own))
-    if len(found) != 1:
+    words = list(_NOT.finditer(sentence.own))
+    if len(words) != 1:
         return None
-    between = _DENIED.match(sentence.own, found[0].end())
-    at = between.end() if between else found[0].end()
+    (word,) = words
+    between = _DENIED.match(sentence.own, word.end())
+    at = between.end() if between else word.end()
     denies = (
         any(pattern.match(sentence.own, at) for pattern in (RESULT_VERB, _REACH, CUE, BEST, THAN_ON))
-        or any(at <= one.start <= at + 1 for one in sentence.values)
-        or bool(_NO_VERB.fullmatch(found[0][0]) and CUE.search(sentence.own, found[0].end()))
+        or any(at <= value.start <= at + 1 for value in sentence.values)
+        or (_NO_VERB.fullmatch(word[0]) and CUE.search(sentence.own, word.end()))
     )
-    return found[0].span() if denies else None
+    return TextRange.of(word) if denies else None
 
 
 def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
     """Return the values that are differences, with their direction."""
-    found: dict[TextNumber, Relation] = {}
+    read: dict[TextNumber, Relation] = {}
     last: Relation | None = None
     cue = CUE.search(sentence.own)
     for value in sentence.values:
@@ -175,27 +176,27 @@ def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
         after = _DELTA_AFTER.match(sentence.text[value.end :])
         signed = sentence.text[value.start] in "+\u2212-" and _BRACKETED.search(before)
         if after:
-            last = found[value] = relation_of(after)
+            last = read[value] = relation_of(after)
         elif cue and cue.end() <= value.start + 1 and (_BY.search(before) or signed):
-            last = found[value] = relation_of(cue)
+            last = read[value] = relation_of(cue)
         elif last and _ELLIPSIS.search(before):
-            found[value] = last
+            read[value] = last
     for value, other in reversed(list(pairwise(sentence.values))):
         # "2x and 14x higher": both are.
-        joined = re.fullmatch(r"\s*(?:,|,?\s*and)\s*", sentence.text[value.end : other.start])
-        if joined and other in found and value.quantity.unit == other.quantity.unit != "":
-            found.setdefault(value, found[other])
-    return {value: found[value] for value in sentence.values if value in found}
+        joined = _LISTED.fullmatch(sentence.text, value.end, other.start)
+        if joined and other in read and value.quantity.unit == other.quantity.unit != "":
+            read.setdefault(value, read[other])
+    return {value: read[value] for value in sentence.values if value in read}
 
 
-def words_of(values: Mapping[TextNumber, Relation], sentence: Sentence) -> list[tuple[int, int]]:
+def words_of(values: Iterable[TextNumber], sentence: Sentence) -> list[TextRange]:
     """Return the characters of the words that make values differences."""
     used = []
     for value in values:
         if after := _DELTA_AFTER.match(sentence.text[value.end :]):
-            used.append((value.end, value.end + after.end()))
+            used.append(TextRange(value.end, value.end + after.end()))
         if before := _BY.search(sentence.own[: value.start]):
-            used.append((before.start(), value.start))
+            used.append(TextRange(before.start(), value.start))
     return used
 
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import vocabulary
-from trimtab.claims.plain_words import plain
+from trimtab.claims.result_words import plain
+from trimtab.claims.text_range import TextRange
 from trimtab.claims.wording import MEANS, SAYING, content, key, name_words
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _JOINING: Final = frozenset(_JOINING_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderMention:
+class HeaderMention(TextRange):
     """A header named in a sentence: its characters, the rows and columns it may be, and how surely it is meant.
 
     ``sure`` is 2 for a name as it is printed, 1 for one in other letters or in a longer word, 0 for an ordinary word.
@@ -44,8 +45,6 @@ class HeaderMention:
     ``loose`` are the lines whose headers say more than the name, "SQuAD F1" for F1: they may be meant, or not.
     """
 
-    start: int
-    end: int
     lines: frozenset[HeaderLine]
     sure: int
     modified: bool = False

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.claim_model import Citation
 from trimtab.claims.name_registry import Mention, joined
-from trimtab.claims.wording import key
+from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import key, word_set
 
 if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import Vocabulary
 
 _SHAPED: Final = re.compile(r"(?<![\w@/.-])[A-Za-z][\w.+]*(?:-[\w.+]*\w)*(?<![.+])|(?<![\w@/.-])[A-Za-z][\w.+]*\w")
-_NOT_NAMES_WORDS: Final = """
+_NOT_NAMES: Final = word_set("""
 moe moes relu gelu github openai deepmind pytorch arxiv huggingface transformers python3 cpu gpu gpus llm llms sota
 pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
-"""
-_NOT_NAMES: Final = frozenset(_NOT_NAMES_WORDS.split())
+""")
 _CHIP: Final = re.compile(r"(?:NVIDIA-?)?(?:[ABHLPTV]\d{2,3}[A-Z]?|RTX-?\d+\w*|TPUv?\d\w*|MI\d{3}X?)(?:s|-\w+)*")
 _NAME: Final = r"[A-Z\u00c0-\u017d][\w'\u2019\-]+"
 _NOBODY: Final = (
@@ -46,26 +46,23 @@ MARKS: Final = (_BRACKETS, _CITED, _ADDRESS, re.compile(r"https?://\S+"))
 
 def find(text: str, registry: Registry, vocabulary: Vocabulary | None = None) -> list[Mention]:
     """Return the names in ``text`` in order: registered ones, known models, then what has the shape of one."""
-    found = registry.find(text, more=vocabulary)
-    taken = [(one.start, one.end) for one in found]
-    for start, end in shaped(text):
-        free = not any(start < other_end and other_start < end for other_start, other_end in taken)
-        if free and not joined(text, start, end):
-            found.append(Mention(id=key(text[start:end]), kind="models", start=start, end=end, text=text[start:end]))
-    return sorted(found, key=lambda one: one.start)
-
-
-def shaped(text: str) -> list[tuple[int, int]]:
-    """Return the places of words that look like the name of a model.
-
-    >>> text = "DeepseekCoder-33B-instruct and o1-mini are instruction-tuned"
-    >>> [text[start:end] for start, end in shaped(text)]
-    ['DeepseekCoder-33B-instruct', 'o1-mini']
-    """
-    return [match.span() for match in _SHAPED.finditer(text) if _looks_like_a_model(match[0])]
+    known = registry.find(text, more=vocabulary)
+    shaped = [
+        Mention(match.start(), match.end(), id=key(match[0]), kind="models", text=match[0])
+        for match in _SHAPED.finditer(text)
+        if not any(TextRange.of(match).overlaps(mention) for mention in known)
+        and _looks_like_a_model(match[0])
+        and not joined(text, *match.span())
+    ]
+    return sorted((*known, *shaped), key=lambda mention: mention.start)
 
 
 def _looks_like_a_model(word: str) -> bool:
+    """Whether a word has the shape of a model's name.
+
+    >>> [word for word in ("DeepseekCoder-33B-instruct", "o1-mini", "instruction-tuned") if _looks_like_a_model(word)]
+    ['DeepseekCoder-33B-instruct', 'o1-mini']
+    """
     if (
         key(word) in _NOT_NAMES
         or _CHIP.fullmatch(word)
@@ -81,11 +78,11 @@ def _looks_like_a_model(word: str) -> bool:
 
 def citations(text: str) -> list[Citation]:
     """Return the citation marks of ``text``: authors with a year, and addresses of works."""
-    found = [
+    authors = [
         Citation(text=match[0] + ")" * ("(" in match[0]), authors=match[1], year=int(match[2]))
         for match in _CITED.finditer(text)
     ]
-    return found + [Citation(text=match[0], work=work_id(match)) for match in _ADDRESS.finditer(text)]
+    return authors + [Citation(text=match[0], work=work_id(match)) for match in _ADDRESS.finditer(text)]
 
 
 def addresses(text: str) -> list[tuple[str, int, int]]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from trimtab.claims.wording import key, name_words
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import PlacedWord, key, keys_from, name_words
 from trimtab.errors import ClaimError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trimtab.claims.vocabulary import Vocabulary
@@ -26,10 +29,7 @@ if TYPE_CHECKING:
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
 _AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _APART: Final = re.compile(r"[\s_-]")
-_LONGEST: Final = 8
-_FIELDS: Final = {"names", "since", "endpoints", "rules", "factor", "better"}
 _MARKS: Final = re.compile(r"[*\u2020\u2021]+")
-_BETTER: Final = ("higher", "lower")
 # A metric whose name is a verb, too, is one only where it can be none: alone, or behind such a word and before none.
 _VERB: Final = re.compile(r"drops", re.IGNORECASE)
 _NOUN_BEFORE: Final = re.compile(r"(?:^|\b(?:on|in|in terms of|of|fewer|less|more|token|and|by)\s+)$", re.IGNORECASE)
@@ -51,6 +51,8 @@ class Name:
         better: "lower" where less is better, "higher" where more is; empty where it is not said.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     id: str
     kind: str
     names: tuple[str, ...]
@@ -58,18 +60,27 @@ class Name:
     endpoints: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     factor: str = ""
-    better: str = ""
+    better: Literal["", "higher", "lower"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mention:
-    """A name in a text, at characters [start, end)."""
+class Mention(TextRange):
+    """A name in a text: what it names, and how it is written there."""
 
     id: str
     kind: str
-    start: int
-    end: int
     text: str
+
+
+class _Spelling(NamedTuple):
+    """One spelling of the thing with an id."""
+
+    id: str
+    text: str
+
+
+_NAME: Final = TypeAdapter(Name)
+_FIELDS: Final = {one.name for one in fields(Name)} - {"id", "kind"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Registry:
     """
 
     entries: Mapping[str, Mapping[str, Name]]
-    _keys: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict, repr=False)
+    _keys: dict[str, dict[str, _Spelling]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, *paths: Path) -> Registry:
@@ -98,8 +109,8 @@ class Registry:
 
     def id_of(self, text: str, kind: str) -> str:
         """Return the id of a name of ``kind``; empty if it is not known."""
-        found = self._known(text, key(text)).get(kind)
-        return found[0] if found and _as_written(text, found[1]) else ""
+        known = self._known(text, key(text)).get(kind)
+        return known.id if known and _as_written(text, known.text) else ""
 
     def find(self, text: str, kinds: Iterable[str] = KINDS, more: Vocabulary | None = None) -> list[Mention]:
         """Return the names in ``text``, the longest at each place, none overlapping.
@@ -109,65 +120,64 @@ class Registry:
             kinds: Kinds to look for.
             more: Further names, the headers of the sources' tables.
         """
-        wanted, extra = tuple(kinds), more or {}
-        words = name_words(text)
-        found: list[Mention] = []
-        at = 0
-        while at < len(words):
-            hit, used = self._longest(text, words, at, wanted, extra)
-            if hit:
-                found.append(hit)
-            at += used
-        return found
+        wanted, extra, words = tuple(kinds), more or {}, name_words(text)
+        mentions: list[Mention] = []
+        end = 0
+        for first, word in enumerate(words):
+            if word.start < end:
+                continue
+            keys = keys_from(words, first)
+            for size in range(len(keys), 0, -1):
+                squashed = keys[size - 1]
+                if squashed not in self._keys and squashed not in extra and "@" not in text:
+                    continue  # nearly always, so it is asked first
+                mention = self._named(text, words[first : first + size], squashed, wanted, extra)
+                if mention:
+                    mentions.append(mention)
+                    end = words[first + size - 1].end
+                    break
+        return mentions
 
     def endpoint(self, word: str) -> list[Mention]:
         """Return the metrics of a word of benchmark and metric and nothing else: "humaneval_nll", no arm's name."""
         spaced = word.replace("_", " ")
         # In capitals, because a column's name is in small letters whatever it is named after: "nll".
-        found = self.find(spaced.upper() if spaced.isascii() else spaced, ("benchmarks", "metrics"))
+        mentions = self.find(spaced.upper() if spaced.isascii() else spaced, ("benchmarks", "metrics"))
         rest = spaced
-        for one in reversed(found):
-            rest = rest[: one.start] + rest[one.end :]
-        return [] if key(rest) else [one for one in found if one.kind == "metrics"]
+        for mention in reversed(mentions):
+            rest = rest[: mention.start] + rest[mention.end :]
+        return [] if key(rest) else [mention for mention in mentions if mention.kind == "metrics"]
 
     def better(self, name: str, kind: str) -> str:
         """Return "lower" or "higher", whichever is better by this metric or benchmark; empty where it is not said."""
         entry = self.entries[kind].get(name)
         return entry.better if entry else ""
 
-    def _longest(
-        self, text: str, words: list[tuple[str, int, int]], at: int, kinds: tuple[str, ...], more: Vocabulary
-    ) -> tuple[Mention | None, int]:
-        squashed, longer = "", []
-        for word, _, _ in words[at : at + _LONGEST]:
-            squashed += word.casefold()
-            longer.append(squashed)
-        for size in range(len(longer), 0, -1):
-            squashed = longer[size - 1]
-            if squashed not in self._keys and squashed not in more and "@" not in text:
-                continue  # nearly always, so it is asked first
-            start, end = words[at][1], words[at + size - 1][2]
-            known = self._known(text[start:end], squashed)
-            if not known and squashed not in more:
-                continue
-            if not _whole(text, start, end) or not _close(text, words[at : at + size]):
-                continue
-            if joined(text, start, end):
-                known = {kind: one for kind, one in known.items() if kind != "models"}
-            elif (term := more.get(squashed)) and term.kind not in known and term.fits(text[start:end]):
-                known = {**known, term.kind: (squashed, text[start:end])}
-            stop = _closed(text, start, end)
-            for kind in kinds:
-                if kind in known and _as_written(text[start:end], known[kind][1]) and _fits(text, start, end, kind):
-                    return Mention(id=known[kind][0], kind=kind, start=start, end=stop, text=text[start:stop]), size
-        return None, 1
+    def _named(
+        self, text: str, words: Sequence[PlacedWord], squashed: str, kinds: Iterable[str], more: Vocabulary
+    ) -> Mention | None:
+        """Return the name that some words of a text are, if they are one of the wanted kinds."""
+        start, end = words[0].start, words[-1].end
+        written, known = text[start:end], self._known(text[start:end], squashed)
+        term = more.get(squashed)
+        if not (known or term) or not _whole(text, start, end) or not _close(text, words):
+            return None
+        if joined(text, start, end):
+            known = {kind: spelling for kind, spelling in known.items() if kind != "models"}
+        elif term and term.kind not in known and term.fits(written):
+            known = {**known, term.kind: _Spelling(squashed, written)}
+        stop = _closed(text, start, end)
+        for kind in kinds:
+            if kind in known and _as_written(written, known[kind].text) and _fits(text, start, end, kind):
+                return Mention(start, stop, id=known[kind].id, kind=kind, text=text[start:stop])
+        return None
 
-    def _known(self, text: str, squashed: str) -> Mapping[str, tuple[str, str]]:
-        """Return kind → (id, the spelling) of a text; "pass@7" is a "pass@k"."""
-        found = self._keys.get(squashed)
-        if found is None and "@" in text and (at := _AT.search(text)):
-            found = self._keys.get(key(text[: at.start(1)] + "k"))
-        return found or {}
+    def _known(self, text: str, squashed: str) -> Mapping[str, _Spelling]:
+        """Return kind → spelling of a text; "pass@7" is a "pass@k"."""
+        known = self._keys.get(squashed)
+        if known is None and "@" in text and (at := _AT.search(text)):
+            known = self._keys.get(key(text[: at.start(1)] + "k"))
+        return known or {}
 
 
 def _whole(text: str, start: int, end: int) -> bool:
@@ -201,28 +211,27 @@ def _fits(text: str, start: int, end: int, kind: str) -> bool:
     return not (text[max(0, start - 1) : start] == "_" or text[end : end + 1] == "_")
 
 
-def _close(text: str, words: list[tuple[str, int, int]]) -> bool:
+def _close(text: str, words: Sequence[PlacedWord]) -> bool:
     """Whether the words of one name have only spaces, hyphens, underscores, brackets and plus signs between them.
 
     Before a k also "@", before the year of a cited system ("Andor et al. (2016)") also a point or a comma.
     """
     return all(
         re.fullmatch(r"[\s\-_/(]{0,2}|\s[-+]\s", gap)
-        or (re.fullmatch(r"\s?@\s?", gap) and re.fullmatch(r"\d+|[kK]", other[0]))
-        or (re.fullmatch(r"[\s.,(]{1,4}", gap) and re.fullmatch(r"(?:19|20)\d\d[a-z]?", other[0]))
-        for one, other in pairwise(words)
-        for gap in (text[one[2] : other[1]],)
+        or (re.fullmatch(r"\s?@\s?", gap) and re.fullmatch(r"\d+|k", other.word))
+        or (re.fullmatch(r"[\s.,(]{1,4}", gap) and re.fullmatch(r"(?:19|20)\d\d[a-z]?", other.word))
+        for word, other in pairwise(words)
+        for gap in (text[word.end : other.start],)
     )
 
 
-def _as_written(found: str, spelled: str) -> bool:
+def _as_written(text: str, spelling: str) -> bool:
     """Whether a short name in capitals is written in capitals: "HE" is a benchmark, "he" a word."""
-    if not (len(spelled) <= 3 and spelled.isupper()):
+    if not (len(spelling) <= 3 and spelling.isupper()):
         return True
     # "F 1" is F1, but RL is not R-L.
-    return _APART.sub("", found) == _APART.sub("", spelled) and bool(_APART.search(spelled)) <= bool(
-        _APART.search(found)
-    )
+    apart = bool(_APART.search(spelling)) <= bool(_APART.search(text))
+    return apart and _APART.sub("", text) == _APART.sub("", spelling)
 
 
 def _read(path: Path) -> str:
@@ -250,54 +259,34 @@ def _name(kind: str, name: str, table: Any, where: str) -> Name:  # noqa: ANN401
         raise ClaimError(f"{place} has no names", hint='write names = ["one spelling", "another"]')
     for unknown in table.keys() - _FIELDS:
         raise ClaimError(f"{place}: unknown key {unknown!r}", hint=nearest(unknown, _FIELDS))
-    lists = {one: table.get(one, []) for one in ("names", "endpoints", "rules")}
-    for one, values in lists.items():
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ClaimError(f"{place}: {one} is {values!r}, expected a list of texts")
-    better = str(table.get("better", ""))
-    if better and better not in _BETTER:
-        raise ClaimError(f"{place}: better is {better!r}, expected one of {', '.join(_BETTER)}")
-    return Name(
-        id=name,
-        kind=kind,
-        since=str(table.get("since", "")),
-        factor=str(table.get("factor", "")),
-        better=better,
-        names=tuple(lists["names"]),
-        endpoints=tuple(lists["endpoints"]),
-        rules=tuple(lists["rules"]),
-    )
+    try:
+        return _NAME.validate_python({**table, "id": name, "kind": kind})
+    except ValidationError as error:
+        wrong = str(error.errors(include_url=False)[0]["loc"][0])
+        expected = {"better": "one of higher, lower", "since": "a text", "factor": "a text"}.get(
+            wrong, "a list of texts"
+        )
+        raise ClaimError(f"{place}: {wrong} is {table[wrong]!r}, expected {expected}") from error
 
 
 def _add(entries: dict[str, dict[str, Name]], names: Iterable[Name], where: str) -> None:
-    """Add names; one that is there already gains the new spellings."""
+    """Add names; one that is there already gains the new spellings, and what the new one says of it."""
     for name in names:
         group = entries[name.kind]
-        old = group.get(name.id)
-        if old:
-            joined = tuple(dict.fromkeys((*old.names, *name.names)))
-            name = Name(  # noqa: PLW2901 - the same thing, with more spellings
-                id=name.id,
-                kind=name.kind,
-                names=joined,
-                since=name.since or old.since,
-                endpoints=name.endpoints or old.endpoints,
-                rules=name.rules or old.rules,
-                factor=name.factor or old.factor,
-                better=name.better or old.better,
-            )
         taken = {key(text): other.id for other in group.values() if other.id != name.id for text in other.names}
         for text in name.names:
-            if taken.get(key(text), name.id) != name.id:
+            if key(text) in taken:
                 raise ClaimError(f"{where}: {text!r} is already a name of {taken[key(text)]!r}, so not of {name.id!r}")
-        group[name.id] = name
+        old = group.get(name.id, name)
+        told = {field: value for field in _FIELDS if (value := getattr(name, field))}
+        group[name.id] = replace(old, **told | {"names": tuple(dict.fromkeys((*old.names, *name.names)))})
 
 
-def _index(entries: Mapping[str, Mapping[str, Name]]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Return key → kind → (id, the spelling)."""
-    found: dict[str, dict[str, tuple[str, str]]] = {}
+def _index(entries: Mapping[str, Mapping[str, Name]]) -> dict[str, dict[str, _Spelling]]:
+    """Return key → kind → spelling."""
+    index: dict[str, dict[str, _Spelling]] = {}
     for kind, group in entries.items():
         for name in group.values():
             for text in name.names:
-                found.setdefault(key(text), {}).setdefault(kind, (name.id, text))
-    return found
+                index.setdefault(key(text), {}).setdefault(kind, _Spelling(name.id, text))
+    return index

@@ -94,7 +94,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     if not cells:
         return ValueFit()
     spans = [
-        (mention.start, mention.end)
+        mention
         for mention in named
         if mention.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[mention.start : mention.end], re.IGNORECASE)
     ]

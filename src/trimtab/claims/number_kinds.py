@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from trimtab.claims import settings
 from trimtab.claims.claim_model import Hedge, Quantity
 from trimtab.claims.mentions import MARKS
+from trimtab.claims.text_range import TextRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 NumberKind = Literal[
     "value", "date", "year", "version", "count", "size", "reference", "parameter", "rank", "setting", "mark", "unread"
@@ -40,60 +41,52 @@ _NUMBER: Final = r"\d[\d,]*(?:\.\d+)?"
 _WITH: Final = (
     r"(?:\b(?:with|on|using|over|across|after|in|for|from|by|of)\s+(?:the\s+)?(?:about\s+|only\s+|just\s+)?)?"
 )
+_DATE: Final = (
+    rf"[\[(]?(?<![\d.]){_YEAR}[./-](?:0[1-9]|1[0-2])(?:[./-]\d{{1,2}})?(?!\d)[\])]?"
+    rf"|\(?\b{_MONTH}(?:\s+\d{{1,2}}(?:st|nd|rd|th)?,?)?\s+{_YEAR}\b\)?"
+    rf"|[\[(]?(?<![\d.])\d{{1,2}}[./-]\d{{1,2}}[./-]{_YEAR}(?!\d)[\])]?"
+    rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}(?:\s+{_YEAR})?(?!\w)|\bQ[1-4]\s+{_YEAR}\b"
+)
+_REFERENCE: Final = (
+    r"(?i)(?:\b(?:see\s+|in\s+)?(?:tables?|tabs?\.|figures?|figs?\.?|sections?|sec\.|equations?|eqs?\."
+    r"|appendi(?:x|ces)|chapters?|rows?|columns?|lines?|pages?|pp?\.|footnotes?|listings?|algorithms?|theorems?"
+    r"|issues?)\s*|\u00a7\s*)(?:[A-Z]\.?)?\d+(?:\.\d+)*[a-z]?\b"
+    r"(?:\s*(?:[-\u2013,&]|and|to)\s*\d+(?:\.\d+)*\b(?!\s*[%\d]))*"
+)
+_PARAMETER: Final = (
+    r"(?i)(?:\b(?:at|with|using)\s+(?:a\s+)?)?\b(?:temperature|temp|top[-_ ]?[pk]|seed|beam(?:\s+size)?"
+    r"|learning rate|lr|batch size|context(?:\s+(?:length|window))?|capacity factor"
+    r"|max(?:imum)?[-_ ](?:new[-_ ])?tokens|alpha|beta|gamma|lambda|epsilon|tau)"
+    r"\s*(?:=|of|:|is)?\s*\d+(?:\.\d+)?(?:e-?\d+)?|\b[A-Za-z]\w*\s?=\s?\d+(?:\.\d+)?"
+)
+_VERSION: Final = (
+    r"\b[vV]\d+(?:\.\d+)*\b|\b(?:[Vv]ersions?|Python|CUDA|PyTorch|Java|GCC|Ubuntu|C\+\+)\s+v?\d+(?:\.\d+)*\b"
+)
+_SIZE: Final = (
+    rf"{_WITH}(?<![\w.]){_NUMBER}\s?-?(?:[BMKT]|billion|million|trillion|thousand)"
+    r"(?:[- ](?:parameters?|params?|tokens?|weights|words|examples?|samples?|activated|active|total"
+    r"|context))*(?!\w)"
+)
+_COUNT: Final = (
+    rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?{_SUCH}"
+    rf"(?:{_THINGS})(?!\w)"
+)
+_PATTERNS: Final[tuple[tuple[NumberKind, str], ...]] = (
+    ("date", _DATE),
+    ("mark", r"(?:^|[;:.,]\s+|\band\s+)\(?\d{1,2}\)(?=\s+[A-Za-z])"),  # "(2) On code …" of a list
+    ("parameter", r"(?:\u00b1|\+/-)\s*\d+(?:\.\d+)?\s?%?"),  # how far a value scatters
+    ("parameter", r"(?i)\btop-\d+(?:\s+(?:routing|gating|experts?|selection|sampling))?\b"),
+    ("rank", r"(?i)(?<!\w)(?:#|No\.\s?)\d+\b|\b\d+(?:st|nd|rd|th)\b|\btop\s+\d+\b"),
+    ("reference", _REFERENCE),
+    ("parameter", _PARAMETER),
+    ("version", _VERSION),
+    ("size", _SIZE),
+    ("count", _COUNT),
+)
 _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
-    (
-        "date",
-        re.compile(
-            rf"[\[(]?(?<![\d.]){_YEAR}[./-](?:0[1-9]|1[0-2])(?:[./-]\d{{1,2}})?(?!\d)[\])]?"
-            rf"|\(?\b{_MONTH}(?:\s+\d{{1,2}}(?:st|nd|rd|th)?,?)?\s+{_YEAR}\b\)?"
-            rf"|[\[(]?(?<![\d.])\d{{1,2}}[./-]\d{{1,2}}[./-]{_YEAR}(?!\d)[\])]?"
-            rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}(?:\s+{_YEAR})?(?!\w)|\bQ[1-4]\s+{_YEAR}\b"
-        ),
-    ),
-    ("mark", re.compile(r"(?:^|[;:.,]\s+|\band\s+)\(?\d{1,2}\)(?=\s+[A-Za-z])")),  # "(2) On code …" of a list
-    ("parameter", re.compile(r"(?:\u00b1|\+/-)\s*\d+(?:\.\d+)?\s?%?")),  # how far a value scatters
-    ("parameter", re.compile(r"\btop-\d+(?:\s+(?:routing|gating|experts?|selection|sampling))?\b", re.IGNORECASE)),
-    ("rank", re.compile(r"(?<!\w)(?:#|No\.\s?)\d+\b|\b\d+(?:st|nd|rd|th)\b|\btop\s+\d+\b", re.IGNORECASE)),
-    (
-        "reference",
-        re.compile(
-            r"(?:\b(?:see\s+|in\s+)?(?:tables?|tabs?\.|figures?|figs?\.?|sections?|sec\.|equations?|eqs?\.|appendi(?:x|ces)"
-            r"|chapters?|rows?|columns?|lines?|pages?|pp?\.|footnotes?|listings?|algorithms?|theorems?|issues?)\s*|\u00a7\s*)"
-            r"(?:[A-Z]\.?)?\d+(?:\.\d+)*[a-z]?\b(?:\s*(?:[-\u2013,&]|and|to)\s*\d+(?:\.\d+)*\b(?!\s*[%\d]))*",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "parameter",
-        re.compile(
-            r"(?:\b(?:at|with|using)\s+(?:a\s+)?)?\b(?:temperature|temp|top[-_ ]?[pk]|seed|beam(?:\s+size)?"
-            r"|learning rate|lr"
-            r"|batch size|context(?:\s+(?:length|window))?|capacity factor|max(?:imum)?[-_ ](?:new[-_ ])?tokens"
-            r"|alpha|beta"
-            r"|gamma|lambda|epsilon|tau)\s*(?:=|of|:|is)?\s*\d+(?:\.\d+)?(?:e-?\d+)?|\b[A-Za-z]\w*\s?=\s?\d+(?:\.\d+)?",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "version",
-        re.compile(
-            r"\b[vV]\d+(?:\.\d+)*\b|\b(?:[Vv]ersions?|Python|CUDA|PyTorch|Java|GCC|Ubuntu|C\+\+)\s+v?\d+(?:\.\d+)*\b"
-        ),
-    ),
-    (
-        "size",
-        re.compile(
-            rf"{_WITH}(?<![\w.]){_NUMBER}\s?-?(?:[BMKT]|billion|million|trillion|thousand)"
-            r"(?:[- ](?:parameters?|params?|tokens?|weights|words|examples?|samples?|activated|active|total"
-            r"|context))*(?!\w)"
-        ),
-    ),
-    (
-        "count",
-        re.compile(
-            rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?{_SUCH}(?:{_THINGS})(?!\w)"
-        ),
-    ),
+    *(("setting", pattern) for pattern in settings.SPANS),
+    *(("mark", pattern) for pattern in MARKS),
+    *((kind, re.compile(pattern)) for kind, pattern in _PATTERNS),
 )
 _BARE_YEAR: Final = re.compile(
     rf"(?<![\w.$\u20ac,])(?:(?:in|since|of|from|until)\s+)?{_YEAR}(?![\w%]|[.,]\d|\s?points?\b)"
@@ -104,17 +97,13 @@ _VALUE: Final = re.compile(
     r"|nats(?:/token| a token)?\b|bits(?:/byte| a byte)?\b|\u00d7|x\b|times\b))?(?P<tail>[-\w]?)"
 )
 _DIGITS: Final = re.compile(r"\d+(?:[.,]\d+)*")
-_HEDGES: Final[tuple[tuple[Hedge, re.Pattern[str]], ...]] = (
-    ("about", re.compile(r"(?:about|around|nearly|roughly|approximately|almost|some|~|\u2248)\s*$", re.IGNORECASE)),
-    ("at least", re.compile(r"(?:at least|no less than|\u2265)\s*$", re.IGNORECASE)),
-    ("at most", re.compile(r"(?:at most|no more than|\u2264)\s*$", re.IGNORECASE)),
-    (
-        "over",
-        re.compile(
-            r"(?:over|above|more than|exceed(?:s|ing|ed)?|surpass(?:es|ing|ed)?|higher than|>)\s*$", re.IGNORECASE
-        ),
-    ),
-    ("under", re.compile(r"(?:under|below|less than|fewer than|lower than|<)\s*$", re.IGNORECASE)),
+_HEDGE: Final = re.compile(
+    r"(?:(?P<about>about|around|nearly|roughly|approximately|almost|some|~|\u2248)"
+    r"|(?P<at_least>at least|no less than|\u2265)"
+    r"|(?P<at_most>at most|no more than|\u2264)"
+    r"|(?P<under>under|below|less than|fewer than|lower than|<)"
+    r"|(?P<over>over|above|more than|exceed(?:s|ing|ed)?|surpass(?:es|ing|ed)?|higher than|>))\s*$",
+    re.IGNORECASE,
 )
 _UNITS: Final = {
     "percentage": "points",
@@ -126,82 +115,63 @@ _UNITS: Final = {
     "\u00d7": "x",
     "times": "x",
 }
-
-
 _NO_VALUE: Final = Quantity(text="0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextNumber:
-    """A number of a sentence, at characters [start, end), its words included.
+class TextNumber(TextRange):
+    """A number of a sentence, with the words around it that belong to it.
 
     Attributes:
         kind: What it is.
         quantity: With its unit, of a value.
         hedge: How firmly a value is stated.
-        start: First character.
-        end: One past the last.
     """
 
     kind: NumberKind
     quantity: Quantity = _NO_VALUE
     hedge: Hedge = "exactly"
-    start: int
-    end: int
 
 
-def numbers(text: str, names: Iterable[tuple[int, int]] = ()) -> list[TextNumber]:
+def numbers(text: str, names: Iterable[TextRange] = ()) -> list[TextNumber]:
     """Return every number of ``text`` that is no part of a name, in order.
 
     Args:
         text: A sentence.
-        names: Characters [start, end) of the names in it.
+        names: The names in it.
 
-    >>> [(one.kind, one.quantity.text) for one in numbers("In 2024 it scores 79.9 on 8 GPUs.") if one.kind == "value"]
-    [('value', '79.9')]
+    >>> [number.quantity.text for number in numbers("In 2024 it scores 79.9 on 8 GPUs.") if number.kind == "value"]
+    ['79.9']
     """
-    taken = list(names)
-    found: list[TextNumber] = []
-
-    def take(kind: NumberKind, start: int, end: int) -> None:
-        if not any(start < other_end and other_start < end for other_start, other_end in taken):
-            taken.append((start, end))
-            found.append(TextNumber(kind=kind, start=start, end=end))
-
-    for pattern in settings.SPANS:
-        for match in pattern.finditer(text):
-            take("setting", match.start(), match.end())
-    for pattern in MARKS:
-        for match in pattern.finditer(text):
-            take("mark", match.start(), match.end())
-    for kind, pattern in _KINDS:
-        for match in pattern.finditer(text):
-            take(kind, match.start(), match.end())
-    found += _measured(text, taken)
-    for match in _DIGITS.finditer(text):
-        take("unread", match.start(), match.end())
-    return sorted(found, key=lambda one: one.start)
+    taken, read = list(names), []
+    candidates = (
+        *(TextNumber(*match.span(), kind=kind) for kind, pattern in _KINDS for match in pattern.finditer(text)),
+        *_measured(text),
+        *(TextNumber(*match.span(), kind="unread") for match in _DIGITS.finditer(text)),
+    )
+    for number in candidates:
+        if not any(number.overlaps(other) for other in taken):
+            taken.append(number)
+            read.append(number)
+    return sorted(read, key=lambda number: number.start)
 
 
-def _measured(text: str, taken: list[tuple[int, int]]) -> list[TextNumber]:
-    """Return values and bare years, and add them to what is taken."""
-    found = []
+def _measured(text: str) -> Iterator[TextNumber]:
+    """Yield what may be values, and bare years."""
     for match in _VALUE.finditer(text):
         start, end = match.start("digits"), match.end("unit") if match["unit"] else match.end("digits")
-        if any(start < other_end and other_start < end for other_start, other_end in taken):
-            continue
         year = _BARE_YEAR.search(text, max(0, start - 6))
         if year and not match["unit"] and year.end() == match.end("digits") and year.start() <= start:
-            taken.append(year.span())
-            found.append(TextNumber(kind="year", start=year.start(), end=year.end()))
-            continue
-        if match["tail"] and not match["unit"]:
-            continue
-        digits = match["digits"].replace(",", "").replace("\u2212", "-").removeprefix("+")
-        unit = (match["unit"] or "").strip()
-        unit = next((short for long, short in _UNITS.items() if unit.startswith(long)), unit)
-        hedge: Hedge = next((name for name, pattern in _HEDGES if pattern.search(text[:start])), "exactly")
-        taken.append((start, end))
-        quantity = Quantity(text=digits, unit=unit)
-        found.append(TextNumber(kind="value", quantity=quantity, hedge=hedge, start=start, end=end))
-    return found
+            yield TextNumber(*year.span(), kind="year")
+        elif match["unit"] or not match["tail"]:
+            digits = match["digits"].replace(",", "").replace("\u2212", "-").removeprefix("+")
+            unit = (match["unit"] or "").strip()
+            unit = next((short for long, short in _UNITS.items() if unit.startswith(long)), unit)
+            hedged = _HEDGE.search(text, max(0, start - 30), start)
+            yield TextNumber(
+                start,
+                end,
+                kind="value",
+                quantity=Quantity(text=digits, unit=unit),
+                hedge=cast("Hedge", str(hedged.lastgroup).replace("_", " ")) if hedged else "exactly",
+            )

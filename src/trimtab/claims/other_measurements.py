@@ -10,13 +10,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
-from trimtab.claims.plain_words import plain
+from trimtab.claims.result_words import plain
+from trimtab.claims.text_range import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
+    from trimtab.claims.text_range import TextRange
 
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 # An amount of training, data or hardware that values depend on; parameters only say how large a system is.
@@ -81,7 +83,7 @@ def another_measurement(sentence: Sentence) -> bool:
     )
 
 
-def changing_words(sentence: Sentence, explained: Iterable[tuple[int, int]]) -> list[str]:
+def changing_words(sentence: Sentence, explained: Iterable[TextRange]) -> list[str]:
     """Return the words of a sentence that may make another number of its values.
 
     No list holds all ways in which a number may be another one than a table's, so every word that is none of those
@@ -89,13 +91,11 @@ def changing_words(sentence: Sentence, explained: Iterable[tuple[int, int]]) -> 
 
     Args:
         sentence: The sentence.
-        explained: Characters [start, end) that say something of their own: names, numbers, comparisons, asides.
+        explained: What says something of their own: names, numbers, comparisons, asides.
     """
-    spans = list(explained)
+    ranges = list(explained)
     words = [
-        match[0].casefold().rstrip(".")
-        for match in _WORD.finditer(sentence.text)
-        if not any(start <= match.start() < end for start, end in spans)
+        match[0].casefold().rstrip(".") for match in _WORD.finditer(sentence.text) if not covered(match.start(), ranges)
     ]
     return [word for word in words if may_change(word)]
 
@@ -135,12 +135,10 @@ def _bracket(sentence: Sentence, end: int) -> bool:
         return False
     if re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
         return True
-    names = (*sentence.systems, *sentence.benchmarks, *sentence.metrics)
-    known = [(part.start, part.end) for part in names] + [(part.start, part.end) for part in sentence.numbers]
     words = [
         word[0].casefold()
         for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1))
-        if not any(first <= word.start() < last for first, last in known)
+        if not covered(word.start(), (*sentence.names, *sentence.numbers))
     ]
     return not compare.CUE.search(bracket[1]) and any(
         not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in words

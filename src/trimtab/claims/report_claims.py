@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import mentions, numbered_references, sentence_facts, sentence_parts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
-from trimtab.claims.result_verbs import RESULT_VERB
+from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
 from trimtab.claims.vocabulary import spellings

@@ -17,6 +17,7 @@ from trimtab.claims import value_pairing as pairing
 from trimtab.claims.claim_model import Fact, Relation
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.sentence_parts import Sentence, clauses, parse
+from trimtab.claims.text_range import TextRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,24 +30,33 @@ _OF_ALL: Final[Mapping[str, Relation]] = {"better": "best", "greater": "highest"
 _REACHES: Final = re.compile(
     r"\b(?:reach|attain|achieve|hit|exceed|surpass|get|obtain)\w*\s+(?:an?\s+)?(?:\w+\s+of\s+)?$", re.IGNORECASE
 )
+_NAMED_BEST: Final = re.compile(r"\b(?:is|are|was|were|by|from)\b[^,;(]*$")
+_THAN_ON: Final = re.compile(r"\bthan\s+(?:on|for|in)\s+(?:the\s+)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understood:
-    """What was read of a sentence: its facts, the clauses they stand in, and the characters they are made of.
+class ReadFacts:
+    """Facts, and the characters of the words they were read from, names and numbers apart."""
+
+    facts: tuple[Fact, ...] = ()
+    used: tuple[TextRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood(ReadFacts):
+    """What was read of a sentence.
 
     ``unordered`` are the places of values whose benchmark the order of the sentence does not tell.
     """
 
-    facts: tuple[Fact, ...]
     sentence: Sentence
-    clauses: tuple[Sentence, ...]
-    used: tuple[tuple[int, int], ...]
-    unordered: frozenset[int] = frozenset()
+    unordered: frozenset[int]
 
 
-def read(text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = "") -> tuple[Fact, ...]:
-    """Return the facts of a sentence.
+def understand(
+    text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = ""
+) -> Understood:  # fmt: skip
+    """Return the facts of a sentence with what they were read from.
 
     Args:
         text: The sentence.
@@ -54,76 +64,42 @@ def read(text: str, registry: Registry, vocabulary: Vocabulary | None = None, ca
         vocabulary: The headers of the sources' tables.
         carried: The system the sentence before was about, for "It reaches 85 %".
     """
-    return understand(text, registry, vocabulary, carried).facts
-
-
-def understand(
-    text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = ""
-) -> Understood:  # fmt: skip
-    """Return the facts of a sentence with what they were read from; arguments as for :func:`read`."""
     sentence = parse(text, registry, vocabulary, carried)
-    parts = clauses(sentence, CUE)
     facts: list[Fact] = []
-    used: list[tuple[int, int]] = []
+    used: list[TextRange] = []
     unordered: set[int] = set()
-    for part in parts:
-        denied = compare.negation(part)
-        made = _clause(part)
-        used += made.used
-        unordered |= made.unordered
-        for fact in made.facts:
-            if denied is not None:
-                used.append(denied)
-                fact = _denied(fact, part)  # noqa: PLW2901 - the same fact, denied
-            facts.append(fact)
-    return Understood(
-        facts=tuple(facts),
-        sentence=sentence,
-        clauses=tuple(parts),
-        used=tuple(used),
-        unordered=frozenset(unordered),
-    )
+    for clause in clauses(sentence, CUE):
+        deltas, denied = compare.deltas(clause), compare.negation(clause)
+        plain = [value for value in clause.values if value not in deltas]
+        compared, extreme = _comparisons(clause, deltas), _extremes(clause)
+        stated = (*compared.facts, *extreme.facts, *_equalities(clause, plain))
+        used += (*compared.used, *extreme.used, *compare.words_of(deltas, clause))
+        unordered |= {value.start for value in pairing.unordered(clause, plain)}
+        if denied and stated:
+            used.append(denied)
+            stated = tuple(_denied(fact, text) for fact in stated)
+        facts += stated
+    return Understood(facts=tuple(facts), used=tuple(used), sentence=sentence, unordered=frozenset(unordered))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """Facts of a clause, and the characters of the words they were read from, names and numbers apart."""
-
-    facts: tuple[Fact, ...] = ()
-    used: tuple[tuple[int, int], ...] = ()
-    unordered: frozenset[int] = frozenset()
-
-
-def _denied(fact: Fact, sentence: Sentence) -> Fact:
+def _denied(fact: Fact, text: str) -> Fact:
     """Return a fact that its sentence denies; not to reach a value is to stay under it."""
-    below = fact.relation == "equals" and fact.hedge == "exactly" and _REACHES.search(sentence.text[: fact.start])
+    below = fact.relation == "equals" and fact.hedge == "exactly" and _REACHES.search(text[: fact.start])
     return replace(fact, negated=True, hedge="at least" if below else fact.hedge)
-
-
-def _clause(sentence: Sentence) -> _Made:
-    deltas = compare.deltas(sentence)
-    compared, extreme = _comparisons(sentence, deltas), _extremes(sentence)
-    plain = [one for one in sentence.values if one not in deltas]
-    return _Made(
-        facts=(*compared.facts, *extreme.facts, *_equalities(sentence, plain)),
-        used=(*compared.used, *extreme.used, *compare.words_of(deltas, sentence)),
-        unordered=frozenset(plain[index].start for index in pairing.unordered(sentence, plain, sentence.benchmarks)),
-    )
 
 
 def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
     """Return "X has v on B" for each value that can be placed."""
-    swapped = pairing.ranges(sentence, values) | pairing.versus(sentence, values)
     benchmarks = pairing.paired(sentence, values, sentence.benchmarks)
-    subjects = pairing.owners(sentence, values)
+    subjects = pairing.subjects(sentence, values)
     facts = []
-    for index, value in enumerate(values):
-        benchmark = benchmarks[index]
+    for index, (value, benchmark, subject) in enumerate(zip(values, benchmarks, subjects, strict=True)):
         metric = pairing.nearest(sentence.metrics, value)
-        subject = swapped.get(index, subjects[index])
-        bare = not value.quantity.unit and not value.quantity.decimals
-        if not (benchmark or metric) or (bare and (not subject or not (metric or (benchmark and benchmark.id)))):
+        if not (benchmark or metric):
             continue
+        known = subject and (metric or (benchmark and benchmark.id))
+        if not (value.quantity.unit or value.quantity.decimals or known):
+            continue  # a bare "5" is anything
         facts.append(
             Fact(
                 subject=subject,
@@ -139,20 +115,20 @@ def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
     return facts
 
 
-def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _Made:
+def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> ReadFacts:
     """Return "X is above Y on B, by v"."""
     if across := _across(sentence):
         return across
     sides, cue = pairing.compared_sides(sentence), CUE.search(sentence.own)
     if not sides or (not cue and not deltas):
-        return _Made()
+        return ReadFacts()
     scope = compare.scope(sentence)
-    at = cue.span() if cue else (sentence.start, sentence.start)
+    at = TextRange.of(cue) if cue else TextRange(sentence.start, sentence.start)
     base = Fact(
-        start=at[0],
-        end=at[1],
-        subject=sides[0],
-        comparator=sides[1][0],
+        start=at.start,
+        end=at.end,
+        subject=sides.subject,
+        comparator=sides.others[0],
         relation=compare.relation_of(cue) if cue else "better",
         metric=_compared_in(sentence, cue),
         setting=settings.read(sentence.text[sentence.start : sentence.end]),
@@ -161,32 +137,35 @@ def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> _
         count=scope.count,
         of=scope.of,
     )
-    used = (*([cue.span()] if cue else []), *scope.used)
-    marks = [one for one in sentence.benchmarks if one.text not in scope.exceptions]
-    if not deltas:
-        on = [one.text for one in marks] if not scope.quantifier else []
-        facts = [replace(base, benchmark=name) for name in on or [""]] if cue else []
+    marks = [name for name in sentence.benchmarks if name.text not in scope.exceptions]
+    if deltas:
+        facts = [_by(base, sentence, value, relation, marks) for value, relation in deltas.items()]
     else:
-        facts = [_by(base, sentence, (value, relation), marks) for value, relation in deltas.items()]
-    if len(facts) == len(sides[1]) > 1 and len(marks) < 2 and re.search(r"\brespectively\b", sentence.text):
-        made = [replace(fact, comparator=other) for fact, other in zip(facts, sides[1], strict=True)]
+        on = [name.text for name in marks if not scope.quantifier]
+        facts = [replace(base, benchmark=name) for name in on or [""]]
+    if len(facts) == len(sides.others) > 1 and len(marks) < 2 and re.search(r"\brespectively\b", sentence.text):
+        facts = [replace(fact, comparator=other) for fact, other in zip(facts, sides.others, strict=True)]
     else:
-        made = [replace(fact, comparator=one) for one in sides[1] for fact in facts if _beside(sentence, fact, one)]
-    return _Made(facts=tuple(made), used=used)
+        facts = [
+            replace(fact, comparator=other)
+            for other in sides.others
+            for fact in facts
+            if _beside(sentence, fact, other)
+        ]  # fmt: skip
+    return ReadFacts(facts=tuple(facts), used=((at,) if cue else ()) + scope.used)
 
 
 def _beside(sentence: Sentence, fact: Fact, other: str) -> bool:
     """Whether a difference is one from this comparator: in "beats Y (+6.8) and Z (+15.3)" each has its own."""
     before = sentence.text[: fact.start].rstrip()
-    if fact.value is None or not before.endswith("("):
+    nearest = [name.text for name in sentence.systems if name.end <= fact.start]
+    if fact.value is None or not nearest or not before.endswith("("):
         return True
-    nearest = [one.text for one in sentence.systems if one.end <= fact.start]
-    return not nearest or before[:-1].rstrip().endswith(nearest[-1]) is False or nearest[-1] == other
+    return nearest[-1] == other or not before[:-1].rstrip().endswith(nearest[-1])
 
 
-def _by(base: Fact, sentence: Sentence, delta: tuple[TextNumber, Relation], marks: Sequence[Mention]) -> Fact:
+def _by(base: Fact, sentence: Sentence, value: TextNumber, relation: Relation, marks: Sequence[Mention]) -> Fact:
     """Return a comparison with the size of the difference."""
-    value, relation = delta
     benchmark = pairing.paired(sentence, [value], marks)[0]
     around = sentence.text[max(0, value.start - 12) : value.end + 24].casefold()
     return replace(
@@ -203,57 +182,58 @@ def _by(base: Fact, sentence: Sentence, delta: tuple[TextNumber, Relation], mark
 
 def _compared_in(sentence: Sentence, cue: re.Match[str] | None) -> str:
     """Return the metric of a comparison: the only one, in the same part of the sentence as the word that compares."""
-    if not cue or len({one.id for one in sentence.metrics}) != 1:
+    if not cue or len({metric.id for metric in sentence.metrics}) != 1:
         return ""
     metric = sentence.metrics[0]
-    gap = sentence.between(min(metric.end, cue.end()), max(metric.start, cue.start()))
+    gap = sentence.text[min(metric.end, cue.end()) : max(metric.start, cue.start())]
     return "" if re.search(r"[,;:]|\b(?:while|although|but|despite|though)\b", gap) else metric.text
 
 
-def _across(sentence: Sentence) -> _Made | None:
+def _across(sentence: Sentence) -> ReadFacts | None:
     """Return "X is higher on A than on B"."""
     cue = compare.THAN_ON.search(sentence.own)
     if len(sentence.benchmarks) != 2 or not cue or len(sentence.systems) > 1:
         return None
-    one, other = sentence.benchmarks
+    first, second = sentence.benchmarks
     subject = sentence.systems[0].text if sentence.systems else sentence.carried
-    than = re.search(r"\bthan\s+(?:on|for|in)\s+(?:the\s+)?$", sentence.text[: other.start])
+    than = _THAN_ON.search(sentence.text[: second.start])
     if not subject or not than:
         return None
     fact = Fact(
         subject=subject,
         relation=compare.relation_of(cue),
-        benchmark=one.text,
-        comparator_benchmark=other.text,
+        benchmark=first.text,
+        comparator_benchmark=second.text,
         setting=settings.read(sentence.text),
     )
-    return _Made(facts=(fact,), used=(cue.span(), than.span()))
+    return ReadFacts(facts=(fact,), used=(TextRange.of(cue), TextRange.of(than)))
 
 
-def _extremes(sentence: Sentence) -> _Made:
+def _extremes(sentence: Sentence) -> ReadFacts:
     """Return "X is the best on B", or "X surpasses all others on B"."""
     cue, best = CUE.search(sentence.own), compare.BEST.search(sentence.own)
     everyone = compare.EVERYONE.match(sentence.own[cue.end() :]) if cue else None
-    subject = (
-        sentence.systems[0].text if len(sentence.systems) == 1 else sentence.carried if not sentence.systems else ""
-    )
-    if best and not everyone and sentence.systems and best.end() <= sentence.systems[0].start:
-        # "The best on B is X", but not "the best competing baseline (X) reaches …".
-        between = sentence.text[best.end() : sentence.systems[0].start]
-        best = best if re.search(r"\b(?:is|are|was|were|by|from)\b[^,;(]*$", between) else None
-    if not subject or not sentence.benchmarks or not (everyone or best):
-        return _Made()
-    relation = _OF_ALL[compare.relation_of(cue)] if cue and everyone else compare.relation_of(best) if best else "best"
+    systems = sentence.systems
+    subject = systems[0].text if len(systems) == 1 else sentence.carried if not systems else ""
+    if cue and everyone:
+        words, relation = cue, _OF_ALL[compare.relation_of(cue)]
+        used = TextRange(cue.start(), cue.end() + everyone.end())
+    elif best:
+        words, relation, used = best, compare.relation_of(best), TextRange.of(best)
+        if systems and best.end() <= systems[0].start:
+            # "The best on B is X", but not "the best competing baseline (X) reaches …".
+            subject = subject if _NAMED_BEST.search(sentence.text[best.end() : systems[0].start]) else ""
+    else:
+        return ReadFacts()
     facts = tuple(
         Fact(
             subject=subject,
             relation=relation,
-            metric=_compared_in(sentence, cue if everyone else best),
-            benchmark=one.text,
+            metric=_compared_in(sentence, words),
+            benchmark=name.text,
             setting=settings.read(sentence.text),
         )
-        for one in sentence.benchmarks
+        for name in sentence.benchmarks
+        if subject
     )
-    if cue and everyone:
-        return _Made(facts=facts, used=((cue.start(), cue.end() + everyone.end()),))
-    return _Made(facts=facts, used=(best.span(),) if best else ())
+    return ReadFacts(facts=facts, used=(used,) if facts else ())

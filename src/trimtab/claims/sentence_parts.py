@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions
 from trimtab.claims.name_registry import Mention
 from trimtab.claims.number_kinds import TextNumber, numbers
-from trimtab.claims.result_verbs import RESULT_VERB, RESULT_VERBS
+from trimtab.claims.result_words import RESULT_VERB, RESULT_VERBS
+from trimtab.claims.text_range import TextRange
 from trimtab.claims.wording import SAYING, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import Vocabulary
 
 _SIZE: Final = r"v?\d+(?:\.\d+)*\s?[BMK]?(?![\w%.]|\s?points?\b)"
 _BEHIND: Final = re.compile(rf"\s(?:{_SIZE}|(?-i:[A-Z][\w.+]*(?:-[\w.+]+)*)(?<![.])(?!\s*[:=]))")
+_SIZED: Final = re.compile(r"\d+(?:\.\d+)?[BM]")
+_GOES_ON: Final = re.compile(r"\s(?:[a-z]|\d+(?:\.\d+)?[BM]\b)")
 _SIZE_BEHIND: Final = re.compile(r"\s\d+(?:\.\d+)?\s?[BM](?!\w)")
 _SIZE_BEFORE: Final = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?[BM])\s+$")
 _CAPITAL: Final = r"(?:[A-Z][\w+-]*(?:\.\w+)*|(?:19|20)\d\d)"
@@ -52,17 +56,17 @@ _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
 _JOINT: Final = re.compile(
     r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?", re.IGNORECASE
 )
+_VERB_FIRST: Final = re.compile(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b", re.IGNORECASE)
+_ANY_VERB: Final = re.compile(r"\s+[a-z]{3,}s\b")
 _UNDERSCORED: Final = re.compile(r"\b[A-Za-z]\w*_\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
+class Sentence(TextRange):
     """A sentence, or one clause of it, with everything in it that a fact is made of, in order.
 
     Attributes:
         text: The whole sentence.
-        start: First character of the clause.
-        end: One past its last.
         systems: Names of what was measured.
         benchmarks: Names of what it was measured on.
         metrics: Names of measures.
@@ -72,83 +76,72 @@ class Sentence:
     """
 
     text: str
-    start: int
-    end: int
     systems: tuple[Mention, ...]
     benchmarks: tuple[Mention, ...]
     metrics: tuple[Mention, ...]
     numbers: tuple[TextNumber, ...]
     carried: str
-    origins: tuple[tuple[int, int], ...] = ()
+    origins: tuple[TextRange, ...] = ()
 
     @property
     def values(self) -> tuple[TextNumber, ...]:
         """The measured values."""
-        return tuple(one for one in self.numbers if one.kind == "value")
+        return tuple(number for number in self.numbers if number.kind == "value")
 
     @property
-    def named(self) -> tuple[tuple[int, int], ...]:
-        """The characters of benchmarks, metrics and numbers."""
-        marks = [(one.start, one.end) for one in (*self.benchmarks, *self.metrics)]
-        return (*marks, *((one.start, one.end) for one in self.numbers))
+    def names(self) -> tuple[Mention, ...]:
+        """Every name."""
+        return (*self.systems, *self.benchmarks, *self.metrics)
 
     @property
     def own(self) -> str:
         """The clause's text; what stands before it is blank, so that places stay places of the sentence."""
         return " " * self.start + self.text[self.start : self.end]
 
-    def between(self, start: int, end: int) -> str:
-        """Return the text between two places."""
-        return self.text[start:end]
-
     def part(self, start: int, end: int, carried: str) -> Sentence:
         """Return the clause between two places."""
-
-        def inside(one: Mention | TextNumber) -> bool:
-            return start <= one.start and one.end <= end
-
         return replace(
             self,
             start=start,
             end=end,
-            systems=tuple(filter(inside, self.systems)),
-            benchmarks=tuple(filter(inside, self.benchmarks)),
-            metrics=tuple(filter(inside, self.metrics)),
-            numbers=tuple(filter(inside, self.numbers)),
+            systems=tuple(name for name in self.systems if name.within(start, end)),
+            benchmarks=tuple(name for name in self.benchmarks if name.within(start, end)),
+            metrics=tuple(name for name in self.metrics if name.within(start, end)),
+            numbers=tuple(number for number in self.numbers if number.within(start, end)),
             carried=carried,
         )
 
 
 def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried: str = "") -> Sentence:
     """Find names and numbers; a name after "on" that no one knows is a benchmark, not a system."""
-    found = mentions.find(text, registry, vocabulary)
-    systems = [one for one in found if one.kind == "models"]
-    marks = [one for one in found if one.kind == "benchmarks"]
     known = vocabulary or {}
-    for one in systems:
-        if one.id not in known and _stands_for_a_benchmark(one, text, marks):
-            marks.append(replace(one, kind="benchmarks"))
-    systems = [one for one in systems if not any(mark.start == one.start for mark in marks)]
-    marks += _proper(text, found, only_on=bool(marks))
-    others = [one for one in found if one not in systems]
-    merged = _merged(systems, text)
-    origins = [] if len(merged) < 2 else [one for one in merged[1:] if _ORIGIN.search(text[: one.start])]
+    named = mentions.find(text, registry, vocabulary)
+    benchmarks = [name for name in named if name.kind == "benchmarks"]
+    systems: list[Mention] = []
+    for name in (name for name in named if name.kind == "models"):
+        if name.id not in known and _stands_for_a_benchmark(name, text, benchmarks):
+            benchmarks.append(replace(name, kind="benchmarks"))
+        else:
+            systems.append(name)
+    benchmarks += _proper(text, named, only_on=bool(benchmarks))
+    systems = _with_variants(systems, text)
+    made_from = {name: match for name in systems[1:] if (match := _ORIGIN.search(text[: name.start]))}
+    others = [*(name for name in named if name.kind != "models"), *benchmarks]
     systems = [
-        _extended(one, text, [*others, *marks, *(other for other in merged if other is not one)], known, registry)
-        for one in merged
-        if one not in origins
+        _extended(name, text, [*others, *(other for other in systems if other is not name)], known, registry)
+        for name in systems
+        if name not in made_from
     ]
-    metrics = (*(one for one in found if one.kind == "metrics"), *_in_endpoints(text, registry))
-    names = [(one.start, one.end) for one in (*systems, *marks, *metrics)]
+    metrics = (*(name for name in named if name.kind == "metrics"), *_in_endpoints(text, registry))
     return Sentence(
+        0,
+        len(text),
         text=text,
-        start=0,
-        end=len(text),
         systems=tuple(systems),
-        benchmarks=tuple(sorted(marks, key=lambda one: one.start)),
+        benchmarks=tuple(sorted(benchmarks, key=lambda name: name.start)),
         metrics=metrics,
-        numbers=tuple(numbers(text, [*names, *((one.start, one.end) for one in origins)])),
-        origins=tuple((_ORIGIN.search(text[: one.start]).start(), one.end) for one in origins),  # type: ignore[union-attr]
+        numbers=tuple(numbers(text, [*systems, *benchmarks, *metrics, *made_from])),
+        origins=tuple(TextRange(match.start(), name.end) for name, match in made_from.items()),
         carried=carried if begins_with_pronoun(text) else "",
     )
 
@@ -158,12 +151,12 @@ def begins_with_pronoun(text: str) -> bool:
     return _PRONOUN.match(text) is not None
 
 
-def _stands_for_a_benchmark(one: Mention, text: str, marks: Sequence[Mention]) -> bool:
+def _stands_for_a_benchmark(name: Mention, text: str, benchmarks: Sequence[Mention]) -> bool:
     """Whether an unknown name is what was measured on: behind "on", before "benchmark", or in a list behind one."""
-    if _WORD_BEFORE.search(text[: one.start]) or _NOUN_BEHIND.match(text, one.end):
+    if _WORD_BEFORE.search(text[: name.start]) or _NOUN_BEHIND.match(text, name.end):
         return True
-    before = [mark for mark in marks if mark.end <= one.start]
-    return bool(before) and bool(_LISTED_BEFORE.fullmatch(text[max(mark.end for mark in before) : one.start]))
+    before = max((other.end for other in benchmarks if other.end <= name.start), default=0)
+    return before > 0 and bool(_LISTED_BEFORE.fullmatch(text, before, name.start))
 
 
 def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
@@ -173,99 +166,88 @@ def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
         sentence: The sentence.
         cue: What compares, which counts as a verb.
     """
+    text, edges = sentence.text, [0]
 
-    def says(start: int, end: int) -> bool:
-        return bool(RESULT_VERB.search(sentence.text, start, end) or cue.search(sentence.text, start, end))
-
-    def acts(start: int, end: int) -> bool:
-        """Whether a verb comes first, or right behind a name."""
-        first = next((one.end for one in sentence.systems if start <= one.start < start + 6 and one.end <= end), start)
-        rest = sentence.text[first:end]
-        return bool(re.match(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b", rest, re.IGNORECASE) or cue.match(rest.lstrip()))
-
-    def verbal(start: int, end: int) -> bool:
-        """Whether a name is followed by any word in small letters, or the result comes first."""
-        return says(start, end) or any(
-            start <= one.start and one.end < end and re.match(r"\s+[a-z]{3,}s\b", sentence.text[one.end : end])
-            for one in sentence.systems
+    def has_verb(start: int, end: int) -> bool:
+        """Whether there is a verb of result, or a name is followed by any word that may be a verb."""
+        return bool(
+            RESULT_VERB.search(text, start, end)
+            or cue.search(text, start, end)
+            or any(_ANY_VERB.match(text, name.end, end) for name in sentence.systems if name.within(start, end - 1))
         )
 
-    edges = [0]
-    for joint in _JOINT.finditer(sentence.text):
-        if verbal(edges[-1], joint.start()) and acts(joint.end(), sentence.end):
+    def begins_with_verb(start: int) -> bool:
+        """Whether a verb comes first, or right behind a name."""
+        rest = text[next((name.end for name in sentence.systems if start <= name.start < start + 6), start) :]
+        return bool(_VERB_FIRST.match(rest) or cue.match(rest.lstrip()))
+
+    for joint in _JOINT.finditer(text):
+        if has_verb(edges[-1], joint.start()) and begins_with_verb(joint.end()):
             edges.append(joint.end())
-    found: list[Sentence] = []
+    parts: list[Sentence] = []
     about = sentence.carried
-    for start, end in zip(edges, [*edges[1:], sentence.end], strict=True):
+    for start, end in pairwise([*edges, sentence.end]):
         part = sentence.part(start, end, about)
-        if found and part.systems and part.values and not part.benchmarks and len(found[-1].benchmarks) == 1:
-            part = replace(part, benchmarks=found[-1].benchmarks)  # "…, while Y scores 61.1": on the same one
-        found.append(part)
+        if parts and part.systems and part.values and not part.benchmarks and len(parts[-1].benchmarks) == 1:
+            part = replace(part, benchmarks=parts[-1].benchmarks)  # "…, while Y scores 61.1": on the same one
+        parts.append(part)
         about = part.systems[0].text if part.systems else about
-    return found
+    return parts
 
 
-def _merged(systems: Sequence[Mention], text: str) -> list[Mention]:
+def _with_variants(systems: Iterable[Mention], text: str) -> list[Mention]:
     """Return systems, each with the variant behind it: "Foo-7B" and "with feedback" are one."""
-    found: list[Mention] = []
-    for one in systems:
-        if found and _VARIANT.match(one.text) and not text[found[-1].end : one.start].strip():
-            longer = text[found[-1].start : one.end]
-            found[-1] = replace(found[-1], id=key(longer), text=longer, end=one.end)
+    merged: list[Mention] = []
+    for name in systems:
+        if merged and _VARIANT.match(name.text) and not text[merged[-1].end : name.start].strip():
+            longer = text[merged[-1].start : name.end]
+            merged[-1] = replace(merged[-1], id=key(longer), text=longer, end=name.end)
         else:
-            found.append(one)
-    return found
+            merged.append(name)
+    return merged
 
 
 def _extended(
-    one: Mention, text: str, others: Iterable[Mention], known: Vocabulary, registry: Registry
+    name: Mention, text: str, others: Iterable[Mention], known: Vocabulary, registry: Registry
 ) -> Mention:  # fmt: skip
     """Return a system's name with the size, version or capitalized word beside it that belongs to it."""
 
-    def free(start: int, end: int) -> bool:
-        return not any(start < other.end and other.start < end for other in others)
+    def called(longer: str, start: int, end: int) -> Mention:
+        known_as = key(longer) if key(longer) in known else registry.id_of(longer, "models") or key(longer)
+        return replace(name, id=known_as, text=longer, start=start, end=end)
 
-    start, end = one.start, one.end
-    before = _SIZE_BEFORE.search(text[:start])
-    if before and key(one.text + before[1]) != one.id:
-        sized = f"{one.text} {before[1]}"
-        if key(sized) in known or not re.search(r"\d+(?:\.\d+)?[BM]", one.text):
-            return replace(one, id=_id(sized, known, registry), text=sized, start=before.start())
-    sized_behind = _SIZE_BEHIND.match(text, end)
-    while match := sized_behind or _BEHIND.match(text, end):
-        sized_behind = None
-        word = match[0].strip()
-        if not free(match.start() + 1, match.end()) or key(word) in SAYING or (word.isdigit() and len(word) > 2):
+    size = _SIZE_BEFORE.search(text[: name.start])
+    if size and key(name.text + size[1]) != name.id:
+        sized = f"{name.text} {size[1]}"
+        if key(sized) in known or not _SIZED.search(name.text):
+            return called(sized, size.start(), name.end)
+    end = name.end
+    word = _SIZE_BEHIND.match(text, end) or _BEHIND.match(text, end)
+    while word:
+        said, own = word[0].strip(), TextRange(word.start() + 1, word.end())
+        if any(own.overlaps(other) for other in others) or key(said) in SAYING or (said.isdigit() and len(said) > 2):
             break
-        if word.replace(".", "").isdigit() and (
-            RESULT_VERB.search(text[:start]) or not re.match(r"\s(?:[a-z]|\d+(?:\.\d+)?[BM]\b)", text[match.end() :])
+        if said.replace(".", "").isdigit() and (
+            RESULT_VERB.search(text[: name.start]) or not _GOES_ON.match(text, word.end())
         ):
-            break
-        end = match.end()
-    if end == one.end:
-        return one
-    longer = text[start:end]
-    return replace(one, id=_id(longer, known, registry), text=longer, end=end)
+            break  # a value
+        end = word.end()
+        word = _BEHIND.match(text, end)
+    return name if end == name.end else called(text[name.start : end], name.start, end)
 
 
-def _id(name: str, known: Vocabulary, registry: Registry) -> str:
-    return key(name) if key(name) in known else registry.id_of(name, "models") or key(name)
-
-
-def _in_endpoints(text: str, registry: Registry) -> Iterable[Mention]:
+def _in_endpoints(text: str, registry: Registry) -> Iterator[Mention]:
     """Yield the metrics inside words such as "humaneval_nll"."""
     for match in _UNDERSCORED.finditer(text):
-        for one in registry.endpoint(match[0]):
-            yield replace(one, start=match.start() + one.start, end=match.start() + one.end)
+        for metric in registry.endpoint(match[0]):
+            yield replace(metric, start=match.start() + metric.start, end=match.start() + metric.end)
 
 
-def _proper(text: str, found: Sequence[Mention], *, only_on: bool) -> list[Mention]:
+def _proper(text: str, named: Sequence[Mention], *, only_on: bool) -> list[Mention]:
     """Return capitalized names that nobody knows: after "on", and after "for" and "in" if nothing else is named."""
-    marks = []
-    for match in _PROPER.finditer(text):
-        start, end = match.span("name")
-        if only_on and match["word"].casefold() != "on":
-            continue
-        if not any(start < one.end and one.start < end for one in found):
-            marks.append(Mention(id="", kind="benchmarks", start=start, end=end, text=match["name"]))
-    return marks
+    return [
+        Mention(*match.span("name"), id="", kind="benchmarks", text=match["name"])
+        for match in _PROPER.finditer(text)
+        if not (only_on and match["word"].casefold() != "on")
+        and not any(TextRange.of(match, "name").overlaps(name) for name in named)
+    ]

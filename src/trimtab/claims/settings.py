@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.claims.claim_model import MeasurementSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_Value = TypeVar("_Value")
 
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
 _SHOTS: Final = re.compile(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])", re.IGNORECASE)
@@ -29,45 +35,42 @@ def read(text: str) -> MeasurementSetting:
     '0-shot, k=1'
     """
     text = text.replace("_", " ")
-    shots = {_COUNTS.get(one.casefold(), -1) if not one.isdigit() else int(one) for one in _SHOTS.findall(text)}
-    decoding = {"greedy" if one[0] in "gG" else "sampled" for one in _DECODING.findall(text)}
+    shots = (word.casefold() for word in _SHOTS.findall(text))
+    decoding: Iterable[Literal["greedy", "sampled"]] = (
+        "greedy" if word[0] in "gG" else "sampled" for word in _DECODING.findall(text)
+    )
     return MeasurementSetting(
-        shots=_single(shots),
-        k=_single({int(one) for one in _PASS.findall(text)}),
-        decoding=None if len(decoding) != 1 else "greedy" if "greedy" in decoding else "sampled",
-        split=next(iter({one.casefold() for one in _SPLIT.findall(text)}), None),
-        problems=_single({int(one) for one in _PROBLEMS.findall(text)}),
+        shots=_single(int(word) if word.isdigit() else _COUNTS[word] for word in shots),
+        k=_single(map(int, _PASS.findall(text))),
+        decoding=_single(decoding),
+        split=_single(word.casefold() for word in _SPLIT.findall(text)),
+        problems=_single(map(int, _PROBLEMS.findall(text))),
     )
 
 
 def over(first: MeasurementSetting, second: MeasurementSetting) -> MeasurementSetting:
     """Return ``first``, and ``second`` where it says nothing."""
-    return MeasurementSetting(
-        shots=second.shots if first.shots is None else first.shots,
-        k=second.k if first.k is None else first.k,
-        decoding=second.decoding if first.decoding is None else first.decoding,
-        split=second.split if first.split is None else first.split,
-        problems=second.problems if first.problems is None else first.problems,
-    )
+    return replace(second, **_told(first))
 
 
-def conflicts(claimed: MeasurementSetting, found: MeasurementSetting) -> tuple[str, ...]:
+def conflicts(claimed: MeasurementSetting, printed: MeasurementSetting) -> tuple[str, ...]:
     """Return the fields in which a table's setting is not the claimed one; a pass rate without k is pass@1."""
-    if (claimed.k or 1) != (found.k or 1):
-        return tuple(dict.fromkeys(("k", *claimed.conflicts(found))))
-    return claimed.conflicts(found)
+    of_k = ("k",) if (claimed.k or 1) != (printed.k or 1) else ()
+    return tuple(dict.fromkeys((*of_k, *claimed.conflicts(printed))))
 
 
-def unsaid(claimed: MeasurementSetting, found: MeasurementSetting) -> str:
+def unsaid(claimed: MeasurementSetting, printed: MeasurementSetting) -> str:
     """Return in words what is claimed of a setting and a table does not say; a pass rate without k is pass@1."""
-    return MeasurementSetting(
-        shots=claimed.shots if found.shots is None else None,
-        k=claimed.k if found.k is None and claimed.k != 1 else None,
-        decoding=claimed.decoding if found.decoding is None else None,
-        split=claimed.split if found.split is None else None,
-        problems=claimed.problems if found.problems is None else None,
-    ).words()
+    left = {field: value for field, value in _told(claimed).items() if getattr(printed, field) is None}
+    return MeasurementSetting(**left if claimed.k != 1 else left | {"k": None}).words()
 
 
-def _single(found: set[int]) -> int | None:
-    return next(iter(found)) if len(found) == 1 else None
+def _told(setting: MeasurementSetting) -> dict[str, Any]:
+    """Return the fields that say something."""
+    return {} if setting == NOTHING else {field: value for field, value in asdict(setting).items() if value is not None}
+
+
+def _single(values: Iterable[_Value]) -> _Value | None:
+    """Return the value that is given, if just one is."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None

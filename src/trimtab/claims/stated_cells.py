@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.other_measurements import another_version, may_change, measured_elsewhere, one_of_several
-from trimtab.claims.result_verbs import RESULT_VERB
+from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.understanding import opens_an_aside
 
 if TYPE_CHECKING:
@@ -183,9 +183,7 @@ def _outright(
         or _pooled(text, (begin, end), cell, named)
     ):
         return False
-    settings = [
-        number for number in numbers(text, [(name.start, name.end) for name in named]) if number.kind in _SETTINGS
-    ]
+    settings = [number for number in numbers(text, named) if number.kind in _SETTINGS]
     if anchored:
         tail = max(value.end, cell.row.end, cell.column.end)
         stop = tail if swapped and not _CONDITION.search(text, tail, end) else end
@@ -216,10 +214,7 @@ def _adds_only(text: str, clause: tuple[int, int], *, bracketed: bool) -> bool:
 def _pooled(text: str, clause: tuple[int, int], cell: NamedCell, named: Sequence[HeaderMention]) -> bool:
     """Whether a clause joins more names of one side than it has values: "Foo and Bar reach 52.8", maybe together."""
     start, end = clause
-    count = sum(
-        number.kind == "value" and start <= number.start < end
-        for number in numbers(text, [(mention.start, mention.end) for mention in named])
-    )
+    count = sum(number.kind == "value" and start <= number.start < end for number in numbers(text, named))
     for axis in ("row", "column"):
         side = sorted(
             (mention.start, mention.end)

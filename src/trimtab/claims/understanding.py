@@ -13,19 +13,22 @@ back. Anything else that is left ("with retrieval", "quantized") bears on all fa
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
 from trimtab.claims import mentions
 from trimtab.claims.other_measurements import another_measurement, changing_words
-from trimtab.claims.plain_words import plain
+from trimtab.claims.result_words import plain
+from trimtab.claims.text_range import TextRange, covered
+from trimtab.claims.wording import word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trimtab.claims.claim_model import Fact
+    from trimtab.claims.claim_model import Fact, Quantity
     from trimtab.claims.sentence_facts import Understood
     from trimtab.claims.sentence_parts import Sentence
 
@@ -45,11 +48,10 @@ _WITH_VALUE: Final = re.compile(
     r"(?:of\s+|at\s+)?$",
     re.IGNORECASE,
 )
-_CONDITIONS_WORDS: Final = """
+_CONDITIONS: Final = word_set("""
 with without using when whenever after before under given if unless except excluding during than
 only where until whether assuming through without w/o at in on for within across beyond among amid
-"""
-_CONDITIONS: Final = frozenset(_CONDITIONS_WORDS.split())
+""")
 # How a sentence may begin without a condition.
 _OPENING: Final = re.compile(
     r"\b(?:in (?:particular|addition|contrast|fact|turn|summary|short|comparison"
@@ -141,32 +143,26 @@ class UnreadWords:
 
 def unread(understood: Understood) -> UnreadWords:
     """Return what of a sentence was not understood."""
-    sentence = understood.sentence
-    covered = _covered(understood)
-    left: list[tuple[int, int]] = []
-    left += _names(understood)
-    left += [
-        (one.start, one.end)
-        for one in sentence.numbers
-        if one.kind in ("unread", "rank") and not _in(one.start, covered)
-    ]
-    left += _values(understood)
-    edges = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
-    for start, end in pairwise(edges):
-        left += _part(sentence, start, end, covered)
-    asides = _asides(sentence.text, edges)
+    sentence, facts = understood.sentence, understood.facts
+    explained = _explained(understood)
+    cuts = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
+    parts = [TextRange(start, end) for start, end in pairwise(cuts)]
+    left: list[TextRange] = _in_no_fact(understood, explained)
+    for part in parts:
+        left += _unread_in(sentence, part, explained)
+    asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
     # Characters of an aside bear on its facts, all others on every fact.
-    bearing = [next((aside for aside in asides if _in(start, [aside])), (0, len(sentence.text))) for start, _ in left]
-    doubled, dated = _doubled(understood), _dated(sentence)
-    harmless = [*covered, *asides, *_harmless(sentence, edges)]
+    bearing = [next((aside for aside in asides if aside.holds(words.start)), sentence) for words in left]
+    doubled, dated = _doubled(facts), _dated(sentence)
+    harmless = (*explained, *asides, *_harmless(sentence, parts))
     conditioned = another_measurement(sentence) or bool(changing_words(sentence, harmless))
     return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
             index
-            for index, fact in enumerate(understood.facts)
+            for index, fact in enumerate(facts)
             if conditioned
-            or _in(fact.start, bearing)
+            or covered(fact.start, bearing)
             or fact in doubled
             or fact.start in understood.unordered
             or {fact.subject, fact.comparator} & dated
@@ -185,139 +181,127 @@ def opens_an_aside(text: str, start: int, end: int) -> bool:
     return bool(_ASIDE.match(text, start)) and not _DOUBT.search(text, start, end)
 
 
-def turning_words(text: str, names: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
+def turning_words(text: str, names: Sequence[TextRange] = ()) -> tuple[str, ...]:
     """Return the words that can turn a sentence around or doubt it, wherever they stand outside its names.
 
     >>> turning_words("Without tools Foo-7B would not reach 71.3.")
     ('Without', 'would', 'not')
     """
     matches = [match for pattern in (_TURNING, _DOUBT, _UNREAL) for match in pattern.finditer(text)]
-    spans = {match.start(): match for match in matches if not _in(match.start(), names)}
+    words = {match.start(): match[0] for match in matches if not covered(match.start(), names)}
     # What only says in which direction two values differ is a relation, which is read.
-    return tuple(spans[at][0] for at in sorted(spans) if spans[at][0].casefold() not in _DIRECTIONS)
+    return tuple(words[at] for at in sorted(words) if words[at].casefold() not in _DIRECTIONS)
 
 
 def _dated(sentence: Sentence) -> set[str]:
     """Return the systems with a date in brackets, "Foo (2023/03/15)": it may be another version than the table's."""
+    dates = [number.start for number in sentence.numbers if number.kind in ("date", "year")]
     return {
-        one.text
-        for one in sentence.systems
-        if re.match(r"\s*\(", sentence.text[one.end :])
-        and any(
-            number.kind in ("date", "year") and one.end <= number.start <= one.end + 2 for number in sentence.numbers
-        )
+        system.text
+        for system in sentence.systems
+        if sentence.text[system.end :].lstrip().startswith("(") and any(0 <= at - system.end <= 2 for at in dates)
     }
 
 
-def _doubled(understood: Understood) -> set[Fact]:
+def _doubled(facts: Sequence[Fact]) -> set[Fact]:
     """Return the facts that give one tuple two values: "rises from 71.0 to 86.7", "has 71.0 (tuned: 86.7)"."""
-    found: set[Fact] = set()
-    for one, other in combinations((fact for fact in understood.facts if fact.relation == "equals"), 2):
-        same = (one.subject, one.benchmark, one.metric, one.setting) == (
-            other.subject,
-            other.benchmark,
-            other.metric,
-            other.setting,
-        )
-        if same and one.value != other.value:
-            found |= {one, other}
-    return found
+    values: dict[tuple[object, ...], set[Quantity | None]] = defaultdict(set)
+    equalities = {
+        fact: (fact.subject, fact.benchmark, fact.metric, fact.setting) for fact in facts if fact.relation == "equals"
+    }
+    for fact, place in equalities.items():
+        values[place].add(fact.value)
+    return {fact for fact, place in equalities.items() if len(values[place]) > 1}
 
 
-def _asides(text: str, edges: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the parts, as characters [start, end), that only add an assertion."""
-    return [(start, end) for start, end in pairwise(edges) if start and opens_an_aside(text, start, end)]
-
-
-def _harmless(sentence: Sentence, edges: Sequence[int]) -> list[tuple[int, int]]:
+def _harmless(sentence: Sentence, parts: Sequence[TextRange]) -> list[TextRange]:
     """Return what says nothing of how a number came about: a release, what a benchmark is, another measure."""
-    parts = [
-        (start, end)
-        for start, end in pairwise(edges)
-        if _WHAT_IT_IS.match(sentence.text, start)
-        or (_CONCEDES.match(sentence.text, start) and any(start <= metric.start < end for metric in sentence.metrics))
-    ]
-    return [*parts, *(match.span() for match in _RELEASES.finditer(sentence.text))]
-
-
-def _covered(understood: Understood) -> list[tuple[int, int]]:
-    sentence = understood.sentence
-    spans = [(one.start, one.end) for one in (*sentence.systems, *sentence.benchmarks, *sentence.metrics)]
-    spans += [(one.start, one.end) for one in sentence.numbers if one.kind not in ("unread", "rank")]
-    spans += [*understood.used, *sentence.origins, *(match.span() for match in _OPENING.finditer(sentence.text))]
-    for start in (*(one.start for one in sentence.systems), *(one.start for one in sentence.numbers)):
-        before = compare.AGAINST.search(sentence.text[:start])
-        if before:
-            spans.append((before.start(), start))
-        for pattern in (_KIND_OF, _SUCH_AS):
-            if before := pattern.search(sentence.text, 0, start):
-                spans.append((before.start(), start))
-    for one in sentence.values:
-        if one.hedge != "exactly":
-            spans.append((max(0, one.start - 14), one.start))
-        if match := _WITH_VALUE.search(sentence.text, max(0, one.start - 60), one.start):
-            spans.append((match.start(), match.start() + 4))
-    spans += [match.span() for pattern in mentions.MARKS for match in pattern.finditer(sentence.text)]
-    return spans
-
-
-def _names(understood: Understood) -> list[tuple[int, int]]:
-    """Return the systems and benchmarks that no fact is about."""
-    facts, sentence = understood.facts, understood.sentence
-    subjects = {name for fact in facts for name in (fact.subject, fact.comparator)}
-    marks = {name for fact in facts for name in (fact.benchmark, fact.comparator_benchmark, *fact.exceptions)}
-    left = [one for one in sentence.systems if one.text not in subjects]
-    left += [one for one in sentence.benchmarks if one.text not in marks]
-    return [(one.start, one.end) for one in left]
-
-
-def _values(understood: Understood) -> list[tuple[int, int]]:
-    """Return the values that no fact holds."""
-    held = {(fact.start, fact.end) for fact in understood.facts}
+    conceded = (part for part in parts if _CONCEDES.match(sentence.text, part.start))
     return [
-        (one.start, one.end)
-        for one in understood.sentence.values
-        if (one.start, one.end) not in held and not _in(one.start, understood.used)
+        *(part for part in parts if _WHAT_IT_IS.match(sentence.text, part.start)),
+        *(part for part in conceded if any(part.holds(metric.start) for metric in sentence.metrics)),
+        *(TextRange.of(match) for match in _RELEASES.finditer(sentence.text)),
     ]
 
 
-def _part(
-    sentence: Sentence, start: int, end: int, covered: Sequence[tuple[int, int]]
-) -> Iterable[tuple[int, int]]:  # fmt: skip
+def _explained(understood: Understood) -> list[TextRange]:
+    """Return the characters that a fact was read from, or that change no fact."""
+    sentence, text = understood.sentence, understood.sentence.text
+    ranges: list[TextRange] = [
+        *sentence.names,
+        *(number for number in sentence.numbers if number.kind not in ("unread", "rank")),
+        *understood.used,
+        *sentence.origins,
+        *(TextRange.of(match) for pattern in (_OPENING, *mentions.MARKS) for match in pattern.finditer(text)),
+    ]
+    for place in (*sentence.systems, *sentence.numbers):
+        ranges += [
+            TextRange(before.start(), place.start)
+            for pattern in (compare.AGAINST, _KIND_OF, _SUCH_AS)
+            if (before := pattern.search(text, 0, place.start))
+        ]
+    for value in sentence.values:
+        if value.hedge != "exactly":
+            ranges.append(TextRange(max(0, value.start - 14), value.start))
+        if match := _WITH_VALUE.search(text, max(0, value.start - 60), value.start):
+            ranges.append(TextRange(match.start(), match.start() + 4))
+    return ranges
+
+
+def _in_no_fact(understood: Understood, explained: Sequence[TextRange]) -> list[TextRange]:
+    """Return the systems, benchmarks and numbers that no fact is about."""
+    facts, sentence = understood.facts, understood.sentence
+    systems = {name for fact in facts for name in (fact.subject, fact.comparator)}
+    marks = {name for fact in facts for name in (fact.benchmark, fact.comparator_benchmark, *fact.exceptions)}
+    held = {(fact.start, fact.end) for fact in facts}
+    return [
+        *(name for name in sentence.systems if name.text not in systems),
+        *(name for name in sentence.benchmarks if name.text not in marks),
+        *(
+            number
+            for number in sentence.numbers
+            if number.kind in ("unread", "rank") and not covered(number.start, explained)
+        ),
+        *(
+            value
+            for value in sentence.values
+            if (value.start, value.end) not in held and not covered(value.start, understood.used)
+        ),
+    ]
+
+
+def _unread_in(sentence: Sentence, part: TextRange, explained: Sequence[TextRange]) -> list[TextRange]:
     """Return the words of one part that were not understood."""
-    words = [(match.start(), match.end()) for match in _WORD.finditer(sentence.text, start, end)]
-    words = [word for word in words if not _in(word[0], covered)]
-    systems = [one for one in sentence.systems if start <= one.start < end]
-    asserted = [*(one.start for one in sentence.benchmarks), *(one.start for one in sentence.values)]
-    asserting = any(start <= place < end for place in asserted) or compare.CUE.search(sentence.text, start, end)
-    turning = [match.span() for match in _TURNING.finditer(sentence.text, start, end)]
-    turning = [span for span in turning if not _in(span[0], covered)]
-    if not asserting and not systems and _WHAT_IT_IS.match(sentence.text, start):
-        return turning
-    if not asserting:
-        first = _WORD.search(sentence.text, start + bool(_JOINS.match(sentence.text, start)) * 4, end)
-        turning = [span for span in turning if first and span[0] == first.start()]
-        unreal = (match.span() for match in _UNREAL.finditer(sentence.text, start, end))
-        turning += [span for span in unreal if not _in(span[0], covered)]
+    text, start, end = sentence.text, part.start, part.end
+
+    def left(pattern: re.Pattern[str]) -> list[TextRange]:
+        ranges = [TextRange.of(match) for match in pattern.finditer(text, start, end)]
+        return [words for words in ranges if not covered(words.start, explained)]
+
+    words, turning = left(_WORD), left(_TURNING)
+    systems = [name for name in sentence.systems if part.holds(name.start)]
+    asserted = any(part.holds(place.start) for place in (*sentence.benchmarks, *sentence.values))
+    if not asserted and not compare.CUE.search(text, start, end):
+        if not systems and _WHAT_IT_IS.match(text, start):
+            return turning
+        first = _WORD.search(text, start + bool(_JOINS.match(text, start)) * 4, end)
+        turning = [word for word in turning if first and word.start == first.start()] + left(_UNREAL)
         if not systems and first and first[0].casefold() not in _CONDITIONS:
-            amount = any(start <= one.start < end and one.kind in ("size", "count") for one in sentence.numbers)
+            amount = any(part.holds(number.start) and number.kind in ("size", "count") for number in sentence.numbers)
             if not _CHANGED.fullmatch(first[0]) or (amount and "trained" in first[0].casefold()):
                 return turning
-        if systems and _STATES.match(sentence.text[systems[0].end : end]):
-            words = [word for word in words if word[1] <= systems[0].start]
-    return [*turning, *(word for word in words if not plain(sentence.text[slice(*word)].casefold().rstrip(".")))]
+        if systems and _STATES.match(text[systems[0].end : end]):
+            words = [word for word in words if word.end <= systems[0].start]
+    return [*turning, *(word for word in words if not plain(text[word.start : word.end].casefold().rstrip(".")))]
 
 
-def _in(place: int, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= place < end for start, end in spans)
-
-
-def _runs(text: str, spans: Iterable[tuple[int, int]]) -> tuple[str, ...]:
-    """Return the texts of spans, those with only a space between them as one."""
-    runs: list[list[int]] = []
-    for start, end in sorted(set(spans)):
-        if runs and start <= runs[-1][1] + 1 and not text[runs[-1][1] : start].strip():
-            runs[-1][1] = max(end, runs[-1][1])
+def _runs(text: str, ranges: Iterable[TextRange]) -> tuple[str, ...]:
+    """Return the texts of ranges, those with only a space between them as one."""
+    runs: list[TextRange] = []
+    for words in sorted(ranges, key=lambda words: (words.start, words.end)):
+        last = runs[-1] if runs else words
+        if runs and words.start <= last.end + 1 and not text[last.end : words.start].strip():
+            runs[-1] = TextRange(last.start, max(last.end, words.end))
         else:
-            runs.append([start, end])
-    return tuple(dict.fromkeys(text[start:end] for start, end in runs))
+            runs.append(words)
+    return tuple(dict.fromkeys(text[run.start : run.end] for run in runs))

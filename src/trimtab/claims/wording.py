@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import snowballstemmer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def word_set(words: str) -> frozenset[str]:
+    """Return the words of a list that is written as text."""
+    return frozenset(words.split())
+
+
 _STEMMER: Final = snowballstemmer.stemmer("english")
 _TOKEN: Final = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\w+(?:\.\d+\w*)*\+?(?:'t\b|\u2019t\b)?")
-_NEGATIONS_WORDS: Final = """
-no not never none neither nor without cannot fail fails failed lack lacks unable hardly rarely
-"""
-NEGATIONS: Final = frozenset(_NEGATIONS_WORDS.split())
+NEGATIONS: Final = word_set(
+    "no not never none neither nor without cannot fail fails failed lack lacks unable hardly rarely"
+)
 _NAME_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
 _PLUS: Final = re.compile(r"\s*\(\+\)")
-_STOP_WORDS: Final = """
+_LONGEST: Final = 8
+_STOP: Final = word_set("""
 a an the of to in on for at by with from as and or is are was were be been being that this these those it its we our
 their they them which who also then thus hence so such can may might will would could has have had do does did into
 over both each per via using i you he she his her there here while when where than
-"""
-_STOP: Final = frozenset(_STOP_WORDS.split())
-_SAYING_WORDS: Final = """
+""")
+SAYING: Final = _STOP | word_set("""
 achieve achieves achieved achieving reach reaches reached reaching obtain obtains obtained get gets got score scores
 scored yield yields yielded attain attains attained report reports reported result results show shows shown give gives
 given perform performs performed performance set sets new best better worse higher lower average accuracy value values
 test tests train training dev validation data dataset datasets task tasks model models method methods system systems
 and with without not only but all none other others our ours their previous work paper table figure number
-"""
-SAYING: Final = frozenset(_SAYING_WORDS.split()) | _STOP
+""")
 """Words of which sentences about results are made; a header of one of them is no name to look for in a sentence."""
 MEANS: Final = frozenset({"average", "avg", "mean", "overall"})
 """What a row or column of means is called; in a sentence it is an average."""
@@ -40,6 +48,14 @@ underperform, exceed trail, rise fall, strong weak, stronger weaker, greater les
 maximize minimize, always never, all none, before after, with without, positive negative, highest lowest, easier
 harder, cheaper dearer, helps hurts, significant insignificant, efficient inefficient
 """
+
+
+class PlacedWord(NamedTuple):
+    """A word in lower case, at characters [start, end) of its text."""
+
+    word: str
+    start: int
+    end: int
 
 
 @lru_cache(maxsize=131072)
@@ -56,9 +72,9 @@ for _pair in _OPPOSITES.split(","):
     OPPOSITES[_other] = OPPOSITES.get(_other, frozenset()) | {_one}
 
 
-def tokens(text: str) -> list[tuple[str, int, int]]:
+def tokens(text: str) -> list[PlacedWord]:
     """Return the words of ``text`` in lower case, with their places."""
-    return [(match[0].casefold(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
+    return [PlacedWord(match[0].casefold(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
 
 
 def negates(word: str) -> bool:
@@ -92,14 +108,23 @@ def key(text: str) -> str:
     >>> key("DeepSeek-Coder 6.7B_base") == key("deepseekcoder-6.7b-base")
     True
     """
-    return "".join(word for word, _, _ in name_words(text)).casefold()
+    return "".join(word for word, _, _ in name_words(text))
 
 
-def name_words(text: str) -> list[tuple[str, int, int]]:
-    """Return the words of ``text`` with their places; "(+)" counts as "+"."""
-    found = []
+def name_words(text: str) -> list[PlacedWord]:
+    """Return the words of ``text`` of which names are made, in lower case, with their places; "(+)" counts as "+"."""
+    words = []
     for match in _NAME_WORD.finditer(text):
         plus = _PLUS.match(text, match.end())
-        end = plus.end() if plus else match.end()
-        found.append((match[0] + ("+" if plus else ""), match.start(), end))
-    return found
+        word = match[0].casefold()
+        words.append(PlacedWord(word + "+" * bool(plus), match.start(), plus.end() if plus else match.end()))
+    return words
+
+
+def keys_from(words: Sequence[PlacedWord], first: int) -> list[str]:
+    """Return the keys of the texts that begin with a word: of one word, of two, and so on up to eight.
+
+    >>> keys_from(name_words("HumanEval Pro (0-shot)"), 0)
+    ['humaneval', 'humanevalpro', 'humanevalpro0', 'humanevalpro0shot']
+    """
+    return list(accumulate(placed.word for placed in words[first : first + _LONGEST]))

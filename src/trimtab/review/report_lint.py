@@ -97,9 +97,8 @@ def _numbers(material: Material) -> Iterator[LintFinding]:
         if span.kind != "sentence" or any(" ".join(span.text.split()) in one or one in span.text for one in claimed):
             continue
         text = mentions.without_citations(_DATE.sub("", span.text))
-        names = [(one.start, one.end) for one in mentions.find(text, material.registry)]
-        found = [one for one in numbers(text, names) if one.kind == "value"]
-        places += [f"{one.quantity.text}{one.quantity.unit} ({span.position})" for one in found]
+        values = [one for one in numbers(text, mentions.find(text, material.registry)) if one.kind == "value"]
+        places += [f"{value.quantity.text}{value.quantity.unit} ({span.position})" for value in values]
     if places:
         yield LintFinding(
             rule="number without claim", text=f"{len(places)} numbers belong to no claim", places=tuple(places)

@@ -17,6 +17,7 @@ from pydantic import ConfigDict
 from trimtab.claims import settings, understanding
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Fact, Kind, number
 from trimtab.claims.number_kinds import numbers
+from trimtab.claims.text_range import TextRange
 from trimtab.review.llm.asker import Abstention, Form
 
 if TYPE_CHECKING:
@@ -135,15 +136,15 @@ def _claim(claim: Claim, reading: ProposedReading, model: str) -> Claim | Absten
     )
 
 
-def _named(facts: Sequence[Fact], sentence: str) -> list[tuple[int, int]]:
+def _named(facts: Sequence[Fact], sentence: str) -> list[TextRange]:
     """Return the characters of the names in facts."""
     return _placed([name for fact in facts for name in (fact.subject, fact.comparator, fact.benchmark)], sentence)
 
 
-def _placed(names: Sequence[str], sentence: str) -> list[tuple[int, int]]:
+def _placed(names: Sequence[str], sentence: str) -> list[TextRange]:
     """Return the characters of names that are no bare number."""
     words = (name for name in names if name and number(name) is None)
-    return [(at, at + len(name)) for name in words if (at := sentence.find(name)) >= 0]
+    return [TextRange(at, at + len(name)) for name in words if (at := sentence.find(name)) >= 0]
 
 
 def _fact(assertion: Assertion, sentence: str) -> Fact | Abstention:

@@ -1,10 +1,20 @@
-"""The few hundred words of which sentences about results are made."""
+"""The words of which sentences about results are made: the verbs that give a result, and those that change nothing."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-_PLAIN_WORDS: Final = """
+from trimtab.claims.wording import word_set
+
+RESULT_VERBS: Final = (
+    r"achiev(?:e|es|ed|ing)|reach(?:es|ed|ing)?|obtain(?:s|ed|ing)?|scor(?:e|es|ed|ing)|attain(?:s|ed|ing)?|gets?|got"
+    r"|yield(?:s|ed|ing)?|report(?:s|ed|ing)?|records?|recorded|hits?|posts?|posted|delivers?|delivered|register(?:s|ed)"
+    r"|shows?|showed|performs?|performed|demonstrat(?:es|ed)|exhibit(?:s|ed)|stands|comes|sets|earns?|earned|has|have|had"
+    r"|is|are|was|were|ranks?|boasts|manages|managed"
+)
+RESULT_VERB: Final = re.compile(rf"\b(?:{RESULT_VERBS})\b", re.IGNORECASE)
+_PLAIN: Final = word_set("""
 a an the of to in on for at by as and or is are was were be been being that this these those it its it's our their which
 who also then thus hence so such has have had having do does did done both each per via here there i.e e.g respectively
 overall we us i they them from
@@ -31,15 +41,13 @@ launch launches launched
 striking standout commendable staggering leading top competitive whopping mere stunning exceptional great astonishing
 formidable high low record noteworthy robust stellar amazing modest decent stunning top-tier overall
 about around roughly approximately nearly almost but while whereas although though yet
-"""
-_PLAIN: Final = frozenset(_PLAIN_WORDS.split())
+""")
 # Adverbs that change what is said; any other one only colors it ("markedly").
-_HEDGING_WORDS: Final = """
+_HEDGING: Final = word_set("""
 possibly potentially allegedly reportedly supposedly theoretically hypothetically conditionally previously initially
 originally formerly partly partially jointly separately internally externally presumably probably likely nominally
 seemingly apparently ostensibly hardly rarely barely scarcely eventually ultimately early daily family only
-"""
-_HEDGING: Final = frozenset(_HEDGING_WORDS.split())
+""")
 
 
 def plain(word: str) -> bool:
