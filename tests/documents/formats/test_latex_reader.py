@@ -216,3 +216,37 @@ def test_a_macro_without_its_arguments_is_no_crash(macro):
 def test_of_changes_the_new_text_counts():
     source = r"A scores \replaced[id=kg]{71.3}{61.3}\added[id=kg]{ on HumanEval}\deleted[id=kg]{ and 9.9}."
     assert read(rf"\begin{{document}}{source}\end{{document}}").text == "A scores 71.3 on HumanEval."
+
+
+MERGED = r"""\begin{tabular}{llc}\toprule Group & Model & Pass\\\midrule
+%s & A & 71.3\\ %s & B & 62.2\\\midrule
+%s & C & 51.3\\ %s & D & 42.2\\\end{tabular}"""
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        (r"\multirow{2}{*}{Open}", "", r"\multirow{2}{*}{Closed}", ""),
+        ("", r"\multirow{-2}{*}{Open}", "", r"\multirow{-2}{*}{Closed}"),
+        (r"\multirow{3}{*}{Open}", "", r"\multirow{9}{*}{Closed}", ""),  # what is written ends it
+    ],
+)
+def test_a_merged_cell_covers_the_empty_places_below_or_above_it(groups):
+    assert values(MERGED % groups) == [
+        (1, "Open", "A", "Pass", "71.3"),
+        (1, "Open", "B", "Pass", "62.2"),
+        (1, "Closed", "C", "Pass", "51.3"),
+        (1, "Closed", "D", "Pass", "42.2"),
+    ]
+
+
+def test_a_table_set_as_a_figure_is_a_figure():
+    table = r"\begin{tabular}{lc}M & n\\ A & 1\\\end{tabular}"
+    floats = "".join(rf"\begin{{{kind}}}\caption{{C.}}{table}\end{{{kind}}}" for kind in ("table", "figure", "table"))
+    assert [cell.label for cell in read(floats).cells] == ["Table 1", "Figure 1", "Table 2"]
+    assert read(r"\begin{figure}\caption{C.}\end{figure}").text == "Figure 1: C."
+
+
+def test_a_paragraph_that_begins_as_one_before_it_has_its_own_line():
+    document = read("The first.\n\nThe \\emph{second}.\n\nThe \\emph{third}.")
+    assert [span.position.line for span in document.spans] == [1, 3, 5]

@@ -14,7 +14,7 @@ from trimtab.documents import numerals
 from trimtab.documents.parts import Position, TableCell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
 NOWHERE = Position()
@@ -297,6 +297,11 @@ def numeric(text: str) -> bool:
         outside = outside[: number.start] + " " + outside[number.end :]
     letters = re.sub(rf"\b(?:{UNITS}|e|x)(?!\w)", "", outside)
     return sum(letter.isalpha() and letter.isascii() for letter in letters) < 2
+
+
+def starts_bold(text: str, bold: Iterable[str]) -> bool:
+    """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
+    return any(part and text.startswith(part) for part in bold)
 
 
 def _added(text: str) -> bool:

@@ -31,7 +31,7 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
         for row in reader:
             position = Position(line=reader.line_num)
             if row and row[0].startswith("#"):
-                builder.paragraph(separator.join(row).lstrip("# "), position)
+                builder.add("sentence", separator.join(row).lstrip("# "), position)
             elif any(row):
                 rows.append([RawCell(text=field.strip(), position=position) for field in row])
             if len(rows) * max(1, len(first.split(separator))) > 2 * builder.limits.table_cells:

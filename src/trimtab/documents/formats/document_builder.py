@@ -57,21 +57,9 @@ class Builder:
             self._headings.append((level, clean))
             self.title = self.title or clean
 
-    def paragraph(self, text: str, position: Position) -> None:
-        """Add a paragraph, a sentence a span."""
-        self._append(self.clean(text, position), "sentence", position)
-
-    def caption(self, text: str, position: Position) -> None:
-        """Add the caption of a figure."""
-        self._append(self.clean(text, position), "caption", position)
-
-    def code(self, text: str, position: Position) -> None:
-        """Add a block of code or of a command's output, one span: it asserts nothing."""
-        self._append(self.clean(text, position), "code", position)
-
-    def reference(self, text: str, position: Position) -> None:
-        """Add an entry of the bibliography, one span."""
-        self._append(self.clean(text, position), "reference", position)
+    def add(self, kind: SpanKind, text: str, position: Position) -> None:
+        """Add a paragraph or a caption, a sentence a span, or code or an entry of the bibliography, one span."""
+        self._append(self.clean(text, position), kind, position)
 
     def table(self, table: RawTable) -> None:
         """Add a table: its caption as spans, its body as cells; what is past a limit is left out with a warning."""

@@ -88,7 +88,7 @@ class PageWalk:
                     self._child(nested, child)
         elif name == "pre":
             self._flush(place(parent))
-            self._builder.code(self._text.of(child), place(child))
+            self._builder.add("code", self._text.of(child), place(child))
         elif name in BLOCKS or name == "table":
             self._block(child, place(parent))
         elif any(tag(each) in BLOCKS or tag(each) == "table" for each in child.iterdescendants()):
@@ -101,7 +101,7 @@ class PageWalk:
         """Read a block; what stood before it in its parent is a paragraph of its own."""
         self._flush(before)
         if "ltx_bibitem" in (element.get("class") or "").split():
-            self._builder.reference(self._text.of(element), place(element))
+            self._builder.add("reference", self._text.of(element), place(element))
         else:
             self.walk(element)
 
@@ -110,7 +110,7 @@ class PageWalk:
         self._buffer.clear()
         if text:
             self._before = text
-            self._builder.paragraph(text, position)
+            self._builder.add("sentence", text, position)
 
     def _table(self, element: Element) -> None:
         rows, heads = self._text.rows(element)

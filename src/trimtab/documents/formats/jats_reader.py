@@ -63,9 +63,9 @@ class Article:
         elif name in {"table-wrap", "table"}:
             self._table(child)
         elif name == "fig":
-            self._builder.caption(_joined(self._label_and_caption(child)), place(child))
+            self._builder.add("caption", _joined(self._label_and_caption(child)), place(child))
         elif name == "ref":
-            self._builder.reference(" ".join(self._text.of(part) for part in child if tag(part)), place(child))
+            self._builder.add("reference", " ".join(self._text.of(part) for part in child if tag(part)), place(child))
         elif name in PARAGRAPHS:
             self._paragraph(child, level)
         else:
@@ -73,7 +73,7 @@ class Article:
 
     def _paragraph(self, element: Element, level: int) -> None:
         """Read a paragraph; tables, figures and lists inside it are read after its text, as they stand beside it."""
-        self._builder.paragraph(self._text.of(element), place(element))
+        self._builder.add("sentence", self._text.of(element), place(element))
         floating = [each for each in element.iterdescendants() if tag(each) in FLOATING]
         for each in floating:
             if not any(above in floating for above in each.iterancestors()):

@@ -7,21 +7,7 @@ One without arguments that nobody knows prints nothing, so ``\toprule`` or ``\ce
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
-
-from trimtab.errors import MissingExtraError
-
-try:
-    from pylatexenc.latexwalker import get_default_latex_context_db
-    from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
-except ImportError as error:
-    raise MissingExtraError("pylatexenc", extra="evidence") from error
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# pylatexenc ships no type information.
-Context = Any
+from typing import Final
 
 
 def _table(text: str) -> dict[str, str]:
@@ -62,15 +48,3 @@ TABULARS: Final = frozenset(name for name in ENVIRONMENTS if "tab" in name) - {"
 SILENT: Final = NOTHING | STRUCK
 _READ: Final = LAST_ARGUMENT | FOOTNOTES | BOLD | FRACTIONS | REFERENCES | PHANTOMS | CITES | OTHERS
 ALL: Final = SILENT | SPACE | _READ
-
-
-def context(own: Mapping[str, str]) -> Context:
-    """Return what pylatexenc's parser needs: the arguments of macros and environments, those of the author first."""
-    known = get_default_latex_context_db()
-    known.add_context_category(
-        "trimtab",
-        macros=[MacroSpec(name, args_parser=arguments) for name, arguments in (ALL | dict(own)).items()],
-        environments=[EnvironmentSpec(name, args_parser=arguments) for name, arguments in ENVIRONMENTS.items()],
-        prepend=True,
-    )
-    return known

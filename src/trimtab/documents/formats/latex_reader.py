@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.documents.formats import latex_table
 from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.latex_macros import TABULARS
-from trimtab.documents.formats.latex_source import LatexSource
+from trimtab.documents.formats.latex_source import (
+    LatexSource,
+    arguments,
+    blank,
+    descendants,
+    environment_name,
+    macro_name,
+    written,
+)
 from trimtab.documents.formats.latex_text import Inline, is_table
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.documents.formats.document_builder import Builder
     from trimtab.documents.formats.latex_source import Node
 
 LEVELS = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5, "subparagraph": 6}
-FLOAT = re.compile(r"(?:wrap|sideways|sub|long)?table\*?|longtabu|(?:wrap|sub)?figure\*?")
-NUMBERED = re.compile(r"(?:wrap|sideways|long)?(?P<kind>table)\*?|(?:wrap)?figure\*?")
+FLOAT = re.compile(r"(?:wrap|sideways|sub|long)?(?:table|figure)\*?|longtabu")
+NUMBERED = re.compile(r"(?:wrap|sideways|long)?(?P<kind>table|figure|tabu)\*?")
+PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 BLOCK = re.compile("document|abstract|itemize|enumerate|description|quote|center|minipage|thebibliography")
 MARKS = {"label", "vspace", "noindent", "maketitle", "centering"}
 UNREAD = {"tikzpicture", "comment", "CCSXML", "filecontents", "filecontents*"}
@@ -32,12 +43,18 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
 
     Raises:
         DocumentError: The file cannot be parsed.
-        MissingExtraError: pylatexenc is not installed.
     """
     source = LatexSource(raw, name, builder.limits.table_cells)
     if source.cut:
         builder.warn(f"tables cut unread after {2 * builder.limits.table_cells} cells: {source.cut}")
     Paper(source, builder).walk(source.nodes)
+
+
+class Characters(NamedTuple):
+    """A part of a node of characters, as a node."""
+
+    pos: int
+    chars: str
 
 
 class Paper:
@@ -51,10 +68,11 @@ class Paper:
     def __init__(self, source: LatexSource, builder: Builder) -> None:
         self._source = source
         self._builder = builder
-        self._floats = list(_numbered(source.nodes))
-        self._numbers = {label: number for _, number, node in self._floats for label in _labels(node)}
-        self._inline = Inline(source, builder, self._numbers, {})
-        self._inline = Inline(source, builder, self._numbers, self._citations(source.nodes))
+        floats = list(_floats(source.nodes))
+        self._labels = {node.pos: label for node, label in floats}
+        numbers = {name: label.split()[1] for node, label in floats for name in _names(node)}
+        self._inline = Inline(source, builder, numbers)
+        self._inline.citations = self._citations(source.nodes)
         self._run: list[Node] = []
 
     def walk(self, nodes: Sequence[Node]) -> None:
@@ -65,8 +83,7 @@ class Paper:
         self._flush()
 
     def _node(self, node: Node) -> None:
-        environment = getattr(node, "environmentname", "")
-        macro = getattr(node, "macroname", "").rstrip("*")
+        environment, macro = environment_name(node), macro_name(node)
         if environment in UNREAD:
             return
         if environment in TABULARS or FLOAT.fullmatch(environment):
@@ -83,72 +100,58 @@ class Paper:
         elif macro in {"item", "par", "input", "include"}:
             self._flush()
         elif hasattr(node, "chars"):
-            self._chars(node)
+            start = 0
+            for gap in PARAGRAPH_END.finditer(node.chars):
+                self._run.append(Characters(node.pos + start, node.chars[start : gap.start()]))
+                self._flush()
+                start = gap.end()
+            self._run.append(Characters(node.pos + start, node.chars[start:]))
         else:
             self._run.append(node)
 
     def _block(self, node: Node, environment: str) -> None:
         if environment == "abstract":
             self._builder.heading("Abstract", 2, self._position(node))
-        if environment == "thebibliography":
-            for key, entry in _entries(node.nodelist):
-                text = self._inline.text(entry[1:])
-                self._builder.reference(f"[{key}] {text}", self._position(entry[0]))
+        if environment != "thebibliography":
+            self.walk(node.nodelist)
             return
-        self.walk(node.nodelist)
+        for item, *entry in _entries(node):
+            text = f"[{written(arguments(item)[-1])}] {self._inline.text(entry)}"
+            self._builder.add("reference", text, self._position(item))
 
     def _float(self, node: Node) -> None:
+        captions = [(each.pos, self._argument(each), self._position(each)) for each in _captions(node)]
+        label = self._labels.get(node.pos, "")
         tabulars = list(_tabulars(node))
-        captions = [each for each in _descend(node) if getattr(each, "macroname", "") in {"caption", "captionof"}]
-        texts = [self._argument(caption) for caption in captions]
-        number = next((self._numbers[label] for label in _labels(node) if label in self._numbers), "")
-        if "figure" in node.environmentname and not tabulars:
-            for text, caption in zip(texts, captions, strict=True):
-                self._builder.caption(f"Figure {number}: {text}".replace(" :", ":"), self._position(caption))
+        if "figure" in environment_name(node) and not tabulars:
+            for _, text, position in captions:
+                self._builder.add("caption", f"{label or 'Figure'}: {text}".replace(" :", ":"), position)
             return
         for index, tabular in enumerate(tabulars):
-            before = [text for text, caption in zip(texts, captions, strict=True) if caption.pos < tabular.pos]
-            own = before[-1] if before else texts[min(index, len(texts) - 1)] if texts else ""
+            before = [text for start, text, _ in captions if start < tabular.pos]
+            own = before[-1:] or [text for _, text, _ in captions[index:] or captions[-1:]]
             rows, heads = latex_table.read(tabular, self._source, self._inline)
-            before_it = sum(kind == "table" and other.pos < node.pos for kind, _, other in self._floats)
-            label = f"Table {number or before_it + 1}" if texts else ""
             if rows:
+                position = self._position(tabular)
+                caption = own[0] if own else ""
                 self._builder.table(
-                    RawTable(rows=rows, caption=own, label=label, head_rows=heads, position=self._position(tabular))
+                    RawTable(rows=rows, caption=caption, label=label, head_rows=heads, position=position)
                 )
-
-    def _chars(self, node: Node) -> None:
-        """Take plain text, and end a paragraph at each empty line."""
-        first, *others = re.split(r"\n[ \t]*\n\s*", node.chars)
-        self._run.append((node.pos, first))
-        offset = node.pos
-        for text in others:
-            self._flush()
-            offset = node.pos + node.chars.index(text, offset - node.pos) if text else offset
-            self._run.append((offset, text))
 
     def _flush(self) -> None:
         run, self._run = self._run, []
-        parts = [
-            part
-            for part in run
-            if (part[1].strip() if isinstance(part, tuple) else getattr(part, "macroname", "") not in MARKS)
-        ]
-        if not parts:
+        first = next((node for node in run if not blank(node) and macro_name(node) not in MARKS), None)
+        if first is None:
             return
-        first = parts[0]
-        offset = first[0] + len(first[1]) - len(first[1].lstrip()) if isinstance(first, tuple) else first.pos
-        position = Position(line=self._source.line(offset))
-        self._builder.paragraph(
-            self._inline.text([part[1] if isinstance(part, tuple) else part for part in run]), position
-        )
+        space = len(first.chars) - len(first.chars.lstrip()) if hasattr(first, "chars") else 0
+        position = Position(line=self._source.line(first.pos + space))
+        self._builder.add("sentence", self._inline.text(run), position)
         notes, self._inline.footnotes = self._inline.footnotes, []
         for note in notes:
-            self._builder.paragraph(note, position)
+            self._builder.add("sentence", note, position)
 
     def _argument(self, node: Node) -> str:
-        arguments = [each for each in node.nodeargd.argnlist if each is not None] if node.nodeargd else []
-        return " ".join(self._inline.text(arguments[-1:]).split())
+        return " ".join(self._inline.text(arguments(node)[-1:]).split())
 
     def _position(self, node: Node) -> Position:
         return Position(line=self._source.line(node.pos))
@@ -156,71 +159,64 @@ class Paper:
     def _citations(self, nodes: Sequence[Node]) -> dict[str, tuple[str, str]]:
         """Return what natbib's labels say of each key: who and when."""
         authors = {}
-        everything = (each for node in nodes if node is not None for each in (node, *_descend(node)))
-        for bibliography in everything:
-            if getattr(bibliography, "environmentname", "") == "thebibliography":
-                for key, entry in _entries(bibliography.nodelist):
-                    label = entry[0].nodeargd.argnlist[0]
-                    match = AUTHOR_YEAR.match(self._inline.text([label]).strip("[]")) if label is not None else None
+        for bibliography in _all(nodes):
+            if environment_name(bibliography) == "thebibliography":
+                for item, *_ in _entries(bibliography):
+                    *label, key = arguments(item)
+                    match = AUTHOR_YEAR.match(self._inline.text(label).strip("[]"))
                     if match:
-                        authors[key] = (" ".join(match["who"].split()), match["year"])
+                        authors[written(key)] = (" ".join(match["who"].split()), match["year"])
         return authors
 
 
-def _numbered(nodes: Sequence[Node]) -> Iterator[tuple[str, str, Node]]:
-    """Yield what LaTeX numbers, in order of appearance: "table" or "figure", the number, the float."""
-    counts = {"table": 0, "figure": 0}
-    waiting = list(reversed(nodes))
-    while waiting:
-        node = waiting.pop()
-        match = NUMBERED.fullmatch(getattr(node, "environmentname", ""))
-        if match and any(getattr(each, "macroname", "") == "caption" for each in _descend(node)):
-            kind = match["kind"] or "figure"
+def _all(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        if node is not None:
+            yield node
+            yield from descendants(node)
+
+
+def _captions(node: Node) -> list[Node]:
+    return [each for each in descendants(node) if macro_name(each) in {"caption", "captionof"}]
+
+
+def _floats(nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:
+    """Yield each float that LaTeX numbers, in order of appearance, and what it is called: "Table 1", "Figure 1"."""
+    counts: Counter[str] = Counter()
+    end = 0
+    for node in _all(nodes):
+        match = NUMBERED.fullmatch(environment_name(node))
+        if match and node.pos >= end and _captions(node):
+            kind = "Figure" if match["kind"] == "figure" else "Table"
             counts[kind] += 1
-            yield kind, str(counts[kind]), node
-        elif node is not None:
-            waiting += reversed(_children(node))
+            end = node.pos + node.len
+            yield node, f"{kind} {counts[kind]}"
 
 
-def _labels(node: Node) -> Iterator[str]:
-    for each in _descend(node):
-        if getattr(each, "macroname", "") == "label" and each.nodeargd:
-            yield each.nodeargd.argnlist[-1].latex_verbatim().strip("{}")
+def _names(node: Node) -> Iterator[str]:
+    r"""Yield what ``\ref`` calls a float and its parts."""
+    for each in descendants(node):
+        if macro_name(each) == "label" and arguments(each):
+            yield written(arguments(each)[-1])
 
 
-def _entries(nodes: Sequence[Node]) -> Iterator[tuple[str, list[Node]]]:
-    """Yield each entry of a bibliography: its key, its ``\\bibitem`` and what follows it."""  # noqa: D301
-    entry: list[Node] = []
-    for node in [*nodes, None]:
-        if node is None or getattr(node, "macroname", "") == "bibitem":
-            if entry:
-                yield entry[0].nodeargd.argnlist[-1].latex_verbatim().strip("{}"), entry
-            entry = []
-        if node is not None and (entry or getattr(node, "macroname", "") == "bibitem"):
-            entry.append(node)
+def _entries(bibliography: Node) -> Iterator[list[Node]]:
+    r"""Yield each entry of a bibliography, its ``\bibitem`` first."""
+    nodes = bibliography.nodelist
+    starts = [place for place, node in enumerate(nodes) if macro_name(node) == "bibitem" and arguments(node)]
+    for start, end in pairwise([*starts, len(nodes)]):
+        yield nodes[start:end]
 
 
 def _holds_blocks(node: Node) -> bool:
-    names = (getattr(each, "environmentname", "") for each in _descend(node))
+    names = map(environment_name, descendants(node))
     return any(name in TABULARS or FLOAT.fullmatch(name) or BLOCK.fullmatch(name) for name in names)
 
 
 def _tabulars(node: Node, *, inside: bool = False) -> Iterator[Node]:
     """Yield the tabulars of a float, each before the tables that stand in its cells."""
-    tabular = getattr(node, "environmentname", "") in TABULARS
+    tabular = environment_name(node) in TABULARS
     if tabular and (not inside or is_table(node)):
         yield node
-    for child in _children(node):
+    for child in descendants(node, into=False):
         yield from _tabulars(child, inside=inside or tabular)
-
-
-def _children(node: Node) -> list[Node]:
-    data = getattr(node, "nodeargd", None)
-    inner = [*(getattr(node, "nodelist", None) or ()), *((data.argnlist or ()) if data else ())]
-    return [child for child in inner if child is not None]
-
-
-def _descend(node: Node) -> Iterator[Node]:
-    for child in _children(node):
-        yield child
-        yield from _descend(child)

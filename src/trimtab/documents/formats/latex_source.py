@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError, get_default_latex_context_db
+from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
 
 from trimtab.documents.formats import latex_macros
-from trimtab.errors import DocumentError, MissingExtraError
+from trimtab.errors import DocumentError
 
-try:
-    from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError
-except ImportError as error:
-    raise MissingExtraError("pylatexenc", extra="evidence") from error
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # pylatexenc ships no type information.
 Node = Any
@@ -52,8 +53,13 @@ class Macro:
     """
 
     body: str
-    count: int = 0
-    default: str | None = None
+    count: int
+    default: str | None
+
+    @property
+    def arguments(self) -> str:
+        """What follows it, as in :mod:`~trimtab.documents.formats.latex_macros`."""
+        return ("{" if self.default is None else "[") + "{" * (self.count - 1) if self.count else ""
 
 
 class LatexSource:
@@ -69,21 +75,25 @@ class LatexSource:
     """
 
     def __init__(self, raw: bytes, name: str, table_cells: int = 100_000) -> None:
-        text = raw.decode("utf-8", errors="replace")
         self.name = name
-        self.expanded = 0
-        text, self.cut = _bounded(text, table_cells)
+        self._expanded = 0
+        text, self.cut = _bounded(raw.decode("utf-8", errors="replace"), table_cells)
         self._lines = [match.start() for match in re.finditer("\n", text)]
         text = NEVER_PRINTED.sub(lambda match: _blanked(match[0]), text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
-        text = THOUSANDS.sub("{}", text)
-        self.macros, self.text = _take_definitions(text)
-        arguments = {
-            name: ("[" if macro.default is not None else "{") + "{" * (macro.count - 1) if macro.count else ""
-            for name, macro in self.macros.items()
-        }
-        self._context = latex_macros.context(arguments)
-        self.nodes = self.parse(self.text)
+        self.macros, text = _take_definitions(THOUSANDS.sub("{}", text))
+        # What the author defines comes before what everybody knows.
+        known = latex_macros.ALL | {name: macro.arguments for name, macro in self.macros.items()}
+        self._context = get_default_latex_context_db()
+        self._context.add_context_category(
+            "trimtab",
+            macros=[MacroSpec(name, args_parser=arguments) for name, arguments in known.items()],
+            environments=[
+                EnvironmentSpec(name, args_parser=arguments) for name, arguments in latex_macros.ENVIRONMENTS.items()
+            ],
+            prepend=True,
+        )
+        self.nodes = self.parse(text)
 
     def line(self, offset: int) -> int:
         """Return the line, from 1, of an offset of the source."""
@@ -104,18 +114,49 @@ class LatexSource:
     def expand(self, node: Node, depth: int) -> list[Node]:
         """Return the nodes an author's macro stands for; none past a depth of 20 or 200,000 characters in all."""
         macro = self.macros[node.macroname]
-        given = list(node.nodeargd.argnlist or ()) if node.nodeargd else []
-        body = macro.body
-        for index in range(macro.count, 0, -1):
-            argument = given[index - 1] if index <= len(given) else None
-            body = body.replace(
-                f"#{index}",
-                re.sub(r"\A[{\[](.*)[}\]]\Z", r"\1", argument.latex_verbatim(), flags=re.DOTALL)
-                if argument
-                else macro.default or "",
-            )
-        self.expanded += len(body) + 20
-        return [] if depth > 20 or self.expanded > MAX_EXPANDED else self.parse(body)
+        given = [macro.default if argument is None else written(argument) for argument in _given(node)]
+        given += [macro.default] * (9 - len(given))
+        body = re.sub(r"#([1-9])", lambda match: given[int(match[1]) - 1] or "", macro.body)
+        self._expanded += len(body) + 20
+        return [] if depth > 20 or self._expanded > MAX_EXPANDED else self.parse(body)
+
+
+def macro_name(node: Node) -> str:
+    """Return a macro's name without a star, "" for any other node."""
+    return str(getattr(node, "macroname", "")).rstrip("*")
+
+
+def environment_name(node: Node) -> str:
+    """Return an environment's name, "" for any other node."""
+    return str(getattr(node, "environmentname", ""))
+
+
+def blank(node: Node) -> bool:
+    """Whether a node prints no more than space: a remark, or characters that are none."""
+    return hasattr(node, "comment") or not getattr(node, "chars", "x").strip()
+
+
+def _given(node: Node) -> list[Node]:
+    return list((node.nodeargd.argnlist if getattr(node, "nodeargd", None) else None) or ())
+
+
+def arguments(node: Node) -> list[Node]:
+    """Return the arguments that a macro or an environment was given."""
+    return [argument for argument in _given(node) if argument is not None]
+
+
+def written(node: Node) -> str:
+    """Return the source of an argument without what encloses it."""
+    return re.sub(r"\A[{\[](.*)[}\]]\Z", r"\1", node.latex_verbatim(), flags=re.DOTALL)
+
+
+def descendants(node: Node, *, into: bool = True) -> Iterator[Node]:
+    """Yield what is in a node, in order; only its children unless ``into``."""
+    for child in (*(getattr(node, "nodelist", None) or ()), *_given(node)):
+        if child is not None:
+            yield child
+            if into:
+                yield from descendants(child)
 
 
 def _bounded(text: str, table_cells: int) -> tuple[str, int]:
@@ -143,7 +184,8 @@ def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
     macros: dict[str, Macro] = {}
     pieces, done = [], 0
     for match in DEFINITION.finditer(text):
-        end = _closing(text, match.end())
+        closing = (brace.start() for brace, depth in braces(text, match.end(), match.end() + 20_000) if not depth)
+        end = next(closing, None)
         if match.start() < done or end is None:
             continue
         count = int(match["count"] or 0) if match["name"] else match["marks"].count("#")
@@ -154,11 +196,9 @@ def _take_definitions(text: str) -> tuple[dict[str, Macro], str]:
     return macros, "".join([*pieces, text[done:]])
 
 
-def _closing(text: str, start: int) -> int | None:
-    """Return the offset of the brace that closes the one at ``start``."""
+def braces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[re.Match[str], int]]:
+    """Yield braces, quotation marks and ``#`` that are not escaped, each with how many braces are open behind it."""
     depth = 0
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, start + 20_000):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return match.start()
-    return None
+    for match in re.compile(r'\\.|[{}"#]', re.DOTALL).finditer(text, start, len(text) if end is None else end):
+        depth += (match[0] == "{") - (match[0] == "}")
+        yield match, depth

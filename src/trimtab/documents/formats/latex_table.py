@@ -2,11 +2,13 @@ r"""LaTeX tabulars to rows of cells: ``\multicolumn``, ``\multirow``, booktabs' 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
-from trimtab.documents.formats.cell_grid import RawCell, numeric
-from trimtab.documents.formats.latex_text import starts_bold
+from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell, numeric, starts_bold
+from trimtab.documents.formats.latex_source import arguments, blank, macro_name, written
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
@@ -34,35 +36,39 @@ def read(environment: Node, source: LatexSource, inline: Inline) -> tuple[list[l
         source: The file.
         inline: Turns nodes into text.
     """
-    rows = [row for row in _rows(environment, source) if any(_said(cell) for cell in row.cells)]
-    read_rows = [[_cell(nodes, source, inline, environment.pos) for nodes in row.cells] for row in rows]
-    return _uncovered(read_rows), _head_rows(rows, read_rows)
+    rows = [row for row in _rows(environment, source) if not all(map(blank, chain(*row.cells)))]
+    cells = [[_cell(nodes, source, inline, environment.pos) for nodes in row.cells] for row in rows]
+    return _merged(cells), _head_rows(rows, cells)
 
 
-def _uncovered(rows: list[list[RawCell]]) -> list[list[RawCell]]:
-    r"""Return the rows without the empty places that LaTeX writes below a ``\multirow``."""
-    last: dict[int, int] = {}
-    rows_kept = []
-    for row, cells in enumerate(rows):
-        column, line = 0, []
-        for cell in cells:
-            if row > last.get(column, -1) or cell.text:
-                line.append(cell)
-            if cell.rowspan > 1:
-                under = {column + offset: row + cell.rowspan - 1 for offset in range(min(cell.colspan, 100))}
-                last.update({place: max(end, last.get(place, -1)) for place, end in under.items()})
-            column += cell.colspan
-        rows_kept.append(line)
-    return rows_kept
+def _merged(rows: list[list[RawCell]]) -> list[list[RawCell]]:
+    r"""Return the rows without the empty places that LaTeX writes where a ``\multirow`` of another row covers them.
+
+    One of a negative number of rows stands in the last row that it covers. Where something else is written, it ends.
+    """
+    grid = [dict(zip(accumulate((cell.colspan for cell in row), initial=0), row, strict=False)) for row in rows]
+    for row, line in enumerate(grid):
+        for column, cell in [*line.items()]:
+            first = last = row
+            end, step = max(-1, min(row + cell.rowspan, len(grid))), 1 if cell.rowspan > 0 else -1
+            for other in range(row + step, end, step):
+                under = grid[other].keys() & range(column, column + min(cell.colspan, MAX_SPAN))
+                if any(grid[other][place].text for place in under):
+                    break
+                for place in under:
+                    del grid[other][place]
+                first, last = min(first, other), max(last, other)
+            grid[first][column] = replace(line.pop(column), rowspan=last - first + 1)
+    return [[line[column] for column in sorted(line)] for line in grid]
 
 
 def _rows(environment: Node, source: LatexSource) -> list[_LatexRow]:
     rows = [_LatexRow()]
     for node in _spliced(environment.nodelist, source, 0):
-        name = getattr(node, "macroname", "")
+        name = macro_name(node)
         if name in ROW_ENDS:
             rows.append(_LatexRow())
-        elif name in RULES and not any(_said(cell) for cell in rows[-1].cells):
+        elif name in RULES and all(map(blank, chain(*rows[-1].cells))):
             rows[-1].ruled = True
         elif getattr(node, "specials_chars", "") == "&":
             rows[-1].cells.append([])
@@ -74,15 +80,11 @@ def _rows(environment: Node, source: LatexSource) -> list[_LatexRow]:
 def _spliced(nodes: Sequence[Node], source: LatexSource, depth: int) -> Iterator[Node]:
     """Yield nodes, with macros that hold cells or rows replaced by what they stand for."""
     for node in nodes:
-        macro = source.macros.get(getattr(node, "macroname", ""))
+        macro = source.macros.get(macro_name(node))
         if macro is not None and depth < 5 and ("&" in macro.body or "\\\\" in macro.body or "rule" in macro.body):
             yield from _spliced(source.expand(node, depth), source, depth + 1)
         elif node is not None:
             yield node
-
-
-def _said(nodes: Sequence[Node]) -> bool:
-    return any(getattr(node, "chars", "x").strip() and not hasattr(node, "comment") for node in nodes)
 
 
 def _head_rows(rows: list[_LatexRow], cells: list[list[RawCell]]) -> int | None:
@@ -95,8 +97,7 @@ def _head_rows(rows: list[_LatexRow], cells: list[list[RawCell]]) -> int | None:
 
 
 def _cell(nodes: list[Node], source: LatexSource, inline: Inline, fallback: int) -> RawCell:
-    offset = next((node.pos for node in nodes if not getattr(node, "chars", "x").isspace()), fallback)
-    rowspan, colspan, inner = _spans([node for node in nodes if not hasattr(node, "comment")])
+    rowspan, colspan, inner = _spans(nodes)
     inline.bold.clear()
     text = " ".join(inline.text(inner).split())
     return RawCell(
@@ -104,25 +105,20 @@ def _cell(nodes: list[Node], source: LatexSource, inline: Inline, fallback: int)
         rowspan=rowspan,
         colspan=colspan,
         bold=starts_bold(text, inline.bold),
-        position=Position(line=source.line(offset)),
+        position=Position(line=source.line(next((node.pos for node in nodes if not blank(node)), fallback))),
     )
 
 
 def _spans(nodes: list[Node]) -> tuple[int, int, list[Node]]:
     r"""Return rowspan, colspan and content, through ``\multicolumn`` around ``\multirow`` and the other way round."""
-    rowspan = colspan = 1
-    for _ in range(2):
-        visible = [node for node in nodes if not getattr(node, "chars", "x").isspace()]
-        first = visible[0] if visible else None
-        name = getattr(first, "macroname", "")
-        if first is None or name not in {"multicolumn", "multirow"} or not first.nodeargd:
+    spans = {"multirow": 1, "multicolumn": 1}
+    for _ in spans:
+        first = next((node for node in nodes if not blank(node)), None)
+        braced = [argument for argument in arguments(first) if not argument.latex_verbatim().startswith("[")]
+        if macro_name(first) not in spans or not braced:
             break
-        arguments = [argument for argument in first.nodeargd.argnlist if argument is not None]
-        braced = [argument for argument in arguments if not argument.latex_verbatim().startswith("[")]
-        count = braced[0].latex_verbatim().strip("{} ") if braced else ""
-        size = abs(int(count)) if count.lstrip("-").isdecimal() and len(count) < 6 else 1
-        rowspan, colspan = (rowspan, size) if name == "multicolumn" else (size, colspan)
-        last = braced[-1]
-        rest = [node for node in nodes if node is not first]
-        nodes = [*(last.nodelist if hasattr(last, "nodelist") else [last]), *rest]
-    return rowspan, colspan, nodes
+        count = re.fullmatch(r"\s*(-?\d{1,5})\s*", written(braced[0]))
+        spans[macro_name(first)] = int(count[1]) if count else 1
+        inner = getattr(braced[-1], "nodelist", braced[-1:])
+        nodes = [*inner, *(node for node in nodes if node is not first)]
+    return spans["multirow"], max(1, spans["multicolumn"]), nodes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pylatexenc.latex2text import LatexNodes2Text
 
 from trimtab.documents.formats import latex_macros
+from trimtab.documents.formats.latex_source import arguments, environment_name, macro_name, written
 from trimtab.documents.formats.markup import SUPERSCRIPT, lowered
 from trimtab.documents.parts import Position
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 BOLD_FROM_HERE = {"bf", "bfseries", "boldmath"}
 ACCENTS = set("'`^\"~=.uvHtcdbkr")
 CITATION = re.compile(r"^cite|cite$")
-WHITE_NAMES = {"white", "1,1,1", "ffffff", "FFFFFF", "255,255,255", "1", "0,0,0,0"}
+WHITE = re.compile(r"white(?:!\d+)?|\w+!0(?:!white)?|1,1,1|[fF]{6}|255,255,255|0,0,0,0")
 SCRIPT = re.compile(r"([\^_])(\w)")
 SPACED = {"±", "×", "≈", "≥", "≤"}  # noqa: RUF001
 SMALLER = {"tiny", "scriptsize", "ssmall"}
@@ -36,16 +37,18 @@ class Inline:
         source: The file, for its macros and lines.
         builder: Told of hidden text.
         labels: What ``\ref`` prints.
-        citations: What a citation of a key prints.
+
+    Attributes:
+        citations: Who and when, for the key of each work of the bibliography that says so.
+        bold: What was printed in bold since somebody emptied it.
+        footnotes: What stands below the text that was read.
     """
 
-    def __init__(
-        self, source: LatexSource, builder: Builder, labels: Mapping[str, str], citations: Mapping[str, tuple[str, str]]
-    ) -> None:
+    def __init__(self, source: LatexSource, builder: Builder, labels: Mapping[str, str]) -> None:
         self._source = source
         self._builder = builder
         self._labels = labels
-        self._citations = citations
+        self.citations: Mapping[str, tuple[str, str]] = {}
         self._symbols = LatexNodes2Text(math_mode="text", keep_comments=False, strict_latex_spaces=False)
         self._depth = 0
         self._math = False
@@ -73,7 +76,7 @@ class Inline:
         for index, node in enumerate(nodes):
             if node is None:
                 continue
-            name = getattr(node, "macroname", "")
+            name = macro_name(node)
             if name in FROM_HERE:
                 rest, hiding = nodes[index + 1 :], self._hiding(node)
                 if name in SMALLER:
@@ -88,9 +91,9 @@ class Inline:
             piece = self._node(node)
             if raised:
                 piece, raised = _shift(raised, piece), ""
-            if self._math and raised_inside(node):
+            if self._math and SCRIPT.search(getattr(node, "chars", "")):  # as in x^2
                 piece = SCRIPT.sub(lambda match: _shift(match[1], match[2]), piece)
-            if self._math and piece[-1:] in {"^", "_"} and len(piece) and not hasattr(node, "macroname"):
+            if self._math and piece[-1:] in {"^", "_"} and not hasattr(node, "macroname"):
                 piece, raised = piece[:-1], piece[-1]
             out.append(piece)
         return "".join(out)
@@ -108,22 +111,24 @@ class Inline:
         before, self._math = self._math, self._math or formula
         inner = self.text(getattr(node, "nodelist", None) or ())
         self._math = before
-        return inner.strip() if formula else f" {inner} " if hasattr(node, "environmentname") else inner
+        return inner.strip() if formula else f" {inner} " if environment_name(node) else inner
 
     def _macro(self, node: Node) -> str:
-        name = node.macroname.rstrip("*")
+        name = macro_name(node)
         if name in self._source.macros:
-            return self._expand(node) + str(node.macro_post_space)
-        given = (node.nodeargd.argnlist if node.nodeargd else ()) or ()
-        arguments = [argument for argument in given if argument is not None and getattr(argument, "chars", "") != "*"]
+            self._depth += 1
+            expanded = self.text(self._source.expand(node, self._depth))
+            self._depth -= 1
+            return expanded + str(node.macro_post_space)
+        given = [argument for argument in arguments(node) if getattr(argument, "chars", "") != "*"]
         spaced = name in latex_macros.SPACE or name in {"\\", " "}
-        if spaced or name in latex_macros.SILENT or (name in latex_macros.ALL and not arguments):
+        if spaced or name in latex_macros.SILENT or (name in latex_macros.ALL and not given):
             return " " if spaced else ""
         handler = self._handlers.get(name) or (partial(self._citation, name) if CITATION.search(name) else None)
-        if handler and arguments:
-            return handler(arguments)
-        if arguments and name not in ACCENTS:
-            return self.text(arguments[-1:] if name in latex_macros.LAST_ARGUMENT else arguments)
+        if handler and given:
+            return handler(given)
+        if given and name not in ACCENTS:
+            return self.text(given[-1:] if name in latex_macros.LAST_ARGUMENT else given)
         return self._symbol(node)
 
     def _symbol(self, node: Node) -> str:
@@ -137,33 +142,26 @@ class Inline:
         self.bold.append(" ".join(text.split()))
         return text
 
-    def _footnote(self, arguments: list[Node]) -> str:
-        self.footnotes.append(self.text(arguments[-1:]))
+    def _footnote(self, given: list[Node]) -> str:
+        self.footnotes.append(self.text(given[-1:]))
         return ""
 
-    def _colored(self, arguments: list[Node]) -> str:
-        if self._on_color or not _white(arguments[:-1]):
-            return self.text(arguments[-1:])
-        return self._hide("white", arguments[-1:])
+    def _colored(self, given: list[Node]) -> str:
+        if self._on_color or not _white(given[:-1]):
+            return self.text(given[-1:])
+        return self._hide("white", given[-1:])
 
-    def _boxed(self, arguments: list[Node]) -> str:
+    def _boxed(self, given: list[Node]) -> str:
         before, self._on_color = self._on_color, True
-        inner = self.text(arguments[-1:])
+        inner = self.text(given[-1:])
         self._on_color = before
         return inner
 
-    def _expand(self, node: Node) -> str:
-        self._depth += 1
-        try:
-            return self.text(self._source.expand(node, self._depth))
-        finally:
-            self._depth -= 1
-
-    def _citation(self, name: str, arguments: list[Node]) -> str:
+    def _citation(self, name: str, given: list[Node]) -> str:
         """Return a citation as natbib prints it where the bibliography says who and when, else its keys in brackets."""
-        keys = [key.strip() for key in self.text(arguments[-1:]).strip("{}").split(",")]
-        notes = [self.text([argument]).strip("[]") for argument in arguments[:-1]]
-        known = [self._citations[key] for key in keys if key in self._citations]
+        keys = [key.strip() for key in self.text(given[-1:]).strip("{}").split(",")]
+        notes = [self.text([argument]).strip("[]") for argument in given[:-1]]
+        known = [self.citations[key] for key in keys if key in self.citations]
         if len(known) < len(keys):
             return f"[{', '.join(keys)}]"
         if name in {"citet", "textcite"}:
@@ -174,12 +172,11 @@ class Inline:
 
     def _hiding(self, node: Node) -> str:
         """Return why a declaration hides what follows it in its group, or ""."""
-        given = (node.nodeargd.argnlist if node.nodeargd else ()) or ()
-        arguments = [argument for argument in given if argument is not None]
+        given = arguments(node)
         if node.macroname == "color":
-            return "white" if _white(arguments) else ""
-        size = re.match(r"[\d.]+", arguments[0].latex_verbatim().strip("{}")) if arguments else None
-        return "tiny" if size and float(size[0].strip(".") or 9) < TINY_PT else ""
+            return "white" if _white(given) else ""
+        size = re.match(r"\.?\d[\d.]*", written(given[0])) if given else None
+        return "tiny" if size and float(size[0].strip(".")) < TINY_PT else ""
 
     def _hide(self, reason: str, nodes: Sequence[Node]) -> str:
         offset = next((node.pos for node in nodes if hasattr(node, "pos")), 0)
@@ -189,21 +186,17 @@ class Inline:
 
 def is_table(node: Node) -> bool:
     """Whether a tabular has rows and columns; one without breaks the lines of a cell or sets parts of it apart."""
-    if getattr(node, "environmentname", "") not in latex_macros.TABULARS:
+    if environment_name(node) not in latex_macros.TABULARS:
         return False
-    marks = [getattr(each, "specials_chars", "") or getattr(each, "macroname", "") for each in node.nodelist]
+    marks = [getattr(each, "specials_chars", "") or macro_name(each) for each in node.nodelist]
     ends = {"\\", "tabularnewline"}
     return "&" in marks and any(mark in ends and "&" in marks[place:] for place, mark in enumerate(marks))
 
 
-def _white(arguments: Sequence[Node]) -> bool:
+def _white(given: Sequence[Node]) -> bool:
     """Whether color arguments, ``[model]{value}`` or ``{name}``, mean white."""
-    texts = [argument.latex_verbatim().strip("{}[]").replace(" ", "").replace(".0", "") for argument in arguments]
-    if not texts:
-        return False
-    if texts[-1] == "1":
-        return texts[:-1] == ["gray"]
-    return texts[-1] in WHITE_NAMES or re.fullmatch(r"white!\d+|\w+!0(?:!white)?", texts[-1]) is not None
+    *models, value = [written(argument).replace(" ", "").replace(".0", "") for argument in given] or [""]
+    return models == ["gray"] if value == "1" else WHITE.fullmatch(value) is not None
 
 
 def _shift(direction: str, text: str) -> str:
@@ -215,13 +208,3 @@ def _shift(direction: str, text: str) -> str:
         return stripped.translate(SUPERSCRIPT)
     low = lowered(stripped)
     return low if low != stripped or not stripped else f"_{stripped}"
-
-
-def raised_inside(node: Node) -> bool:
-    """Whether plain characters of a formula raise or lower one of themselves, as in ``x^2``."""
-    return hasattr(node, "chars") and SCRIPT.search(node.chars) is not None
-
-
-def starts_bold(text: str, bold: Sequence[str]) -> bool:
-    """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
-    return any(part and text.startswith(part) for part in bold)

@@ -145,7 +145,7 @@ def _paragraph(block: list[Word], number: int, builder: Builder) -> None:
     if one_line and len(text) < 90 and (HEADING.match(text) or all(word.bold for word in block)):
         builder.heading(text, 1 + text.split(" ", 1)[0].count("."), position)
     else:
-        builder.paragraph(text, position)
+        builder.add("sentence", text, position)
 
 
 def _joined(words: Sequence[Word]) -> str:

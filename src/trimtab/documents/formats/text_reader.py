@@ -40,7 +40,7 @@ def _block(lines: list[Line], builder: Builder) -> None:
             builder.heading(rows[0][1], 1, position)
         else:
             for start, text in _items(rows):
-                builder.paragraph(text, Position(line=start))
+                builder.add("sentence", text, Position(line=start))
 
 
 def _items(lines: list[Line]) -> Iterator[Line]:
