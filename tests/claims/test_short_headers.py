@@ -67,3 +67,47 @@ def test_a_header_of_one_word_that_holds_a_measure_is_a_name():
     sources = Sources.build([source], [], REGISTRY)
     claims = report_claims.claims(source, REGISTRY, sources.vocabulary)
     assert [verdict_rules.check(claim, sources).fidelity for claim in claims] == ["supported", "supported"]
+
+
+WORDS = """| Method | Accuracy | Macro-F1 |
+|---|---|---|
+| Lexicon | 0.9167 | 0.9187 |
+| Hybrid | 0.8750 | 0.8708 |
+| Naive Bayes | 0.7917 | 0.7900 |
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("supported", "The lexicon baseline obtains 0.9167 accuracy."),
+        ("supported", "The hybrid method outperforms Naive Bayes in accuracy."),
+        ("supported", "The hybrid model improves over Naive Bayes."),
+        ("supported", "The naive Bayes model performs worse than the lexicon baseline."),
+        ("contradicted", "The hybrid method outperforms the lexicon baseline in accuracy."),
+        ("contradicted", "The hybrid system reaches 0.8950 accuracy."),
+        # A word alone is no name, nor is it with a word before it that makes another system of it.
+        ("partial", "A hybrid reaches 0.8950 accuracy."),
+        ("partial", "The tuned hybrid method reaches 0.8950 accuracy."),
+    ],
+)
+def test_an_ordinary_word_is_a_system_with_what_it_is_behind_it(word, sentence):
+    sources = Sources.build([reader.read_bytes(WORDS.encode(), "paper.md")], [], REGISTRY)
+    claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
+    assert verdict_rules.check(claim, sources).fidelity == word
+
+
+def test_a_measure_with_another_word_before_it_is_no_column():
+    tables = """| Dataset | Model | Acc | AUC |
+|---|---|---|---|
+| TN5000 | UL-Trans | 0.8960 | 0.9537 |
+| TN5000 | ConvNeXt-T | 0.8811 | 0.9402 |
+
+| Dataset | UL-Trans > BalAcc | ConvNeXt-T > BalAcc |
+|---|---|---|
+| TN5000 | 0.8865 | 0.8702 |
+"""
+    sources = Sources.build([reader.read_bytes(tables.encode(), "paper.md")], [], REGISTRY)
+    sentence = "On TN5000, UL-Trans reaches AUC 0.9537 and balanced accuracy 0.8865, slightly above ConvNeXt-T."
+    claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
+    assert not verdict_rules.check(claim, sources).fidelity.fails

@@ -164,7 +164,7 @@ class Registry:
             return None
         if joined(text, start, end):
             known = {kind: spelling for kind, spelling in known.items() if kind != "models"}
-        elif term and term.kind not in known and term.fits(written):
+        elif term and term.kind not in known and term.fits(text, start, end):
             known = {**known, term.kind: _Spelling(squashed, written)}
         stop = _closed(text, start, end)
         for kind in kinds:

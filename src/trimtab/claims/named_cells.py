@@ -153,7 +153,7 @@ def _intended(  # noqa: PLR0913 - what is known of a value
         candidate
         for candidate in allowed
         if min(candidate.row.sure, candidate.column.sure)
-        and not candidate.loose
+        and not (candidate.loose or candidate.row.modified or candidate.column.modified)
         and ((swapped and value.quantity.decimals) or _alike(value, candidate.reading))
         and not index.open_parts(candidate.reading, said)
     ]
@@ -164,12 +164,7 @@ def _intended(  # noqa: PLR0913 - what is known of a value
     scope_told = anchored and opening and opening[1]
     if opening and not scope_told and not any(mention.sure == 2 and mention.start < opening.end() for mention in named):
         return None  # a condition at its head
-    sure = anchored or [
-        candidate
-        for candidate in near
-        if max(candidate.row.sure, candidate.column.sure) == 2
-        and not (candidate.row.modified or candidate.column.modified)
-    ]
+    sure = anchored or [candidate for candidate in near if max(candidate.row.sure, candidate.column.sure) == 2]
     return min(
         sure, key=lambda candidate: (candidate.away(value.quantity.value), candidate.distance(value)), default=None
     )

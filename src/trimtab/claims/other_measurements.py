@@ -115,7 +115,8 @@ def one_of_several(text: str, start: int, end: int) -> bool:
 
 def another_version(text: str, start: int, end: int) -> bool:
     """Whether words at a name [start, end) may make another version of it: "the new Foo-7B", "the Foo-7B variant"."""
-    return bool(_ANOTHER_BEFORE.search(text[:start]) or _ANOTHER_BEHIND.match(text, end))
+    word = text[start:end].islower() and text[start:end].isalpha()  # "the lexicon baseline": all of it is the name
+    return bool(_ANOTHER_BEFORE.search(text[:start]) or (not word and _ANOTHER_BEHIND.match(text, end)))
 
 
 def _depends(sentence: Sentence, number: TextNumber) -> bool:

@@ -23,6 +23,7 @@ from trimtab.claims import mentions
 from trimtab.claims.other_measurements import another_measurement, changing_words
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, covered
+from trimtab.claims.vocabulary import SYSTEM_BEHIND
 from trimtab.claims.wording import word_set
 
 if TYPE_CHECKING:
@@ -240,6 +241,9 @@ def _explained(understood: Understood) -> list[TextRange]:
             for pattern in (compare.AGAINST, _KIND_OF, _SUCH_AS)
             if (before := pattern.search(text, 0, place.start))
         ]
+    for system in sentence.systems:
+        if system.text.islower() and (noun := SYSTEM_BEHIND.match(text, system.end)):
+            ranges.append(TextRange.of(noun))
     for value in sentence.values:
         if value.hedge != "exactly":
             ranges.append(TextRange(max(0, value.start - 14), value.start))

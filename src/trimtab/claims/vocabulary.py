@@ -30,6 +30,11 @@ ORDINARY: Final = frozenset(
 )
 """Headers that are no names."""
 
+SYSTEM_BEHIND: Final = re.compile(
+    r"\s(?:baseline|model|method|approach|system|classifier|variant|network|architecture|policy|prior|scheduler|strategy)\b"
+)
+"""What makes a system of an ordinary word before it."""
+
 Axis = Literal["row", "column"]
 
 
@@ -46,9 +51,12 @@ class HeaderTerm:
     kind: str
     spellings: frozenset[str]
 
-    def fits(self, text: str) -> bool:
-        """Whether the words of a sentence are this name."""
-        return not text.isalpha() or not self.spellings or text in self.spellings
+    def fits(self, text: str, start: int, end: int) -> bool:
+        """Whether words of a sentence are this name; an ordinary word is with a noun behind it: "hybrid model"."""
+        word = text[start:end]
+        if not word.isalpha() or not self.spellings or word in self.spellings:
+            return True
+        return self.kind == "models" and SYSTEM_BEHIND.match(text, end) is not None
 
 
 Vocabulary = dict[str, HeaderTerm]
