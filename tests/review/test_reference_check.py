@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.claims import numbered_references
+from trimtab.claims import citation_marks
 from trimtab.claims import question as asking
 from trimtab.claims.name_registry import Registry
 from trimtab.documents.reader import read_bytes
@@ -39,7 +39,7 @@ def words(*entries, works=(KNOWN, RETRACTED, ELSEWHERE), question=""):
     listed = "\n".join(f"[{number}] {entry}\n" for number, entry in enumerate(entries, 1))
     report = read_bytes(f"# A report\n\n{question}\n\n## References\n\n{listed}".encode(), "report.md")
     question = asking.asked_in(report, REGISTRY)
-    return reference_check.check(numbered_references.entries(report), works, REGISTRY, question=question)
+    return reference_check.check(citation_marks.entries(report), works, REGISTRY, question=question)
 
 
 @pytest.mark.parametrize(

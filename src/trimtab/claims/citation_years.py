@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trimtab.claims import mentions
+from trimtab.claims import citation_marks
 from trimtab.claims.claim_verdict import Flag
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def years(claim: Claim, passages: Sequence[Passage]) -> Iterable[Flag]:
     if telling is None:
         return
     text = " ".join(span.text for span in telling.spans)
-    there = [one for one in mentions.citations(text) if one.authors]
+    there = [one for one in citation_marks.citations(text) if one.authors]
     for cited in (one for one in claim.citations if one.authors):
         same = [one for one in there if _first_author(one) == _first_author(cited)]
         if same and cited.year not in {one.year for one in same}:

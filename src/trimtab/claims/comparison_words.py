@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import any_case, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,66 +54,51 @@ def _either(words: Mapping[str, str]) -> str:
     return "|".join(f"(?P<{name}>{pattern})" for name, pattern in words.items())
 
 
-CUE: Final = re.compile(rf"\b(?:{_either(_CUES)})(?!\w)", re.IGNORECASE)
-AGAINST: Final = re.compile(
-    r"\b(?:compared (?:to|with)|relative to|over|versus|vs\.?|than)(?:\s+(?:the|on|in))*\s*$", re.IGNORECASE
-)
-BEST: Final = re.compile(
+CUE: Final = any_case(rf"\b(?:{_either(_CUES)})(?!\w)")
+AGAINST: Final = any_case(r"\b(?:compared (?:to|with)|relative to|over|versus|vs\.?|than)(?:\s+(?:the|on|in))*\s*$")
+BEST: Final = any_case(
     rf"\b(?:the\s+)?(?:overall\s+)?(?:{_either(_EXTREMES)})(?:\s+(?:results?|scores?|performance|values?|accuracy|numbers?|model"
-    r"|method|system|of all|overall))*(?![\w-])",
-    re.IGNORECASE,
+    r"|method|system|of all|overall))*(?![\w-])"
 )
-THAN_ON: Final = re.compile(
-    rf"\b(?:{_either({'better': 'better', 'greater': 'higher|more', 'worse': 'worse', 'less': 'lower|less'})})\b",
-    re.IGNORECASE,
+THAN_ON: Final = any_of(
+    rf"{_either({'better': 'better', 'greater': 'higher|more', 'worse': 'worse', 'less': 'lower|less'})}"
 )
-EVERYONE: Final = re.compile(
-    r"^\s*(?:the scores? of\s+)?(?:all|any|every)\s+(?:of\s+)?(?:the\s+)?(?:other\s+)?"
-    r"(?:models?|methods?|systems?|baselines?|llms?|others|competitors?|rows?)\b",
-    re.IGNORECASE,
+EVERYONE: Final = any_case(
+    r"^\s*(?:the scores? of\s+)?(?:all|any|every)\s+(?:of\s+)?(?:the\s+)?(?:other\s+)?(?:models?|methods?|systems?"
+    r"|baselines?|llms?|others|competitors?|rows?)\b"
 )
-_DELTA_AFTER: Final = re.compile(
-    rf"^[\s-]*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b", re.IGNORECASE
-)
-_BY: Final = re.compile(
-    r"\b(?:by|gains?|with (?:a|an) (?:\w+ )?(?:margin|lead|advantage|gap) of)\s+"
-    r"(?:about\s+|around\s+|roughly\s+|over\s+|an?\s+|absolute\s+|relative\s+|margin\s+of\s+)*$",
-    re.IGNORECASE,
+_DELTA_AFTER: Final = any_case(rf"^[\s-]*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b")
+_BY: Final = any_case(
+    r"\b(?:by|gains?|with (?:a|an) (?:\w+ )?(?:margin|lead|advantage|gap) of)\s+(?:about\s+|around\s+|roughly\s+"
+    r"|over\s+|an?\s+|absolute\s+|relative\s+|margin\s+of\s+)*$"
 )
 _BRACKETED: Final = re.compile(r"[(,]\s*$")
 _LISTED: Final = re.compile(r"\s*(?:,|,?\s*and)\s*")
-_ELLIPSIS: Final = re.compile(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$", re.IGNORECASE)
-_NOT: Final = re.compile(
-    r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b|\bnot(?!\s+only\b)\b"
-    r"|\bnever\b|\bno longer\b|\bno(?=\s+(?:better|worse|higher|lower|more|less)\b)|\bfail(?:s|ed"
-    r"|ing)? to\b|\bunable to\b"
-    r"|\b(?:neither|nor)\b|\bhardly\b|\brarely\b",
-    re.IGNORECASE,
+_ELLIPSIS: Final = any_case(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$")
+_NOT: Final = any_case(
+    r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b"
+    r"|\bnot(?!\s+only\b)\b|\bnever\b|\bno longer\b|\bno(?=\s+(?:better|worse|higher|lower|more|less)\b)|\bfail(?:s|ed"
+    r"|ing)? to\b|\bunable to\b|\b(?:neither|nor)\b|\bhardly\b|\brarely\b"
 )
-_DENIED: Final = re.compile(
-    r"\s*(?:(?:yet|even|ever|always|quite|actually|really|also|to|be|been|able to|have|a|an|the|at|by|any|\w+ly)\s+)*",
-    re.IGNORECASE,
+_DENIED: Final = any_case(
+    r"\s*(?:(?:yet|even|ever|always|quite|actually|really|also|to|be|been|able to|have|a|an|the|at|by|any|\w+ly)\s+)*"
 )
-_REACH: Final = re.compile(
-    r"(?:match|equal|meet|pass|cross|break|attain|surpass|exceed|improve|outperform|beat|lead|win|top|come)\b",
-    re.IGNORECASE,
+_REACH: Final = any_case(
+    r"(?:match|equal|meet|pass|cross|break|attain|surpass|exceed|improve|outperform|beat|lead|win|top|come)\b"
 )
-_NO_VERB: Final = re.compile(r"neither|nor|never|hardly|rarely", re.IGNORECASE)
+_NO_VERB: Final = any_case(r"neither|nor|never|hardly|rarely")
 _COUNTS: Final = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _COUNT: Final = rf"(?:\d+|{'|'.join(_COUNTS[1:])})"
 _BENCHMARKS: Final = r"(?:benchmarks?|datasets?|data sets?|tasks?|tests?|evaluations?|columns?)"
-_ALL: Final = re.compile(
+_ALL: Final = any_case(
     rf"\b(?:on|across|in|over|for)\s+(?:all|every|each|both)(?:\s+of)?(?:\s+(?:the|these|our))?(?:\s+{_COUNT})?"
-    rf"(?:\s+(?:single|evaluated|tested|reported|considered))?\s+{_BENCHMARKS}\b|\bacross the board\b",
-    re.IGNORECASE,
+    rf"(?:\s+(?:single|evaluated|tested|reported|considered))?\s+{_BENCHMARKS}\b|\bacross the board\b"
 )
-_SOME: Final = re.compile(
-    rf"\b(?:on|in|across)\s+({_COUNT})\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?({_COUNT})\s+{_BENCHMARKS}\b",
-    re.IGNORECASE,
+_SOME: Final = any_case(
+    rf"\b(?:on|in|across)\s+({_COUNT})\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?({_COUNT})\s+{_BENCHMARKS}\b"
 )
-_EXCEPT: Final = re.compile(
-    r"\b(?:except(?:ing)?(?:\s+for)?|other than|apart from|excluding|but not|but)(?:\s+on)?\s+(?:the\s+)?$",
-    re.IGNORECASE,
+_EXCEPT: Final = any_case(
+    r"\b(?:except(?:ing)?(?:\s+for)?|other than|apart from|excluding|but not|but)(?:\s+on)?\s+(?:the\s+)?$"
 )
 
 

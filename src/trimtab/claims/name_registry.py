@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.wording import PlacedWord, key, keys_from, name_words
+from trimtab.claims.wording import PlacedWord, any_case, key, keys_from, name_words
 from trimtab.errors import ClaimError, nearest
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ _AT: Final = re.compile(r"@\s?(\d{1,4})$")
 _APART: Final = re.compile(r"[\s_-]")
 _MARKS: Final = re.compile(r"[*\u2020\u2021]+")
 # A metric whose name is a verb, too, is one only where it can be none: alone, or behind such a word and before none.
-_VERB: Final = re.compile(r"drops", re.IGNORECASE)
-_NOUN_BEFORE: Final = re.compile(r"(?:^|\b(?:on|in|in terms of|of|fewer|less|more|token|and|by)\s+)$", re.IGNORECASE)
-_VERB_BEHIND: Final = re.compile(r"\s+(?:in|of|by|to|from|below|on|for)\b", re.IGNORECASE)
+_VERB: Final = any_case(r"drops")
+_NOUN_BEFORE: Final = any_case(r"(?:^|\b(?:on|in|in terms of|of|fewer|less|more|token|and|by)\s+)$")
+_VERB_BEHIND: Final = any_case(r"\s+(?:in|of|by|to|from|below|on|for)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, mentions, stated_cells
+from trimtab.claims import arithmetic, stated_cells
+from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.value_meaning import DENIES, OWNER, conditioned, inside, meant, meets, part_of
 
@@ -88,7 +89,7 @@ class ValueFit:
 
 def fit(text: str, places: HeaderPlaces) -> ValueFit:
     """Return which values of a sentence stand in the cells it names, and which do not though they were meant to."""
-    text = mentions.without_citations(text)
+    text = without_citations(text)
     named = places.mentions(text)
     cells = places.cells(named)
     if not cells:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from trimtab.claims import settings
+from trimtab.claims.citation_marks import MARKS
 from trimtab.claims.claim_model import Hedge, Quantity
-from trimtab.claims.mentions import MARKS
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,13 +98,10 @@ _VALUE: Final = re.compile(
     r"|nats(?:/token| a token)?\b|bits(?:/byte| a byte)?\b|\u00d7|x\b|times\b))?(?P<tail>[-\w]?)"
 )
 _DIGITS: Final = re.compile(r"\d+(?:[.,]\d+)*")
-_HEDGE: Final = re.compile(
-    r"(?:(?P<about>about|around|nearly|roughly|approximately|almost|some|~|\u2248)"
-    r"|(?P<at_least>at least|no less than|\u2265)"
-    r"|(?P<at_most>at most|no more than|\u2264)"
-    r"|(?P<under>under|below|less than|fewer than|lower than|<)"
-    r"|(?P<over>over|above|more than|exceed(?:s|ing|ed)?|surpass(?:es|ing|ed)?|higher than|>))\s*$",
-    re.IGNORECASE,
+_HEDGE: Final = any_case(
+    r"(?:(?P<about>about|around|nearly|roughly|approximately|almost|some|~|\u2248)|(?P<at_least>at least|no less than"
+    r"|\u2265)|(?P<at_most>at most|no more than|\u2264)|(?P<under>under|below|less than|fewer than|lower than|<)"
+    r"|(?P<over>over|above|more than|exceed(?:s|ing|ed)?|surpass(?:es|ing|ed)?|higher than|>))\s*$"
 )
 _UNITS: Final = {
     "percentage": "points",

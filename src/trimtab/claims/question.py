@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions
+from trimtab.claims.citation_marks import addresses
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.sources import Sources
     from trimtab.documents.parts import Document
 
 _FACETS: Final = ("methods", "stressors", "benchmarks")
-_ASKED: Final = re.compile(r"(?:research )?question\s*:\s*(?P<text>[^?]{20,600}\?)", re.IGNORECASE)
+_ASKED: Final = any_case(r"(?:research )?question\s*:\s*(?P<text>[^?]{20,600}\?)")
 _ANY: Final = re.compile(r"(?:^|[.!?]\s+|\n)(?P<text>[A-Z][^.?!]{15,500}\?)")
 _ARXIV: Final = re.compile(r"arxiv:(\d\d)(\d\d)\.\d{4,5}")
 
@@ -70,82 +71,68 @@ class Screened:
 
 def parse(text: str, registry: Registry) -> Question | None:
     """Return a question in facets; None if it names nothing known."""
-    found = {kind: tuple(dict.fromkeys(one.id for one in registry.find(text, (kind,)))) for kind in _FACETS}
-    if not any(found.values()):
-        return None
-    return Question(text=" ".join(text.split()), **found)
+    facets = {kind: tuple(dict.fromkeys(name.id for name in registry.find(text, (kind,)))) for kind in _FACETS}
+    return Question(text=" ".join(text.split()), **facets) if any(facets.values()) else None
 
 
 def asked_in(report: Document, registry: Registry) -> Question | None:
     """Return the question a report states; of several the one with most facets."""
     texts = [match["text"] for pattern in (_ASKED, _ANY) for match in pattern.finditer(report.text)]
     parsed = [question for text in texts if (question := parse(text, registry))]
-    return max(parsed, key=lambda one: (len(one.facets()), len(one.cells)), default=None)
+    return max(parsed, key=lambda question: (len(question.facets()), len(question.cells)), default=None)
 
 
 def screen(question: Question, references: Sequence[str], sources: Sources) -> tuple[Screened, ...]:
     """Return every record of the reference list and of the sources, with the gate's decision."""
-    read: set[str] = set()
-    found = []
-    for record in dict.fromkeys(references):
-        held = sources.texts_of(record)
-        read |= held
-        found.append(_judge(question, record, "reference list", _text(record, held, sources), sources.registry))
-    for document in sources.documents:
-        if document.sha256 not in read:
-            text = _text(document.work, frozenset({document.sha256}), sources)
-            found.append(_judge(question, document.path, "sources", text, sources.registry))
-    return tuple(found)
-
-
-def _text(record: str, held: Iterable[str], sources: Sources) -> str:
-    """Return everything that is here of a work: its metadata, and its documents."""
-    works = [
-        work
-        for work in sources.works.values()
-        if record and record in (work.id, f"arxiv:{work.ids.arxiv}", f"doi:{work.ids.doi}")
+    cited = {record: sources.texts_of(record) for record in references}
+    screened = [
+        _screened(question, record, "reference list", _text(record, held, sources), sources.registry)
+        for record, held in cited.items()
     ]
-    wanted = set(held)
-    parts = [part for work in works for part in (work.title, work.abstract)]
-    parts += [part for document in sources.documents if document.sha256 in wanted for part in _parts(document)]
-    return "\n".join(filter(None, parts))
+    for document in sources.documents:
+        if not any(document.sha256 in held for held in cited.values()):
+            text = _text(document.work, {document.sha256}, sources)
+            screened.append(_screened(question, document.path, "sources", text, sources.registry))
+    return tuple(screened)
 
 
-def _parts(document: Document) -> Iterable[str]:
-    yield document.title
-    yield document.text
-    yield from dict.fromkeys(" ".join(cell.column_path) for cell in document.cells)
+def _text(record: str, held: Collection[str], sources: Sources) -> str:
+    """Return everything that is here of a work: its metadata, and its documents."""
+    parts: list[str] = []
+    for work in sources.works.values():
+        if record and record in (work.id, f"arxiv:{work.ids.arxiv}", f"doi:{work.ids.doi}"):
+            parts += (work.title, work.abstract)
+    for document in sources.documents:
+        if document.sha256 in held:
+            parts += (document.title, document.text, *(" ".join(cell.column_path) for cell in document.cells))
+    return "\n".join(dict.fromkeys(filter(None, parts)))
 
 
-def _judge(question: Question, record: str, source: str, text: str, registry: Registry) -> Screened:
+def _screened(question: Question, record: str, source: str, text: str, registry: Registry) -> Screened:
     reason = _too_old(question, record, registry) or ("" if text else "nothing of it is here to read")
-    if reason:
-        return Screened(record=record, source=source, eligible=False, reason=reason)
-    lacking: list[str] = []
-    using: list[str] = []
-    for facet, ids in question.facets().items():
-        terms = [one.text for one in registry.find(text, (facet,)) if one.id in ids]
-        using += dict.fromkeys(terms[:1])
-        lacking += [] if terms else [f"{facet} ({', '.join(_spoken(registry, facet, ids))})"]
+    lacking, using = [], []
+    for facet, ids in question.facets().items() if not reason else ():
+        term = next((name.text for name in registry.find(text, (facet,)) if name.id in ids), None)
+        if term is None:
+            lacking.append(f"{facet} ({', '.join(_spoken(registry, facet, ids))})")
+        else:
+            using.append(term)
     if lacking:
-        return Screened(
-            record=record, source=source, eligible=False, reason=f"off topic: no term of {'; '.join(lacking)}"
-        )
-    return Screened(record=record, source=source, eligible=True, reason=f"uses {', '.join(using)}")
+        reason = f"off topic: no term of {'; '.join(lacking)}"
+    return Screened(record=record, source=source, eligible=not reason, reason=reason or f"uses {', '.join(using)}")
 
 
 def _spoken(registry: Registry, kind: str, ids: Iterable[str]) -> list[str]:
-    return [registry.entries[kind][one].names[0] for one in ids]
+    return [registry.entries[kind][name].names[0] for name in ids]
 
 
 def _too_old(question: Question, record: str, registry: Registry) -> str:
+    """Return why a work is older than everything that a facet names; "" where it is not, or its month is not known."""
     match = _ARXIV.match(record)
-    if not match:
-        return ""
-    month = f"20{match[1]}-{match[2]}"
+    month = f"20{match[1]}-{match[2]}" if match else ""
     for facet, ids in question.facets().items():
-        dates = [registry.entries[facet][one].since for one in ids]
-        if all(dates) and month < min(dates):
+        dates = [registry.entries[facet][name].since for name in ids]
+        if month and all(dates) and month < min(dates):
             spoken = " or ".join(_spoken(registry, facet, ids))
             return f"off topic: it is of {month}, and there was no {spoken} before {min(dates)}"
     return ""
@@ -153,4 +140,4 @@ def _too_old(question: Question, record: str, registry: Registry) -> str:
 
 def references(report: Document) -> tuple[str, ...]:
     """Return the works a report points to by address, in order."""
-    return tuple(dict.fromkeys(work for work, _, _ in mentions.addresses(report.text)))
+    return tuple(dict.fromkeys(addresses(report.text)))

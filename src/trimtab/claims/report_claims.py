@@ -7,18 +7,17 @@ and no benchmark, so they are no claims; the linter lists their numbers.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions, numbered_references, sentence_facts, sentence_parts, settings, study_conditions
+from trimtab.claims import citation_marks, mentions, sentence_facts, sentence_parts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
 from trimtab.claims.vocabulary import spellings
-from trimtab.claims.wording import MEANS, key, tokens
+from trimtab.claims.wording import MEANS, any_case, any_of, key, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,31 +27,26 @@ if TYPE_CHECKING:
     from trimtab.claims.vocabulary import Vocabulary
     from trimtab.documents.parts import Document, Span, TableCell
 
-_OPINION: Final = re.compile(
-    r"\b(?:we (?:believe|think|hope|feel|argue)|in our (?:view|opinion)|arguably|surprisingly good|promising|exciting"
-    r"|impressive|should|ought to|deserves?|unfortunately|interesting(?:ly)?)\b",
-    re.IGNORECASE,
+_OPINION: Final = any_of(
+    r"we (?:believe|think|hope|feel|argue)|in our (?:view|opinion)|arguably|surprisingly good|promising|exciting"
+    r"|impressive|should|ought to|deserves?|unfortunately|interesting(?:ly)?"
 )
-_TREND: Final = re.compile(
-    r"\b(?:increas|decreas|improv|degrad|grow|shrink|scal|declin|rise|rises|rose|fall|falls|fell|saturat|plateau)\w*\b"
-    r".*\b(?:as|with|when|over|under)\b",
-    re.IGNORECASE,
+_TREND: Final = any_case(
+    r"\b(?:increas|decreas|improv|degrad|grow|shrink|scal|declin|rise|rises|rose|fall|falls|fell|saturat"
+    r"|plateau)\w*\b.*\b(?:as|with|when|over|under)\b"
 )
-_COMPARES: Final = re.compile(
-    r"\b(?:than|outperform\w*|compared (?:to|with)|surpass\w*|as (?!well)\w+ as)\b", re.IGNORECASE
-)
+_COMPARES: Final = any_of(r"than|outperform\w*|compared (?:to|with)|surpass\w*|as (?!well)\w+ as")
 # Commands, licences, entries of bibliographies and of tables of contents.
-_NO_CLAIM: Final = re.compile(
+_NO_CLAIM: Final = any_case(
     r"^\$ |^(?:pip|conda|git|docker|python3?|bash|sudo|npm|curl|wget|export|cd) \S+|\s--[a-z][\w-]+[ =]|^@\w+\{"
     r"|\blicen[sc]ed? (?:under|agreement)\b|\b(?:MIT|Apache|BSD|GPL|CC[- ]BY)\S* licen[sc]e\b|\ball rights reserved\b"
-    r"|\u00a9|\.{4,}\s*\d+\s*$|^\[\d+\]\s+[A-Z]|\b(?:arXiv preprint|In Proceedings of|Advances in Neural)\b",
-    re.IGNORECASE,
+    r"|\u00a9|\.{4,}\s*\d+\s*$|^\[\d+\]\s+[A-Z]|\b(?:arXiv preprint|In Proceedings of|Advances in Neural)\b"
 )
-_UNDER: Final = re.compile(
-    r"\b(?:of|from|on|with|by|than|over|to|like|as|and|including|using|via|in|for)\s+(?:[\w-]+\s+){0,2}$", re.IGNORECASE
+_UNDER: Final = any_case(
+    r"\b(?:of|from|on|with|by|than|over|to|like|as|and|including|using|via|in|for)\s+(?:[\w-]+\s+){0,2}$"
 )
-_IT: Final = re.compile(r"\b(?:it|its|this model|the model)\b", re.IGNORECASE)
-_STATEMENT: Final = re.compile(r"claim|statement|finding|assertion", re.IGNORECASE)
+_IT: Final = any_of(r"it|its|this model|the model")
+_STATEMENT: Final = any_case(r"claim|statement|finding|assertion")
 _WORDS: Final = 5
 
 
@@ -73,9 +67,9 @@ def claims(report: Document, registry: Registry, vocabulary: Vocabulary | None =
     first: dict[str, Claim] = {}
     for claim in statements:
         first.setdefault(" ".join(claim.statement.split()), claim)
-    width, entries = max(2, len(str(len(first)))), numbered_references.references(report)
+    width, entries = max(2, len(str(len(first)))), citation_marks.references(report)
     return tuple(
-        numbered_references.resolve(replace(claim, id=f"c{index:0{width}}"), entries)
+        citation_marks.resolve(replace(claim, id=f"c{index:0{width}}"), entries)
         for index, claim in enumerate(first.values(), 1)
     )
 
@@ -88,9 +82,9 @@ def claim(
     place: ClaimPlace | None = None,
 ) -> Claim:
     """Return a statement as a claim; its id is left empty."""
-    understood = sentence_facts.understand(mentions.without_citations(statement), registry, vocabulary, carried)
+    understood = sentence_facts.understand(citation_marks.without_citations(statement), registry, vocabulary, carried)
     found = understood.facts
-    marks = tuple(mentions.citations(statement))
+    marks = tuple(citation_marks.citations(statement))
     about = study_conditions.read(statement, registry)
     left = unread(understood) if found else UnreadWords(words=(), facts=())
     return Claim(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from trimtab.claims.wording import word_set
+from trimtab.claims.wording import any_of, word_set
 
 RESULT_VERBS: Final = (
     r"achiev(?:e|es|ed|ing)|reach(?:es|ed|ing)?|obtain(?:s|ed|ing)?|scor(?:e|es|ed|ing)|attain(?:s|ed|ing)?|gets?|got"
@@ -13,7 +12,7 @@ RESULT_VERBS: Final = (
     r"|shows?|showed|performs?|performed|demonstrat(?:es|ed)|exhibit(?:s|ed)|stands|comes|sets|earns?|earned|has|have|had"
     r"|is|are|was|were|ranks?|boasts|manages|managed"
 )
-RESULT_VERB: Final = re.compile(rf"\b(?:{RESULT_VERBS})\b", re.IGNORECASE)
+RESULT_VERB: Final = any_of(rf"{RESULT_VERBS}")
 _PLAIN: Final = word_set("""
 a an the of to in on for at by as and or is are was were be been being that this these those it its it's our their which
 who also then thus hence so such has have had having do does did done both each per via here there i.e e.g respectively

@@ -18,6 +18,7 @@ from trimtab.claims.claim_model import Fact, Relation
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.sentence_parts import Sentence, clauses, parse
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from trimtab.claims.vocabulary import Vocabulary
 
 _OF_ALL: Final[Mapping[str, Relation]] = {"better": "best", "greater": "highest", "worse": "worst", "less": "lowest"}
-_REACHES: Final = re.compile(
-    r"\b(?:reach|attain|achieve|hit|exceed|surpass|get|obtain)\w*\s+(?:an?\s+)?(?:\w+\s+of\s+)?$", re.IGNORECASE
+_REACHES: Final = any_case(
+    r"\b(?:reach|attain|achieve|hit|exceed|surpass|get|obtain)\w*\s+(?:an?\s+)?(?:\w+\s+of\s+)?$"
 )
 _NAMED_BEST: Final = re.compile(r"\b(?:is|are|was|were|by|from)\b[^,;(]*$")
 _THAN_ON: Final = re.compile(r"\bthan\s+(?:on|for|in)\s+(?:the\s+)?$")

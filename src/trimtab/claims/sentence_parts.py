@@ -16,7 +16,7 @@ from trimtab.claims.name_registry import Mention
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.result_words import RESULT_VERB, RESULT_VERBS
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.wording import SAYING, key
+from trimtab.claims.wording import SAYING, any_case, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,27 +36,21 @@ _PROPER: Final = re.compile(
     r"(?!Table|Figure|Section|Appendix|Jan|Feb|March|April|May |June|July|Aug|Sept|Oct|Nov|Dec)"
     rf"(?P<name>{_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
-_NOUN_BEHIND: Final = re.compile(
-    r"['\u2019]?s?\s+(?:benchmarks?|data\s?sets?|test sets?|leaderboards?|suites?)\b", re.IGNORECASE
-)
+_NOUN_BEHIND: Final = any_case(r"['\u2019]?s?\s+(?:benchmarks?|data\s?sets?|test sets?|leaderboards?|suites?)\b")
 _LISTED_BEFORE: Final = re.compile(r"\s*,?\s*(?:and|or|&)\s*(?:the\s+)?")
-_ORIGIN: Final = re.compile(
+_ORIGIN: Final = any_case(
     r"\b(?:trained|fine-?tuned|distilled|initiali[sz]ed|built|based|derived|upcycled|adapted|continued|merged)\s+"
-    r"(?:from|on top of|on|upon)\s+(?:the\s+|our\s+|a\s+)?(?:base\s+|original\s+)?(?:model\s+|checkpoint\s+)?$",
-    re.IGNORECASE,
+    r"(?:from|on top of|on|upon)\s+(?:the\s+|our\s+|a\s+)?(?:base\s+|original\s+)?(?:model\s+|checkpoint\s+)?$"
 )
-_VARIANT: Final = re.compile(r"(?:with|without|w/o?|\+)\s", re.IGNORECASE)
-_PRONOUN: Final = re.compile(
-    r"^\s*(?:it(?!\s+(?:can|could|may|might|should|must|has|is|was)\s+(?:also\s+)?(?:be(?:en)?\s+)?(?:seen|noted|observed"
-    r"|worth|clear|evident|shown|important|found|interesting|noteworthy|known|obvious|possible|likely)\b)"
-    r"|the model|this model|the method|this method)\b",
-    re.IGNORECASE,
+_VARIANT: Final = any_case(r"(?:with|without|w/o?|\+)\s")
+_PRONOUN: Final = any_case(
+    r"^\s*(?:it(?!\s+(?:can|could|may|might|should|must|has|is|was)\s+(?:also\s+)?(?:be(?:en)?\s+)?(?:seen|noted"
+    r"|observed|worth|clear|evident|shown|important|found|interesting|noteworthy|known|obvious|possible|likely)\b)"
+    r"|the model|this model|the method|this method)\b"
 )
 _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
-_JOINT: Final = re.compile(
-    r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?", re.IGNORECASE
-)
-_VERB_FIRST: Final = re.compile(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b", re.IGNORECASE)
+_JOINT: Final = any_case(r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?")
+_VERB_FIRST: Final = any_case(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b")
 _ANY_VERB: Final = re.compile(r"\s+[a-z]{3,}s\b")
 _UNDERSCORED: Final = re.compile(r"\b[A-Za-z]\w*_\w+")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.claims.claim_model import MeasurementSetting
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
-_SHOTS: Final = re.compile(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])", re.IGNORECASE)
-_PASS: Final = re.compile(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])", re.IGNORECASE)
-_DECODING: Final = re.compile(r"\b(greedy|greedily|sampled|sampling)\b", re.IGNORECASE)
-_PROBLEMS: Final = re.compile(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b", re.IGNORECASE)
-_SPLIT: Final = re.compile(
-    r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b", re.IGNORECASE
-)
+_SHOTS: Final = any_case(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])")
+_PASS: Final = any_case(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])")
+_DECODING: Final = any_case(r"\b(greedy|greedily|sampled|sampling)\b")
+_PROBLEMS: Final = any_case(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b")
+_SPLIT: Final = any_case(r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b")
 
 NOTHING: Final = MeasurementSetting()
 

@@ -19,12 +19,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
-from trimtab.claims import mentions
+from trimtab.claims.citation_marks import MARKS
 from trimtab.claims.other_measurements import another_measurement, changing_words
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, covered
 from trimtab.claims.vocabulary import SYSTEM_BEHIND
-from trimtab.claims.wording import word_set
+from trimtab.claims.wording import any_case, any_of, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,97 +34,81 @@ if TYPE_CHECKING:
     from trimtab.claims.sentence_parts import Sentence
 
 # What kind of system a name is, right in front of it: "the base model Foo", "larger models such as Foo".
-_KIND_OF: Final = re.compile(
+_KIND_OF: Final = any_case(
     r"(?:(?:much|similarly|comparably|even|significantly|far)\s+)?(?:\b(?:base|original|backbone|teacher|reasoning|coding|code|language"
     r"|flagship|dense|MoE|open|closed|open-source|closed-source|open-weights?|proprietary|larger|smaller|bigger|sized|reward"
     r"|recent|competing|existing|powerful|advanced|popular|strong|stronger|strongest|distilled|foundation|sparse)\s+){1,4}"
-    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s+(?:(?:such as|like|including)\s+)?$",
-    re.IGNORECASE,
+    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s+(?:(?:such as|like|including)\s+)?$"
 )
-_SUCH_AS: Final = re.compile(
-    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s*,?\s+(?:such as|like)\s+$", re.IGNORECASE
+_SUCH_AS: Final = any_case(
+    r"(?:models?|LLMs?|systems?|baselines?|counterparts?|competitors?)\s*,?\s+(?:such as|like)\s+$"
 )
-_WITH_VALUE: Final = re.compile(
-    r"\bwith\s+(?:(?:an?|the|its|respective)\s+)?(?:[\w@-]+\s+){0,2}?(?:(?:scores?|accurac(?:y|ies)|results?|values?|rates?|averages?|pass@\d+)\s+)?"
-    r"(?:of\s+|at\s+)?$",
-    re.IGNORECASE,
+_WITH_VALUE: Final = any_case(
+    r"\bwith\s+(?:(?:an?|the|its|respective)\s+)?(?:[\w@-]+\s+){0,2}?(?:(?:scores?|accurac(?:y|ies)|results?|values?"
+    r"|rates?|averages?|pass@\d+)\s+)?(?:of\s+|at\s+)?$"
 )
 _CONDITIONS: Final = word_set("""
 with without using when whenever after before under given if unless except excluding during than
 only where until whether assuming through without w/o at in on for within across beyond among amid
 """)
 # How a sentence may begin without a condition.
-_OPENING: Final = re.compile(
-    r"\b(?:in (?:particular|addition|contrast|fact|turn|summary|short|comparison"
-    r"|this (?:work|paper|report|post|release|update|section|repository|table)"
-    r"|our (?:experiments?|evaluations?|tests?|work|paper)|the (?:table|figure)s?|terms of)"
-    r"|for (?:example|instance|comparison|reference)|at the same time|on the (?:other|one) hand)\b",
-    re.IGNORECASE,
+_OPENING: Final = any_of(
+    r"in (?:particular|addition|contrast|fact|turn|summary|short|comparison|this (?:work|paper|report|post|release"
+    r"|update|section|repository|table)|our (?:experiments?|evaluations?|tests?|work|paper)|the (?:table|figure)s?"
+    r"|terms of)|for (?:example|instance|comparison|reference)|at the same time|on the (?:other|one) hand"
 )
 # What a benchmark is, behind its name: ", a comprehensive evaluation over 11 popular benchmarks".
-_WHAT_IT_IS: Final = re.compile(
-    r"[,(]\s*(?:an?|the)\s+(?:[\w-]+\s+){0,4}?(?:evaluations?|benchmarks?|suites?|collections?|leaderboards?|datasets?|tests?)\b",
-    re.IGNORECASE,
+_WHAT_IT_IS: Final = any_case(
+    r"[,(]\s*(?:an?|the)\s+(?:[\w-]+\s+){0,4}?(?:evaluations?|benchmarks?|suites?|collections?|leaderboards?|datasets?|tests?)\b"
 )
-_RELEASES: Final = re.compile(
-    r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b", re.IGNORECASE
-)
-_CONCEDES: Final = re.compile(r"\s*(?:although|though)\b", re.IGNORECASE)
+_RELEASES: Final = any_case(r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b")
+_CONCEDES: Final = any_case(r"\s*(?:although|though)\b")
 # What changes a sentence wherever in it it stands.
-_TURNING: Final = re.compile(
-    r"\b(?:not(?!\s+only\b)|never|no(?!\s+longer)|none|neither|nor|cannot|unless|except|excluding|if|would|could|might|may|should"
-    r"|expected|projected|estimated|up to|as high as|at best|at worst|most|majority|several|many|some|few"
-    r"|any|all|every|second"
-    r"|among|one of|similar|comparable|on par|match(?:es|ed|ing)?|close to|worse|better|higher|lower|more"
-    r"|less|fewer|best"
-    r"|^only|highest|lowest|worst|without|twice|half|double|ratio)\b|\b\w+n['\u2019]t\b",
-    re.IGNORECASE,
+_TURNING: Final = any_case(
+    r"\b(?:not(?!\s+only\b)|never|no(?!\s+longer)|none|neither|nor|cannot|unless|except|excluding|if|would|could|might"
+    r"|may|should|expected|projected|estimated|up to|as high as|at best|at worst|most|majority|several|many|some|few"
+    r"|any|all|every|second|among|one of|similar|comparable|on par|match(?:es|ed|ing)?|close to|worse|better|higher"
+    r"|lower|more|less|fewer|best|^only|highest|lowest|worst|without|twice|half|double|ratio)\b|\b\w+n['\u2019]t\b"
 )
 _STATES: Final = re.compile(
     r"^\s*(?:also\s+)?(?:uses?|used|employs?|adopts?|contains?|supports?|includes?|features?|introduces?|is|was|has|had|runs?"
     r"|builds?|comes?|combines?|consists?|extends?|follows?|relies|requires?|activates?|provides?|offers?|trains?)\b"
 )
-_CUT: Final = re.compile(
-    r"[,;:()\[\]]|\s[-\u2013\u2014]+\s|\b(?:while|whereas|although|though|because|since|but|which|yet|and(?=\s+[a-z]+s\b))\b",
-    re.IGNORECASE,
+_CUT: Final = any_case(
+    r"[,;:()\[\]]|\s[-\u2013\u2014]+\s|\b(?:while|whereas|although|though|because|since|but|which|yet|and(?=\s+[a-z]+s\b))\b"
 )
-_ASIDE: Final = re.compile(
-    r"(?:[,;:(]|\s[-\u2013\u2014]+\s)?\s*(?:(?:and|even|also|thus|thereby|far|while|or|just|\w+ly)\s+)*"
-    r"(?:(?:surpass|outperform|exceed|beat|match|outscor|outpac|demonstrat|show|showcas|highlight|prov|indicat|mak|sett"
-    r"|establish|clos|narrow|rank|lead|trail|approach|rival|reflect|underscor|mark|represent|illustrat|confirm|lagg"
-    r"|position|plac|suggest|exemplify|achiev|reach|attain|obtain|scor|yield|underperform|overtak|edg|fall)ing\b"
-    r"|(?:which|that)\s+(?:also\s+|even\s+|\w+ly\s+)*(?:(?:is|are|was|were)\s+(?:\w+ly\s+|only\s+|also\s+|still\s+|even\s+)*"
-    r"(?:\d|the\b|an?\b|higher|lower|better|worse|comparable|competitive|close|superior|on par|similar|state)"
-    r"|outperforms?|surpass(?:es)?|exceeds?|beats?|match(?:es)?|demonstrates?|shows?|highlights?|indicates?|makes?|sets?"
-    r"|gains?|leads?|ranks?|proves?|marks?|suggests?|represents?|underscores?)"
-    r"|(?:about|around|roughly|nearly|only|some|~)?\s*[+\u2212-]?\d[\d.]*\s*(?:%|points?|pp|x|times)?\s*(?:points?\s+)?"
-    r"(?:absolute\s+)?(?:points?\s+)?(?:higher|lower|better|worse|more|less|above|below|ahead|behind|improvement|gain)"
-    r"|(?:on par with|comparable (?:to|with)|competitive with|close to|second only to|similar to|ahead of|behind"
-    r"|well above|above|below|up from|compared (?:to|with)|rivall?ing|a new"
-    r"|the (?:highest|best|first|lowest|strongest|top|only|largest)"
-    r"|an? (?:\w+[- ]){0,3}(?:improvement|gain|increase|model|LLM|system|method|family|result|score|record))\b"
-    r"|\+\d)",
-    re.IGNORECASE,
+_ASIDE: Final = any_case(
+    r"(?:[,;:(]|\s[-\u2013\u2014]+\s)?\s*(?:(?:and|even|also|thus|thereby|far|while|or|just|\w+ly)\s+)*(?:(?:surpass"
+    r"|outperform|exceed|beat|match|outscor|outpac|demonstrat|show|showcas|highlight|prov|indicat|mak|sett|establish"
+    r"|clos|narrow|rank|lead|trail|approach|rival|reflect|underscor|mark|represent|illustrat|confirm|lagg|position"
+    r"|plac|suggest|exemplify|achiev|reach|attain|obtain|scor|yield|underperform|overtak|edg|fall)ing\b|(?:which"
+    r"|that)\s+(?:also\s+|even\s+|\w+ly\s+)*(?:(?:is|are|was|were)\s+(?:\w+ly\s+|only\s+|also\s+|still\s+"
+    r"|even\s+)*(?:\d|the\b|an?\b|higher|lower|better|worse|comparable|competitive|close|superior|on par|similar"
+    r"|state)|outperforms?|surpass(?:es)?|exceeds?|beats?|match(?:es)?|demonstrates?|shows?|highlights?|indicates?"
+    r"|makes?|sets?|gains?|leads?|ranks?|proves?|marks?|suggests?|represents?|underscores?)|(?:about|around|roughly"
+    r"|nearly|only|some|~)?\s*[+\u2212-]?\d[\d.]*\s*(?:%|points?|pp|x"
+    r"|times)?\s*(?:points?\s+)?(?:absolute\s+)?(?:points?\s+)?(?:higher|lower|better|worse|more|less|above|below"
+    r"|ahead|behind|improvement|gain)|(?:on par with|comparable (?:to|with)|competitive with|close to|second only to"
+    r"|similar to|ahead of|behind|well above|above|below|up from|compared (?:to|with)|rivall?ing|a new|the (?:highest"
+    r"|best|first|lowest|strongest|top|only|largest)|an? (?:\w+[- ]){0,3}(?:improvement|gain|increase|model|LLM|system"
+    r"|method|family|result|score|record))\b|\+\d)"
 )
 # What a part about nothing measured may say of the whole sentence, and of a system that is then another one.
-_UNREAL: Final = re.compile(
-    r"\b(?:would|could|might|may|estimate[ds]?|projected|projection|expected|hypothetical(?:ly)?|if|unless|assuming)\b",
-    re.IGNORECASE,
+_UNREAL: Final = any_of(
+    r"would|could|might|may|estimate[ds]?|projected|projection|expected|hypothetical(?:ly)?|if|unless|assuming"
 )
-_CHANGED: Final = re.compile(
+_CHANGED: Final = any_case(
     r"(?!(?:released|published|announced|introduced|proposed|called|named|dubbed|developed|created|designed|presented"
-    r"|compared|followed|denoted|listed|launched|open-sourced|opensourced|considered|licensed|maintained|posted|updated"
-    r"|hosted|led|co-developed|sponsored|cited|speed|indeed)$)[\w-]+ed",
-    re.IGNORECASE,
+    r"|compared|followed|denoted|listed|launched|open-sourced|opensourced|considered|licensed|maintained|posted"
+    r"|updated|hosted|led|co-developed|sponsored|cited|speed|indeed)$)[\w-]+ed"
 )
 # A hedge on the whole sentence, wherever it stands.
-_DOUBT: Final = re.compile(
-    r"\b(?:estimate\w*|project\w*|expect\w*|if|unless|would|could|might|may|should|according|assum\w+|suppos\w+|claim\w*"
-    r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*)\b",
-    re.IGNORECASE,
+_DOUBT: Final = any_of(
+    r"estimate\w*|project\w*|expect\w*|if|unless|would|could|might|may|should|according|assum\w+|suppos\w+|claim\w*"
+    r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*"
 )
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
-_JOINS: Final = re.compile(r"(?:but|and|yet)\b", re.IGNORECASE)
+_JOINS: Final = any_case(r"(?:but|and|yet)\b")
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 
 
@@ -233,7 +217,7 @@ def _explained(understood: Understood) -> list[TextRange]:
         *(number for number in sentence.numbers if number.kind not in ("unread", "rank")),
         *understood.used,
         *sentence.origins,
-        *(TextRange.of(match) for pattern in (_OPENING, *mentions.MARKS) for match in pattern.finditer(text)),
+        *(TextRange.of(match) for pattern in (_OPENING, *MARKS) for match in pattern.finditer(text)),
     ]
     for place in (*sentence.systems, *sentence.numbers):
         ranges += [

@@ -14,7 +14,7 @@ from trimtab.claims import comparison_words as compare
 from trimtab.claims import settings
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_words import RESULT_VERB
-from trimtab.claims.wording import word_set
+from trimtab.claims.wording import any_case, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
 
-_FROM: Final = re.compile(r"\bfrom\s*$", re.IGNORECASE)
-_VERSUS: Final = re.compile(
-    r"^[\s)%]*(?:points?\s*)?(?:vs\.?|versus|against|to|compared (?:to|with))\s*$", re.IGNORECASE
-)
-_AHEAD: Final = re.compile(
-    r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$", re.IGNORECASE
-)
-_OWNER: Final = re.compile(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$", re.IGNORECASE)
-_VALUES_JOINED: Final = re.compile(r"[\s%]*(?:points?)?\s*(?:,\s*(?:and|or)?|and|or|/|&)\s*", re.IGNORECASE)
+_FROM: Final = any_case(r"\bfrom\s*$")
+_VERSUS: Final = any_case(r"^[\s)%]*(?:points?\s*)?(?:vs\.?|versus|against|to|compared (?:to|with))\s*$")
+_AHEAD: Final = any_case(r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$")
+_OWNER: Final = any_case(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$")
+_VALUES_JOINED: Final = any_case(r"[\s%]*(?:points?)?\s*(?:,\s*(?:and|or)?|and|or|/|&)\s*")
 _NAMES_JOINED: Final = re.compile(r"\s*(?:,|,?\s*and|&|/)\s*")
 _DIRECTLY_BEHIND: Final = re.compile(r"(?:['\u2019]s)?\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*")
 _NOBODY: Final = word_set("""

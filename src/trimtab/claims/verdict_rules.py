@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import agreement, cell_rules, mentions, named_cells
 from trimtab.claims.cell_lookup import target
+from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.citation_years import years
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance
@@ -169,7 +170,7 @@ def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tup
     """Return the most telling passages of the cited documents, then of the others."""
     if claim.extractor == TABLE_EXTRACTOR:
         return []
-    text = mentions.without_citations(claim.statement)
+    text = without_citations(claim.statement)
     names = mentions.find(text, sources.registry, sources.vocabulary)
     statement = Statement(
         text=text, whole=claim.statement, names=tuple(one.id for one in names if one.kind in ("models", "benchmarks"))

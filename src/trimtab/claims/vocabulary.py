@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
-from trimtab.claims.wording import SAYING, key, stem
+from trimtab.claims.wording import SAYING, any_case, key, stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WITHOUT: Final = re.compile(r"^\s*(?:w/o\.?|without|\u2212|-)\s+", re.IGNORECASE)
-_WITH: Final = re.compile(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*", re.IGNORECASE)
+_WITHOUT: Final = any_case(r"^\s*(?:w/o\.?|without|\u2212|-)\s+")
+_WITH: Final = any_case(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*")
 _BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
-_SELF: Final = re.compile(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$", re.IGNORECASE)
+_SELF: Final = any_case(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$")
 _MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217]+$")
 
 GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def any_case(pattern: str) -> re.Pattern[str]:
+    """Return an expression that is looked for in any letters."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def any_of(alternatives: str) -> re.Pattern[str]:
+    """Return an expression for one of some words, or phrases, that are separated by "|"."""
+    return any_case(rf"\b(?:{alternatives})\b")
+
+
 def word_set(words: str) -> frozenset[str]:
     """Return the words of a list that is written as text."""
     return frozenset(words.split())

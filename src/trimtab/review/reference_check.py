@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
-from trimtab.claims import mentions
+from trimtab.claims.citation_marks import addresses
 from trimtab.claims.wording import plain
 from trimtab.errors import SearchError
 from trimtab.literature.request import Request
@@ -159,7 +159,7 @@ def _judged(entry: CheckedReference, answer: LookUp, question: Question | None, 
 
 def _identifiers(entry: str) -> tuple[str, ...]:
     """Return the arXiv numbers and DOIs of an entry as ids of works."""
-    found = [work for work, _, _ in mentions.addresses(entry)]
+    found = addresses(entry)
     return tuple(dict.fromkeys((*found, *(f"doi:{match.rstrip('.').lower()}" for match in _DOI.findall(entry)))))
 
 

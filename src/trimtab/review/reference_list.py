@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import numbered_references
+from trimtab.claims import citation_marks
 from trimtab.documents import reader
 from trimtab.documents.bibliography import reference_files
 from trimtab.errors import DocumentError
@@ -51,11 +51,11 @@ def read(paper: Path) -> ReferenceList:
     if paper.suffix.lower() in reference_files.SUFFIXES:
         return ReferenceList(entries=_entries((paper,)), files=(paper,))
     report = reader.read(paper)
-    entries: Mapping[int, str] = numbered_references.entries(report)
+    entries: Mapping[int, str] = citation_marks.entries(report)
     made = paper.with_suffix(".bbl")
     if not entries and made.is_file():
         return ReferenceList(
-            entries=numbered_references.entries(reader.read_bytes(made.read_bytes(), f"{made}.tex")), report=report
+            entries=citation_marks.entries(reader.read_bytes(made.read_bytes(), f"{made}.tex")), report=report
         )
     files = () if entries else _named(paper)
     return ReferenceList(entries=entries or _entries(files), files=files, report=report)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions
+from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.report_claims import statement_of
 
@@ -96,7 +97,7 @@ def _numbers(material: Material) -> Iterator[LintFinding]:
     for span in material.report.spans:
         if span.kind != "sentence" or any(" ".join(span.text.split()) in one or one in span.text for one in claimed):
             continue
-        text = mentions.without_citations(_DATE.sub("", span.text))
+        text = without_citations(_DATE.sub("", span.text))
         values = [one for one in numbers(text, mentions.find(text, material.registry)) if one.kind == "value"]
         places += [f"{value.quantity.text}{value.quantity.unit} ({span.position})" for value in values]
     if places:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.claims import numbered_references, report_claims
+from trimtab.claims import citation_marks, report_claims
 from trimtab.claims.name_registry import Registry
 from trimtab.documents.reader import read_bytes
 from trimtab.review import report_check
@@ -28,11 +28,15 @@ def test_marks_become_the_works_of_the_list(listed):
 def test_a_number_without_an_entry_cites_nothing():
     report = read_bytes((BODY + "[7] A. arXiv:2412.00001\n").encode(), "report.md")
     assert [claim.cites for claim in report_claims.claims(report, REGISTRY)][:2] == [(), ()]
-    assert numbered_references.references(read_bytes(b"See [1] there.", "a.md")) == {}
+    assert citation_marks.references(read_bytes(b"See [1] there.", "a.md")) == {}
 
 
 def test_a_link_is_no_mark():
-    assert numbered_references.marks("see [1](http://x) and [12]") == [("[12]", 12)]
+    assert citation_marks.numbered("see [1](http://x) and [12]") == [("[12]", 12)]
+
+
+def test_several_dashes_in_a_mark_are_one_range():
+    assert [number for _, number in citation_marks.numbered("see [1-3-5] there")] == [1, 2, 3, 4, 5]
 
 
 def test_an_entry_without_an_address_finds_its_source_by_title(tmp_path):
