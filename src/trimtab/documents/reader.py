@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from trimtab.disk import without_mark
 from trimtab.documents.formats.document_builder import Builder
 from trimtab.documents.formats.limits import DocumentLimits
-from trimtab.errors import DocumentError
+from trimtab.errors import DocumentError, MissingExtraError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from trimtab.documents.parts import Document, Format
 
 SUFFIXES: dict[str, Format] = {
@@ -26,6 +28,7 @@ SUFFIXES: dict[str, Format] = {
     ".nxml": "jats",
     ".pdf": "pdf",
     ".md": "markdown",
+    ".mdx": "markdown",
     ".markdown": "markdown",
     ".csv": "csv",
     ".tsv": "csv",
@@ -95,7 +98,7 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
     builder = Builder(sha256, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):
         builder.warn(remark)
-    parser = importlib.import_module(f"trimtab.documents.formats.{format_}_reader")
+    parser = parser_module(f"formats.{format_}_reader")
     try:
         parser.read(raw, name, builder)
     except RecursionError as error:
@@ -107,6 +110,18 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
             hint="run OCR over it, or take another format of the work",
         )
     return document
+
+
+def parser_module(name: str) -> ModuleType:
+    """Return a module of this room that reads one format.
+
+    Raises:
+        MissingExtraError: The library that it reads with is not installed.
+    """
+    try:
+        return importlib.import_module(f"trimtab.documents.{name}")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), extra="evidence") from error
 
 
 def utf8(raw: bytes) -> tuple[bytes, str]:

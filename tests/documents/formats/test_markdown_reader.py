@@ -56,3 +56,42 @@ def test_single_tildes_mean_about_and_strike_nothing_out(read_text):
 def test_attributes_of_a_hand_written_element_are_no_line_numbers(read_text):
     document = read_text('Before\n\n<p data-sourcepos="x" data-line="y">inside</p>\n', "card.md")
     assert [span.text for span in document.spans] == ["Before", "inside"]
+
+
+PAGE = """import Chart from './chart'
+export const rows = [{model: 'Owl', score: 99.9}]
+
+# Results {/* Owl scores 99.8 on MBPP. */}
+
+<Chart
+  rows={rows} on={() => 1} label="<b>Owl</b> scores 99.7 on MBPP" />
+
+| Model | MBPP |
+|---|---|
+| Kestrel | 61.5 |
+
+<Tip>Kestrel is small.</Tip>
+
+```python
+import chart
+
+<Chart rows={[1]} />
+```
+
+You can
+import the chart.
+"""
+
+
+def test_of_mdx_the_markdown_is_read(read_text):
+    document = read_text(PAGE, "a.mdx")
+    assert [(span.kind, span.text, span.position.line) for span in document.spans] == [
+        ("heading", "Results", 4),
+        ("sentence", "Kestrel is small.", 13),
+        ("code", "import chart <Chart rows={[1]} />", 15),
+        ("sentence", "You can import the chart.", 21),
+    ]
+    assert [(cell.text, cell.position.line) for cell in document.cells] == [("61.5", 11)]
+    assert [(hidden.reason, hidden.position.line) for hidden in document.hidden] == [("comment", 4)]
+    assert document.warnings == ("what the components of this page show is not read",)
+    assert len(read_text(PAGE, "a.md").spans) > 4

@@ -11,17 +11,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from bibtexparser import model
+from bibtexparser.middlewares import names
+from bibtexparser.splitter import Splitter
+from pylatexenc.latex2text import LatexNodes2Text
+
 from trimtab.documents.bibliography.entry import READ, BibliographyEntry, EntryPlace, FieldValue
 from trimtab.documents.work import Author
-from trimtab.errors import MissingExtraError
-
-try:
-    from bibtexparser import model
-    from bibtexparser.middlewares import names
-    from bibtexparser.splitter import Splitter
-    from pylatexenc.latex2text import LatexNodes2Text
-except ImportError as error:
-    raise MissingExtraError("bibtexparser and pylatexenc", extra="evidence") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +35,8 @@ NEEDED: Final = {"author", "editor", "title", "year", "date", "doi", "eprint", "
 OWN: Final = {"title", "doi", "url", "author", "editor", "eprint"}
 _PLAIN: Final = LatexNodes2Text(math_mode="text", keep_comments=False)
 _BRACED: Final = LatexNodes2Text(math_mode="text", keep_comments=False, keep_braced_groups=True)
-logging.getLogger("bibtexparser").addHandler(logging.NullHandler())  # what it warns of is an error here
+for library in ("bibtexparser", "pylatexenc"):  # what they warn of is an error here, or read otherwise
+    logging.getLogger(library).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +156,7 @@ def authors(text: str) -> Iterator[Author]:
     ['Yu, Zhaojian', 'van Beethoven, Ludwig', 'The Team']
     """
     if "\\" in text:  # bibtexparser takes an accent outside braces away, "and \\'Eva", so it becomes a letter before
-        text = _BRACED.latex_to_text(text, tolerant_parsing=True)
+        text = _printed(text, _BRACED)
     for name in names.split_multiple_persons_names(text):
         if name.strip() and name.casefold() != "others":
             parts = names.parse_single_name_into_parts(name, strict=False)
@@ -190,5 +187,12 @@ def _pieces(text: str) -> list[str]:
 def plain(text: str) -> str:
     """Return LaTeX as the letters it prints, without braces, spaces joined."""
     if re.search(r"[\\{$~]|--|``|''", text):
-        text = str(_PLAIN.latex_to_text(text, tolerant_parsing=True)).replace("{", "").replace("}", "")
+        text = _printed(text, _PLAIN).replace("{", "").replace("}", "")
     return " ".join(text.split())
+
+
+def _printed(text: str, printer: LatexNodes2Text) -> str:
+    try:
+        return str(printer.latex_to_text(text, tolerant_parsing=True))
+    except (AttributeError, LookupError, TypeError):  # a macro of pylatexenc's whose argument is missing
+        return text.replace("\\", " ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +35,7 @@ def read(path: Path | str, *, limits: DocumentLimits | None = None) -> tuple[Wor
         text = reader.contents(path, limits).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8: byte {error.start}", hint="export it again as UTF-8") from error
-    module = importlib.import_module(f"trimtab.documents.bibliography.{format_}_reader")
+    module = reader.parser_module(f"bibliography.{format_}_reader")
     try:
         works: tuple[Work, ...] = module.read(text, str(path))
     except RecursionError as error:

@@ -68,31 +68,30 @@ class RawTable:
     position: Position = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TablePlace:
-    """What all cells of one table share."""
-
-    document: str
-    table: int
-    label: str
-    caption: str
-
-
 Grid = list[list[RawCell]]
 
 
 def read(
-    table: RawTable, place: TablePlace, limit: int, clean: Callable[[str, Position], str]
+    table: RawTable, document: str, number: int, limit: int, clean: Callable[[str, Position], str]
 ) -> tuple[list[TableCell], str | None]:
-    """Return the body cells of a table, and what was left out, if anything."""
+    """Return the body cells of a table, and what was left out, if anything.
+
+    Args:
+        table: With a caption that is clean and does not hold its label.
+        document: SHA-256 of the file, hexadecimal.
+        number: Of the table in the file, from 1.
+        limit: Most places its grid may have.
+        clean: Makes a cell's text readable.
+    """
     cleaned = [[replace(cell, text=clean(cell.text, cell.position)) for cell in row] for row in table.rows[: limit + 1]]
     grid, cut = lay_out(cleaned, limit)
-    warning = (
-        f"{place.label or f'table {place.table}'} was cut after {len(grid)} rows: over {limit} cells" if cut else None
-    )
+    warning = f"{table.label or f'table {number}'} was cut after {len(grid)} rows: over {limit} cells" if cut else None
     if not grid or not grid[0]:
         return [], warning
-    return GridReader(grid, table.head_rows, place).cells(), warning
+    shared = TableCell(
+        document=document, table=number, label=table.label, caption=table.caption, row=0, column=0, text=""
+    )
+    return GridReader(grid, table.head_rows, shared).cells(), warning
 
 
 def lay_out(rows: Sequence[Sequence[RawCell]], limit: int) -> tuple[Grid, bool]:
@@ -146,12 +145,12 @@ class GridReader:
     Args:
         grid: Rectangular.
         head_rows: Rows above the body where the format says, else None.
-        place: What the cells share.
+        shared: A cell with what all of the table share.
     """
 
-    def __init__(self, grid: Grid, head_rows: int | None, place: TablePlace) -> None:
+    def __init__(self, grid: Grid, head_rows: int | None, shared: TableCell) -> None:
         self.grid = grid
-        self.place = place
+        self.shared = shared
         self.width = len(grid[0])
         self.heads = self._heads(head_rows)
         self.body = range(self.heads, len(grid))
@@ -260,11 +259,8 @@ class GridReader:
     def _cell(self, row: int, column: int, row_path: tuple[str, ...], column_path: tuple[str, ...]) -> TableCell:
         raw = self.grid[row][column]
         numbers, spread = values(raw.text)
-        return TableCell(
-            document=self.place.document,
-            table=self.place.table,
-            label=self.place.label,
-            caption=self.place.caption,
+        return replace(
+            self.shared,
             row=row,
             column=column,
             row_path=row_path,
@@ -272,7 +268,7 @@ class GridReader:
             text=raw.text,
             numbers=numbers,
             spread=spread,
-            unit=_unit(raw.text, column_path, row_path, self.place.caption) if numbers else "",
+            unit=_unit(raw.text, column_path, row_path, self.shared.caption) if numbers else "",
             bold=raw.bold,
             position=raw.position,
         )

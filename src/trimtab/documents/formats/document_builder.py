@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trimtab.documents import sentences
@@ -67,17 +68,15 @@ class Builder:
         caption = self.clean(table.caption, table.position)
         self._append(caption, "caption", table.position)
         match = TABLE_LABEL.match(caption)
-        label = re.sub(r"\s+", " ", match["label"]) if match else table.label
-        place = cell_grid.TablePlace(
-            document=self._sha256,
-            table=self._tables,
-            label=label,
-            caption=caption[match.end() :] if match else caption,
-        )
+        if match:
+            label = re.sub(r"\s+", " ", match["label"])
+            table = replace(table, label=label, caption=caption[match.end() :])
+        else:
+            table = replace(table, caption=caption)
         if len(self._cells) >= self.limits.cells:
             self.warn(f"tables after number {self._tables - 1} were left out: over {self.limits.cells} cells")
             return
-        cells, warning = cell_grid.read(table, place, self.limits.table_cells, self.clean)
+        cells, warning = cell_grid.read(table, self._sha256, self._tables, self.limits.table_cells, self.clean)
         self._cells.extend(cells)
         if warning:
             self.warn(warning)

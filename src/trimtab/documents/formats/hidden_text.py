@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 TINY_PT = 2.0
 RULE = re.compile(r"([^{}]{1,400})\{([^{}]{0,4000})\}")
 DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
-SIMPLE = re.compile(r"^(?P<tag>[a-zA-Z][\w-]*)?(?:\.(?P<class>[\w-]+)|#(?P<id>[\w-]+))?$")
+SIMPLE = re.compile(r"([a-zA-Z][\w-]*)?([.#][\w-]+)?")
 WHITE = re.compile(r"^(?:white|#fff|#ffffff|rgba?\(\s*25[0-5]\s*,\s*25[0-5]\s*,\s*25[0-5]\s*(?:,\s*[\d.]+\s*)?\))$")
 LENGTH = re.compile(r"^(-?\d*\.?\d+)(px|pt|em|rem|%)?$")
 POINTS = {"px": 0.75, "pt": 1.0, "em": 10.0, "rem": 12.0, "%": 0.1, None: 0.75}
@@ -30,25 +30,26 @@ class Styles:
     """
 
     def __init__(self, sheet: str) -> None:
-        self._rules: list[tuple[re.Match[str], Style]] = []
+        self._rules: dict[str, Style] = {}
         for selectors, body in RULE.findall(re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)[:200_000]):
             declared = _declarations(body)
-            simple = [SIMPLE.match(selector.strip()) for selector in selectors.split(",")]
             if _reason(declared, on_color=False):
-                self._rules.extend((match, declared) for match in simple if match and match[0])
+                for match in map(SIMPLE.fullmatch, map(str.strip, selectors.split(","))):
+                    if match:
+                        selector = (match[1] or "").lower() + (match[2] or "")
+                        self._rules[selector] = self._rules.get(selector, {}) | declared
 
     def reason(self, element: Element) -> str | None:
         """Return why a reader does not see an element, or None."""
-        if element.get("hidden") is not None and str(element.tag).lower() != "math":
+        name = str(element.tag).lower()
+        if element.get("hidden") is not None and name != "math":
             return "hidden attribute"
-        own = element.get("style")
-        if not own and not self._rules:
-            return None
         style: Style = {}
-        for match, declared in self._rules:
-            if _selects(match, element):
-                style |= declared
-        style |= _declarations(own or "")
+        if self._rules:
+            classes = (element.get("class") or "").split()
+            for mark in ("", *(f".{each}" for each in classes), f"#{element.get('id')}"):
+                style |= self._rules.get(f"{name}{mark}", {}) | (self._rules.get(mark, {}) if mark else {})
+        style |= _declarations(element.get("style") or "")
         return _reason(style, on_color=_on_color(element)) if style else None
 
 
@@ -57,14 +58,6 @@ def _declarations(text: str) -> Style:
         name.lower(): value.strip().lower().replace("!important", "").strip()
         for name, value in DECLARATION.findall(text)
     }
-
-
-def _selects(match: re.Match[str], element: Element) -> bool:
-    if match["tag"] and match["tag"].lower() != str(element.tag).lower():
-        return False
-    if match["class"]:
-        return match["class"] in (element.get("class") or "").split()
-    return match["id"] is None or match["id"] == element.get("id")
 
 
 def _reason(style: Style, *, on_color: bool) -> str | None:

@@ -129,9 +129,7 @@ class PageWalk:
             return self._text.of(inside[0])
         if TABLE_LABEL.match(self._before):
             return self._before
-        following = table.getnext()
-        while following is not None and not tag(following):
-            following = following.getnext()
+        following = next((each for each in table.itersiblings() if tag(each)), None)
         if following is not None and tag(following) in {"p", "div", "figcaption"}:
             text = " ".join(self._text.of(following).split())
             if TABLE_LABEL.match(text):

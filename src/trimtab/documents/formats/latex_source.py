@@ -14,6 +14,7 @@ from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError, get_defau
 from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
 
 from trimtab.documents.formats import latex_macros
+from trimtab.documents.formats.limits import bounded
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ NEVER_PRINTED = re.compile(
     r"(?:\[[^\]\n]*\])?(?:\([^)\n]*\))?(?:\{[^{}\n]*\})*",
     re.DOTALL,
 )
-CELL_END = re.compile(
-    r"(?P<edge>\\(?:begin|end)\{(?:tabular[*xy]?|tabu|longtable|longtabu|supertabular|array)\})|(?<!\\)&|\\\\"
-)
+TABULAR_EDGE = re.compile(r"(\\(?:begin|end)\{(?:tabular[*xy]?|tabu|longtable|longtabu|supertabular|array)\})")
+CELL_END = re.compile(r"(?<!\\)&|\\\\")
 RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
 THOUSANDS = re.compile(r"(?<=\d)\\,(?=\d{3}(?!\d))")
 DEFINITION = re.compile(
@@ -77,7 +77,8 @@ class LatexSource:
     def __init__(self, raw: bytes, name: str, table_cells: int = 100_000) -> None:
         self.name = name
         self._expanded = 0
-        text, self.cut = _bounded(raw.decode("utf-8", errors="replace"), table_cells)
+        text = raw.decode("utf-8", errors="replace")
+        text, self.cut = bounded(TABULAR_EDGE.split(text), CELL_END, 2 * table_cells)
         self._lines = [match.start() for match in re.finditer("\n", text)]
         text = NEVER_PRINTED.sub(lambda match: _blanked(match[0]), text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
@@ -157,22 +158,6 @@ def descendants(node: Node, *, into: bool = True) -> Iterator[Node]:
             yield child
             if into:
                 yield from descendants(child)
-
-
-def _bounded(text: str, table_cells: int) -> tuple[str, int]:
-    """Return the text without what is past the limit in each tabular, but with its lines, and how many were cut."""
-    pieces: list[str] = []
-    done = count = 0
-    cut = None
-    for match in CELL_END.finditer(text):
-        if match["edge"]:
-            if cut is not None:
-                pieces += [text[done:cut], "\n" * text.count("\n", cut, match.start())]
-                done, cut = match.start(), None
-            count = 0
-        elif (count := count + 1) > 2 * table_cells and cut is None:
-            cut = match.start()
-    return "".join([*pieces, text[done:cut]]), len(pieces) // 2 + (cut is not None)
 
 
 def _blanked(text: str) -> str:

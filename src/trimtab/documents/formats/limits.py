@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,18 @@ class DocumentLimits:
     memory_bytes: int = 3 << 30
 
 
-def past(text: str, mark: re.Pattern[str], count: int) -> int | None:
-    """Return where the first mark after ``count`` of them stands; None if there are not so many.
+def bounded(pieces: Iterable[str], mark: re.Pattern[str], count: int) -> tuple[str, int]:
+    r"""Return the pieces joined, each cut before its mark number ``count + 1``, and how many of them were cut.
+
+    The lines of what is cut stay, empty, so that what follows keeps its line numbers.
 
     >>> import re
-    >>> past("a & b & c", re.compile("&"), 1), past("a & b & c", re.compile("&"), 2)
-    (6, None)
+    >>> bounded(["a & b & c\nd", " & e"], re.compile("&"), 1)
+    ('a & b \n & e', 1)
     """
-    return next((match.start() for match in islice(mark.finditer(text), count, None)), None)
+    kept, cuts = [], 0
+    for piece in pieces:
+        end = next((match.start() for match in islice(mark.finditer(piece), count, None)), len(piece))
+        kept += [piece[:end], "\n" * piece.count("\n", end)]
+        cuts += end < len(piece)
+    return "".join(kept), cuts

@@ -10,15 +10,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell
+from lxml import etree, html
+
+from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell, starts_bold
 from trimtab.documents.formats.hidden_text import Styles
 from trimtab.documents.parts import Position
-from trimtab.errors import DocumentError, MissingExtraError
-
-try:
-    from lxml import etree, html
-except ImportError as error:
-    raise MissingExtraError("lxml", extra="evidence") from error
+from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,12 +192,11 @@ class VisibleText:
         heads = places = 0
         for row in table.iter("{*}tr", "{*}TR"):
             cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
-            inside = next((each for each in row.iterancestors() if tag(each) in {"thead", "table"}), table)
             if owner(row) is not table or not cells or self.hidden(row):
                 continue
             written = [self._cell(cell) for cell in cells]
             all_heads = all(cell.header or not cell.text for cell in written) and any(cell.header for cell in written)
-            if heads == len(rows) and (tag(inside) == "thead" or all_heads):
+            if heads == len(rows) and (tag(row.getparent()) == "thead" or all_heads):
                 heads += 1
             rows.append(written)
             places += len(written)
@@ -220,16 +216,16 @@ class VisibleText:
         )
 
     def _bold(self, element: Element, text: str) -> bool:
-        """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
         if not len(element) and not element.get("style") and not element.get("class"):
             return False
-        for each in element.iter("*"):
-            bold = tag(each) in BOLD or BOLD_STYLE.search(each.get("style") or "")
-            if bold or "ltx_font_bold" in (each.get("class") or "").split():
-                inner = " ".join("".join(each.itertext()).split())
-                if inner and text.startswith(inner):
-                    return True
-        return False
+        bold = (
+            each
+            for each in element.iter("*")
+            if tag(each) in BOLD
+            or BOLD_STYLE.search(each.get("style") or "")
+            or "ltx_font_bold" in (each.get("class") or "").split()
+        )
+        return starts_bold(text, (" ".join("".join(each.itertext()).split()) for each in bold))
 
 
 def _span(text: str | None) -> int:
