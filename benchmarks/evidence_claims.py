@@ -29,7 +29,7 @@ from trimtab.report import page
 from trimtab.study.table import StudyTable
 
 if TYPE_CHECKING:
-    from trimtab.claims.table_index import Measurement
+    from trimtab.claims.header_reader import Measurement
 
 REGISTRY = Registry.load()
 DATA = Path(os.environ.get("TRIMTAB_DATA", "../shared/data")) / "evidence"
@@ -178,8 +178,10 @@ def faults() -> None:
     show("Table 2 of arXiv 2412.21199, beside its Table 5 and passages", judge(said, both, ["arxiv:2412.21199"]))
     with tempfile.TemporaryDirectory() as folder:
         tables = [written(Path(folder) / str(number), number) for number in range(10)]
-        said, sources = ours(tables[0], rng)
-        show("table.csv of a study's run folder", judge(said, sources, []))
+        said, sources = ours(tables[0], rng, names_capacity=True)
+        show("table.csv of a study's run folder, the evaluation capacity named", judge(said, sources, []))
+        said, sources = ours(tables[0], rng, names_capacity=False)
+        show("the same without it: rows of several capacities, so left open", judge(said, sources, []))
         show("ten run folders asked (--study)", asked(tables))
 
 
@@ -196,14 +198,18 @@ def written(folder: Path, number: int) -> StudyTable:
     return table
 
 
-def ours(table: StudyTable, rng: random.Random) -> tuple[list[Sentence], Sources]:
+def ours(table: StudyTable, rng: random.Random, *, names_capacity: bool) -> tuple[list[Sentence], Sources]:
     """Make statements of the cells in ``table.csv``, the file a run leaves, and index that file and the report."""
     rows: dict[str, dict[str, str]] = defaultdict(dict)
     exact: dict[tuple[str, str], float] = {}
     for row in table.rows:
-        if row.value is not None and row.eval_capacity == "dropless" and row.endpoint in ENDPOINTS:
-            rows[row.cell_id][row.endpoint] = f"{row.value:.4f}"
-            exact[row.cell_id, row.endpoint] = row.value
+        if row.value is None or row.endpoint not in ENDPOINTS:
+            continue
+        if names_capacity or row.eval_capacity == "dropless":
+            measured = row.endpoint
+            measured += f" at an evaluation capacity of {row.eval_capacity}" if names_capacity else ""
+            rows[row.cell_id][measured] = f"{row.value:.4f}"
+            exact[row.cell_id, measured] = row.value
     documents = [reader.read(table.folder / "table.csv"), reader.read(table.folder / "report" / "report.md")]
     wording = Wording(verbs=("is higher than", "is lower than"), exact=exact)
     return from_table(rows, wording, rng, 60), Sources.build(documents, [], REGISTRY)

@@ -60,7 +60,7 @@ def rows_of(path: Path) -> tuple[Sources, dict[str, dict[str, str]]]:
     sources = Sources.build([document], [], REGISTRY)
     tables: dict[int, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
     for one in sources.readings.all:
-        cell, by_row = one.cell, sources.readings.axis(one.table) == "row"
+        cell, by_row = one.cell, sources.readings.of(one).axis == "row"
         system, benchmark = (cell.row_path, cell.column_path) if by_row else (cell.column_path, cell.row_path)
         plain = len(cell.numbers) == 1 and cell.text.strip().replace(".", "").isdigit()
         if plain and len(system) == len(benchmark) == 1 and not DESCRIBES.search(benchmark[0]):

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from trimtab.claims.name_registry import Registry
-from trimtab.claims.table_index import TableIndex, group, matching
+from trimtab.claims.table_index import TableIndex, matching
 from trimtab.claims.wording import stems
 from trimtab.documents import reader
 
@@ -77,8 +77,8 @@ def test_unknown_benchmarks_are_found_by_the_words_of_their_headers():
 
 def test_rows_tables_and_names():
     found = readings(UPRIGHT)
-    assert found.row(found.all[0]) == (("HumanEval", "90.2"), ("MBPP (3-shot)", "87.6"))
-    assert {key: len(ones) for key, ones in group(found.all).items()} == {found.all[0].table: 4}
+    assert found.of(found.all[0]).row(found.all[0]) == (("HumanEval", "90.2"), ("MBPP (3-shot)", "87.6"))
+    assert [len(table.readings) for table in found.tables] == [4]
     assert {name for name, term in found.vocabulary().items() if term.kind == "models"} == {
         one for reading_ in found.all for one in reading_.subjects
     }

@@ -242,7 +242,7 @@ def test_what_parts_rows_of_one_name_is_told(value):
     found = verdict_rules.check(claim, read)
     assert not found.fidelity.holds
     assert not found.fidelity.fails
-    assert "the sentence would have to say its row (low, high)" in " ".join(found.reasons)
+    assert "the sentence would have to say its Budget (low, high)" in " ".join(found.reasons)
 
 
 def test_a_size_that_the_name_says_leaves_nothing_open():

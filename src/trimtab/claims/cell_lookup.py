@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from trimtab.claims import settings
 from trimtab.claims.claim_verdict import EvidenceTarget
+from trimtab.claims.setting_columns import DESCRIBES
 from trimtab.claims.table_index import matching
 from trimtab.claims.vocabulary import names
 from trimtab.claims.wording import key, stems
@@ -15,16 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.claims.claim_model import Fact
-    from trimtab.claims.table_index import Measurement, TableIndex
-
-
-# Columns that describe a system and are no benchmark.
-DESCRIBES: Final = re.compile(
-    r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b|\bav(?:era)?g"
-    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b"
-    r"|\bbudgets?\b|\bbatch\b",
-    re.IGNORECASE,
-)
+    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.table_index import TableIndex
 
 
 def target(reading: Measurement, readings: TableIndex) -> EvidenceTarget:
@@ -42,7 +34,7 @@ def target(reading: Measurement, readings: TableIndex) -> EvidenceTarget:
         row=cell.row,
         column=cell.column,
         quote=cell.text,
-        beside=readings.row(reading),
+        beside=readings.of(reading).row(reading),
     )
 
 
@@ -59,11 +51,17 @@ def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -
     found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
     if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
         found = [one for one in found if not _describes(one, known, readings)]
+    if not any(
+        readings.of(one).is_setting(one) and key(" ".join(one.cell.column_path)) == key(benchmark) for one in found
+    ):
+        found = [one for one in found if not readings.of(one).is_setting(one)]
     # A table with a measure a row has its values in one column; what else stands in the row describes them.
     long = {one.table for one in found if _headed_value(one)}
     found = [one for one in found if one.table not in long or _headed_value(one)]
     found = _closest(readings, found, subject) if subject else found
-    fitting = [one for one in found if not settings.conflicts(fact.setting, one.setting)]
+    fitting = [
+        one for one in found if not settings.conflicts(fact.setting, readings.of(one).setting_of(one, fact.setting))
+    ]
     return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
 
 
@@ -73,7 +71,7 @@ def _headed_value(one: Measurement) -> bool:
 
 def _describes(one: Measurement, benchmark: str, readings: TableIndex) -> bool:
     """Whether a number is of the system itself, in a table whose caption alone names the benchmark."""
-    heads = one.cell.column_path if readings.axis(one.table) == "row" else one.cell.row_path
+    heads = one.cell.column_path if readings.of(one).axis == "row" else one.cell.row_path
     text = " ".join(heads)
     return bool(DESCRIBES.search(text)) and not any(
         mark.id == benchmark for mark in readings.registry.find(text, ("benchmarks",))
@@ -88,7 +86,7 @@ def _closest(readings: TableIndex, pool: Sequence[Measurement], subject: str) ->
     name, printed = readings.subject_id(subject), _printed(subject)
     same = {one.table for one in pool if printed in _ends(one)}
     exact = [one for one in pool if one.table not in same or printed in _ends(one)]
-    return _least([(readings.behind(one, name), one) for one in exact])
+    return _least([(readings.of(one).behind(one, name), one) for one in exact])
 
 
 def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, settings
+from trimtab.claims import arithmetic, setting_columns, settings
 from trimtab.claims.cell_lookup import candidates, place, target
 from trimtab.claims.claim_verdict import Evidence, Flag, Stance
 from trimtab.claims.comparison_rules import compare
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.claim_model import Fact, Quantity
-    from trimtab.claims.table_index import Measurement, TableIndex
+    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.table_index import TableIndex
     from trimtab.documents.parts import TableCell
 
 _CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
@@ -50,7 +51,13 @@ def look_up(fact: Fact, index: int, readings: TableIndex) -> Lookup:
     if not any(one.stance is Stance.REFUTES for one in looked.evidence):
         return looked
     cells = candidates(readings, fact.subject, fact.benchmark, fact) if fact.setting != settings.NOTHING else ()
-    left = list(dict.fromkeys(filter(None, (settings.unsaid(fact.setting, one.setting) for one in cells))))
+    left = list(
+        dict.fromkeys(
+            filter(
+                None, (settings.unsaid(fact.setting, readings.of(one).setting_of(one, fact.setting)) for one in cells)
+            )
+        )
+    )
     if key(fact.benchmark) in MEANS:
         left.append("over what the mean is")
     return replace(looked, evidence=tuple(_not_said(one, left) for one in looked.evidence)) if left else looked
@@ -105,7 +112,22 @@ def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
         for one in unlike
     ]
     evidence = (*alike, *differing)
-    return Lookup(evidence=_denied(fact, evidence), flags=tuple(_remarks(judged, fact)))
+    remarks = [*_remarks(judged, fact), *(_no_such_row(fact, readings) if not judged else ())]
+    return Lookup(evidence=_denied(fact, evidence), flags=tuple(remarks))
+
+
+def _no_such_row(fact: Fact, readings: TableIndex) -> Iterable[Flag]:
+    """Say of a system's rows that none was measured as a fact says, where that is so."""
+    of_any = candidates(
+        readings, fact.subject, fact.benchmark, replace(fact, setting=replace(fact.setting, columns=()))
+    )
+    for setting in fact.setting.columns:
+        texts = dict.fromkeys(filter(None, (readings.of(one).under(one, setting.head) for one in of_any)))
+        if texts and not any(setting_columns.same_value(setting.value, text) for text in texts):
+            yield Flag(
+                name="setting",
+                text=f"{fact.words()}: no row has {setting.head} {setting.value}, only {', '.join(texts)}",
+            )
 
 
 def _denied(fact: Fact, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
@@ -127,9 +149,9 @@ def _rivals(
         and other.table == reading.table
         and other.cell.column == reading.cell.column
         and other.index == reading.index
-        and other.setting == reading.setting
+        and (other.setting == reading.setting or not readings.of(reading).alike(other, reading))
     ]
-    return readings.apart([reading, *rivals]) if rivals else None
+    return readings.of(reading).apart([reading, *rivals]) if rivals else None
 
 
 def _several_columns(found: Sequence[Measurement]) -> bool:
@@ -170,7 +192,7 @@ def _undecided(
 ) -> Evidence:  # fmt: skip
     why = f"{fact.words()}: the table has {reading.cell.text}, and another value for the same name elsewhere"
     same = [one for one in found if one.table == reading.table and one.cell.column == reading.cell.column]
-    if told := readings.apart(same):
+    if told := readings.of(reading).apart(same):
         why += f"; the sentence would have to say its {told}"
     return Evidence(backend="table", stance=Stance.NEUTRAL, why=why, target=target(reading, readings), fact=index)
 
@@ -203,6 +225,8 @@ def _differs(fact: Fact, index: int, reading: Measurement, home: Measurement | N
     place = target(home, readings) if home else None
     if place and home:
         why += f"; {fact.value.text} is {_where(home)}"
+        if home.cell.row_path == reading.cell.row_path and home.table == reading.table:
+            why += f", of another {readings.of(reading).apart([reading, home])}"
     if open_parts := _unsaid(fact, reading, readings):
         # Another variant, language or part may be meant, so this cell is shown and refutes nothing.
         why = f"{fact.words()}: the table has {reading.cell.text} for {', '.join(open_parts)}, which is not said"
@@ -215,11 +239,12 @@ def _differs(fact: Fact, index: int, reading: Measurement, home: Measurement | N
 def _unsaid(fact: Fact, reading: Measurement, readings: TableIndex) -> tuple[str, ...]:
     """Return the parts of a cell's headers that a fact leaves open."""
     name = readings.subject_id(fact.subject)
-    behind = readings.behind(reading, name)
-    rest = (" > ".join(reading.cell.row_path),) if behind else ()
+    said = [readings.of(reading).under(reading, setting.head) or "" for setting in fact.setting.columns]
+    said += [part for part in reading.cell.row_path if fact.benchmark and key(part) == key(fact.benchmark)]
+    rest = (" > ".join(reading.cell.row_path),) if readings.of(reading).behind(reading, name, said) else ()
     if not reading.metric and readings.registry.id_of(fact.metric, "metrics") not in _USUAL:
         rest = (*rest, "a measure that its headers do not name")  # an error rate or a BLEU score beside accuracies
-    return (*rest, *(readings.unsaid(reading, name, fact.benchmark) if fact.benchmark else ()))
+    return (*rest, *(readings.of(reading).unsaid(reading, name, fact.benchmark, said) if fact.benchmark else ()))
 
 
 def _where(home: Measurement) -> str:
@@ -246,7 +271,11 @@ def _strays(fact: Fact, document: str, readings: TableIndex) -> Iterable[tuple[i
     column = readings.by_benchmark.get(known, []) if known else matching(own, known, words)
     for rank, pool in enumerate((own, column)):
         for one in pool:
-            if one.cell.document == document and _same(fact.value, fact, one) == "equal":
+            if (
+                one.cell.document == document
+                and not readings.of(one).is_setting(one)
+                and _same(fact.value, fact, one) == "equal"
+            ):
                 yield rank, one
 
 

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from operator import not_
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from trimtab.errors import ClaimError
 
@@ -43,6 +44,16 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSetting:
+    """What a statement says of a column that parts the rows of a table: "evaluation capacity", "1.25"."""
+
+    __pydantic_config__ = _STRICT
+
+    head: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementSetting:
     """How a number was obtained; what is not said is None and matches anything.
 
@@ -52,6 +63,7 @@ class MeasurementSetting:
         decoding: "greedy" or "sampled".
         split: Part of the benchmark.
         problems: Number of problems.
+        columns: What it says of columns that part the rows of a table.
     """
 
     __pydantic_config__ = _STRICT
@@ -61,6 +73,7 @@ class MeasurementSetting:
     decoding: Literal["greedy", "sampled"] | None = None
     split: str | None = None
     problems: int | None = None
+    columns: Annotated[tuple[ColumnSetting, ...], Field(exclude_if=not_)] = ()
 
     def conflicts(self, other: MeasurementSetting) -> tuple[str, ...]:
         """Return the fields in which both say something, and not the same."""
@@ -73,6 +86,7 @@ class MeasurementSetting:
         parts = [f"{self.shots}-shot"] if self.shots is not None else []
         parts += [f"k={self.k}"] if self.k is not None else []
         parts += [f"{self.problems} problems"] if self.problems is not None else []
+        parts += [f"{column.head} {column.value}" for column in self.columns]
         return ", ".join((*parts, *filter(None, (self.decoding, self.split))))
 
 
@@ -160,7 +174,7 @@ class Fact:
         how = f" ({told})" if (told := self.setting.words()) else ""
         hedge = "" if self.hedge == "exactly" else f"{self.hedge} "
         value = f"{hedge}{self.value.text}{self.value.unit}" if self.value else ""
-        on = f" on {place}{how}" if place or how else ""
+        on = f" on {place}{how}" if place else how
         no = "not " if self.negated else ""
         if self.relation == "equals":
             return f"{self.subject}{on}: {no}{value}"

@@ -12,15 +12,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trimtab.claims import arithmetic, vocabulary
-from trimtab.claims.cell_lookup import DESCRIBES, candidates, target
+from trimtab.claims.cell_lookup import candidates, target
 from trimtab.claims.claim_verdict import Evidence, Stance
+from trimtab.claims.setting_columns import DESCRIBES
 from trimtab.claims.wording import key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from trimtab.claims.claim_model import Fact
-    from trimtab.claims.table_index import Measurement, TableIndex
+    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.table_index import TableIndex
 
 
 def compare(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, ...]:
@@ -39,12 +41,19 @@ def compare(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, ...
     found: dict[str, list[Evidence]] = {}
     for one, other in _pairs(ours, theirs, readings):
         found.setdefault(one.document.sha256, []).append(_compared(fact, index, one, other, readings))
-    # A document that bears the comparison out in one setting is not refuted by another setting it also reports.
-    return tuple(
-        evidence
-        for group in found.values()
-        for evidence in ([e for e in group if e.stance is Stance.SUPPORTS] or group)
-    )
+    return tuple(evidence for group in found.values() for evidence in _in_some_setting(fact, group))
+
+
+def _in_some_setting(fact: Fact, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return what one document says of a comparison in several settings.
+
+    One that it bears out in one setting is not refuted by another. A direction that it bears out in one and not in
+    another is decided by neither.
+    """
+    holding = [one for one in evidence if one.stance is Stance.SUPPORTS]
+    if not holding or (len(holding) == len(evidence) or fact.value):
+        return holding or list(evidence)
+    return [replace(one, stance=Stance.MIXED, why=f"{one.why}; in another setting it is not so") for one in holding]
 
 
 def _pairs(
@@ -146,18 +155,18 @@ def _over_all(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, .
     ours = candidates(readings, fact.subject, "", replace(fact, value=None))
     theirs = candidates(readings, fact.comparator, "", replace(fact, value=None))
     groups: dict[str, list[tuple[Measurement, Evidence]]] = {}
-    for one, other in _measured_alike(ours, theirs):
+    for one, other in _measured_alike(ours, theirs, readings):
         groups.setdefault(one.document.sha256, []).append((one, _compared(fact, index, one, other, readings)))
     found: list[Evidence] = []
     for pairs in groups.values():
-        found += _judged(fact, _where_it_may_hold(pairs), readings)
+        found += _judged(fact, _where_it_may_hold(pairs, readings), readings)
     return tuple(found)
 
 
 def _measured_alike(
-    ours: Sequence[Measurement], theirs: Sequence[Measurement]
+    ours: Sequence[Measurement], theirs: Sequence[Measurement], readings: TableIndex
 ) -> list[tuple[Measurement, Measurement]]:  # fmt: skip
-    """Pair the cells of two systems that stand in one column of one table, or in one row of it."""
+    """Pair the cells of two systems in one column of one table and in one setting, or in one row of it."""
     places: dict[tuple[object, ...], list[Measurement]] = defaultdict(list)
     for other in theirs:
         places[other.table, "column", other.cell.column, other.index].append(other)
@@ -168,21 +177,28 @@ def _measured_alike(
         for axis, place in (("column", one.cell.column), ("row", one.cell.row)):
             beside = places.get((one.table, axis, place, one.index), [])
             if not DESCRIBES.search(heads):
-                found += [(one, other) for other in beside if other is not one]
+                found += [(one, other) for other in beside if other is not one and readings.of(one).alike(one, other)]
     return found
 
 
-def _where_it_may_hold(pairs: Sequence[tuple[Measurement, Evidence]]) -> list[tuple[Measurement, Evidence]]:
+def _where_it_may_hold(
+    pairs: Sequence[tuple[Measurement, Evidence]], readings: TableIndex
+) -> list[tuple[Measurement, Evidence]]:  # fmt: skip
     """Return the pairs without those of a column in which other rows of the same two names bear the comparison out.
 
-    A table that has a name in several rows says by something else, a budget or a depth, which of them is which.
+    A table that has a name in several rows says by something else, a budget or a depth, which of them is which. Where
+    it says so in columns of settings, the comparison holds in one setting and not in another, and is left open.
     """
-    holding = {(one.table, one.cell.column, one.index) for one, evidence in pairs if evidence.stance is Stance.SUPPORTS}
-    return [
-        (one, evidence)
-        for one, evidence in pairs
-        if evidence.stance is Stance.SUPPORTS or (one.table, one.cell.column, one.index) not in holding
-    ]
+    columns: dict[object, list[tuple[Measurement, Evidence]]] = defaultdict(list)
+    for one, evidence in pairs:
+        columns[one.table, one.cell.column, one.index].append((one, evidence))
+    chosen: list[tuple[Measurement, Evidence]] = []
+    for group in columns.values():
+        holding = [(one, evidence) for one, evidence in group if evidence.stance is Stance.SUPPORTS]
+        if holding and len(holding) < len(group) and readings.of(group[0][0]).settings:
+            holding = [(one, replace(evidence, stance=Stance.MIXED)) for one, evidence in holding]
+        chosen += holding or group
+    return chosen
 
 
 def _judged(
@@ -194,16 +210,18 @@ def _judged(
     outside = [one for measured, one in pairs if left_out & {measured.benchmark, *measured.names}]
     holding = [one for one in inside if one.stance is Stance.SUPPORTS]
     failing = [one for one in inside if one.stance is Stance.REFUTES]
+    left_open = any(one.stance is Stance.MIXED for one in inside)
     if fact.quantifier == "count":
-        if len(inside) != fact.of:
-            return []
+        if len(inside) != fact.of or left_open:
+            return [one for one in inside if one.stance is Stance.MIXED]
         stance = Stance.SUPPORTS if len(holding) == fact.count else Stance.REFUTES
         return [replace(one, stance=stance) for one in inside]
     if fact.quantifier == "all":
         if not failing and any(one.stance is Stance.SUPPORTS for one in outside):
             return [replace(one, stance=Stance.MIXED) for one in outside]
-        return failing or inside
-    if holding and failing:
+        if failing or not left_open:
+            return failing or inside
+    if (holding and failing) or left_open:
         return [replace(one, stance=Stance.MIXED) for one in inside]
     return inside
 
@@ -230,15 +248,19 @@ def _direction_told(fact: Fact, reading: Measurement, readings: TableIndex) -> s
 
 def _extreme(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, ...]:
     """Judge "the best on B" by all systems beside it: its column, or its row where the columns are systems."""
-    found = []
+    found: dict[str, list[Evidence]] = defaultdict(list)
     name = readings.subject_id(fact.subject)
     for one in candidates(readings, fact.subject, fact.benchmark, replace(fact, value=None)):
         down = name in vocabulary.names(one.cell.row_path)
-        line = [other for other in readings.by_table[one.table] if _beside(one, other, down=down)]
+        line = [
+            other
+            for other in readings.of(one).readings
+            if _beside(one, other, down=down) and readings.of(one).alike(one, other)
+        ]
         highest = fact.relation == "highest" or (fact.relation != "lowest" and _wants_most(fact, one, readings))
         top = (max if highest else min)(other.value for other in line)
         paths = [other.cell.row_path if down else other.cell.column_path for other in line if other.value == top]
-        found.append(
+        found[one.document.sha256].append(
             Evidence(
                 backend="table",
                 stance=Stance.SUPPORTS if one.value == top else Stance.REFUTES,
@@ -248,7 +270,7 @@ def _extreme(fact: Fact, index: int, readings: TableIndex) -> tuple[Evidence, ..
                 fact=index,
             )
         )
-    return tuple(found)
+    return tuple(evidence for group in found.values() for evidence in _in_some_setting(fact, group))
 
 
 def _beside(one: Measurement, other: Measurement, *, down: bool) -> bool:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
+    from trimtab.claims.header_reader import Measurement
     from trimtab.claims.number_kinds import TextNumber
-    from trimtab.claims.table_index import Measurement, TableIndex
+    from trimtab.claims.table_index import TableIndex
 
 HeaderLine = tuple[tuple[str, int], str, int]
 """A table, "row" or "column", and which."""

@@ -15,7 +15,7 @@ from trimtab.claims.wording import key, word_set
 
 if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.vocabulary import Vocabulary
+    from trimtab.claims.vocabulary import HeaderVocabulary
 
 _SHAPED: Final = re.compile(r"(?<![\w@/.-])[A-Za-z][\w.+]*(?:-[\w.+]*\w)*(?<![.+])|(?<![\w@/.-])[A-Za-z][\w.+]*\w")
 _NOT_NAMES: Final = word_set("""
@@ -25,7 +25,7 @@ pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
 _CHIP: Final = re.compile(r"(?:NVIDIA-?)?(?:[ABHLPTV]\d{2,3}[A-Z]?|RTX-?\d+\w*|TPUv?\d\w*|MI\d{3}X?)(?:s|-\w+)*")
 
 
-def find(text: str, registry: Registry, vocabulary: Vocabulary | None = None) -> list[Mention]:
+def find(text: str, registry: Registry, vocabulary: HeaderVocabulary | None = None) -> list[Mention]:
     """Return the names in ``text`` in order: registered ones, known models, then what has the shape of one."""
     known = registry.find(text, more=vocabulary)
     shaped = [

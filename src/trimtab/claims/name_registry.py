@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.vocabulary import HeaderVocabulary
 from trimtab.claims.wording import PlacedWord, any_case, key, keys_from, name_words
 from trimtab.errors import ClaimError, nearest
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trimtab.claims.vocabulary import Vocabulary
 
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
 _AT: Final = re.compile(r"@\s?(\d{1,4})$")
@@ -112,7 +112,7 @@ class Registry:
         known = self._known(text, key(text)).get(kind)
         return known.id if known and _as_written(text, known.text) else ""
 
-    def find(self, text: str, kinds: Iterable[str] = KINDS, more: Vocabulary | None = None) -> list[Mention]:
+    def find(self, text: str, kinds: Iterable[str] = KINDS, more: HeaderVocabulary | None = None) -> list[Mention]:
         """Return the names in ``text``, the longest at each place, none overlapping.
 
         Args:
@@ -120,7 +120,7 @@ class Registry:
             kinds: Kinds to look for.
             more: Further names, the headers of the sources' tables.
         """
-        wanted, extra, words = tuple(kinds), more or {}, name_words(text)
+        wanted, extra, words = tuple(kinds), more or HeaderVocabulary(), name_words(text)
         mentions: list[Mention] = []
         end = 0
         for first, word in enumerate(words):
@@ -154,7 +154,7 @@ class Registry:
         return entry.better if entry else ""
 
     def _named(
-        self, text: str, words: Sequence[PlacedWord], squashed: str, kinds: Iterable[str], more: Vocabulary
+        self, text: str, words: Sequence[PlacedWord], squashed: str, kinds: Iterable[str], more: HeaderVocabulary
     ) -> Mention | None:
         """Return the name that some words of a text are, if they are one of the wanted kinds."""
         start, end = words[0].start, words[-1].end

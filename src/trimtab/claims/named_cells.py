@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trimtab.claims.header_places import HeaderLine, HeaderMention, HeaderPlaces, NamedCell
-    from trimtab.claims.table_index import Measurement, TableIndex
+    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.table_index import TableIndex
 
 _MEANS: Final = re.compile(
     r"\b(?:average|averaged|avg|mean|median|normali[sz]ed|weighted|total|cumulative|relative)\b", re.IGNORECASE
@@ -130,7 +131,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
             or _strange(text, value, nearest, allowed[id(value)], named)
         ):
             continue
-        table, cell = places.index.by_table[nearest.reading.table], nearest.reading.cell
+        table, cell = places.index.of(nearest.reading).readings, nearest.reading.cell
         beside = [reading for reading in table if reading.cell.row == cell.row or reading.cell.column == cell.column]
         printed = any(_same(value, reading) in ("equal", "truncated", "finer") for reading in beside)
         if (home or not printed) and not _derived(value, cells, values, beside):
@@ -156,7 +157,7 @@ def _intended(  # noqa: PLR0913 - what is known of a value
         if min(candidate.row.sure, candidate.column.sure)
         and not (candidate.loose or candidate.row.modified or candidate.column.modified)
         and ((swapped and value.quantity.decimals) or _alike(value, candidate.reading))
-        and not index.open_parts(candidate.reading, said)
+        and not index.of(candidate.reading).open_parts(candidate.reading, said)
     ]
     anchored = [candidate for candidate in near if anchors & candidate.lines]
     if not anchored and conditioned(text, value, named):

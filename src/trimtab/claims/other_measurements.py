@@ -139,7 +139,7 @@ def _bracket(sentence: Sentence, end: int) -> bool:
     words = [
         word[0].casefold()
         for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1))
-        if not covered(word.start(), (*sentence.names, *sentence.numbers))
+        if not covered(word.start(), (*sentence.names, *sentence.numbers, *sentence.settings))
     ]
     return not compare.CUE.search(bracket[1]) and any(
         not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in words

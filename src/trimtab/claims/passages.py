@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import mentions
-from trimtab.claims.vocabulary import HeaderTerm
+from trimtab.claims.vocabulary import HeaderTerm, HeaderVocabulary
 from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, tokens
 from trimtab.documents import numerals
 
@@ -257,9 +257,8 @@ def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Re
     swapped = [(word, other) for word in mine for other in theirs if other in OPPOSITES.get(word, ())]
     numbers = _numbers(statement.text)
     missing = [one for one in numbers if one not in _numbers(span.text)]
-    theirs_named = mentions.find(
-        span.text, registry, {one: HeaderTerm(kind="models", spellings=frozenset()) for one in statement.names}
-    )
+    known = {one: HeaderTerm(kind="models", spellings=frozenset()) for one in statement.names}
+    theirs_named = mentions.find(span.text, registry, HeaderVocabulary(known))
     strangers = [one for one in dict.fromkeys(statement.names) if one not in {other.id for other in theirs_named}]
     # What was replaced counts as one place: the sentence around it is what makes the passage the same statement.
     around = (len(aligned.pairs) + len(missing) + len(swapped) + len(strangers)) / max(1, len(aligned.ours))

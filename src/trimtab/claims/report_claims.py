@@ -16,15 +16,14 @@ from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
-from trimtab.claims.vocabulary import spellings
+from trimtab.claims.vocabulary import HeaderVocabulary, spellings
 from trimtab.claims.wording import MEANS, any_case, any_of, key, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from trimtab.claims.header_reader import Measurement
     from trimtab.claims.name_registry import Mention, Registry
-    from trimtab.claims.table_index import Measurement
-    from trimtab.claims.vocabulary import Vocabulary
     from trimtab.documents.parts import Document, Span, TableCell
 
 _OPINION: Final = any_of(
@@ -50,7 +49,7 @@ _STATEMENT: Final = any_case(r"claim|statement|finding|assertion")
 _WORDS: Final = 5
 
 
-def claims(report: Document, registry: Registry, vocabulary: Vocabulary | None = None) -> tuple[Claim, ...]:
+def claims(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None = None) -> tuple[Claim, ...]:
     """Return the claims of a report, in its order, with ids c01, c02, ….
 
     Args:
@@ -77,7 +76,7 @@ def claims(report: Document, registry: Registry, vocabulary: Vocabulary | None =
 def claim(
     statement: str,
     registry: Registry,
-    vocabulary: Vocabulary | None = None,
+    vocabulary: HeaderVocabulary | None = None,
     carried: str = "",
     place: ClaimPlace | None = None,
 ) -> Claim:
@@ -126,7 +125,7 @@ def _is_sentence(text: str) -> bool:
     return sum(word.isalpha() and word.islower() for word in text.split()) >= 3 and len(text.split()) >= _WORDS
 
 
-def _listed(report: Document, registry: Registry, vocabulary: Vocabulary | None) -> Iterator[Claim]:
+def _listed(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None) -> Iterator[Claim]:
     """Yield the rows of claims tables."""
     seen: set[tuple[int, int]] = set()
     for cell in report.cells:
@@ -145,7 +144,7 @@ def _listed(report: Document, registry: Registry, vocabulary: Vocabulary | None)
 
 
 def _prose(
-    report: Document, registry: Registry, vocabulary: Vocabulary | None, *, only_values: bool
+    report: Document, registry: Registry, vocabulary: HeaderVocabulary | None, *, only_values: bool
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
     carried, section, intro = "", "", ""
@@ -194,7 +193,7 @@ def _place(report: Document, span: Span) -> ClaimPlace:
     )
 
 
-def _tabled(report: Document, registry: Registry, vocabulary: Vocabulary | None) -> Iterator[Claim]:
+def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None) -> Iterator[Claim]:
     """Yield a claim for each number of the report's tables: what its headers say, whatever was measured."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
     index = TableIndex([report], registry)
@@ -207,16 +206,16 @@ def _tabled(report: Document, registry: Registry, vocabulary: Vocabulary | None)
             id="",
             statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
             kind=Kind.NUMERIC,
-            facts=(_fact(reading, index, vocabulary or {}),),
+            facts=(_fact(reading, index, vocabulary or HeaderVocabulary()),),
             extractor=TABLE_EXTRACTOR,
             asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
         )
 
 
-def _fact(reading: Measurement, index: TableIndex, vocabulary: Vocabulary) -> Fact:
+def _fact(reading: Measurement, index: TableIndex, vocabulary: HeaderVocabulary) -> Fact:
     """Return what a cell says."""
     cell = reading.cell
-    by_row = index.axis(reading.table) == "row"
+    by_row = index.of(reading).axis == "row"
     systems, measures = (cell.row_path, cell.column_path) if by_row else (cell.column_path, cell.row_path)
     spaced = " ".join((*cell.row_path, *cell.column_path)).replace("_", " ")
     metric = next(iter(index.registry.find(spaced, ("metrics",))), None)
@@ -232,7 +231,7 @@ def _fact(reading: Measurement, index: TableIndex, vocabulary: Vocabulary) -> Fa
     )
 
 
-def _named(path: Sequence[str], vocabulary: Vocabulary) -> str:
+def _named(path: Sequence[str], vocabulary: HeaderVocabulary) -> str:
     """Return a row's name: the longest end of its path that the sources know, else all of it but its groups."""
     for start in range(len(path)):
         for text in (" ".join(path[start:]), " ".join(spellings(part)[-1] for part in path[start:])):

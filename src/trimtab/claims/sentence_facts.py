@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
-from trimtab.claims import settings
+from trimtab.claims import setting_phrases, settings
 from trimtab.claims import value_pairing as pairing
 from trimtab.claims.claim_model import Fact, Relation
 from trimtab.claims.comparison_words import CUE
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.name_registry import Mention, Registry
     from trimtab.claims.number_kinds import TextNumber
-    from trimtab.claims.vocabulary import Vocabulary
+    from trimtab.claims.vocabulary import HeaderVocabulary
 
 _OF_ALL: Final[Mapping[str, Relation]] = {"better": "best", "greater": "highest", "worse": "worst", "less": "lowest"}
 _REACHES: Final = any_case(
@@ -55,7 +55,7 @@ class Understood(ReadFacts):
 
 
 def understand(
-    text: str, registry: Registry, vocabulary: Vocabulary | None = None, carried: str = ""
+    text: str, registry: Registry, vocabulary: HeaderVocabulary | None = None, carried: str = ""
 ) -> Understood:  # fmt: skip
     """Return the facts of a sentence with what they were read from.
 
@@ -79,8 +79,20 @@ def understand(
         if denied and stated:
             used.append(denied)
             stated = tuple(_denied(fact, text) for fact in stated)
-        facts += stated
+        facts += [_under_settings(fact, clause, sentence) for fact in stated]
     return Understood(facts=tuple(facts), used=tuple(used), sentence=sentence, unordered=frozenset(unordered))
+
+
+def _under_settings(fact: Fact, clause: Sentence, sentence: Sentence) -> Fact:
+    """Return a fact with what its clause, or the opening of its sentence, says of columns.
+
+    Of several values and as many values of a column each has its own, in their order.
+    """
+    first = min([*(name.start for name in sentence.systems), *(value.start for value in sentence.values)], default=0)
+    opening = (phrase for phrase in sentence.settings if phrase.end <= first and phrase not in clause.settings)
+    index = next((at for at, value in enumerate(sentence.values) if value.start == fact.start), 0)
+    columns = setting_phrases.of_value([*clause.settings, *opening], index, sentence.settings)
+    return replace(fact, setting=replace(fact.setting, columns=columns)) if columns else fact
 
 
 def _denied(fact: Fact, text: str) -> Fact:

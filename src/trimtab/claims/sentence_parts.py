@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions
+from trimtab.claims import mentions, setting_phrases
 from trimtab.claims.name_registry import Mention
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.result_words import RESULT_VERB, RESULT_VERBS
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.vocabulary import HeaderVocabulary
 from trimtab.claims.wording import SAYING, any_case, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.vocabulary import Vocabulary
+    from trimtab.claims.setting_phrases import SettingPhrase
 
 _SIZE: Final = r"v?\d+(?:\.\d+)*\s?[BMK]?(?![\w%.]|\s?points?\b)"
 _BEHIND: Final = re.compile(rf"\s(?:{_SIZE}|(?-i:[A-Z][\w.+]*(?:-[\w.+]+)*)(?<![.])(?!\s*[:=]))")
@@ -67,6 +68,7 @@ class Sentence(TextRange):
         numbers: Every number.
         origins: The words that say what a system was made from, "trained from Foo-7B": no system of this sentence.
         carried: The system a clause is about that names none before its verb.
+        settings: What it says of columns that part the rows of a table.
     """
 
     text: str
@@ -76,6 +78,7 @@ class Sentence(TextRange):
     numbers: tuple[TextNumber, ...]
     carried: str
     origins: tuple[TextRange, ...] = ()
+    settings: tuple[SettingPhrase, ...] = ()
 
     @property
     def values(self) -> tuple[TextNumber, ...]:
@@ -102,14 +105,25 @@ class Sentence(TextRange):
             benchmarks=tuple(name for name in self.benchmarks if name.within(start, end)),
             metrics=tuple(name for name in self.metrics if name.within(start, end)),
             numbers=tuple(number for number in self.numbers if number.within(start, end)),
+            settings=tuple(phrase for phrase in self.settings if phrase.within(start, end)),
             carried=carried,
         )
 
 
-def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried: str = "") -> Sentence:
+def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary | None, carried: str = "") -> Sentence:
     """Find names and numbers; a name after "on" that no one knows is a benchmark, not a system."""
-    known = vocabulary or {}
-    named = mentions.find(text, registry, vocabulary)
+    known = vocabulary or HeaderVocabulary()
+    phrases = setting_phrases.read(text, known.settings)
+    sentence = _parse(text, registry, known, carried, phrases)
+    return sentence if setting_phrases.paired(phrases, sentence.values) else _parse(text, registry, known, carried, ())
+
+
+def _parse(
+    text: str, registry: Registry, known: HeaderVocabulary, carried: str, phrases: tuple[SettingPhrase, ...]
+) -> Sentence:
+    """Take a sentence apart of which some phrases say what stands in columns."""
+    mentioned = mentions.find(text, registry, known)
+    named = [name for name in mentioned if not any(name.overlaps(phrase) for phrase in phrases)]
     benchmarks = [name for name in named if name.kind == "benchmarks"]
     systems: list[Mention] = []
     for name in (name for name in named if name.kind == "models"):
@@ -134,9 +148,10 @@ def parse(text: str, registry: Registry, vocabulary: Vocabulary | None, carried:
         systems=tuple(systems),
         benchmarks=tuple(sorted(benchmarks, key=lambda name: name.start)),
         metrics=metrics,
-        numbers=tuple(numbers(text, [*systems, *benchmarks, *metrics, *made_from])),
+        numbers=tuple(numbers(text, [*systems, *benchmarks, *metrics, *phrases, *made_from])),
         origins=tuple(TextRange(match.start(), name.end) for name, match in made_from.items()),
         carried=carried if begins_with_pronoun(text) else "",
+        settings=phrases,
     )
 
 
@@ -202,7 +217,7 @@ def _with_variants(systems: Iterable[Mention], text: str) -> list[Mention]:
 
 
 def _extended(
-    name: Mention, text: str, others: Iterable[Mention], known: Vocabulary, registry: Registry
+    name: Mention, text: str, others: Iterable[Mention], known: HeaderVocabulary, registry: Registry
 ) -> Mention:  # fmt: skip
     """Return a system's name with the size, version or capitalized word beside it that belongs to it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from trimtab.claims.claim_model import MeasurementSetting
@@ -16,7 +16,7 @@ _Value = TypeVar("_Value")
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
 _SHOTS: Final = any_case(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])")
 _PASS: Final = any_case(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])")
-_DECODING: Final = any_case(r"\b(greedy|greedily|sampled|sampling)\b")
+_DECODING: Final = any_case(r"\b(greedy|greedily|sampled|sampling(?!\s+temperature))\b")
 _PROBLEMS: Final = any_case(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b")
 _SPLIT: Final = any_case(r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b")
 
@@ -54,18 +54,23 @@ def over(first: MeasurementSetting, second: MeasurementSetting) -> MeasurementSe
 def conflicts(claimed: MeasurementSetting, printed: MeasurementSetting) -> tuple[str, ...]:
     """Return the fields in which a table's setting is not the claimed one; a pass rate without k is pass@1."""
     of_k = ("k",) if (claimed.k or 1) != (printed.k or 1) else ()
-    return tuple(dict.fromkeys((*of_k, *claimed.conflicts(printed))))
+    texts = {column.head: column.value for column in printed.columns}
+    of_columns = (column.head for column in claimed.columns if texts.get(column.head, column.value) != column.value)
+    return tuple(dict.fromkeys((*of_k, *claimed.conflicts(printed), *of_columns)))
 
 
 def unsaid(claimed: MeasurementSetting, printed: MeasurementSetting) -> str:
     """Return in words what is claimed of a setting and a table does not say; a pass rate without k is pass@1."""
     left = {field: value for field, value in _told(claimed).items() if getattr(printed, field) is None}
+    heads = {column.head for column in printed.columns}
+    left["columns"] = tuple(column for column in claimed.columns if column.head not in heads)
     return MeasurementSetting(**left if claimed.k != 1 else left | {"k": None}).words()
 
 
 def _told(setting: MeasurementSetting) -> dict[str, Any]:
     """Return the fields that say something."""
-    return {} if setting == NOTHING else {field: value for field, value in asdict(setting).items() if value is not None}
+    values = {field.name: getattr(setting, field.name) for field in fields(setting)} if setting != NOTHING else {}
+    return {name: value for name, value in values.items() if value not in (None, ())}
 
 
 def _single(values: Iterable[_Value]) -> _Value | None:

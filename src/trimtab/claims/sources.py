@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.vocabulary import Vocabulary
+    from trimtab.claims.vocabulary import HeaderVocabulary
     from trimtab.documents.document_store import DocumentStore
     from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
@@ -54,7 +54,7 @@ class Sources:
     left_out: tuple[tuple[str, str], ...] = ()
     readings: TableIndex
     passages: Passages
-    vocabulary: Vocabulary
+    vocabulary: HeaderVocabulary
     _ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod

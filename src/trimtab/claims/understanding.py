@@ -217,6 +217,7 @@ def _explained(understood: Understood) -> list[TextRange]:
         *(number for number in sentence.numbers if number.kind not in ("unread", "rank")),
         *understood.used,
         *sentence.origins,
+        *sentence.settings,
         *(TextRange.of(match) for pattern in (_OPENING, *MARKS) for match in pattern.finditer(text)),
     ]
     for place in (*sentence.systems, *sentence.numbers):

@@ -138,7 +138,7 @@ def _unknown(sentence: Sentence) -> str:
     if not verb:
         return ""
     words = sentence.own[: verb.start()]
-    for known in (*sentence.benchmarks, *sentence.metrics, *sentence.numbers):
+    for known in (*sentence.benchmarks, *sentence.metrics, *sentence.numbers, *sentence.settings):
         if known.end <= verb.start():
             words = words[: known.start] + " " * (known.end - known.start) + words[known.end :]
     unknown = (word for word in re.findall(r"[\w.+-]*\w", words) if word.casefold() not in _NOBODY)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.claim_model import Claim
+    from trimtab.claims.header_reader import Measurement
     from trimtab.claims.passages import Passage
     from trimtab.claims.sources import Sources
 
@@ -118,7 +119,8 @@ def _cells(
     found: list[Evidence] = []
     flags: list[Flag] = []
     fit = named_cells.ValueFit()
-    if claim.extractor != TABLE_EXTRACTOR:
+    if claim.extractor != TABLE_EXTRACTOR and not any(fact.setting.columns for fact in claim.facts):
+        # A sentence that says what stands in a column names cells of the rows with it alone.
         fit = named_cells.fit(claim.statement, sources.places)
     for index, fact in enumerate(claim.facts):
         looked = cell_rules.look_up(fact, index, sources.readings)
@@ -131,10 +133,15 @@ def _cells(
     read = not any(fact.negated for fact in claim.facts) and all(words in stated for words in claim.unread)
     misfits = []
     if read:
-        misfits = [_misfit(one, claim, sources) for one in fit.misfits]
-        misfits += [_turn(one, sources) for one in fit.turned]
+        misfits = [_misfit(one, claim, sources) for one in fit.misfits if not _several_rows(one.reading, sources)]
+        misfits += [_turn(one, sources) for one in fit.turned if not _several_rows(one.reading, sources)]
         misfits = [_marked(one, cited) for one in misfits]
     return found, misfits, tuple(flags)
+
+
+def _several_rows(reading: Measurement, sources: Sources) -> bool:
+    """Whether a sentence would have to say how a row was measured to name a cell."""
+    return sources.readings.of(reading).several_settings(reading)
 
 
 def _misfit(misfit: named_cells.Misfit, claim: Claim, sources: Sources) -> Evidence:

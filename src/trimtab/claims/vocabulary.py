@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims.wording import SAYING, any_case, key, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from trimtab.claims.setting_phrases import SettingHead
 
 _WITHOUT: Final = any_case(r"^\s*(?:w/o\.?|without|\u2212|-)\s+")
 _WITH: Final = any_case(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*")
@@ -34,6 +37,8 @@ SYSTEM_BEHIND: Final = re.compile(
     r"\s(?:baseline|model|method|approach|system|classifier|variant|network|architecture|policy|prior|scheduler|strategy)\b"
 )
 """What makes a system of an ordinary word before it."""
+SHAPED: Final = re.compile(r"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]|[A-Za-z]-\d")
+"""What a model's name looks like."""
 
 Axis = Literal["row", "column"]
 
@@ -59,8 +64,19 @@ class HeaderTerm:
         return self.kind == "models" and SYSTEM_BEHIND.match(text, end) is not None
 
 
-Vocabulary = dict[str, HeaderTerm]
-"""key → term; see :func:`~trimtab.claims.wording.key`."""
+class HeaderVocabulary(dict[str, HeaderTerm]):
+    """key → term; see :func:`~trimtab.claims.wording.key`.
+
+    Args:
+        terms: The terms.
+        settings: The columns that say how the rows of their tables were measured.
+    """
+
+    def __init__(
+        self, terms: Mapping[str, HeaderTerm] = MappingProxyType({}), settings: Sequence[SettingHead] = ()
+    ) -> None:
+        super().__init__(terms)
+        self.settings = settings
 
 
 @lru_cache(maxsize=65536)

@@ -105,6 +105,25 @@ class TableCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowLabel:
+    """A cell that labels its row and holds no number: a part of the row's path, under the head of its column.
+
+    Args:
+        table: Number of the table in the file, counted from 1.
+        row: Row of the whole grid, counted from 0.
+        column: Column of the whole grid, counted from 0.
+        head: The column's headers, joined.
+        text: The label; one that is printed once for several rows is each row's.
+    """
+
+    table: int
+    row: int
+    column: int
+    head: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenText:
     """Text a reader cannot see, removed from what was read.
 
@@ -133,6 +152,7 @@ class Document:
         text: All its readable text; spans point into it.
         spans: In reading order.
         cells: Body cells of all tables, by table, row, column.
+        labels: What stands left of them in words, with the heads of its columns, in the same order.
         hidden: What was removed because a reader cannot see it.
         warnings: What could not be read or was cut by a limit: a document with warnings was read in part.
     """
@@ -146,5 +166,6 @@ class Document:
     text: str = ""
     spans: tuple[Span, ...] = ()
     cells: tuple[TableCell, ...] = ()
+    labels: tuple[RowLabel, ...] = ()
     hidden: tuple[HiddenText, ...] = ()
     warnings: tuple[str, ...] = ()

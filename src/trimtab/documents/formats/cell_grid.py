@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trimtab.documents import numerals
-from trimtab.documents.parts import Position, TableCell
+from trimtab.documents.parts import Position, RowLabel, TableCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -68,13 +68,20 @@ class RawTable:
     position: Position = NOWHERE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableBody:
+    """The body of a table: its cells and the labels of its rows; ``warning`` says what was left out."""
+
+    cells: Sequence[TableCell] = ()
+    labels: Sequence[RowLabel] = ()
+    warning: str | None = None
+
+
 Grid = list[list[RawCell]]
 
 
-def read(
-    table: RawTable, document: str, number: int, limit: int, clean: Callable[[str, Position], str]
-) -> tuple[list[TableCell], str | None]:
-    """Return the body cells of a table, and what was left out, if anything.
+def read(table: RawTable, document: str, number: int, limit: int, clean: Callable[[str, Position], str]) -> TableBody:
+    """Return the body of a table.
 
     Args:
         table: With a caption that is clean and does not hold its label.
@@ -87,11 +94,11 @@ def read(
     grid, cut = lay_out(cleaned, limit)
     warning = f"{table.label or f'table {number}'} was cut after {len(grid)} rows: over {limit} cells" if cut else None
     if not grid or not grid[0]:
-        return [], warning
+        return TableBody(warning=warning)
     shared = TableCell(
         document=document, table=number, label=table.label, caption=table.caption, row=0, column=0, text=""
     )
-    return GridReader(grid, table.head_rows, shared).cells(), warning
+    return replace(GridReader(grid, table.head_rows, shared).read(), warning=warning)
 
 
 def lay_out(rows: Sequence[Sequence[RawCell]], limit: int) -> tuple[Grid, bool]:
@@ -156,8 +163,8 @@ class GridReader:
         self.body = range(self.heads, len(grid))
         self.labels = self._labels()
 
-    def cells(self) -> list[TableCell]:
-        """Return the body cells, by row and column."""
+    def read(self) -> TableBody:
+        """Return the body cells and the labels of the rows, by row and column."""
         columns = [
             _distinct([self._head_text(row, column) for row in range(self.heads)]) for column in range(self.width)
         ]
@@ -165,7 +172,8 @@ class GridReader:
             column for column in range(self.labels) if not column or not POINTS.fullmatch(" ".join(columns[column]))
         ]
         group: tuple[str, ...] = ()
-        cells = []
+        cells: list[TableCell] = []
+        labels: list[RowLabel] = []
         above = under = [""] * self.labels
         for row in self.body:
             line = self.grid[row]
@@ -181,7 +189,12 @@ class GridReader:
                         [*group, *(text for at, text in enumerate(inner) if at in named or at >= self.labels)]
                     )
                     cells.append(self._cell(row, column, path, columns[column]))
-        return cells
+                elif column in named and above[column] and columns[column]:
+                    head = " ".join(columns[column])
+                    labels.append(
+                        RowLabel(table=self.shared.table, row=row, column=column, head=head, text=above[column])
+                    )
+        return TableBody(cells=cells, labels=labels)
 
     def _heads(self, given: int | None) -> int:
         heads = given if given is not None and 0 < given < len(self.grid) else self._seen_heads()

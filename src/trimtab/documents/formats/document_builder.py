@@ -17,7 +17,7 @@ from trimtab.documents.parts import Document, Format, HiddenText, Position, Span
 if TYPE_CHECKING:
     from trimtab.documents.formats.cell_grid import RawTable
     from trimtab.documents.formats.limits import DocumentLimits
-    from trimtab.documents.parts import TableCell
+    from trimtab.documents.parts import RowLabel, TableCell
 
 # Joiners shape Arabic and Indic letters, so only what has no use between Latin letters is called hidden.
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
@@ -44,6 +44,7 @@ class Builder:
         self._pieces: list[str] = []
         self._spans: list[Span] = []
         self._cells: list[TableCell] = []
+        self._labels: list[RowLabel] = []
         self._hidden: list[HiddenText] = []
         self._warnings: dict[str, None] = {}
         self._headings: list[tuple[int, str]] = []
@@ -76,10 +77,11 @@ class Builder:
         if len(self._cells) >= self.limits.cells:
             self.warn(f"tables after number {self._tables - 1} were left out: over {self.limits.cells} cells")
             return
-        cells, warning = cell_grid.read(table, self._sha256, self._tables, self.limits.table_cells, self.clean)
-        self._cells.extend(cells)
-        if warning:
-            self.warn(warning)
+        body = cell_grid.read(table, self._sha256, self._tables, self.limits.table_cells, self.clean)
+        self._cells.extend(body.cells)
+        self._labels.extend(body.labels)
+        if body.warning:
+            self.warn(body.warning)
 
     def hide(self, reason: str, text: str, position: Position) -> None:
         """Report text that was removed because a reader cannot see it."""
@@ -115,6 +117,7 @@ class Builder:
             text="\n".join(self._pieces),
             spans=tuple(self._spans),
             cells=tuple(self._cells),
+            labels=tuple(self._labels),
             hidden=tuple(self._hidden),
             warnings=tuple(self._warnings),
         )

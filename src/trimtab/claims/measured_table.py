@@ -1,0 +1,232 @@
+"""One table: where its systems are, which columns say how its rows were measured, and what a sentence leaves open."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import setting_columns, settings, vocabulary
+from trimtab.claims.header_reader import SIZE
+from trimtab.claims.setting_columns import TableLines
+from trimtab.claims.vocabulary import SHAPED
+from trimtab.claims.wording import key, stems
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from trimtab.claims.claim_model import MeasurementSetting
+    from trimtab.claims.header_reader import HeaderReader, Measurement
+    from trimtab.claims.setting_columns import SettingColumn
+    from trimtab.claims.vocabulary import Axis
+
+# Groups of benchmarks by topic: they say nothing that the benchmark's name does not.
+_TOPIC_WORDS: Final = """
+general english chinese code coding math maths mathematics mathematical reasoning knowledge language multilingual
+alignment open-ended closed-book instruction instructions following long context long-context understanding commonsense
+common sense world reading comprehension science stem safety agent tool use task tasks benchmark benchmarks and & other
+others professional chat conversation problem solving question answering qa exam examination examinations factuality
+text natural generation programming logic logical academic software engineering creative writing
+"""
+_TOPICS: Final = frozenset(_TOPIC_WORDS.split())
+_VALUE_HEADS: Final = frozenset({"value", "score", "result"})
+_SHOWN: Final = 4
+"""Values of a column that a reason lists."""
+
+
+class MeasuredTable:
+    """A table with its numbers.
+
+    Args:
+        headers: What reads its headers.
+
+    Attributes:
+        readings: Its numbers, by row and column.
+        lines: All that stands in it, the labels of its rows included.
+    """
+
+    def __init__(self, headers: HeaderReader) -> None:
+        self.headers = headers
+        self.readings: list[Measurement] = []
+        self.lines = TableLines()
+
+    @cached_property
+    def axis(self) -> Axis:
+        """On which axis its systems are: not that of known benchmarks and metrics, else that of names of models."""
+        if self._long:
+            return "row"
+        rows, columns = ({getattr(one.cell, f"{axis}_path") for one in self.readings} for axis in ("row", "column"))
+        known = self._share(columns, named=True) - self._share(rows, named=True)
+        shaped = self._share(columns, named=False) - self._share(rows, named=False)
+        return "column" if known < 0 or (known == 0 and shaped > 0.5) else "row"
+
+    def _share(self, paths: set[tuple[str, ...]], *, named: bool) -> float:
+        """Return how many of the paths name a known benchmark or metric, or else have the shape of a model's name."""
+        heads = [" ".join(path) for path in paths if path]
+        hits = sum(self.headers.read(text).named if named else bool(SHAPED.search(text)) for text in heads)
+        return hits / max(1, len(heads))
+
+    @property
+    def _long(self) -> bool:
+        """Whether it has a measure a row: labels say what was measured, and one column has the value."""
+        return len(self.lines.labels) > 1 and any(key(head) in _VALUE_HEADS for head in self.lines.heads.values())
+
+    @cached_property
+    def settings(self) -> tuple[SettingColumn, ...]:
+        """The columns that say how its rows were measured."""
+        measures = {one.cell.column for one in self.readings}
+        return setting_columns.find(self.lines, measures, self._known, by_row=self.axis == "row")
+
+    def _known(self, text: str) -> bool:
+        """Whether a text names a known benchmark, metric or model."""
+        head = self.headers.read(text)
+        return bool(head.benchmark or head.metric or self.headers.registry.id_of(text, "models"))
+
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """The labels of its rows that say what was measured, under a head such as "Task"."""
+        return frozenset(
+            text
+            for column in self.lines.labels
+            if setting_columns.MEASURED.intersection(setting_columns.words(self.lines.heads[column]))
+            for text in self.lines.texts(column).values()
+        )
+
+    def is_setting(self, reading: Measurement) -> bool:
+        """Whether a number says how its row was measured, and is no result."""
+        head = " ".join(reading.cell.column_path)
+        return any(column.head == head for column in self.settings)
+
+    def under(self, reading: Measurement, head: str) -> str | None:
+        """Return what a row has in the column that a sentence calls so; None where there is not just one."""
+        column = setting_columns.called(self.settings, head)
+        return column.texts.get(reading.cell.row) if column else None
+
+    def setting_of(self, reading: Measurement, said: MeasurementSetting) -> MeasurementSetting:
+        """Return how a number was measured, with what its row has in the columns that a sentence names."""
+        texts = [(column, self.under(reading, column.head)) for column in said.columns]
+        columns = tuple(
+            column if setting_columns.same_value(column.value, text) else replace(column, value=text)
+            for column, text in texts
+            if text is not None
+        )
+        shots, k = (self.under(reading, head) or "" for head in ("shots", "k"))
+        return replace(
+            reading.setting,
+            columns=columns,
+            shots=int(shots) if shots.isdigit() else reading.setting.shots,
+            k=int(k) if k.isdigit() and said.k else reading.setting.k,
+        )
+
+    def alike(self, one: Measurement, other: Measurement) -> bool:
+        """Whether two rows have the same in every column that says how they were measured."""
+        return all(column.texts.get(one.cell.row) == column.texts.get(other.cell.row) for column in self.settings)
+
+    def several_settings(self, reading: Measurement) -> bool:
+        """Whether other rows of a number's name were measured otherwise: its headers alone do not say which it is."""
+        return bool(self.settings) and any(
+            other.cell.column == reading.cell.column
+            and other.subjects & reading.subjects
+            and not self.alike(reading, other)
+            for other in self.readings
+        )
+
+    def row(self, reading: Measurement) -> tuple[tuple[str, str], ...]:
+        """Return the numeric cells beside a number, as (column, text), itself among them."""
+        rows = {one.cell.column: one.cell for one in self.readings if one.cell.row == reading.cell.row}
+        return tuple((" ".join(cell.column_path), cell.text) for _, cell in sorted(rows.items()))
+
+    def apart(self, readings: Sequence[Measurement]) -> str:
+        """Return in words what parts rows of one name: labels and settings, else what stands before their values."""
+        own, known = {one.cell.column for one in readings}, {column.head for column in self.settings}
+        telling: list[str] = []
+        before: list[str] = []
+        for column, head in sorted(self.lines.heads.items()):
+            texts = list(dict.fromkeys(self.lines.rows[one.cell.row].get(column, "") for one in readings))
+            if head and len(texts) > 1 and column not in own:
+                more = ["\u2026"] if len(texts) > _SHOWN else []
+                words = f"{head} ({', '.join([*texts[:_SHOWN], *more])})"
+                telling += [words] if column in self.lines.labels or head in known else []
+                before += [words] if column < min(own) else []
+        paths = [one.cell.row_path for one in readings]
+        common = set(paths[0]).intersection(*paths) if paths else set()
+        rest = dict.fromkeys(" ".join(part for part in path if part not in common) for path in paths)
+        return " and ".join(telling or before) or f"row ({', '.join(rest)})" * (len(rest) > 1)
+
+    def open_parts(self, reading: Measurement, said: Iterable[str]) -> tuple[str, ...]:
+        """Return the parts of a cell's headers of which a sentence names nothing."""
+        words = {word for text in said for word in stems(text.replace("_", " "))}
+        names = {key(text) for text in said}
+        return tuple(
+            part
+            for path in (reading.cell.row_path, reading.cell.column_path)
+            for part in path
+            if len(path) > 1
+            and not _is_topic(part)
+            and not self.headers.read(part).words & words
+            and not set(map(key, vocabulary.spellings(part))) & names
+            and not any(key(part) in name for name in names)
+        )
+
+    def behind(self, reading: Measurement, subject: str, said: Collection[str] = ()) -> int:
+        """Return how many header parts stand behind a subject's name: variants that the name does not say.
+
+        Args:
+            reading: The cell.
+            subject: The name's key.
+            said: What a sentence says of the row's columns besides.
+        """
+        counts = []
+        for path in (reading.cell.row_path, reading.cell.column_path):
+            run = vocabulary.names(path).get(subject)
+            if run is not None:
+                settled = {*said, *(self._settled({path[0], *said}) if path[0] == run.text else ())}
+                rest = path[len(path) - run.behind :] if run.behind else ()
+                unsaid = [part for part in rest if part not in settled and not _within(part, subject)]
+                counts.append(run.cut + sum(not self.headers.read(part).named for part in unsaid))
+        return min(counts, default=0)
+
+    def _settled(self, said: Collection[str]) -> set[str]:
+        """Return the labels that all rows with some texts share, in a table with a measure a row: they follow."""
+        rows = [row for row in map(set, map(dict.values, self.lines.rows.values())) if set(said) <= row]
+        return set.intersection(*rows) if rows and self._long else set()
+
+    def unsaid(
+        self, reading: Measurement, subject: str, benchmark: str, said: Collection[str] = ()
+    ) -> tuple[str, ...]:  # fmt: skip
+        """Return the parts of the other axis' header that a fact about ``subject`` on ``benchmark`` does not say."""
+        on_row = subject in vocabulary.names(reading.cell.row_path)
+        path = reading.cell.column_path if on_row else reading.cell.row_path
+        known = self.headers.registry.id_of(benchmark, "benchmarks")
+        name, words = key(benchmark), frozenset(stems(benchmark)) | vocabulary.GENERIC
+        if len(path) > 1 and self._only_column(name, known, on_row=on_row):
+            path = tuple(part for part in path if not _is_topic(part)) or path[-1:]
+        left = []
+        for at, part in enumerate(path):
+            head = self.headers.read(part)
+            inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
+            explains = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
+            called = name in map(key, vocabulary.spellings(part))
+            if not (part in said or explains or inside or head.words <= words or called):
+                left.append(part)
+        return tuple(left)
+
+    def _only_column(self, name: str, known: str, *, on_row: bool) -> bool:
+        """Whether no other column (or row, where the columns are systems) is of this benchmark, too."""
+        places = {
+            one.cell.column if on_row else one.cell.row
+            for one in self.readings
+            if name in one.names or (known and one.benchmark == known)
+        }
+        return len(places) == 1
+
+
+def _is_topic(part: str) -> bool:
+    """Whether a header only says a topic of benchmarks: "Math & Code"."""
+    return set(re.findall(r"[^\s,/()]+", part.casefold())) <= _TOPICS
+
+
+def _within(part: str, subject: str) -> bool:
+    """Whether a size beside a name is a part of it already: "12B" of "Plover-12B"."""
+    return bool(SIZE.fullmatch(part.strip())) and bool(re.search(rf"(?<![\d.]){re.escape(key(part))}", subject))
