@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
 from trimtab.claims.result_words import plain
-from trimtab.claims.text_range import covered
+from trimtab.claims.text_range import TextRange, outside
+from trimtab.claims.wording import word_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
-    from trimtab.claims.text_range import TextRange
 
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 # An amount of training, data or hardware that values depend on; parameters only say how large a system is.
@@ -49,22 +47,20 @@ _ANOTHER_BEHIND: Final = re.compile(
     re.IGNORECASE,
 )
 # Plain words that may still make another number of a value: "each", "the latest", "overall", "per task".
-_CHANGING_WORDS: Final = """
+_CHANGING: Final = word_set("""
 their they them its family competitor competitors rival counterpart baseline baselines variant version approach
 approaches each per via as from average high low top level gap gain gains increase decrease difference improvement
 release releases released introduce introduces introduced announce announces announced launch launches launched proposed
 recent latest new almost nearly further merely better still much down up overall leaderboard setting
 settings measure measured measures
-"""
-_CHANGING: Final = frozenset(_CHANGING_WORDS.split())
+""")
 # Adverbs that only color a result; any other one may say where, when or how it was obtained.
-_COLORING_WORDS: Final = """
+_COLORING: Final = word_set("""
 respectively clearly significantly substantially considerably slightly notably remarkably impressively surprisingly
 interestingly markedly strikingly finally additionally specifically particularly consistently comfortably easily
 dramatically drastically decisively convincingly marginally narrowly vastly massively strongly noticeably oddly
 curiously strangely unsurprisingly unfortunately fortunately importantly crucially encouragingly disappointingly
-"""
-_COLORING: Final = frozenset(_COLORING_WORDS.split())
+""")
 _ONE_OF_SEVERAL: Final = re.compile(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
 
 
@@ -83,25 +79,13 @@ def another_measurement(sentence: Sentence) -> bool:
     )
 
 
-def changing_words(sentence: Sentence, explained: Iterable[TextRange]) -> list[str]:
-    """Return the words of a sentence that may make another number of its values.
+def may_change(word: str) -> bool:
+    """Whether a word may make another number of a result.
 
     No list holds all ways in which a number may be another one than a table's, so every word that is none of those
     with which results are told may: "Earlier, Foo-7B scored 50.0", "locally", "as a baseline", "their Foo-7B".
-
-    Args:
-        sentence: The sentence.
-        explained: What says something of their own: names, numbers, comparisons, asides.
     """
-    ranges = list(explained)
-    words = [
-        match[0].casefold().rstrip(".") for match in _WORD.finditer(sentence.text) if not covered(match.start(), ranges)
-    ]
-    return [word for word in words if may_change(word)]
-
-
-def may_change(word: str) -> bool:
-    """Whether a word in small letters may make another number of a result; most words may."""
+    word = word.casefold().rstrip(".")
     if word.endswith("ly") and word != "only":
         return word not in _COLORING
     return word in _CHANGING or not (plain(word) or word in _COLORING)
@@ -126,6 +110,8 @@ def _depends(sentence: Sentence, number: TextNumber) -> bool:
         return not re.match(r"\u00b1|\+/-", said)
     if number.kind in ("size", "count"):
         return bool(_AMOUNT.search(sentence.text[: number.end]))
+    if number.kind == "date":
+        return said.startswith("(")  # behind a system, of its version
     return number.kind in ("year", "version", "rank")
 
 
@@ -136,13 +122,11 @@ def _bracket(sentence: Sentence, end: int) -> bool:
         return False
     if re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
         return True
-    words = [
-        word[0].casefold()
-        for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1))
-        if not covered(word.start(), (*sentence.names, *sentence.numbers, *sentence.settings))
-    ]
+    words = (TextRange.of(word) for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1)))
+    known = [*sentence.names, *sentence.numbers, *sentence.settings]
+    left = [sentence.text[word.start : word.end].casefold() for word in outside(words, known)]
     return not compare.CUE.search(bracket[1]) and any(
-        not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in words
+        not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in left
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+_Range = TypeVar("_Range", bound="TextRange")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,8 @@ class TextRange:
 def covered(place: int, ranges: Iterable[TextRange]) -> bool:
     """Whether a character is in one of some ranges."""
     return any(other.start <= place < other.end for other in ranges)
+
+
+def outside(ranges: Iterable[_Range], others: Sequence[TextRange]) -> list[_Range]:
+    """Return the ranges that begin in none of some others."""
+    return [place for place in ranges if not covered(place.start, others)]

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
 from trimtab.claims.citation_marks import MARKS
-from trimtab.claims.other_measurements import another_measurement, changing_words
+from trimtab.claims.other_measurements import another_measurement, may_change
 from trimtab.claims.result_words import plain
-from trimtab.claims.text_range import TextRange, covered
+from trimtab.claims.text_range import TextRange, covered, outside
 from trimtab.claims.vocabulary import SYSTEM_BEHIND
 from trimtab.claims.wording import any_case, any_of, word_set
 
@@ -77,21 +77,32 @@ _STATES: Final = re.compile(
 _CUT: Final = any_case(
     r"[,;:()\[\]]|\s[-\u2013\u2014]+\s|\b(?:while|whereas|although|though|because|since|but|which|yet|and(?=\s+[a-z]+s\b))\b"
 )
+_SURPASSING: Final = (
+    r"(?:surpass|outperform|exceed|beat|match|outscor|outpac|demonstrat|show|showcas|highlight|prov|indicat|mak|sett"
+    r"|establish|clos|narrow|rank|lead|trail|approach|rival|reflect|underscor|mark|represent|illustrat|confirm|lagg"
+    r"|position|plac|suggest|exemplify|achiev|reach|attain|obtain|scor|yield|underperform|overtak|edg|fall)ing\b"
+)
+_WHICH_SURPASSES: Final = (
+    r"(?:which|that)\s+(?:also\s+|even\s+|\w+ly\s+)*"
+    r"(?:(?:is|are|was|were)\s+(?:\w+ly\s+|only\s+|also\s+|still\s+|even\s+)*"
+    r"(?:\d|the\b|an?\b|higher|lower|better|worse|comparable|competitive|close|superior|on par|similar|state)"
+    r"|outperforms?|surpass(?:es)?|exceeds?|beats?|match(?:es)?|demonstrates?|shows?|highlights?|indicates?|makes?|sets?"
+    r"|gains?|leads?|ranks?|proves?|marks?|suggests?|represents?|underscores?)"
+)
+_POINTS_HIGHER: Final = (
+    r"(?:about|around|roughly|nearly|only|some|~)?\s*[+\u2212-]?\d[\d.]*\s*(?:%|points?|pp|x|times)?\s*(?:points?\s+)?"
+    r"(?:absolute\s+)?(?:points?\s+)?"
+    r"(?:higher|lower|better|worse|more|less|above|below|ahead|behind|improvement|gain)"
+)
+_A_RECORD: Final = (
+    r"(?:on par with|comparable (?:to|with)|competitive with|close to|second only to|similar to|ahead of|behind"
+    r"|well above|above|below|up from|compared (?:to|with)|rivall?ing|a new"
+    r"|the (?:highest|best|first|lowest|strongest|top|only|largest)"
+    r"|an? (?:\w+[- ]){0,3}(?:improvement|gain|increase|model|LLM|system|method|family|result|score|record))\b"
+)
 _ASIDE: Final = any_case(
-    r"(?:[,;:(]|\s[-\u2013\u2014]+\s)?\s*(?:(?:and|even|also|thus|thereby|far|while|or|just|\w+ly)\s+)*(?:(?:surpass"
-    r"|outperform|exceed|beat|match|outscor|outpac|demonstrat|show|showcas|highlight|prov|indicat|mak|sett|establish"
-    r"|clos|narrow|rank|lead|trail|approach|rival|reflect|underscor|mark|represent|illustrat|confirm|lagg|position"
-    r"|plac|suggest|exemplify|achiev|reach|attain|obtain|scor|yield|underperform|overtak|edg|fall)ing\b|(?:which"
-    r"|that)\s+(?:also\s+|even\s+|\w+ly\s+)*(?:(?:is|are|was|were)\s+(?:\w+ly\s+|only\s+|also\s+|still\s+"
-    r"|even\s+)*(?:\d|the\b|an?\b|higher|lower|better|worse|comparable|competitive|close|superior|on par|similar"
-    r"|state)|outperforms?|surpass(?:es)?|exceeds?|beats?|match(?:es)?|demonstrates?|shows?|highlights?|indicates?"
-    r"|makes?|sets?|gains?|leads?|ranks?|proves?|marks?|suggests?|represents?|underscores?)|(?:about|around|roughly"
-    r"|nearly|only|some|~)?\s*[+\u2212-]?\d[\d.]*\s*(?:%|points?|pp|x"
-    r"|times)?\s*(?:points?\s+)?(?:absolute\s+)?(?:points?\s+)?(?:higher|lower|better|worse|more|less|above|below"
-    r"|ahead|behind|improvement|gain)|(?:on par with|comparable (?:to|with)|competitive with|close to|second only to"
-    r"|similar to|ahead of|behind|well above|above|below|up from|compared (?:to|with)|rivall?ing|a new|the (?:highest"
-    r"|best|first|lowest|strongest|top|only|largest)|an? (?:\w+[- ]){0,3}(?:improvement|gain|increase|model|LLM|system"
-    r"|method|family|result|score|record))\b|\+\d)"
+    r"(?:[,;:(]|\s[-\u2013\u2014]+\s)?\s*(?:(?:and|even|also|thus|thereby|far|while|or|just|\w+ly)\s+)*"
+    rf"(?:{_SURPASSING}|{_WHICH_SURPASSES}|{_POINTS_HIGHER}|{_A_RECORD}|\+\d)"
 )
 # What a part about nothing measured may say of the whole sentence, and of a system that is then another one.
 _UNREAL: Final = any_of(
@@ -132,27 +143,28 @@ def unread(understood: Understood) -> UnreadWords:
     explained = _explained(understood)
     cuts = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
     parts = [TextRange(start, end) for start, end in pairwise(cuts)]
-    left: list[TextRange] = _in_no_fact(understood, explained)
-    for part in parts:
-        left += _unread_in(sentence, part, explained)
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
+    words = outside(map(TextRange.of, _WORD.finditer(sentence.text)), explained)
+    left = _in_no_fact(understood, explained)
+    for part in parts:
+        left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
     # Characters of an aside bear on its facts, all others on every fact.
-    bearing = [next((aside for aside in asides if aside.holds(words.start)), sentence) for words in left]
-    doubled, dated = _doubled(facts), _dated(sentence)
-    harmless = (*explained, *asides, *_harmless(sentence, parts))
-    conditioned = another_measurement(sentence) or bool(changing_words(sentence, harmless))
+    bearing = [next((aside for aside in asides if aside.holds(place.start)), sentence) for place in left]
+    telling = outside(words, (*asides, *_harmless(sentence, parts)))
+    conditioned = another_measurement(sentence) or any(may_change(_said(sentence, word)) for word in telling)
+    doubled = _doubled(facts)
     return UnreadWords(
         words=_runs(sentence.text, left),
         facts=tuple(
             index
             for index, fact in enumerate(facts)
-            if conditioned
-            or covered(fact.start, bearing)
-            or fact in doubled
-            or fact.start in understood.unordered
-            or {fact.subject, fact.comparator} & dated
+            if conditioned or covered(fact.start, bearing) or fact in doubled or fact.start in understood.unordered
         ),
     )
+
+
+def _said(sentence: Sentence, word: TextRange) -> str:
+    return sentence.text[word.start : word.end]
 
 
 def makes_a_condition(text: str) -> bool:
@@ -176,16 +188,6 @@ def turning_words(text: str, names: Sequence[TextRange] = ()) -> tuple[str, ...]
     words = {match.start(): match[0] for match in matches if not covered(match.start(), names)}
     # What only says in which direction two values differ is a relation, which is read.
     return tuple(words[at] for at in sorted(words) if words[at].casefold() not in _DIRECTIONS)
-
-
-def _dated(sentence: Sentence) -> set[str]:
-    """Return the systems with a date in brackets, "Foo (2023/03/15)": it may be another version than the table's."""
-    dates = [number.start for number in sentence.numbers if number.kind in ("date", "year")]
-    return {
-        system.text
-        for system in sentence.systems
-        if sentence.text[system.end :].lstrip().startswith("(") and any(0 <= at - system.end <= 2 for at in dates)
-    }
 
 
 def _doubled(facts: Sequence[Fact]) -> set[Fact]:
@@ -246,42 +248,32 @@ def _in_no_fact(understood: Understood, explained: Sequence[TextRange]) -> list[
     return [
         *(name for name in sentence.systems if name.text not in systems),
         *(name for name in sentence.benchmarks if name.text not in marks),
-        *(
-            number
-            for number in sentence.numbers
-            if number.kind in ("unread", "rank") and not covered(number.start, explained)
-        ),
-        *(
-            value
-            for value in sentence.values
-            if (value.start, value.end) not in held and not covered(value.start, understood.used)
-        ),
+        *outside((number for number in sentence.numbers if number.kind in ("unread", "rank")), explained),
+        *outside((value for value in sentence.values if (value.start, value.end) not in held), understood.used),
     ]
 
 
-def _unread_in(sentence: Sentence, part: TextRange, explained: Sequence[TextRange]) -> list[TextRange]:
-    """Return the words of one part that were not understood."""
+def _unread_in(
+    sentence: Sentence, part: TextRange, words: Sequence[TextRange], explained: Sequence[TextRange]
+) -> list[TextRange]:
+    """Return what of one part, with these unexplained words, was not understood."""
     text, start, end = sentence.text, part.start, part.end
-
-    def left(pattern: re.Pattern[str]) -> list[TextRange]:
-        ranges = [TextRange.of(match) for match in pattern.finditer(text, start, end)]
-        return [words for words in ranges if not covered(words.start, explained)]
-
-    words, turning = left(_WORD), left(_TURNING)
+    turning = outside(map(TextRange.of, _TURNING.finditer(text, start, end)), explained)
     systems = [name for name in sentence.systems if part.holds(name.start)]
     asserted = any(part.holds(place.start) for place in (*sentence.benchmarks, *sentence.values))
     if not asserted and not compare.CUE.search(text, start, end):
         if not systems and _WHAT_IT_IS.match(text, start):
             return turning
         first = _WORD.search(text, start + bool(_JOINS.match(text, start)) * 4, end)
-        turning = [word for word in turning if first and word.start == first.start()] + left(_UNREAL)
+        turning = [word for word in turning if first and word.start == first.start()]
+        turning += outside(map(TextRange.of, _UNREAL.finditer(text, start, end)), explained)
         if not systems and first and first[0].casefold() not in _CONDITIONS:
             amount = any(part.holds(number.start) and number.kind in ("size", "count") for number in sentence.numbers)
             if not _CHANGED.fullmatch(first[0]) or (amount and "trained" in first[0].casefold()):
                 return turning
         if systems and _STATES.match(text[systems[0].end : end]):
             words = [word for word in words if word.end <= systems[0].start]
-    return [*turning, *(word for word in words if not plain(text[word.start : word.end].casefold().rstrip(".")))]
+    return [*turning, *(word for word in words if not plain(_said(sentence, word).casefold().rstrip(".")))]
 
 
 def _runs(text: str, ranges: Iterable[TextRange]) -> tuple[str, ...]:
