@@ -111,3 +111,22 @@ def test_a_measure_with_another_word_before_it_is_no_column():
     sentence = "On TN5000, UL-Trans reaches AUC 0.9537 and balanced accuracy 0.8865, slightly above ConvNeXt-T."
     claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
     assert not verdict_rules.check(claim, sources).fidelity.fails
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("supported", "The lexicon baseline obtains 0.9167 accuracy and 0.9187 macro-F1."),
+        ("contradicted", "The lexicon baseline obtains 0.9367 accuracy and 0.9187 macro-F1."),
+        ("supported", "The lexicon baseline is the strongest method, achieving 0.9167 accuracy and 0.9187 macro-F1."),
+        ("supported", "The lexicon baseline is the best method in accuracy."),
+        ("contradicted", "The hybrid method is the best in accuracy."),
+        ("supported", "The hybrid method improves over Naive Bayes but does not surpass the lexicon baseline."),
+        ("contradicted", "The lexicon method beats Naive Bayes, but does not beat the hybrid baseline."),
+        ("supported", "Naive Bayes does not surpass the hybrid model and does not surpass the lexicon model."),
+    ],
+)
+def test_two_measures_a_superlative_and_a_denied_second_clause(word, sentence):
+    sources = Sources.build([reader.read_bytes(WORDS.encode(), "paper.md")], [], REGISTRY)
+    claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
+    assert verdict_rules.check(claim, sources).fidelity == word

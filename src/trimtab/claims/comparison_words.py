@@ -42,7 +42,7 @@ _DELTAS: Final = {
     "less": "drops?|decreases?|lower|reductions?|declines?|less|fewer",
 }
 _EXTREMES: Final = {
-    "best": r"best|top|state[- ]of[- ]the[- ]art|ranks first|first place",
+    "best": r"best|top|strongest|state[- ]of[- ]the[- ]art|ranks first|first place",
     "highest": "highest",
     "worst": "worst",
     "lowest": "lowest",

@@ -238,15 +238,11 @@ def _extremes(sentence: Sentence) -> ReadFacts:
             subject = subject if _NAMED_BEST.search(sentence.text[best.end() : systems[0].start]) else ""
     else:
         return ReadFacts()
+    metric = _compared_in(sentence, words)
+    on = [name.text for name in sentence.benchmarks] or [""] * bool(metric)
     facts = tuple(
-        Fact(
-            subject=subject,
-            relation=relation,
-            metric=_compared_in(sentence, words),
-            benchmark=name.text,
-            setting=settings.read(sentence.text),
-        )
-        for name in sentence.benchmarks
+        Fact(subject=subject, relation=relation, metric=metric, benchmark=name, setting=settings.read(sentence.text))
+        for name in on
         if subject
     )
     return ReadFacts(facts=facts, used=(used,) if facts else ())

@@ -52,6 +52,9 @@ _PRONOUN: Final = any_case(
 _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
 _JOINT: Final = any_case(r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?")
 _VERB_FIRST: Final = any_case(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b")
+_DENIED_FIRST: Final = any_case(
+    r"\s*(?:(?:does|do|did|is|are|was|were|can|could)(?:n['\u2019]t|\s+not)|cannot|never)\b"
+)
 _ANY_VERB: Final = re.compile(r"\s+[a-z]{3,}s\b")
 _UNDERSCORED: Final = re.compile(r"\b[A-Za-z]\w*_\w+")
 
@@ -141,6 +144,10 @@ def _parse(
         if name not in made_from
     ]
     metrics = (*(name for name in named if name.kind == "metrics"), *_in_endpoints(text, registry))
+    if benchmarks and all(registry.find(name.text.replace("-", " "), ("metrics",)) for name in benchmarks):
+        # "0.92 accuracy and 0.91 macro-F1": both are columns.
+        benchmarks += [replace(name, kind="benchmarks") for name in metrics]
+        metrics = ()
     return Sentence(
         0,
         len(text),
@@ -188,6 +195,7 @@ def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
     def begins_with_verb(start: int) -> bool:
         """Whether a verb comes first, or right behind a name."""
         rest = text[next((name.end for name in sentence.systems if start <= name.start < start + 6), start) :]
+        rest = _DENIED_FIRST.sub("", rest, count=1) if _DENIED_FIRST.match(rest) else rest
         return bool(_VERB_FIRST.match(rest) or cue.match(rest.lstrip()))
 
     for joint in _JOINT.finditer(text):
