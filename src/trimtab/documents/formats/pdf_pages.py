@@ -14,9 +14,8 @@ import json
 import resource
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,10 +32,11 @@ GAP = 0.15  # of the type size, between two characters of one word
 DESCENT = 0.22  # of the type size, below the line that letters stand on
 DRAWING = 400  # segments of one path; a chart has more, a rule has one
 NESTED = 8  # forms inside forms
+BLANKS = (0xA, 0xD, 0x20)  # what PDFium adds to the characters of the file
+HYPHENS = (0x2, 0xFFFE)  # how PDFium gives a hyphen at the end of a line
 
 
-@dataclass(frozen=True, slots=True)
-class _Font:
+class _Font(NamedTuple):
     """What the characters of one text object have in common."""
 
     name: str
@@ -47,8 +47,7 @@ class _Font:
     white: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Char:
+class _Char(NamedTuple):
     """A character with its box in points from the top left."""
 
     text: str
@@ -59,8 +58,7 @@ class _Char:
     font: _Font
 
 
-@dataclass(frozen=True, slots=True)
-class _Rectangle:
+class _Rectangle(NamedTuple):
     """A drawn line or rectangle."""
 
     left: float
@@ -105,11 +103,12 @@ class _Page:
         self._angle = (page.get_rotation() + lying) % 360
         self.width, self.height = page.get_size()[:: -1 if lying else 1]
         left, bottom, right, top = page.get_cropbox()
-        self._turned: Callable[[float, float], tuple[float, float]] = {
-            0: lambda x, y: (x - left, top - y),
-            90: lambda x, y: (y - bottom, x - left),
-            180: lambda x, y: (right - x, y - bottom),
-            270: lambda x, y: (top - y, right - x),
+        # From left, bottom, right, top as in the file to left, top, right, bottom as it is shown.
+        self._turned: Callable[[float, float, float, float], tuple[float, float, float, float]] = {
+            0: lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0),
+            90: lambda x0, y0, x1, y1: (y0 - bottom, x0 - left, y1 - bottom, x1 - left),
+            180: lambda x0, y0, x1, y1: (right - x1, y0 - bottom, right - x0, y1 - bottom),
+            270: lambda x0, y0, x1, y1: (top - y1, right - x1, top - y0, right - x0),
         }[self._angle]
 
     def read(self) -> dict[str, Any]:
@@ -145,41 +144,46 @@ class _Page:
         }
 
     def _chars(self) -> Iterator[_Char]:
-        """Yield the characters in the order in which the file draws them."""
+        """Yield the characters in the order in which the file draws them.
+
+        Most of a PDF's time is spent here: PDFium is asked three things of each character, and others only where the
+        answer can be another than for the characters before.
+        """
         raw = self._raw
+        raw.FPDFText_GetTextObject.restype = ctypes.c_void_p  # to make a typed pointer takes longer than all the rest
+        code_of, owner_of, box_of = raw.FPDFText_GetUnicode, raw.FPDFText_GetTextObject, raw.FPDFText_GetLooseCharBox
         text = raw.FPDFText_LoadPage(self._page.raw)
-        x, y = ctypes.c_double(), ctypes.c_double()
-        box = raw.FS_RECTF()
+        x, y, box = ctypes.c_double(), ctypes.c_double(), raw.FS_RECTF()
         fonts: dict[int, _Font] = {}
+        feet: dict[tuple[int, float], float] = {}
         for index in range(raw.FPDFText_CountChars(text)):
-            code = raw.FPDFText_GetUnicode(text, index)
-            if raw.FPDFText_IsGenerated(text, index) == 1 or not code:
+            code = code_of(text, index)
+            if not code or (code in BLANKS and raw.FPDFText_IsGenerated(text, index) == 1):
                 continue
-            owner = ctypes.cast(raw.FPDFText_GetTextObject(text, index), ctypes.c_void_p).value or 0
+            owner = owner_of(text, index) or 0
             font = fonts.get(owner)
             if font is None:
-                font = fonts[owner] = self._font(text, index)
-            raw.FPDFText_GetCharOrigin(text, index, x, y)
-            raw.FPDFText_GetLooseCharBox(text, index, box)
-            letter = "-" if code in (0x2, 0xFFFE) or raw.FPDFText_IsHyphen(text, index) == 1 else chr(code)
-            one, other = self._turned(box.left, box.bottom), self._turned(box.right, box.top)
-            left, right = min(one[0], other[0]), max(one[0], other[0])
-            top, bottom = min(one[1], other[1]), max(one[1], other[1])
+                font = fonts[owner] = self._font(text, index, owner)
+            box_of(text, index, box)
+            left, top, right, bottom = self._turned(box.left, box.bottom, box.right, box.top)
             if font.upright:  # boxes of two fonts in one line differ, the line they stand on does not
-                bottom = self._turned(x.value, y.value)[1] + DESCENT * font.size
-                top = bottom - font.size
-            yield _Char(letter, left, top, right, bottom, font)
+                foot = feet.get((owner, box.bottom))
+                if foot is None:
+                    raw.FPDFText_GetCharOrigin(text, index, x, y)
+                    foot = self._turned(x.value, y.value, x.value, y.value)[1] + DESCENT * font.size
+                    feet[owner, box.bottom] = foot
+                top, bottom = foot - font.size, foot
+            yield _Char("-" if code in HYPHENS else chr(code), left, top, right, bottom, font)
         raw.FPDFText_ClosePage(text)
 
-    def _font(self, text: Handle, index: int) -> _Font:
+    def _font(self, text: Handle, index: int, owner: int) -> _Font:
         raw = self._raw
-        name, flags = ctypes.create_string_buffer(256), ctypes.c_int()
+        name, flags, matrix = ctypes.create_string_buffer(256), ctypes.c_int(), raw.FS_MATRIX()
         raw.FPDFText_GetFontInfo(text, index, name, len(name), flags)
-        matrix = raw.FS_MATRIX()
         raw.FPDFText_GetMatrix(text, index, matrix)
         along, across = (matrix.b, matrix.a) if self._angle % 180 else (matrix.a, matrix.b)
         scale = (matrix.c**2 + matrix.d**2) ** 0.5
-        mode = raw.FPDFTextObj_GetTextRenderMode(raw.FPDFText_GetTextObject(text, index))
+        mode = raw.FPDFTextObj_GetTextRenderMode(ctypes.cast(owner, raw.FPDF_PAGEOBJECT))
         color = [ctypes.c_uint() for _ in range(4)]
         known = raw.FPDFText_GetFillColor(text, index, *color)
         return _Font(
@@ -230,68 +234,80 @@ class _Page:
         color = [ctypes.c_uint() for _ in range(4)]
         known = fill.value and raw.FPDFPageObj_GetFillColor(each, *color)
         filled = bool(known) and not all(part.value >= WHITE for part in color[:3])
-        for points in self._outlines(each, matrices):
-            across, down = {round(x, 1) for x, _ in points}, {round(y, 1) for _, y in points}
-            if len(across) <= 2 and len(down) <= 2:  # a line or a rectangle
-                (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*points, strict=True))
-                yield _Rectangle(left, top, right, bottom, filled)
+        for left, top, right, bottom in self._outlines(each, matrices):
+            yield _Rectangle(left, top, right, bottom, filled)
 
-    def _outlines(self, path: Handle, matrices: tuple[Handle, ...]) -> Iterator[list[tuple[float, float]]]:
-        """Yield the points of each part of a path that is drawn in one go."""
+    def _outlines(self, path: Handle, matrices: tuple[Handle, ...]) -> Iterator[tuple[float, float, float, float]]:
+        """Yield the box of each part of a path that is drawn in one go and is a line or a rectangle."""
         raw = self._raw
+        segment_of, kind_of, point_of = (
+            raw.FPDFPath_GetPathSegment,
+            raw.FPDFPathSegment_GetType,
+            raw.FPDFPathSegment_GetPoint,
+        )
         x, y = ctypes.c_float(), ctypes.c_float()
         points: list[tuple[float, float]] = []
+        across: set[float] = set()
+        down: set[float] = set()
+        straight = True
         for index in range(raw.FPDFPath_CountSegments(path)):
-            segment = raw.FPDFPath_GetPathSegment(path, index)
-            if raw.FPDFPathSegment_GetType(segment) == raw.FPDF_SEGMENT_MOVETO:
-                if len(points) > 1:
-                    yield points
-                points = []
-            raw.FPDFPathSegment_GetPoint(segment, x, y)
+            segment = segment_of(path, index)
+            if kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
+                if straight and len(points) > 1:
+                    yield _around(points)
+                points, across, down, straight = [], set(), set(), True
+            elif not straight:
+                continue
+            point_of(segment, x, y)
             point = x.value, y.value
             for matrix in matrices:
                 point = (
                     matrix.a * point[0] + matrix.c * point[1] + matrix.e,
                     matrix.b * point[0] + matrix.d * point[1] + matrix.f,
                 )
-            points.append(self._turned(*point))
-        if len(points) > 1:
-            yield points
+            point = self._turned(*point, *point)[:2]
+            points.append(point)
+            across.add(round(point[0], 1))
+            down.add(round(point[1], 1))
+            straight = len(across) <= 2 and len(down) <= 2
+        if straight and len(points) > 1:
+            yield _around(points)
+
+
+def _around(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
+    across, down = zip(*points, strict=True)
+    return min(across), min(down), max(across), max(down)
 
 
 def _words(chars: Iterable[_Char]) -> Iterator[list[Any]]:
     """Yield words as [text, left, top, right, bottom, bold]."""
     word: list[_Char] = []
     for char in chars:
-        if not char.text.isspace() and word and not _begins(word[-1], char):
-            word.append(char)
-            continue
-        if word:
+        blank = char.text.isspace()
+        if word and (blank or _begins(word[-1], char)):
             yield _word(word)
-        word = [] if char.text.isspace() else [char]
+            word = []
+        if not blank:
+            word.append(char)
     if word:
         yield _word(word)
 
 
 def _begins(last: _Char, char: _Char) -> bool:
     """Whether a character begins a new word: another font, a gap, another line."""
-    if last.font.name != char.font.name or last.font.upright != char.font.upright:
+    _, left, top, right, bottom, font = last
+    if font is not char.font and (font.name != char.font.name or font.upright != char.font.upright):
         return True
-    if not char.font.upright:
-        return abs(char.left - last.left) > char.font.size / 2
-    apart = char.left < last.left or char.left > last.right + GAP * last.font.size
-    return apart or abs(char.top - last.top) > 3 or abs(char.bottom - last.bottom) > 3
+    if not font.upright:
+        return abs(char.left - left) > char.font.size / 2
+    apart = not left <= char.left <= right + GAP * font.size
+    return apart or abs(char.top - top) > 3 or abs(char.bottom - bottom) > 3
 
 
 def _word(chars: list[_Char]) -> list[Any]:
-    return [
-        "".join(char.text for char in chars),
-        round(min(char.left for char in chars), 2),
-        round(min(char.top for char in chars), 2),
-        round(max(char.right for char in chars), 2),
-        round(max(char.bottom for char in chars), 2),
-        any(mark in chars[0].font.name for mark in BOLD),
-    ]
+    texts, lefts, tops, rights, bottoms, fonts = zip(*chars, strict=True)
+    box = min(lefts), min(tops), max(rights), max(bottoms)
+    return ["".join(texts), *(round(edge, 2) for edge in box), any(mark in fonts[0].name for mark in BOLD)]
 
 
 if __name__ == "__main__":
