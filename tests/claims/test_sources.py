@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.claims.name_registry import Registry
-from trimtab.claims.sources import Sources, copy_of
+from trimtab.claims.sources import Sources, copy_of, long_sentences
 from trimtab.documents import reader
 from trimtab.documents.document_store import DocumentStore
 from trimtab.documents.work import Identifiers, Work
@@ -33,7 +33,7 @@ def read(text, name):
 def test_a_copy_of_the_report_is_no_source(text, name, reason):
     report = read(REPORT, "report.md")
     document = read(text, name)
-    assert copy_of(document, report) == reason
+    assert copy_of(document, report, long_sentences(report)) == reason
     sources = Sources.build([document], [], REGISTRY, report)
     assert sources.left_out == (((name, reason),) if reason else ())
     assert len(sources.documents) == (not reason)

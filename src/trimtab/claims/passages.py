@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import mentions
 from trimtab.claims.vocabulary import HeaderTerm, HeaderVocabulary
-from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, tokens
+from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, stems, tokens
 from trimtab.documents import numerals
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ class Passages:
             for index, span in enumerate(document.spans):
                 if span.kind == "reference":
                     continue
-                for word in {stem(word) for word, _, _ in tokens(span.text) if content(word)}:
+                for word in set(stems(span.text)):
                     self._postings[word].append(len(self._places))
                 self._places.append(_Place(document, index))
 
     def find(self, statement: Statement, documents: frozenset[str]) -> list[Passage]:
         """Return what the passages of ``documents`` (SHA-256) say, the most telling first."""
-        words = [stem(word) for word, _, _ in tokens(statement.text) if content(word)]
+        words = stems(statement.text)
         if len(words) < 3:
             return []
         shortlist = self._shortlist(set(words), documents)
@@ -113,7 +113,7 @@ class Passages:
 
     def nearest(self, text: str, documents: frozenset[str], most: int) -> list[Span]:
         """Return the sentences of ``documents`` (SHA-256) that share most rare words with a text, nearest first."""
-        words = {stem(word) for word, _, _ in tokens(text) if content(word)}
+        words = set(stems(text))
         return [place.span for place in self._shortlist(words, documents)[:most]]
 
     def _shortlist(self, words: set[str], documents: frozenset[str]) -> list[_Place]:
@@ -239,7 +239,7 @@ class _Alignment:
 
 
 def _align(text: str, passage: str) -> _Alignment:
-    ours = [stem(word) for word, _, _ in tokens(text) if content(word)]
+    ours = stems(text)
     placed = [(stem(word), start, end) for word, start, end in tokens(passage) if content(word)]
     theirs = [word for word, _, _ in placed]
     blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()

@@ -20,7 +20,7 @@ from trimtab.claims.table_index import TableIndex
 from trimtab.claims.wording import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import HeaderVocabulary
@@ -56,6 +56,7 @@ class Sources:
     passages: Passages
     vocabulary: HeaderVocabulary
     _ids: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _texts: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, corpus: DocumentStore, registry: Registry, report: Document | None = None) -> Sources:
@@ -68,8 +69,9 @@ class Sources:
     ) -> Sources:  # fmt: skip
         """Index documents, without the report that is checked."""
         read_documents, left_out = [], []
+        sentences = long_sentences(report) if report else ()
         for document in documents:
-            reason = copy_of(document, report) if report else ""
+            reason = copy_of(document, report, sentences) if report else ""
             left_out.extend([(document.path, reason)] if reason else [])
             read_documents.extend([] if reason else [document])
         known = {work.id: work for work in works}
@@ -97,31 +99,38 @@ class Sources:
 
         A cite may be a whole entry of a bibliography; it is a text's whose title stands in it.
         """
-        wanted = cite.casefold().strip()
-        return frozenset(
-            document.sha256
-            for document in self.documents
-            if wanted in self._ids[document.sha256] or _titled(document, wanted)
-        )
+        if cite not in self._texts:
+            wanted = cite.casefold().strip()
+            entry = f" {plain(wanted)} "
+            self._texts[cite] = frozenset(
+                document.sha256
+                for document in self.documents
+                if wanted in self._ids[document.sha256] or _titled(document, entry)
+            )
+        return self._texts[cite]
 
 
-def copy_of(document: Document, report: Document) -> str:
-    """Return why a document is the report itself; empty if it is not."""
+def long_sentences(report: Document) -> tuple[str, ...]:
+    """Return the plain sentences of a report that are long enough to be its own."""
+    return tuple(plain(span.text) for span in report.spans if len(span.text) > 30)
+
+
+def copy_of(document: Document, report: Document, sentences: Sequence[str]) -> str:
+    """Return why a document is the report itself, which has these long sentences; empty if it is not."""
     if document.sha256 == report.sha256:
         return "it is the report under check"
     if Path(document.path).resolve() == Path(report.path).resolve():
         return "it has the path of the report under check"
     held = f" {plain(document.text)} "
-    spans = [plain(span.text) for span in report.spans if len(span.text) > 30]
-    same = sum(f" {text} " in held for text in spans)
-    if len(spans) >= 3 and same >= _COPY * len(spans):
-        return f"it repeats {same} of the report's {len(spans)} sentences"
+    same = sum(f" {text} " in held for text in sentences)
+    if len(sentences) >= 3 and same >= _COPY * len(sentences):
+        return f"it repeats {same} of the report's {len(sentences)} sentences"
     return ""
 
 
 def _titled(document: Document, entry: str) -> bool:
     title = plain(document.title)
-    return len(title) >= _TITLE and f" {title} " in f" {plain(entry)} "
+    return len(title) >= _TITLE and f" {title} " in entry
 
 
 def _ids(document: Document, work: Work | None) -> frozenset[str]:

@@ -92,14 +92,17 @@ def negates(word: str) -> bool:
     return word in NEGATIONS or word.endswith(("n't", "n\u2019t"))
 
 
+_EMPTY: Final = frozenset(word for word in _STOP if not negates(word))
+
+
 def content(word: str) -> bool:
     """Whether a word says something: not an article, preposition, pronoun or auxiliary."""
-    return word not in _STOP or negates(word)
+    return word not in _EMPTY
 
 
 def stems(text: str) -> list[str]:
     """Return the stems of the words with content, in order."""
-    return [stem(word) for word, _, _ in tokens(text) if content(word)]
+    return [stem(word) for word in plain(text).split() if word not in _EMPTY]
 
 
 def plain(text: str) -> str:
@@ -108,7 +111,7 @@ def plain(text: str) -> str:
     >>> plain("It \u201cworks\u201d: 96.2\u2009% of  cases.")
     'it works 96.2 of cases'
     """
-    return " ".join(word for word, _, _ in tokens(text))
+    return " ".join(_TOKEN.findall(text)).casefold()
 
 
 @lru_cache(maxsize=65536)

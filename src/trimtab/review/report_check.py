@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.claims import (
-    calibration,
-    certainty,
-    claim_model,
-    claim_verdict,
-    known_works,
-    report_claims,
-    study_evidence,
-    verdict_rules,
-)
+from trimtab.claims import certainty, claim_model, claim_verdict, known_works, report_claims, verdict_rules
 from trimtab.claims import question as asking
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
@@ -29,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from trimtab.claims.calibration import Calibration
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
     from trimtab.documents.source_folder import UnreadFile
     from trimtab.review.llm.sentence_readings import SentenceReader
     from trimtab.study.table import StudyTable
@@ -180,7 +172,11 @@ def _verdicts(
     found: Sequence[Claim], sources: Sources, references: Sequence[str], options: Options
 ) -> tuple[tuple[Claim, ClaimVerdict], ...]:  # fmt: skip
     words = certainty.overrides(options.overrides) if options.overrides else {}
-    labelled = calibration.load(options.calibration) if options.calibration else None
+    labelled = None
+    if options.calibration:
+        from trimtab.claims import calibration  # noqa: PLC0415 - NumPy and SciPy cost half of all imports
+
+        labelled = calibration.load(options.calibration)
     checked = []
     for claim in found:
         verdict = _verdict(claim, sources, references, options.study, words, labelled)
@@ -201,9 +197,13 @@ def _verdict(
     references: Sequence[str],
     study: StudyTable | None,
     words: Mapping[str, certainty.Override],
-    labelled: calibration.Calibration | None,
+    labelled: Calibration | None,
 ) -> ClaimVerdict:  # fmt: skip
-    measured = study_evidence.look_up(claim, study, sources.registry) if study is not None else ()
+    measured: tuple[Evidence, ...] = ()
+    if study is not None:
+        from trimtab.claims import study_evidence  # noqa: PLC0415 - as above
+
+        measured = study_evidence.look_up(claim, study, sources.registry)
     verdict = certainty.rate(verdict_rules.check(claim, sources, references, measured), words.get(claim.id))
     return labelled.mark(verdict) if labelled else verdict
 

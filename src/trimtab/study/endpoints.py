@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimtab.errors import RunFolderError
-from trimtab.stats import pass_at_k
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,6 +115,8 @@ def _per_byte(record: list[float]) -> tuple[float, float]:
 
 
 def _passes(record: list[int]) -> tuple[float, float]:
+    from trimtab.stats import pass_at_k  # noqa: PLC0415 - SciPy, which nothing else here needs
+
     n, c = record
     return pass_at_k(n, c, 1), 1.0
 

@@ -18,7 +18,7 @@ from trimtab.documents.parts import Position
 from trimtab.errors import DocumentError, EvidenceError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 HEADING = re.compile(r"^(?:(?:\d+|[A-Z])(?:\.\d+)*\.?\s+[A-Z]|Abstract$|References$)")
 
@@ -86,16 +86,13 @@ def _memory(text: str) -> bool:
 
 
 def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
-    words = [
-        Word(text=text, left=left, top=top, right=right, bottom=bottom, bold=bold)
-        for text, left, top, right, bottom, bold in page["words"]
-    ]
-    rules = [RuledLine(top=top, left=left, right=right) for top, left, right in page["rules"]]
+    words = [Word(*word) for word in page["words"]]
+    rules = [RuledLine(*rule) for rule in page["rules"]]
     tables = []
     taken: set[Word] = set()
     for region in pdf_table.regions(words, rules):
         inside = set(region.words)
-        caption = _caption(region, _blocks([word for word in words if word not in inside]))
+        caption = _caption(region, [word for word in words if word not in inside])
         rows, heads = pdf_table.read(region, rules, number)
         if caption or pdf_table.looks_tabular(rows):
             first, last = region.rules[0], region.rules[-1]
@@ -108,16 +105,16 @@ def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
         builder.table(table)
 
 
-def _blocks(words: Sequence[Word]) -> list[list[Word]]:
+def _blocks(words: Iterable[Word]) -> Iterator[list[Word]]:
     """Cut words, in the order the file draws them, into blocks of lines that follow each other closely."""
-    blocks: list[list[Word]] = []
+    block: list[Word] = []
     for word in words:
-        last = blocks[-1][-1] if blocks else None
-        if last is not None and _follows(last, word):
-            blocks[-1].append(word)
-        else:
-            blocks.append([word])
-    return blocks
+        if block and not _follows(block[-1], word):
+            yield block
+            block = []
+        block.append(word)
+    if block:
+        yield block
 
 
 def _follows(last: Word, word: Word) -> bool:
@@ -127,10 +124,13 @@ def _follows(last: Word, word: Word) -> bool:
     return (same_line or next_line) and abs((word.bottom - word.top) - height) < 0.25 * height
 
 
-def _caption(table: Region, blocks: list[list[Word]]) -> list[Word]:
+def _caption(table: Region, words: Sequence[Word]) -> list[Word]:
     """Return the nearest block above or below that begins "Table N"."""
     near = []
-    for block in blocks:
+    for at, word in enumerate(words):
+        if not word.text.startswith(("Table", "TABLE", "Tab.")) or (at and _follows(words[at - 1], word)):
+            continue
+        block = next(_blocks(words[at:]))
         _, top, _, bottom = Fragment(tuple(block)).box
         distance = max(table.rules[0].top - bottom, top - table.rules[-1].top)
         if TABLE_LABEL.match(_joined(block)) and -3 < distance < 60:
@@ -141,8 +141,8 @@ def _caption(table: Region, blocks: list[list[Word]]) -> list[Word]:
 def _paragraph(block: list[Word], number: int, builder: Builder) -> None:
     text, box = _joined(block), Fragment(tuple(block)).box
     position = Position(page=number, box=box)
-    one_line = box[3] - box[1] < 1.6 * median(word.bottom - word.top for word in block)
-    if one_line and len(text) < 90 and (HEADING.match(text) or all(word.bold for word in block)):
+    titled = len(text) < 90 and (HEADING.match(text) or all(word.bold for word in block))
+    if titled and box[3] - box[1] < 1.6 * median(word.bottom - word.top for word in block):
         builder.heading(text, 1 + text.split(" ", 1)[0].count("."), position)
     else:
         builder.add("sentence", text, position)

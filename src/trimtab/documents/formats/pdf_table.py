@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 from operator import itemgetter
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.documents.formats.cell_grid import RawCell, numeric
 from trimtab.documents.parts import Position
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TOUCHING = 1.5
+SHORT_RULE = 8  # points at most from a head to the short rule below it
 _NAME = re.compile(r"[^\W\d_]{2}")
 DECIMAL = re.compile(r"[-+\u2212]?\d+\.\d+%?")
 CAPTION = re.compile(r"^(?:Table|TABLE|Tab\.)$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(NamedTuple):
     """A word on a page: text and box in points from the top left, and whether it is bold."""
 
     text: str
@@ -75,8 +75,7 @@ class Fragment:
         return self.box[0] < right and left < self.box[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuledLine:
+class RuledLine(NamedTuple):
     """A horizontal line."""
 
     top: float
@@ -107,10 +106,11 @@ def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
             (round(rule.left), round(rule.right)),
         )
         groups.setdefault(key, []).append(rule)
+    captions = [word for word in words if CAPTION.match(word.text)]
     for group in groups.values():
-        for run in _runs(group, words):
-            inside = tuple(word for word in words if _inside(word, run[0], run[-1]))
-            if len(run) > 1 and len(inside) > 3:
+        for run in _runs(group, captions):
+            inside = tuple(word for word in words if _inside(word, run[0], run[-1])) if len(run) > 1 else ()
+            if len(inside) > 3:
                 tables.append(Region(rules=tuple(run), words=inside))
     outer = [each for each in tables if not any(other is not each and other.holds(each.rules[0]) for other in tables)]
     return sorted(outer, key=lambda each: each.rules[0].top)
@@ -150,12 +150,11 @@ def looks_tabular(rows: Sequence[Sequence[RawCell]]) -> bool:
     )
 
 
-def _runs(group: list[RuledLine], words: Sequence[Word]) -> list[list[RuledLine]]:
+def _runs(group: list[RuledLine], captions: Sequence[Word]) -> list[list[RuledLine]]:
     """Split rules of one width where a caption stands between two of them."""
     runs = [[group[0]]]
     for above, below in pairwise(group):
-        between = [word for word in words if _inside(word, above, below)]
-        if any(CAPTION.match(word.text) for word in between):
+        if any(_inside(word, above, below) for word in captions):
             runs.append([])
         runs[-1].append(below)
     return runs
@@ -170,6 +169,8 @@ def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[li
     lines = _joined_rows(_merged([_fragments(line) for line in _lines(region.words)]))
     columns = _columns(lines)
     lines = [_divided(line, columns) for line in lines]
+    foot = max(word.bottom for word in region.words)
+    rules = [rule for rule in rules if region.rules[0].top - 1 <= rule.top < foot + SHORT_RULE]
     rows = [_row(line, columns, rules, page) for line in lines]
     inner = next((rule.top for rule in region.rules[1:-1] if rule.top > lines[0][0].box[3]), None)
     heads = sum(line[0].middle < inner for line in lines) if inner is not None else 0
@@ -315,14 +316,16 @@ def _covered(
     left, _, right, bottom = part.box
     full = columns[-1][1] - columns[0][0]
     for rule in rules:
-        below = 0 <= rule.top - bottom < 8 and rule.left <= part.box[0] and part.box[2] <= rule.right
+        below = 0 <= rule.top - bottom < SHORT_RULE and rule.left <= part.box[0] and part.box[2] <= rule.right
         others = any(each.over(rule.left, rule.right) for each in line if each is not part)
         if below and not others and rule.right - rule.left < 0.9 * full:
             left, right = rule.left, rule.right
     over = [index for index, (start, end) in enumerate(columns) if left < end and start < right]
+    if over:
+        return over[0], over[-1]
     center = (left + right) / 2
     nearest = min(range(len(columns)), key=lambda index: abs(sum(columns[index]) / 2 - center))
-    return (over[0], over[-1]) if over else (nearest, nearest)
+    return nearest, nearest
 
 
 def _span_labels(rows: list[list[RawCell]], lines: list[list[Fragment]], heads: int, rules: list[float]) -> None:
