@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from trimtab.literature.request import Request, ServerAnswer
-from trimtab.literature.transport import Rules, Transport
+from trimtab.literature.transport import Transport
 
 
 @dataclass
@@ -147,9 +147,9 @@ def transport(clock):
     """Make transports to servers; they are closed at the end."""
     made = []
 
-    def make(*servers, interval=0.0, bodies=None, mode="live", **rules):
+    def make(*servers, interval=0.0, **options):
         hosts = {serving if isinstance(serving, str) else serving.host: interval for serving in servers}
-        one = Transport(Rules(hosts=hosts, agent="trimtab/test", **rules), bodies, mode, clock)
+        one = Transport(hosts=hosts, agent="trimtab/test", clock=clock, **options)
         made.append(one)
         return one
 
@@ -171,14 +171,12 @@ class Recording:
     @property
     def request(self):
         parts = urlsplit(self.url)
-        params = tuple((name, values[0]) for name, values in parse_qs(parts.query, keep_blank_values=True).items())
+        params = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         return Request(url=f"{parts.scheme}://{parts.netloc}{parts.path}", params=params)
 
     @property
     def answer(self):
-        return ServerAnswer(
-            key=self.request.key, url=self.url, status=self.status, body=self.body, date="2026-01-01T00:00:00+00:00"
-        )
+        return ServerAnswer(status=self.status, body=self.body, date="2026-01-01T00:00:00+00:00")
 
 
 def _bytes(response):

@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from trimtab.literature import search_plan, search_session
-from trimtab.literature.arxiv import ArXiv
-from trimtab.literature.crossref import Crossref
+from trimtab.errors import SearchError
+from trimtab.literature import catalogue, json_paths, search_plan, search_session
+from trimtab.literature.arxiv import ARXIV
+from trimtab.literature.crossref import CROSSREF
 from trimtab.literature.database import Query
 from trimtab.literature.dblp import DBLP
-from trimtab.literature.openalex import OpenAlex
+from trimtab.literature.openalex import OPENALEX
 from trimtab.literature.request import ServerAnswer
 from trimtab.literature.search_plan import Wishes
-from trimtab.literature.semanticscholar import SemanticScholar
+from trimtab.literature.semanticscholar import SEMANTIC_SCHOLAR
 from trimtab.literature.transport import Unreadable
 
 QUERY = Query(name="all", groups=(("loss-free balancing", "ALF-LB"), ("HumanEval",)))
@@ -25,12 +26,12 @@ ENTRY = """<entry><id>http://arxiv.org/abs/2408.15664v1</id><title>A  title</tit
 
 def answer(body):
     raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
-    return ServerAnswer(key="", url="", status=200, body=raw, date="")
+    return ServerAnswer(status=200, body=raw, date="")
 
 
 def test_a_page_is_as_long_as_what_is_wanted_and_at_most_a_hundred():
-    for database, name in ((ArXiv(), "max_results"), (OpenAlex(), "per_page"), (Crossref(), "rows"), (DBLP(), "h")):
-        sizes = [dict(database.first(QUERY, limit).params)[name] for limit in (7, 100, 500)]
+    for database, name in ((ARXIV, "max_results"), (OPENALEX, "per_page"), (CROSSREF, "rows"), (DBLP, "h")):
+        sizes = [database.first(QUERY, limit).params[name] for limit in (7, 100, 500)]
         assert sizes == ["7", "100", "100"], name
 
 
@@ -39,33 +40,35 @@ def test_a_search_keeps_the_pause_each_database_asks_for(tmp_path):
     names = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
     wishes = Wishes(question="How robust is ALF-LB to expert capacity?", databases=names, texts=1)
     with search_session.transport(search_plan.prepare(wishes), tmp_path, "replay") as asking:
-        assert asking.rules.hosts == {
+        assert asking.hosts == {
             "export.arxiv.org": 3.0, "api.openalex.org": 0.1, "api.semanticscholar.org": 1.0,
             "api.crossref.org": 0.2, "dblp.org": 1.0,
         }  # fmt: skip
 
 
 def test_each_database_is_asked_in_its_own_language():
-    assert dict(ArXiv().first(QUERY, 500).params) == {
+    assert ARXIV.first(QUERY, 500).params == {
         "search_query": '(all:"loss-free balancing" OR all:"ALF-LB") AND (all:HumanEval)',
         "sortBy": "relevance", "sortOrder": "descending", "start": "0", "max_results": "100",
     }  # fmt: skip
-    assert dict(OpenAlex(key="K").first(QUERY, 50).params) == {
+    assert OPENALEX.first(QUERY, 50).params == {
         "search": '("loss-free balancing" OR "ALF-LB") AND (HumanEval)', "per_page": "50", "cursor": "*"
     }  # fmt: skip
-    assert OpenAlex(key="K").first(QUERY, 50).private == (("api_key", "K"),)
-    papers = SemanticScholar(key="K").first(QUERY, 50)
-    assert dict(papers.params)["query"] == '("loss-free balancing" | "ALF-LB") + (HumanEval)'
-    assert papers.headers == (("x-api-key", "K"),)
-    works = Crossref(mailto="a@b.c").first(QUERY, 50)
-    assert dict(works.params)["query.bibliographic"] == "loss-free balancing ALF-LB HumanEval"
-    assert works.private == (("mailto", "a@b.c"),)
+    papers, works = SEMANTIC_SCHOLAR.first(QUERY, 50), CROSSREF.first(QUERY, 50)
+    assert papers.params["query"] == '("loss-free balancing" | "ALF-LB") + (HumanEval)'
+    assert works.params["query.bibliographic"] == "loss-free balancing ALF-LB HumanEval"
+
+
+def test_a_key_of_the_environment_is_sent_as_each_database_takes_it(monkeypatch):
+    for variable in ("OPENALEX_API_KEY", "S2_API_KEY", "CROSSREF_MAILTO"):
+        monkeypatch.setenv(variable, "K")
+    assert OPENALEX.first(QUERY, 50).private == {"api_key": "K"}
+    assert SEMANTIC_SCHOLAR.first(QUERY, 50).headers == {"x-api-key": "K"}
+    assert CROSSREF.first(QUERY, 50).private == {"mailto": "K"}
 
 
 def test_a_withdrawn_preprint_is_marked_and_its_published_version_kept_apart():
-    page = ArXiv().read(
-        ArXiv().first(QUERY, 1), answer(FEED.format(total=1, entries=ENTRY.format(comment="Withdrawn")))
-    )
+    page = ARXIV.read(ARXIV.first(QUERY, 1), answer(FEED.format(total=1, entries=ENTRY.format(comment="Withdrawn"))))
     work = page.records[0].work
     assert work.retraction.kind == "withdrawn"
     assert [(one.name, one.doi) for one in work.versions] == [("v1", ""), ("published", "10.1000/x")]
@@ -74,8 +77,8 @@ def test_a_withdrawn_preprint_is_marked_and_its_published_version_kept_apart():
 
 def test_a_page_arxiv_left_empty_is_unreadable_so_that_it_is_asked_for_again():
     with pytest.raises(Unreadable, match="empty page, though 7"):
-        ArXiv().read(ArXiv().first(QUERY, 1), answer(FEED.format(total=7, entries="")))
-    assert ArXiv().read(ArXiv().first(QUERY, 1), answer(FEED.format(total=0, entries=""))).records == ()
+        ARXIV.read(ARXIV.first(QUERY, 1), answer(FEED.format(total=7, entries="")))
+    assert ARXIV.read(ARXIV.first(QUERY, 1), answer(FEED.format(total=0, entries=""))).records == ()
 
 
 def test_retractions_are_read_from_the_work_and_from_the_notice():
@@ -85,40 +88,40 @@ def test_retractions_are_read_from_the_work_and_from_the_notice():
     ]}  # fmt: skip
     notice = {"DOI": "10.1/N", "update-to": [{"DOI": "10.1/A", "type": "retraction"}]}
     body = {"message-type": "work-list", "message": {"items": [retracted, notice, {}], "total-results": 2}}
-    page = Crossref().read(Crossref().first(QUERY, 5), answer(body))
+    page = CROSSREF.read(CROSSREF.first(QUERY, 5), answer(body))
     work, told = page.records
     assert (work.work.retraction.kind, str(work.work.retraction.date)) == ("retraction", "2020-02-03")
     assert (told.kind, told.notices) == ("retraction notice", ("10.1/a",))
     assert page.skipped == ("an item without a DOI",)
 
 
-def test_cursors_and_tokens_lead_on_and_end():
+def test_cursors_and_tokens_lead_on_and_end(monkeypatch):
+    monkeypatch.setenv("CROSSREF_MAILTO", "a@b.c")
     item = {"DOI": "10.1/A"}
     body = {"message-type": "work-list", "message": {"items": [item], "next-cursor": "N==", "total-results": 2}}
-    crossref = Crossref(mailto="a@b.c")
-    following = crossref.read(crossref.first(QUERY, 5), answer(body)).following
-    assert dict(following.params)["cursor"] == "N=="
-    assert following.private == (("mailto", "a@b.c"),)
+    following = CROSSREF.read(CROSSREF.first(QUERY, 5), answer(body)).following
+    assert following.params["cursor"] == "N=="
+    assert following.private == {"mailto": "a@b.c"}
     body["message"]["items"] = []
-    assert crossref.read(following, answer(body)).following is None
+    assert CROSSREF.read(following, answer(body)).following is None
     works = {"results": [{"id": "https://openalex.org/W1"}], "meta": {"count": 2, "next_cursor": "abc"}}
-    assert dict(OpenAlex().read(OpenAlex().first(QUERY, 5), answer(works)).following.params)["cursor"] == "abc"
+    assert OPENALEX.read(OPENALEX.first(QUERY, 5), answer(works)).following.params["cursor"] == "abc"
     works["meta"]["next_cursor"] = None
-    assert OpenAlex().read(OpenAlex().first(QUERY, 5), answer(works)).following is None
+    assert OPENALEX.read(OPENALEX.first(QUERY, 5), answer(works)).following is None
     papers = {"total": 2, "token": "T", "data": [{"paperId": "p", "title": "x"}]}
-    following = SemanticScholar().read(SemanticScholar().first(QUERY, 5), answer(papers)).following
-    assert ("token", "T") in following.params
+    following = SEMANTIC_SCHOLAR.read(SEMANTIC_SCHOLAR.first(QUERY, 5), answer(papers)).following
+    assert following.params.items() >= {"token": "T"}.items()
 
 
 def test_an_inverted_abstract_is_put_in_order_and_a_retraction_is_seen():
     work = {"id": "https://openalex.org/W1", "title": "T", "is_retracted": True,
             "abstract_inverted_index": {"loss": [2], "Without": [0], "a": [1]}}  # fmt: skip
-    record = OpenAlex().read(OpenAlex().first(QUERY, 5), answer({"results": [work], "meta": {}})).records[0]
+    record = OPENALEX.read(OPENALEX.first(QUERY, 5), answer({"results": [work], "meta": {}})).records[0]
     assert record.work.abstract == "Without a loss"
     assert record.work.retraction is not None
 
 
-@pytest.mark.parametrize("database", [ArXiv(), Crossref(), OpenAlex(), SemanticScholar()], ids=lambda one: one.name)
+@pytest.mark.parametrize("database", [ARXIV, CROSSREF, OPENALEX, SEMANTIC_SCHOLAR], ids=lambda one: one.name)
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"7", b'"text"', b"{}", b"<html></html>", b"\xff\xfe", b'{"message": 3}']
 )
@@ -130,4 +133,28 @@ def test_anything_else_is_unreadable(database, body):
 def test_entities_in_a_feed_are_not_expanded():
     bomb = '<!DOCTYPE x [<!ENTITY a "b">]>' + FEED.format(total=1, entries=ENTRY.format(comment="&a;"))
     with pytest.raises(Unreadable, match="entities"):
-        ArXiv().read(ArXiv().first(QUERY, 5), answer(bomb))
+        ARXIV.read(ARXIV.first(QUERY, 5), answer(bomb))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("a", "7"), ("b.0.c", "text"), ("b.1.c", ""), ("b.c", ""), ("d", ""), ("e", ""), ("zero", ""), ("a.x", "")],
+)
+def test_a_path_that_leads_to_no_text_is_empty(path, expected):
+    """Numbers are written out; true, an object, an array and nothing are no text, wherever a database puts them."""
+    assert json_paths.text({"a": 7, "b": [{"c": "text"}], "d": True, "e": {"x": 1}, "zero": 0}, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("url = 7", "url is 7, expected an address"),
+        ('interval_s = "x"', "interval_s is 'x', expected seconds"),
+        ('ulr = "x"', "unknown key 'ulr'"),
+    ],
+)
+def test_a_file_of_databases_says_what_is_wrong_with_it(tmp_path, line, told):
+    file = tmp_path / "databases.toml"
+    file.write_text(f"[arxiv]\n{line}\n")
+    with pytest.raises(SearchError, match=told):
+        catalogue.named(["arxiv"], file)

@@ -26,7 +26,7 @@ def answer(hits, *, total, first=0):
     whole = {"result": {"query": "a", "status": {"@code": "200", "text": "OK"}, "hits": {**counts, "hit": hits}}}
     if not hits:
         del whole["result"]["hits"]["hit"]
-    return ServerAnswer(key="", url="", status=200, body=json.dumps(whole).encode(), date="")
+    return ServerAnswer(status=200, body=json.dumps(whole).encode(), date="")
 
 
 QUERY = Query(name="all", groups=(("loss-free balancing", "ALF-LB"), ("HumanEval",)))
@@ -54,14 +54,14 @@ PREPRINT = hit(
 
 
 def test_a_query_is_written_in_its_own_language():
-    request = DBLP().first(QUERY, 1000)
-    assert dict(request.params) == {
+    request = DBLP.first(QUERY, 1000)
+    assert request.params == {
         "q": "loss-free-balancing|ALF-LB HumanEval", "format": "json", "h": "100", "f": "0", "c": "0"
     }  # fmt: skip
 
 
 def test_hits_become_records():
-    page = DBLP().read(DBLP().first(QUERY, 10), answer([JOURNAL, PREPRINT], total=2))
+    page = DBLP.read(DBLP.first(QUERY, 10), answer([JOURNAL, PREPRINT], total=2))
     journal, preprint = (one.work for one in page.records)
     assert journal.title == "On Balance & Loss"
     assert [str(one) for one in journal.authors] == ["Wang, Wei", "van der Berg, Ludwig"]
@@ -72,21 +72,34 @@ def test_hits_become_records():
     assert page.following is None
 
 
+def test_an_address_or_a_venue_may_be_one_of_several():
+    several = hit(
+        "conf/x/B1",
+        "Loads.",
+        ["A B"],
+        venue=["ICML", "Workshop"],
+        ee=["https://x.org/b.pdf", "https://y.org"],
+        access="open",
+    )
+    (record,) = DBLP.read(DBLP.first(QUERY, 10), answer([several], total=1)).records
+    assert (record.work.versions[0].venue, record.texts[0].url) == ("ICML", "https://x.org/b.pdf")
+
+
 def test_pages_follow_until_all_hits_are_here():
-    request = DBLP().first(QUERY, 1)
-    page = DBLP().read(request, answer([JOURNAL], total=3))
-    assert dict(page.following.params)["f"] == "1"
-    last = DBLP().read(page.following, answer([JOURNAL, PREPRINT], total=3, first=1))
+    request = DBLP.first(QUERY, 1)
+    page = DBLP.read(request, answer([JOURNAL], total=3))
+    assert page.following.params["f"] == "1"
+    last = DBLP.read(page.following, answer([JOURNAL, PREPRINT], total=3, first=1))
     assert last.following is None
 
 
 def test_no_hits_are_an_empty_page_and_a_gap_is_not():
-    assert DBLP().read(DBLP().first(QUERY, 10), answer([], total=0)).records == ()
+    assert DBLP.read(DBLP.first(QUERY, 10), answer([], total=0)).records == ()
     with pytest.raises(Unreadable, match="empty page"):
-        DBLP().read(DBLP().first(QUERY, 10), answer([], total=7))
+        DBLP.read(DBLP.first(QUERY, 10), answer([], total=7))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"result": 1}', b'{"result": {"hits": null}}', b"<html>"])
 def test_anything_else_is_unreadable(body):
     with pytest.raises(Unreadable):
-        DBLP().read(DBLP().first(QUERY, 10), ServerAnswer(key="", url="", status=200, body=body, date=""))
+        DBLP.read(DBLP.first(QUERY, 10), ServerAnswer(status=200, body=body, date=""))

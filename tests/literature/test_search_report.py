@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from trimtab.cli.main import main
-from trimtab.literature.arxiv import ArXiv
+from trimtab.literature.arxiv import ARXIV
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval and MBPP, against the auxiliary loss?"
 TEXT = """<html><head><title>{title}</title></head><body><h1>{title}</h1><p>ALF-LB loses less than the auxiliary loss
@@ -54,7 +54,7 @@ def recorded(request):
     found = {}
     for one in recordings:
         if urlsplit(one.url).netloc == "export.arxiv.org" and one.status == 200:
-            for record in ArXiv().read(one.request, one.answer).records:
+            for record in ARXIV.read(one.request, one.answer).records:
                 work = record.work
                 found[work.id] = made(
                     1000 + len(found), work.title, work.abstract, year=work.year, arxiv=work.ids.arxiv,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -51,7 +50,7 @@ def references(  # noqa: PLR0913 - one argument an option
     from trimtab.documents.bibliography import reference_files  # noqa: PLC0415
     from trimtab.literature import catalogue  # noqa: PLC0415
     from trimtab.literature.bodies import Bodies  # noqa: PLC0415
-    from trimtab.literature.transport import Rules, Transport  # noqa: PLC0415
+    from trimtab.literature.transport import Transport  # noqa: PLC0415
     from trimtab.review import reference_check, reference_list  # noqa: PLC0415
 
     if offline and output is None:
@@ -71,15 +70,15 @@ def references(  # noqa: PLR0913 - one argument an option
         ]
         for one in unread:
             click.echo(f"not read: {one.path}: {one.reason}", err=True)
-    places = catalogue.places(databases, file)
-    bodies = Bodies(output / "bodies") if output else None
-    rules = Rules(
-        hosts={place.host: place.interval_s for place in places}, agent=f"trimtab/{version('trimtab')} references"
-    )
-    with contextlib.ExitStack() as stack:
-        transport = stack.enter_context(Transport(rules, bodies, "offline" if offline else "live")) if places else None
-        archives = [reference_check.Archive(place=place, transport=transport) for place in places if transport]
-        question = asking.asked_in(listed.report, registry) if listed.report else None
+    asked = catalogue.named(databases, file)
+    question = asking.asked_in(listed.report, registry) if listed.report else None
+    with Transport(
+        hosts={one.host: one.interval_s for one in asked},
+        agent=f"trimtab/{version('trimtab')} references",
+        bodies=Bodies(output / "bodies") if output else None,
+        mode="offline" if offline else "live",
+    ) as transport:
+        archives = [reference_check.Archive(database=one, transport=transport) for one in asked]
         found = reference_check.check(listed.entries, works, registry, archives, question)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=1))

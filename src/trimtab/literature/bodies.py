@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - a field of a dataclass
 
 from trimtab.disk import write_atomic_bytes
 from trimtab.errors import SearchError
-from trimtab.literature.request import ServerAnswer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from trimtab.literature.request import Request
+from trimtab.literature.request import Request, ServerAnswer
 
 
+@dataclass(frozen=True, slots=True)
 class Bodies:
     """Answers on disk: a line of JSON that says what was asked and answered, then the body as it came.
 
@@ -22,12 +19,10 @@ class Bodies:
         folder: Where they lie; made when absent.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
-    def path(self, request: Request) -> Path:
-        """Return where the answer to a request lies, or would."""
-        return self._folder / request.key[:2] / request.key
+    def _path(self, request: Request) -> Path:
+        return self.folder / request.key[:2] / request.key
 
     def get(self, request: Request) -> ServerAnswer | None:
         """Return the answer that is here.
@@ -35,27 +30,19 @@ class Bodies:
         Raises:
             SearchError: The file is not what this class writes.
         """
-        path = self.path(request)
+        path = self._path(request)
         if not path.exists():
             return None
         head, _, body = path.read_bytes().partition(b"\n")
         try:
-            stored = json.loads(head)
-            return ServerAnswer(
-                key=request.key,
-                url=request.shown,
-                status=int(stored["status"]),
-                body=body,
-                date=str(stored["date"]),
-                kind=str(stored["kind"]),
-                cached=True,
-            )
+            held = json.loads(head)
+            return ServerAnswer(status=int(held["status"]), body=body, date=str(held["date"]), kind=str(held["kind"]))
         except (ValueError, KeyError, TypeError) as error:
             raise SearchError(f"{path} is no kept answer: {error}", hint="remove the file to ask again") from error
 
     def put(self, request: Request, answer: ServerAnswer) -> None:
         """Keep an answer; it appears whole or not at all."""
-        path = self.path(request)
+        path = self._path(request)
         path.parent.mkdir(parents=True, exist_ok=True)
         head = {"url": request.shown, "status": answer.status, "date": answer.date, "kind": answer.kind}
         write_atomic_bytes(path, json.dumps(head, sort_keys=True).encode() + b"\n" + answer.body)

@@ -1,153 +1,130 @@
 """Crossref: JSON over ``api.crossref.org/works``; its rate is in the headers of each answer, a cursor leads on.
 
-Retractions are read where Crossref says so: on the work itself (``updated-by``) and on the notice (``update-to``).
+An e-mail address puts a request into the polite pool. Retractions are read where Crossref says so: on the work itself
+(``updated-by``) and on the notice (``update-to``).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
-from trimtab.literature import database
-from trimtab.literature.database import Found, FullText, Query, ResultPage
-from trimtab.literature.request import Request
+from trimtab.literature import json_paths, metadata
+from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.json_paths import at, objects, text
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trimtab.literature.request import ServerAnswer
+    Item = dict[str, Any]
 
-_PAGE: Final = 100
-_WITHDRAWN: Final = frozenset(
-    {"retraction", "withdrawal", "removal", "partial_retraction", "expression_of_concern"}
-)  # fmt: skip
+_WITHDRAWN: Final = frozenset({"retraction", "withdrawal", "removal", "partial_retraction", "expression_of_concern"})
 _SAME: Final = ("is-preprint-of", "has-preprint", "is-version-of", "has-version", "is-identical-to")
+_DATES: Final = ("issued", "published", "published-print", "published-online", "posted")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossref:
-    """The works of Crossref; ``mailto`` puts a request into the polite pool and is never kept."""
-
-    url: str = "https://api.crossref.org/works"
-    mailto: str = ""
-    name: str = "Crossref"
-
-    def first(self, query: Query, limit: int) -> Request:
-        """Return the request for the first page; Crossref knows no AND, so all terms are one bag of words."""
-        words = " ".join(dict.fromkeys(word for group in query.groups for term in group for word in term.split()))
-        params = (("query.bibliographic", words), ("rows", str(min(limit, _PAGE))), ("cursor", "*"))
-        return Request(url=self.url, params=params, private=(("mailto", self.mailto),) if self.mailto else ())
-
-    def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
-        """Return the items of a list, or the one work asked for."""
-        whole = database.json_of(answer)
-        kind, message = whole.get("message-type"), whole.get("message")
-        if not isinstance(message, dict):
-            message = {}
-        if kind == "work":
-            return ResultPage(records=(_record(message),), total=1)
-        if kind != "work-list":
-            raise Unreadable(f"an answer of type {kind or 'unknown'!r} holds no works")
-        items = database.listed(message.get("items"))
-        records = tuple(_record(item) for item in items if item.get("DOI"))
-        skipped = tuple("an item without a DOI" for item in items if not item.get("DOI"))
-        cursor = str(message.get("next-cursor") or "")
-        return ResultPage(
-            records=records,
-            total=database.whole(message.get("total-results")),
-            following=database.leading_on(request, "cursor", cursor) if cursor and records else None,
-            skipped=skipped,
-        )
+def _ask(query: Query, size: int) -> dict[str, str]:
+    """Return the parameters; Crossref knows no AND, so all terms are one bag of words."""
+    words = dict.fromkeys(word for group in query.groups for term in group for word in term.split())
+    return {"query.bibliographic": " ".join(words), "rows": str(size), "cursor": "*"}
 
 
-def _record(item: dict[str, Any]) -> Found:
-    doi = database.doi(str(item.get("DOI", "")))
-    year = _year(item)
-    number, version = database.arxiv(doi) if "arxiv" in doi else ("", "")
-    kind = str(item.get("subtype") or item.get("type") or "")
+def _listing(body: bytes) -> Listing:
+    """Return the items of a list, or the one work asked for."""
+    whole = json_paths.read(body)
+    kind = text(whole, "message-type")
+    if kind == "work":
+        return Listing(entries=[at(whole, "message")], total=1)
+    if kind != "work-list":
+        raise Unreadable(f"an answer of type {kind or 'unknown'!r} holds no works")
+    items, cursor = objects(whole, "message.items"), text(whole, "message.next-cursor")
+    works = [item for item in items if item.get("DOI")]
+    return Listing(
+        entries=works,
+        total=json_paths.whole(at(whole, "message.total-results")),
+        leads_on={"cursor": cursor} if cursor else {},
+        skipped=("an item without a DOI",) * (len(items) - len(works)),
+    )
+
+
+def _record(item: Item) -> Found:
+    doi, kind = metadata.doi(text(item, "DOI")), text(item, "subtype", "type")
+    number, version = metadata.arxiv_of(doi)
+    ids = Identifiers(doi=doi, arxiv=number)
+    year = min((date.year for name in _DATES if (date := _date(item, name))), default=None)
     preprint = kind in ("preprint", "posted-content") or bool(number)
-    work = Work(
-        id=database.name_of(doi=doi, arxiv=number),
-        title=database.plain(_first(item.get("title"))),
-        authors=tuple(_people(item)),
+    published = Version(
+        name=version or ("preprint" if preprint else "published"),
         year=year,
-        ids=Identifiers(doi=doi, arxiv=number),
-        versions=(
-            Version(
-                name=version or ("preprint" if preprint else "published"),
-                year=year,
-                venue=database.plain(_first(item.get("container-title"))),
-                url=str(item.get("URL") or f"https://doi.org/{doi}"),
-                doi=doi,
-            ),
+        venue=metadata.plain(text(item, "container-title.0")),
+        url=text(item, "URL") or f"https://doi.org/{doi}",
+        doi=doi,
+    )
+    work = Work(
+        id=metadata.work_id(ids, ""),
+        title=metadata.plain(text(item, "title.0")),
+        authors=tuple(
+            Author(family=family, given=text(one, "given").strip())
+            for one in objects(item, "author")
+            if (family := text(one, "family", "name").strip())
         ),
-        abstract=database.plain(str(item.get("abstract") or "")),
+        year=year,
+        ids=ids,
+        versions=(published,),
+        abstract=metadata.plain(text(item, "abstract")),
         retraction=_retraction(item),
     )
-    notices = tuple(
-        database.doi(str(one.get("DOI", "")))
-        for one in database.listed(item.get("update-to"))
-        if one.get("type") in _WITHDRAWN
-    )
+    licence = next((text(one, "URL") for one in objects(item, "license")), "")
+    notices = tuple(_withdrawn(item, "update-to"))
     return Found(
         work=work,
         database="Crossref",
         kind="retraction notice" if notices else kind,
-        texts=tuple(_texts(item)),
-        related=tuple(_related(item)),
-        notices=notices,
+        texts=tuple(
+            FullText(url=address, licence=licence, version=text(one, "content-version"))
+            for one in objects(item, "link")
+            if (address := text(one, "URL"))
+        ),
+        related=tuple(
+            metadata.doi(text(one, "id"))
+            for kind in _SAME
+            for one in objects(item, f"relation.{kind}")
+            if one.get("id-type") == "doi"
+        ),
+        notices=tuple(metadata.doi(text(one, "DOI")) for one in notices),
     )
 
 
-def _first(value: object) -> str:
-    """Return the first text of a list; empty where there is none."""
-    return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else ""
+def _withdrawn(item: Item, field: str) -> Iterator[Item]:
+    """Yield the updates of a field by which a work is withdrawn."""
+    return (one for one in objects(item, field) if one.get("type") in _WITHDRAWN)
 
 
-def _people(item: dict[str, Any]) -> Iterator[Author]:
-    for one in database.listed(item.get("author")):
-        family = str(one.get("family") or one.get("name") or "").strip()
-        if family:
-            yield Author(family=family, given=str(one.get("given") or "").strip())
-
-
-def _year(item: dict[str, Any]) -> int | None:
-    """Return the earliest year a date field gives."""
-    names = ("issued", "published", "published-print", "published-online", "posted")
-    dates = [date for name in names if (date := _date(item.get(name)))]
-    return min((date.year for date in dates), default=None)
-
-
-def _date(value: object) -> dt.date | None:
-    parts = value.get("date-parts") if isinstance(value, dict) else None
-    try:
-        year, month, day = (*parts[0], 1, 1)[:3] if parts else (None, 1, 1)
-        return dt.date(int(year), int(month), int(day)) if year else None
-    except (TypeError, ValueError, IndexError):
-        return None
-
-
-def _retraction(item: dict[str, Any]) -> Retraction | None:
-    for one in database.listed(item.get("updated-by")):
-        if one.get("type") in _WITHDRAWN:
-            notice = database.doi(str(one.get("DOI", "")))
-            return Retraction(kind=str(one["type"]), date=_date(one.get("updated")), notice=notice)
+def _retraction(item: Item) -> Retraction | None:
+    for one in _withdrawn(item, "updated-by"):
+        return Retraction(kind=one["type"], date=_date(one, "updated"), notice=metadata.doi(text(one, "DOI")))
     return None
 
 
-def _texts(item: dict[str, Any]) -> Iterator[FullText]:
-    licence = next((str(one.get("URL", "")) for one in database.listed(item.get("license"))), "")
-    for one in database.listed(item.get("link")):
-        if one.get("URL"):
-            yield FullText(url=str(one["URL"]), licence=licence, version=str(one.get("content-version") or ""))
+def _date(item: Item, field: str) -> dt.date | None:
+    """Return the date of a field; without a month or a day it is the first one."""
+    parts = at(item, f"{field}.date-parts.0")
+    try:
+        return dt.date(*(*map(int, parts), 1, 1)[:3]) if isinstance(parts, list) and parts else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
-def _related(item: dict[str, Any]) -> Iterator[str]:
-    relation = item["relation"] if isinstance(item.get("relation"), dict) else {}
-    for kind in _SAME:
-        for one in database.listed(relation.get(kind)):
-            if one.get("id-type") == "doi":
-                yield database.doi(str(one.get("id", "")))
+CROSSREF: Final = Database(
+    id="crossref",
+    name="Crossref",
+    url="https://api.crossref.org/works",
+    interval_s=0.2,  # 5 a second in the public pool, as the headers of 2026 say
+    ask=_ask,
+    listing=_listing,
+    record=_record,
+    key_variable="CROSSREF_MAILTO",
+    key_parameter="mailto",
+)

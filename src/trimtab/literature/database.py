@@ -1,28 +1,25 @@
-"""What a database is asked, and what it found: one form for all of them."""
+"""What a database is, what it is asked, and what it found: one form for all of them."""
 
 from __future__ import annotations
 
-import html
-import json
+import os
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from trimtab.documents.work import Author, Work
+from trimtab.literature import json_paths
+from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from trimtab.literature.request import Request, ServerAnswer
+    from trimtab.documents.work import Work
+    from trimtab.literature.request import ServerAnswer
 
-_ARXIV: Final = re.compile(
-    r"(?P<id>\d{4}\.\d{4,5}|[a-z][a-z.-]*(?:\.[A-Z]{2})?/\d{7})(?P<version>v\d+)?", re.IGNORECASE
-)
-_ARXIV_DOI: Final = re.compile(r"10\.48550/arxiv\.(.+)", re.IGNORECASE)
-_PARTICLES: Final = frozenset({"van", "von", "der", "den", "de", "del", "della", "di", "da", "la", "le", "ten", "ter"})
-_DOI: Final = re.compile(r"^(?:https?://(?:dx\.)?doi\.org/|doi:)", re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]{1,200}>")
+PAGE: Final = 100
+"""Entries asked for at once at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +37,12 @@ class Query:
     proposed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " AND ".join(f"({' OR '.join(map(quoted, group))})" for group in self.groups)
+        return self.written()
+
+    def written(self, either: str = " OR ", both: str = " AND ", field: str = "") -> str:
+        """Return it in a database's own words for "or" and "and", with what stands before each term."""
+        groups = (either.join(f"{field}{_quoted(term)}" for term in terms) for terms in self.groups)
+        return both.join(f"({terms})" for terms in groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,23 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What one answer holds, as the database wrote it.
+
+    Attributes:
+        entries: In its order: JSON objects or XML elements.
+        total: How many there are in all, as it says; None if it does not.
+        leads_on: The parameter of the next page and its value; empty on the last, and where pages go by numbers.
+        skipped: Entries that are no records, with the reason.
+    """
+
+    entries: Sequence[Any]
+    total: int | None = None
+    leads_on: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
     """One page of results.
 
@@ -94,111 +113,72 @@ class ResultPage:
     skipped: tuple[str, ...] = ()
 
 
-class Database(Protocol):
-    """Anything that can be searched over the wire."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One database: where it is, how often and how it is asked, how its answers are read.
+
+    Attributes:
+        id: The name on the command line.
+        name: The name for readers.
+        url: Its address.
+        interval_s: Least seconds between two requests.
+        ask: Query and length of a page → the parameters of the first page.
+        listing: Body of an answer → what it holds; raises ``Unreadable`` where it is no answer of this database.
+        record: An entry → the record.
+        offset: The parameter that says after how many entries a page begins, where pages go by numbers.
+        key_variable: Environment variable of its key, or of the e-mail address for Crossref; empty if it takes none.
+        key_parameter: How the key is sent: as this query parameter,
+        key_header: or as this header.
+    """
+
+    id: str
+    name: str
+    url: str
+    interval_s: float
+    ask: Callable[[Query, int], Mapping[str, str]]
+    listing: Callable[[bytes], Listing]
+    record: Callable[[Any], Found]
+    offset: str = ""
+    key_variable: str = ""
+    key_parameter: str = ""
+    key_header: str = ""
 
     @property
-    def name(self) -> str:
-        """Return its name."""
-        ...
+    def host(self) -> str:
+        """Host, with a port where it is not the usual one."""
+        return urlsplit(self.url).netloc.lower()
 
     def first(self, query: Query, limit: int) -> Request:
         """Return the request for the first page of at most ``limit`` records."""
-        ...
+        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
+        return Request(
+            url=self.url,
+            params=self.ask(query, min(limit, PAGE)),
+            private={self.key_parameter: key} if key and self.key_parameter else {},
+            headers={self.key_header: key} if key and self.key_header else {},
+        )
 
     def read(self, request: Request, answer: ServerAnswer) -> ResultPage:
         """Return what an answer says.
 
         Raises:
-            Unreadable: It is no page of this database.
+            Unreadable: It is no page of this database, or one that is empty though more was announced.
         """
-        ...
+        page = self.listing(answer.body)
+        read, total, leads_on = len(page.entries) + len(page.skipped), page.total or 0, page.leads_on
+        if self.offset:
+            start = json_paths.whole(request.params.get(self.offset)) or 0
+            if not read and start < total:
+                raise Unreadable(f"an empty page, though {total} results were announced")
+            leads_on = {self.offset: str(start + read)} if start + read < total else {}
+        return ResultPage(
+            records=tuple(map(self.record, page.entries)),
+            total=page.total,
+            following=replace(request, params={**request.params, **leads_on}) if page.entries and leads_on else None,
+            skipped=page.skipped,
+        )
 
 
-def quoted(term: str) -> str:
+def _quoted(term: str) -> str:
     """Return a term as a phrase, if it is more than one plain word."""
     return term if re.fullmatch(r"[\w+]+", term) else '"' + term.replace('"', " ") + '"'
-
-
-def author(name: str) -> Author:
-    """Return a person from a name written "Given Family" or "Family, Given"; particles belong to the family.
-
-    >>> author("Ludwig van der Berg").family, author("Berg, Ludwig").given
-    ('van der Berg', 'Ludwig')
-    """
-    name = " ".join(name.split())
-    if "," in name:
-        family, _, given = name.partition(",")
-        return Author(family=family.strip(), given=given.strip())
-    words = name.split(" ")
-    start = len(words) - 1
-    while start > 1 and words[start - 1].casefold() in _PARTICLES:
-        start -= 1
-    return Author(family=" ".join(words[start:]), given=" ".join(words[:start]))
-
-
-def doi(text: str) -> str:
-    """Return a DOI in lower case without a resolver."""
-    return _DOI.sub("", text.strip()).lower()
-
-
-def arxiv(text: str) -> tuple[str, str]:
-    """Return an arXiv id without its version, and the version, from an id, an address or an arXiv DOI; empty if none.
-
-    >>> arxiv("http://arxiv.org/abs/2403.16981v2")
-    ('2403.16981', 'v2')
-    """
-    registered = _ARXIV_DOI.search(text)
-    match = _ARXIV.search(registered[1] if registered else text)
-    return (match["id"], match["version"] or "") if match else ("", "")
-
-
-def plain(text: str) -> str:
-    """Return text without markup and with single spaces."""
-    return " ".join(html.unescape(_TAG.sub(" ", text)).split())
-
-
-def name_of(*, doi: str = "", arxiv: str = "", other: str = "") -> str:
-    """Return the id a work goes by here."""
-    if arxiv:
-        return f"arxiv:{arxiv}"
-    return f"doi:{doi}" if doi else other
-
-
-def json_of(answer: ServerAnswer) -> dict[str, Any]:
-    """Return the JSON object of an answer.
-
-    Raises:
-        Unreadable: It is cut, or something else.
-    """
-    try:
-        return mapping(json.loads(answer.body), "the answer")
-    except ValueError as error:
-        raise Unreadable(f"the answer is not JSON: {error}") from error
-
-
-def leading_on(request: Request, name: str, value: str) -> Request:
-    """Return a request with one parameter, such as a cursor, put in or changed: it comes last."""
-    others = tuple(pair for pair in request.params if pair[0] != name)
-    return replace(request, params=(*others, (name, value)))
-
-
-def mapping(value: object, what: str) -> dict[str, Any]:
-    """Return ``value`` if it is a JSON object.
-
-    Raises:
-        Unreadable: It is something else.
-    """
-    if not isinstance(value, dict):
-        raise Unreadable(f"{what} is no JSON object")
-    return value
-
-
-def listed(value: object) -> Iterable[dict[str, Any]]:
-    """Return the objects of a JSON array; none where it is missing or something else."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def whole(value: object) -> int | None:
-    """Return a whole number, also one written as text; None for anything else."""
-    return int(value) if isinstance(value, int | str) and str(value).isdigit() else None

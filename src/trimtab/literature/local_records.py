@@ -16,7 +16,7 @@ from trimtab.claims import known_works
 from trimtab.documents import source_folder
 from trimtab.documents.bibliography import reference_files
 from trimtab.documents.work import Identifiers, Work
-from trimtab.literature import database
+from trimtab.literature import metadata
 from trimtab.literature.database import Found
 from trimtab.literature.retrieve import SearchLogEntry
 
@@ -139,23 +139,23 @@ def _imported(works: Iterable[Work], name: str) -> tuple[Work, ...]:
         own = f"{name}#{key}" if Path(file).name == Path(name).name else f"{name}/{Path(file).name}#{key}"
         seen[own] += 1
         other = own if seen[own] == 1 else f"{own} ({seen[own]})"
-        identity = database.name_of(doi=work.ids.doi, arxiv=work.ids.arxiv, other=other)
-        made.append(replace(work, id=identity, found_by=(own,)))
+        made.append(replace(work, id=metadata.work_id(work.ids, other), found_by=(own,)))
     return tuple(made)
 
 
 def _alone(document: Document, root: Path, place: str) -> Found:
     """Return the record of a document of which no bibliography says anything."""
     name = Path(document.path).name
-    number, version = database.arxiv(name)
+    number, version = metadata.arxiv(name)
     if not number:
-        number, version = database.arxiv(document.text[:200]) if "arxiv" in document.text[:200].casefold() else ("", "")
+        number, version = metadata.arxiv(document.text[:200]) if "arxiv" in document.text[:200].casefold() else ("", "")
     title = document.title or next((span.text for span in document.spans if span.kind == "heading"), name)
+    ids = Identifiers(arxiv=number)
     work = Work(
-        id=database.name_of(arxiv=number, other=f"file:{place}/{Path(document.path).relative_to(root)}"),
+        id=metadata.work_id(ids, f"file:{place}/{Path(document.path).relative_to(root)}"),
         title=title,
         year=2000 + int(number[:2]) if number[:4].isdigit() else None,
-        ids=Identifiers(arxiv=number),
+        ids=ids,
         abstract=document.text[:_ABSTRACT],
         versions=(),
         found_by=(f"{place}: {name}{f' ({version})' if version else ''}",),

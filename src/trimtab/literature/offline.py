@@ -7,6 +7,7 @@ covered.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import sys
 from contextlib import contextmanager
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 _CONNECTING: Final = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING: Final = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
 _HERE: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", ""})
-
-
-class _State:
-    installed = False
-    depth = 0
+_GUARDS: Final[list[object]] = []  # those that hold
 
 
 @contextmanager
@@ -34,25 +31,24 @@ def offline() -> Iterator[None]:
     Raises:
         SearchError: From inside the library that tried, naming the address.
     """
-    if not _State.installed:
-        sys.addaudithook(_hook)
-        _State.installed = True
-    _State.depth += 1
+    _install()
+    _GUARDS.append(None)
     try:
         yield
     finally:
-        _State.depth -= 1
+        _GUARDS.pop()
+
+
+@functools.cache
+def _install() -> None:
+    sys.addaudithook(_hook)
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if not _State.depth or not event.startswith("socket."):
+    if not _GUARDS or not (event in _RESOLVING or event in _CONNECTING):
         return
-    target: object = None
-    if event in _CONNECTING:
-        target = arguments[1] if len(arguments) > 1 else None
-    elif event in _RESOLVING:
-        target = arguments
-    # An address of a socket file is text, of a network a tuple that begins with the host.
+    # A socket, then an address: text for a socket file, for a network a tuple that begins with the host.
+    target = arguments if event in _RESOLVING else arguments[1]
     if isinstance(target, tuple) and target and not _is_here(target[0]):
         raise SearchError(
             f"offline: {target[0]!s} would have been asked", hint="leave --offline out to use the network"
@@ -60,7 +56,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def _is_here(host: object) -> bool:
-    name = host.decode("ascii", "replace") if isinstance(host, bytes) else "" if host is None else str(host)
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
     if name.lower() in _HERE:
         return True
     try:

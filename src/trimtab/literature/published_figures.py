@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.documents.parts import Document, Position, Span, TableCell
 from trimtab.documents.work import UNRECORDED, Identifiers, Version, Work
 from trimtab.errors import SearchError, nearest
-from trimtab.literature import database
+from trimtab.literature import json_paths, metadata
 from trimtab.literature.database import Found
 from trimtab.literature.local_records import Held
 
@@ -167,21 +167,21 @@ def _figure(name: str, one: Mapping[str, Any], work: Mapping[str, Any]) -> Publi
         value=one["value"],
         unit=str(one.get("unit", "")),
         benchmark=str(one.get("benchmark", "")),
-        shots=database.whole(one.get("shots")),
+        shots=json_paths.whole(one.get("shots")),
         line=one["line"],
         cited=str(work.get("short") or work["title"]),
     )
 
 
 def _record(name: str, one: Mapping[str, Any], document: Document) -> Found:
-    identity, year = str(one["work"]), database.whole(one.get("year"))
+    identity, year = str(one["work"]), json_paths.whole(one.get("year"))
     kind, _, number = identity.partition(":")
     ids = Identifiers(arxiv=number if kind == "arxiv" else "", doi=number if kind == "doi" else "")
     version = Version(name=str(one.get("version", "")), year=year)
     work = Work(
         id=identity,
         title=str(one["title"]),
-        authors=tuple(database.author(str(person)) for person in one.get("authors", ())),
+        authors=tuple(metadata.author(str(person)) for person in one.get("authors", ())),
         year=year,
         ids=ids,
         versions=(version,) if version.name not in ("", UNRECORDED) else (),

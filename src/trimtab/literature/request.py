@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping  # noqa: TC003 - the defaults below are made by it
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -27,9 +28,9 @@ class Request:
     """
 
     url: str
-    params: tuple[tuple[str, str], ...] = ()
-    private: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    params: Mapping[str, str] = field(default_factory=dict)
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     may_be_absent: bool = False
 
     @property
@@ -40,35 +41,26 @@ class Request:
     @property
     def key(self) -> str:
         """SHA-256 of everything that decides the answer: the name of its body in the cache."""
-        return hashlib.sha256(json.dumps(["GET", self.url, self.params]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(["GET", self.url, [*self.params.items()]]).encode()).hexdigest()
 
     @property
     def shown(self) -> str:
         """The address as it may be printed: without anything private."""
-        return f"{self.url}?{urlencode(self.params, quote_via=quote)}" if self.params else self.url
+        return self._address(self.params)
 
     @property
     def sent(self) -> str:
         """The address as it is sent."""
-        parameters = (*self.params, *self.private)
-        return f"{self.url}?{urlencode(parameters, quote_via=quote)}" if parameters else self.url
+        return self._address({**self.params, **self.private})
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every private value, also as it is written in an address."""
-        values = [value for _, value in (*self.private, *self.headers) if value]
-        return tuple(dict.fromkeys(form for value in values for form in (value, quote(value), quote(value, safe=""))))
+    def _address(self, params: Mapping[str, str]) -> str:
+        return f"{self.url}?{urlencode(params, quote_via=quote)}" if params else self.url
 
-    def strike(self, text: str) -> str:
-        """Return ``text`` without private values."""
-        for secret in self.secrets:
-            text = text.replace(secret, STRUCK)
-        return text
-
-    def strike_bytes(self, body: bytes) -> bytes:
-        """Return ``body`` without private values."""
-        for secret in self.secrets:
-            body = body.replace(secret.encode(), STRUCK.encode())
+    def strike(self, body: bytes) -> bytes:
+        """Return ``body`` without private values, in whatever way an address writes them."""
+        for value in filter(None, (*self.private.values(), *self.headers.values())):
+            for form in (value, quote(value), quote(value, safe="")):
+                body = body.replace(form.encode(), STRUCK.encode())
         return body
 
 
@@ -77,22 +69,16 @@ class ServerAnswer:
     """What a server answered.
 
     Attributes:
-        key: The request's.
-        url: The request's address as it may be printed.
         status: Of HTTP.
-        body: Decoded (gzip is undone), at most the transport's limit.
+        body: Decoded (gzip is undone), without anything private.
         date: When it was answered, as the server's own ``Date`` header says, else our clock; ISO 8601, UTC.
         kind: Content type.
-        cached: Whether it came from the cache.
     """
 
-    key: str
-    url: str
     status: int
     body: bytes = field(repr=False)
     date: str
     kind: str = ""
-    cached: bool = False
 
     @property
     def sha256(self) -> str:

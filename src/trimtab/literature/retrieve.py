@@ -100,7 +100,7 @@ def _query(
             break
         if empty := _empty(page):
             problem = f"{', '.join(empty)} empty in all {len(page.records)} records: its answers have another form now"
-            log.append(replace(head, url=answer.url, date=answer.date, sha256=answer.sha256, problem=problem))
+            log.append(replace(head, url=request.shown, date=answer.date, sha256=answer.sha256, problem=problem))
             tell(f"{database.name}: {problem}")
             break
         taken = page.records[: limit - len(records)]
@@ -108,7 +108,7 @@ def _query(
         log.append(
             replace(
                 head,
-                url=answer.url,
+                url=request.shown,
                 date=answer.date,
                 sha256=answer.sha256,
                 size=len(answer.body),

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trimtab.claims.question import Question
-    from trimtab.literature.catalogue import DatabasePlace
-    from trimtab.literature.database import Query
+    from trimtab.literature.database import Database, Query
     from trimtab.literature.facets import Facet
     from trimtab.literature.local_records import Held
     from trimtab.literature.published_figures import FiguresCorpus
@@ -118,7 +117,7 @@ class Plan:
     question: Question | None
     facets: tuple[Facet, ...]
     queries: tuple[Query, ...]
-    databases: tuple[DatabasePlace, ...]
+    databases: tuple[Database, ...]
     here: tuple[Held, ...]
     corpora: tuple[FiguresCorpus, ...]
     registry: Registry = field(repr=False)
@@ -175,7 +174,7 @@ def prepare(wishes: Wishes) -> Plan:
     """
     registry = Registry.load(*wishes.aliases)
     question, found = facets.of_question(wishes.question, registry, wishes.given)
-    databases = catalogue.places(wishes.databases, wishes.file)
+    databases = catalogue.named(wishes.databases, wishes.file)
     if not (databases or wishes.corpora or wishes.imports or wishes.sources):
         raise SearchError(
             "there is nowhere to look",
@@ -183,7 +182,7 @@ def prepare(wishes: Wishes) -> Plan:
             " refs.bib) or a folder (--sources papers/)",
         )
     corpora = tuple(map(published_figures.load, wishes.corpora))
-    taken = (*(place.open().name for place in databases), *(corpus.name for corpus in corpora))
+    taken = (*(one.name for one in databases), *(corpus.name for corpus in corpora))
     return Plan(
         wishes=wishes,
         question=question,

@@ -16,7 +16,7 @@ from trimtab.disk import write_json, write_lines
 from trimtab.literature import dedup, prisma, record_order, retrieve, screening, title_vectors
 from trimtab.literature.bodies import Bodies
 from trimtab.literature.fulltext import Sought, seek
-from trimtab.literature.transport import Rules, Transport
+from trimtab.literature.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,10 +126,10 @@ def search(
 def transport(plan: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
     """Return what asks for a plan: only its databases and the hosts of full texts."""
     hosts = dict.fromkeys(plan.wishes.hosts if plan.wishes.texts else (), _TEXT_INTERVAL_S)
-    hosts |= {place.host: max(place.interval_s, 0.0) for place in plan.databases}
+    hosts |= {one.host: one.interval_s for one in plan.databases}
     who = f" (mailto:{contact})" if contact else ""
     agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
-    return Transport(Rules(hosts=hosts, agent=agent), Bodies(folder / "bodies"), mode)
+    return Transport(hosts=hosts, agent=agent, bodies=Bodies(folder / "bodies"), mode=mode)
 
 
 def run(
@@ -146,8 +146,7 @@ def run(
         tell: Is given lines of progress.
         similarity: Of works with the question, [N]; None ranks by words alone.
     """
-    databases = [place.open() for place in plan.databases]
-    asked = retrieve.search(databases, plan.queries, transport, plan.wishes.limit, tell)
+    asked = retrieve.search(plan.databases, plan.queries, transport, plan.wishes.limit, tell)
     records = (*asked.records, *(record for place in plan.here for record in place.records))
     works = dedup.deduplicate(records)
     merged = [one.work for one in works.works]
@@ -155,7 +154,7 @@ def run(
     if similarity is not None:
         order = record_order.fuse(order, record_order.by_meaning(merged, similarity(merged)))
     decisions, documents = _screen(plan, transport, screening.in_order(works.works, order))
-    searched = [*((one.name, True) for one in databases), *((place.name, False) for place in plan.here)]
+    searched = [*((one.name, True) for one in plan.databases), *((place.name, False) for place in plan.here)]
     return Search(
         plan=plan,
         records=records,

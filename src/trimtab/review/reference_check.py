@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Question
     from trimtab.documents.work import Work
-    from trimtab.literature.catalogue import DatabasePlace
-    from trimtab.literature.database import Found
+    from trimtab.literature.database import Database, Found
     from trimtab.literature.request import ServerAnswer
     from trimtab.literature.transport import Transport
 
@@ -82,7 +81,7 @@ class LookUp:
 class Archive:
     """A database that is asked, and the transport it is asked through."""
 
-    place: DatabasePlace
+    database: Database
     transport: Transport
 
 
@@ -111,7 +110,7 @@ def check(
         answer = LookUp(record=_local(entry, works), origin="what is here")
         tried, troubles = list[str](), list[str]()
         for archive in archives if answer.record is None else ():
-            name = archive.place.id
+            name = archive.database.id
             try:
                 if name in broken or (asked := _remote(entry, archive)) is None:
                     troubles += filter(None, (broken.get(name),))
@@ -176,21 +175,20 @@ def _local(entry: str, works: Sequence[Work]) -> Work | None:
 
 def _remote(entry: str, archive: Archive) -> LookUp | None:
     """Return what a database knows of an entry; None where the entry has nothing that it could be asked by."""
-    name, url = archive.place.id, archive.place.url
+    name, url = archive.database.id, archive.database.url
     kind = "arxiv:" if name == "arxiv" else "doi:"
     ids = [one.removeprefix(kind) for one in _identifiers(entry) if one.startswith(kind)]
     if name == "arxiv" and ids:
-        request = Request(url=url, params=(("id_list", ids[0]), ("max_results", "1")))
+        request = Request(url=url, params={"id_list": ids[0], "max_results": "1"})
     elif name == "crossref" and ids:
         request = Request(url=f"{url}/{quote(ids[0])}", may_be_absent=True)
     elif name == "crossref":
-        request = Request(url=url, params=(("query.bibliographic", entry[:300]), ("rows", str(_ROWS))))
+        request = Request(url=url, params={"query.bibliographic": entry[:300], "rows": str(_ROWS)})
     else:
         return None
-    reader = archive.place.open()
 
     def records(answer: ServerAnswer) -> tuple[Found, ...]:
-        return () if answer.status in ABSENT else reader.read(request, answer).records
+        return () if answer.status in ABSENT else archive.database.read(request, answer).records
 
     _, found = archive.transport.fetch(request, records)
     if ids:
