@@ -99,17 +99,20 @@ def test_cursors_and_tokens_lead_on_and_end(monkeypatch):
     monkeypatch.setenv("CROSSREF_MAILTO", "a@b.c")
     item = {"DOI": "10.1/A"}
     body = {"message-type": "work-list", "message": {"items": [item], "next-cursor": "N==", "total-results": 2}}
-    following = CROSSREF.read(CROSSREF.first(QUERY, 5), answer(body)).following
+    first = CROSSREF.first(QUERY, 5)
+    following = CROSSREF.read(first, answer(body)).following(first)
     assert following.params["cursor"] == "N=="
     assert following.private == {"mailto": "a@b.c"}
     body["message"]["items"] = []
-    assert CROSSREF.read(following, answer(body)).following is None
+    assert CROSSREF.read(following, answer(body)).following(following) is None
     works = {"results": [{"id": "https://openalex.org/W1"}], "meta": {"count": 2, "next_cursor": "abc"}}
-    assert OPENALEX.read(OPENALEX.first(QUERY, 5), answer(works)).following.params["cursor"] == "abc"
+    first = OPENALEX.first(QUERY, 5)
+    assert OPENALEX.read(first, answer(works)).following(first).params["cursor"] == "abc"
     works["meta"]["next_cursor"] = None
-    assert OPENALEX.read(OPENALEX.first(QUERY, 5), answer(works)).following is None
+    assert OPENALEX.read(first, answer(works)).following(first) is None
     papers = {"total": 2, "token": "T", "data": [{"paperId": "p", "title": "x"}]}
-    following = SEMANTIC_SCHOLAR.read(SEMANTIC_SCHOLAR.first(QUERY, 5), answer(papers)).following
+    first = SEMANTIC_SCHOLAR.first(QUERY, 5)
+    following = SEMANTIC_SCHOLAR.read(first, answer(papers)).following(first)
     assert following.params.items() >= {"token": "T"}.items()
 
 

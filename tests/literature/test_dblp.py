@@ -1,4 +1,4 @@
-"""DBLP by its documented format: no recorded answer of it was at hand."""
+"""DBLP by its documentation and by answers that others have printed: no recorded answer of it was at hand."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_hits_become_records():
     assert (preprint.id, preprint.versions[0].name) == ("arxiv:2408.15664", "preprint")
     assert [one.family for one in preprint.authors] == ["Wang"]  # a single author is not in a list
     assert page.total == 2
-    assert page.following is None
+    assert page.following(DBLP.first(QUERY, 10)) is None
 
 
 def test_an_address_or_a_venue_may_be_one_of_several():
@@ -85,12 +85,20 @@ def test_an_address_or_a_venue_may_be_one_of_several():
     assert (record.work.versions[0].venue, record.texts[0].url) == ("ICML", "https://x.org/b.pdf")
 
 
+def test_what_is_alone_stands_in_no_array():
+    alone = json.loads(answer([JOURNAL], total=1).body)
+    alone["result"]["hits"]["hit"] = alone["result"]["hits"]["hit"][0]
+    page = DBLP.read(DBLP.first(QUERY, 10), ServerAnswer(status=200, body=json.dumps(alone).encode(), date=""))
+    assert [record.work.id for record in page.records] == ["doi:10.1000/abc"]
+
+
 def test_pages_follow_until_all_hits_are_here():
     request = DBLP.first(QUERY, 1)
     page = DBLP.read(request, answer([JOURNAL], total=3))
-    assert page.following.params["f"] == "1"
-    last = DBLP.read(page.following, answer([JOURNAL, PREPRINT], total=3, first=1))
-    assert last.following is None
+    second = page.following(request)
+    assert second.params["f"] == "1"
+    last = DBLP.read(second, answer([JOURNAL, PREPRINT], total=3, first=1))
+    assert last.following(second) is None
 
 
 def test_no_hits_are_an_empty_page_and_a_gap_is_not():

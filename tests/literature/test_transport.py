@@ -9,8 +9,7 @@ import pytest
 
 from trimtab.errors import SearchError
 from trimtab.http_client import Bounds, RetryPolicy
-from trimtab.literature.bodies import Bodies
-from trimtab.literature.request import STRUCK, Request
+from trimtab.literature.request import STRUCK, Bodies, Request
 from trimtab.literature.transport import Unreadable
 
 

@@ -126,7 +126,7 @@ def test_pages_lead_on_as_recorded(recordings):
     for one in recordings:
         host = urlsplit(one.url).netloc
         if one.status == 200 and not out_of_scope(one.url) and host in READERS:
-            following = READERS[host].read(one.request, one.answer).following
+            following = READERS[host].read(one.request, one.answer).following(one.request)
             led += following is not None and any(
                 following.url == url and following.params.items() >= params.items() for url, params in by_url
             )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, PATH
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Corpus file, made when absent (SQLite)."
-)
+@click.argument("folder", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="Corpus file, made when absent (SQLite).")
 @JSON
 def index(folder: Path, *, output: Path, as_json: bool) -> None:
     """Read the documents of FOLDER into a corpus file, for `check --corpus`.
@@ -24,25 +25,26 @@ def index(folder: Path, *, output: Path, as_json: bool) -> None:
     """
     from trimtab.review import report_check  # noqa: PLC0415
 
-    found = report_check.index(folder, output)
+    indexed = report_check.index(folder, output)
     record = {
         "corpus": str(output),
-        "added": list(found.added),
-        "known": found.known,
-        "replaced": found.replaced,
-        "works": found.works,
-        "unread": [[one.path, one.reason] for one in found.unread],
+        "added": list(indexed.added),
+        "known": indexed.known,
+        "replaced": indexed.replaced,
+        "works": indexed.works,
+        "unread": [[file.path, file.reason] for file in indexed.unread],
     }
     if as_json:
         click.echo(json.dumps(record, indent=1))
         return
-    click.echo(f"{output}: {len(found.added)} added, {found.replaced} of them replaced, {found.known} already there")
-    for one in found.unread:
-        click.echo(f"not read: {one.path}: {one.reason}", err=True)
+    counts = f"{len(indexed.added)} added, {indexed.replaced} of them replaced, {indexed.known} already there"
+    click.echo(f"{output}: {counts}")
+    for file in indexed.unread:
+        click.echo(f"not read: {file.path}: {file.reason}", err=True)
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=PATH)
 @JSON
 def cells(files: tuple[Path, ...], *, as_json: bool) -> None:
     """Print the table cells read from FILES (LaTeX, HTML, JATS, PDF, Markdown, CSV), as a check sees them.
@@ -53,24 +55,27 @@ def cells(files: tuple[Path, ...], *, as_json: bool) -> None:
     from trimtab.documents import cell_listing, reader  # noqa: PLC0415
 
     first, *others = map(reader.read, files)
-    found = {one.path: list(cell_listing.differences(first, one)) for one in others}
+    differences = {document.path: list(cell_listing.differences(first, document)) for document in others}
     if as_json:
-        records = [{**cell_listing.record(one), "differences": found.get(one.path, [])} for one in (first, *others)]
+        records = [
+            cell_listing.record(document) | {"differences": differences.get(document.path, [])}
+            for document in (first, *others)
+        ]
         click.echo(json.dumps(records, indent=1))
     else:
         click.echo("\n".join([f"{first.path}: {len(first.cells)} cells", *map(cell_listing.line, first.cells)]))
-        for warning in (one for document in (first, *others) for one in document.warnings):
+        for warning in (warning for document in (first, *others) for warning in document.warnings):
             click.echo(f"warning: {warning}", err=True)
-        for path, told in found.items():
-            click.echo("\n".join(told) if told else f"{path}: the same {len(first.cells)} cells")
-    if any(found.values()):
+        for path, lines in differences.items():
+            click.echo("\n".join(lines) if lines else f"{path}: the same {len(first.cells)} cells")
+    if any(differences.values()):
         sys.exit(1)
 
 
 @click.command()
-@click.argument("verdicts", type=click.Path(path_type=Path))
-@click.argument("labels", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Labelled set, added to when there.")
+@click.argument("verdicts", type=PATH)
+@click.argument("labels", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Labelled set, added to when there.")
 @JSON
 def calibrate(verdicts: Path, labels: Path, *, output: Path | None, as_json: bool) -> None:
     """Join VERDICTS (verdicts.jsonl) with LABELS and count how often each rule path was right.
@@ -83,7 +88,7 @@ def calibrate(verdicts: Path, labels: Path, *, output: Path | None, as_json: boo
     items = calibration.label(verdicts, labels)
     if output is not None:
         calibration.extend(output, items)
-        found = calibration.load(output)
+        calibrated = calibration.load(output)
     else:
-        found = calibration.fit(items, labels.name, "")
-    click.echo(json.dumps(found.record(), indent=1) if as_json else found.told())
+        calibrated = calibration.fit(items, labels.name, "")
+    click.echo(json.dumps(calibrated.record(), indent=1) if as_json else calibrated.told())

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli import corpora, literature
-from trimtab.cli.model_options import asker, llm, told
-from trimtab.cli.options import JSON, Group
+from trimtab.cli.model_options import asker, llm, told, write_records
+from trimtab.cli.options import JSON, PATH, Group
 from trimtab.cli.references import references
 from trimtab.cli.study import study_table
-from trimtab.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from trimtab.review.llm.asker import Asker
@@ -41,23 +39,15 @@ for verb in (
 
 
 @evidence.command()
-@click.argument("report", type=click.Path(path_type=Path))
-@click.option("--sources", type=click.Path(path_type=Path), help="Folder of the documents to check against.")
-@click.option("--corpus", type=click.Path(path_type=Path), help="Instead of a folder: what `index` wrote.")
-@click.option(
-    "--study", "study_file", type=click.Path(path_type=Path), help="Study file or run folder: our own measurements."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the page, claims and verdicts.")
-@click.option(
-    "--aliases", multiple=True, type=click.Path(path_type=Path), help="TOML file of further names; repeatable."
-)
+@click.argument("report", type=PATH)
+@click.option("--sources", type=PATH, help="Folder of the documents to check against.")
+@click.option("--corpus", type=PATH, help="Instead of a folder: what `index` wrote.")
+@click.option("--study", "study_file", type=PATH, help="Study file or run folder: our own measurements.")
+@click.option("-o", "--output", type=PATH, help="Folder for the page, claims and verdicts.")
+@click.option("--aliases", multiple=True, type=PATH, help="TOML file of further names; repeatable.")
 @click.option("--question", default="", help="What the report has to answer. Default: the question it states.")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Labelled set; without one no confidence is printed."
-)
-@click.option(
-    "--certainty", type=click.Path(path_type=Path), help="TOML file of a person's certainty, kept with its reason."
-)
+@click.option("--calibration", type=PATH, help="Labelled set; without one no confidence is printed.")
+@click.option("--certainty", type=PATH, help="TOML file of a person's certainty, kept with its reason.")
 @click.option("--strict", is_flag=True, help="Exit with 1 also when the linter finds something.")
 @click.option("--all", "every", is_flag=True, help="Show every claim, not only decided numbers and comparisons.")
 @llm
@@ -84,7 +74,6 @@ def check(  # noqa: PLR0913 - one argument an option
     2: the check could not be carried out, or a document among the sources could not be read and nothing was wrong in
     the others.
     """
-    _needs_the_extra()
     if (sources is None) == (corpus is None):
         raise click.UsageError("name the sources: either --sources FOLDER or --corpus FILE")
     from trimtab.review import report_check  # noqa: PLC0415
@@ -102,23 +91,24 @@ def check(  # noqa: PLR0913 - one argument an option
         overrides=certainty,
         reader=reader,
     )
-    found = report_check.check(report, sources or corpus or Path(), added)
+    checked = report_check.check(report, sources or corpus or Path(), added)
     from trimtab.report import check_lines  # noqa: PLC0415
 
-    click.echo(json.dumps(found.record(), indent=1) if as_json else "\n".join(check_lines.lines(found, every=every)))
-    proposals = _proposals(found, asking, output) if asking is not None else ()
+    click.echo(
+        json.dumps(checked.record(), indent=1) if as_json else "\n".join(check_lines.lines(checked, every=every))
+    )
+    proposals = _proposals(checked, asking, output) if asking is not None else ()
     if output is not None:
-        from trimtab.disk import write_lines  # noqa: PLC0415
         from trimtab.report import checked_report as page  # noqa: PLC0415
 
-        report_check.write(found, output)
+        report_check.write(checked, output)
         if reader is not None:
-            write_lines(output / "readings.jsonl", map(asdict, reader.readings), **literature.AS_WRITTEN)
-        click.echo(f"report: {page.write(found, output, proposals)}", err=True)
-    if found.failed or (strict and found.findings):
+            write_records(output / "readings.jsonl", reader.readings)
+        click.echo(f"report: {page.write(checked, output, proposals)}", err=True)
+    if checked.failed or (strict and checked.findings):
         sys.exit(1)
-    if found.hindered:
-        click.echo(f"not checked against {', '.join(one.path for one in found.hindered)}", err=True)
+    if checked.hindered:
+        click.echo(f"not checked against {', '.join(file.path for file in checked.hindered)}", err=True)
         sys.exit(2)
 
 
@@ -126,30 +116,22 @@ def check(  # noqa: PLR0913 - one argument an option
 @click.option("--verdicts", is_flag=True, help="Of verdicts.jsonl instead of claims.jsonl.")
 def schema(*, verdicts: bool) -> None:
     """Print the JSON Schema of a line of claims.jsonl."""
-    _needs_the_extra()
     from trimtab.claims import claim_model  # noqa: PLC0415
     from trimtab.claims import claim_verdict as found  # noqa: PLC0415
 
     click.echo(json.dumps(found.schema() if verdicts else claim_model.schema(), indent=1))
 
 
-def _proposals(found: ReportCheck, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
+def _proposals(checked: ReportCheck, asking: Asker, output: Path | None) -> tuple[Proposal, ...]:
     """Return what a model points to for claims that were left open; verdicts stay as they are."""
-    from trimtab.disk import write_lines  # noqa: PLC0415
     from trimtab.review.llm import passage_proposals  # noqa: PLC0415
 
-    proposals = passage_proposals.propose(found.checked, found.sources, asking)
+    proposals = passage_proposals.propose(checked.checked, checked.sources, asking)
     click.echo(told(asking), err=True)
-    for one in proposals:
-        click.echo(f"{one.claim}  {one.stance or 'no proposal'}: {one.quote or one.reason}", err=True)
+    for proposal in proposals:
+        click.echo(
+            f"{proposal.claim}  {proposal.stance or 'no proposal'}: {proposal.quote or proposal.reason}", err=True
+        )
     if output is not None:
-        write_lines(output / "proposals.jsonl", map(asdict, proposals), **literature.AS_WRITTEN)
+        write_records(output / "proposals.jsonl", proposals)
     return proposals
-
-
-def _needs_the_extra() -> None:
-    for package in ("pydantic", "snowballstemmer"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, extra="evidence") from error

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from trimtab.disk import write_lines
 from trimtab.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from trimtab.review.llm.asker import Asker
     from trimtab.review.llm.chat_model import Model
@@ -68,6 +70,11 @@ def _model(where: str, name: str) -> Model:
     from trimtab.lm import pretrained  # noqa: PLC0415
 
     return LocalModel(completer=pretrained.load(where, batch_size=1), model=name or Path(where).name)
+
+
+def write_records(path: Path, records: Iterable[Any]) -> None:
+    """Write what people and models said, a record a line: in the order of its fields, in its own letters."""
+    write_lines(path, map(asdict, records), sort_keys=False, ensure_ascii=False)
 
 
 def told(asking: Asker) -> str:

@@ -15,6 +15,8 @@ from trimtab.errors import MissingExtraError, TrimtabError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+PATH = click.Path(path_type=Path)
+WHOLE_PATH = click.Path(path_type=Path, resolve_path=True)
 STUDY = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
 OUTPUT = click.option(
     "-o",

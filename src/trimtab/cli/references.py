@@ -6,24 +6,25 @@ import json
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.options import JSON
+from trimtab.cli.options import JSON, PATH
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trimtab.review.reference_check import CheckedReference
 
 
 @click.command()
-@click.argument("paper", type=click.Path(path_type=Path))
-@click.option("--sources", type=click.Path(path_type=Path), help="Folder with bibliographies: BibTeX, RIS, CSL-JSON.")
-@click.option("--import", "imports", multiple=True, type=click.Path(path_type=Path), help="A bibliography; repeatable.")
+@click.argument("paper", type=PATH)
+@click.option("--sources", type=PATH, help="Folder with bibliographies: BibTeX, RIS, CSL-JSON.")
+@click.option("--import", "imports", multiple=True, type=PATH, help="A bibliography; repeatable.")
 @click.option("--database", "databases", multiple=True, help="Ask arxiv or crossref for what is not here; repeatable.")
-@click.option("--databases", "file", type=click.Path(path_type=Path), help="TOML file that changes their addresses.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder that keeps every answer.")
+@click.option("--databases", "file", type=PATH, help="TOML file that changes their addresses.")
+@click.option("-o", "--output", type=PATH, help="Folder that keeps every answer.")
 @click.option("--offline", is_flag=True, help="Answer from what --output kept alone.")
 @JSON
 def references(  # noqa: PLR0913 - one argument an option
@@ -49,7 +50,7 @@ def references(  # noqa: PLR0913 - one argument an option
     from trimtab.claims.name_registry import Registry  # noqa: PLC0415
     from trimtab.documents.bibliography import reference_files  # noqa: PLC0415
     from trimtab.literature import catalogue  # noqa: PLC0415
-    from trimtab.literature.bodies import Bodies  # noqa: PLC0415
+    from trimtab.literature.request import Bodies  # noqa: PLC0415
     from trimtab.literature.transport import Transport  # noqa: PLC0415
     from trimtab.review import reference_check, reference_list  # noqa: PLC0415
 
@@ -66,35 +67,35 @@ def references(  # noqa: PLR0913 - one argument an option
         works += [
             work
             for work in read
-            if not any(one.startswith(f"{file}#") for file in listed.files for one in work.found_by)
+            if not any(origin.startswith(f"{file}#") for file in listed.files for origin in work.found_by)
         ]
-        for one in unread:
-            click.echo(f"not read: {one.path}: {one.reason}", err=True)
-    asked = catalogue.named(databases, file)
+        for unreadable in unread:
+            click.echo(f"not read: {unreadable.path}: {unreadable.reason}", err=True)
+    places = catalogue.named(databases, file)
     question = asking.asked_in(listed.report, registry) if listed.report else None
     with Transport(
-        hosts={one.host: one.interval_s for one in asked},
+        hosts={database.host: database.interval_s for database in places},
         agent=f"trimtab/{version('trimtab')} references",
         bodies=Bodies(output / "bodies") if output else None,
         mode="offline" if offline else "live",
     ) as transport:
-        archives = [reference_check.Archive(database=one, transport=transport) for one in asked]
-        found = reference_check.check(listed.entries, works, registry, archives, question)
+        archives = [reference_check.Archive(database=database, transport=transport) for database in places]
+        checked = reference_check.check(listed.entries, works, registry, archives, question)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=1))
+        click.echo(json.dumps([asdict(entry) for entry in checked], indent=1))
     else:
         click.echo(
-            "\n".join(map(_line, found))
+            "\n".join(map(_line, checked))
             or f"{paper} has no list of references that was recognized, and names no bibliography"
         )
-    if any(one.wrong for one in found):
+    if any(entry.wrong for entry in checked):
         sys.exit(1)
-    if not found or any(one.word in ("not looked up", "not found") for one in found):
+    if not checked or any(entry.word in ("not looked up", "not found") for entry in checked):
         sys.exit(2)
 
 
-def _line(one: CheckedReference) -> str:
-    told = f"  {'; '.join(one.reasons)}" if one.reasons else ""
-    where = f"  [{one.work}, {one.origin}]" if one.work else ""
-    entry = one.entry if len(one.entry) <= 100 else f"{one.entry[:99]}\u2026"
-    return f"[{one.number}]  {one.word:14} {entry}{told}{where}"
+def _line(checked: CheckedReference) -> str:
+    reasons = f"  {'; '.join(checked.reasons)}" if checked.reasons else ""
+    where = f"  [{checked.work}, {checked.origin}]" if checked.work else ""
+    entry = checked.entry if len(checked.entry) <= 100 else f"{checked.entry[:99]}\u2026"
+    return f"[{checked.number}]  {checked.word:14} {entry}{reasons}{where}"

@@ -8,7 +8,7 @@ from trimtab.documents.formats import markup
 from trimtab.documents.work import Identifiers, Retraction, Version, Work
 from trimtab.errors import DocumentError
 from trimtab.literature import json_paths, metadata
-from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.database import Database, Found, FullText, Query, ResultPage
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _ask(query: Query, size: int) -> dict[str, str]:
     }
 
 
-def _listing(body: bytes) -> Listing:
+def _page(body: bytes) -> ResultPage:
     """Return the entries of a feed; an error is an entry, too."""
     try:
         feed = markup.parse_xml(body, "the answer of arXiv")
@@ -40,11 +40,11 @@ def _listing(body: bytes) -> Listing:
     if feed.tag != f"{{{_SPACES[None]}}}feed":
         raise Unreadable(f"the answer is no Atom feed: {feed.tag}")
     entries = feed.findall("entry", _SPACES)
-    errors = [one for one in entries if "/api/errors" in _line(one, "id")]
-    return Listing(
-        entries=[one for one in entries if one not in errors],
+    errors = [entry for entry in entries if "/api/errors" in _line(entry, "id")]
+    return ResultPage(
+        records=tuple(_record(entry) for entry in entries if entry not in errors),
         total=json_paths.whole(_line(feed, "search:totalResults")),
-        skipped=tuple(f"arXiv says: {_line(one, 'summary')}" for one in errors),
+        skipped=tuple(f"arXiv says: {_line(entry, 'summary')}" for entry in errors),
     )
 
 
@@ -63,7 +63,7 @@ def _record(entry: Element) -> Found:
     work = Work(
         id=metadata.work_id(ids, address),
         title=_line(entry, "title"),
-        authors=tuple(metadata.author(_line(one, "name")) for one in entry.findall("author", _SPACES)),
+        authors=tuple(metadata.author(_line(person, "name")) for person in entry.findall("author", _SPACES)),
         year=_year(entry, "published"),
         ids=ids,
         versions=tuple(versions),
@@ -87,7 +87,6 @@ ARXIV: Final = Database(
     url="https://export.arxiv.org/api/query",
     interval_s=3.0,
     ask=_ask,
-    listing=_listing,
-    record=_record,
+    parse=_page,
     offset="start",
 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trimtab.literature.database import Database
 
-DATABASES: Final = {one.id: one for one in (ARXIV, OPENALEX, SEMANTIC_SCHOLAR, CROSSREF, DBLP)}
+DATABASES: Final = {database.id: database for database in (ARXIV, OPENALEX, SEMANTIC_SCHOLAR, CROSSREF, DBLP)}
 _EXPECTED: Final = {"url": "an address", "interval_s": "seconds", "key_variable": "the name of a variable"}
 
 

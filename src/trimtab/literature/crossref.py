@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.documents.work import Author, Identifiers, Retraction, Version, Work
 from trimtab.literature import json_paths, metadata
-from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.database import Database, Found, FullText, Query, ResultPage
 from trimtab.literature.json_paths import at, objects, text
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    Item = dict[str, Any]
 
 _WITHDRAWN: Final = frozenset({"retraction", "withdrawal", "removal", "partial_retraction", "expression_of_concern"})
 _SAME: Final = ("is-preprint-of", "has-preprint", "is-version-of", "has-version", "is-identical-to")
@@ -31,25 +29,25 @@ def _ask(query: Query, size: int) -> dict[str, str]:
     return {"query.bibliographic": " ".join(words), "rows": str(size), "cursor": "*"}
 
 
-def _listing(body: bytes) -> Listing:
+def _page(body: bytes) -> ResultPage:
     """Return the items of a list, or the one work asked for."""
     whole = json_paths.read(body)
     kind = text(whole, "message-type")
     if kind == "work":
-        return Listing(entries=[at(whole, "message")], total=1)
+        return ResultPage(records=(_record(at(whole, "message")),), total=1)
     if kind != "work-list":
         raise Unreadable(f"an answer of type {kind or 'unknown'!r} holds no works")
     items, cursor = objects(whole, "message.items"), text(whole, "message.next-cursor")
     works = [item for item in items if item.get("DOI")]
-    return Listing(
-        entries=works,
+    return ResultPage(
+        records=tuple(map(_record, works)),
         total=json_paths.whole(at(whole, "message.total-results")),
         leads_on={"cursor": cursor} if cursor else {},
         skipped=("an item without a DOI",) * (len(items) - len(works)),
     )
 
 
-def _record(item: Item) -> Found:
+def _record(item: object) -> Found:
     doi, kind = metadata.doi(text(item, "DOI")), text(item, "subtype", "type")
     number, version = metadata.arxiv_of(doi)
     ids = Identifiers(doi=doi, arxiv=number)
@@ -63,12 +61,12 @@ def _record(item: Item) -> Found:
         doi=doi,
     )
     work = Work(
-        id=metadata.work_id(ids, ""),
+        id=metadata.work_id(ids),
         title=metadata.plain(text(item, "title.0")),
         authors=tuple(
-            Author(family=family, given=text(one, "given").strip())
-            for one in objects(item, "author")
-            if (family := text(one, "family", "name").strip())
+            Author(family=family, given=text(person, "given").strip())
+            for person in objects(item, "author")
+            if (family := text(person, "family", "name").strip())
         ),
         year=year,
         ids=ids,
@@ -76,39 +74,39 @@ def _record(item: Item) -> Found:
         abstract=metadata.plain(text(item, "abstract")),
         retraction=_retraction(item),
     )
-    licence = next((text(one, "URL") for one in objects(item, "license")), "")
+    licence = next((text(terms, "URL") for terms in objects(item, "license")), "")
     notices = tuple(_withdrawn(item, "update-to"))
     return Found(
         work=work,
         database="Crossref",
         kind="retraction notice" if notices else kind,
         texts=tuple(
-            FullText(url=address, licence=licence, version=text(one, "content-version"))
-            for one in objects(item, "link")
-            if (address := text(one, "URL"))
+            FullText(url=address, licence=licence, version=text(link, "content-version"))
+            for link in objects(item, "link")
+            if (address := text(link, "URL"))
         ),
         related=tuple(
-            metadata.doi(text(one, "id"))
+            metadata.doi(text(relation, "id"))
             for kind in _SAME
-            for one in objects(item, f"relation.{kind}")
-            if one.get("id-type") == "doi"
+            for relation in objects(item, f"relation.{kind}")
+            if relation.get("id-type") == "doi"
         ),
-        notices=tuple(metadata.doi(text(one, "DOI")) for one in notices),
+        notices=tuple(metadata.doi(text(notice, "DOI")) for notice in notices),
     )
 
 
-def _withdrawn(item: Item, field: str) -> Iterator[Item]:
+def _withdrawn(item: object, field: str) -> Iterator[dict[str, Any]]:
     """Yield the updates of a field by which a work is withdrawn."""
-    return (one for one in objects(item, field) if one.get("type") in _WITHDRAWN)
+    return (update for update in objects(item, field) if update.get("type") in _WITHDRAWN)
 
 
-def _retraction(item: Item) -> Retraction | None:
-    for one in _withdrawn(item, "updated-by"):
-        return Retraction(kind=one["type"], date=_date(one, "updated"), notice=metadata.doi(text(one, "DOI")))
+def _retraction(item: object) -> Retraction | None:
+    for update in _withdrawn(item, "updated-by"):
+        return Retraction(kind=update["type"], date=_date(update, "updated"), notice=metadata.doi(text(update, "DOI")))
     return None
 
 
-def _date(item: Item, field: str) -> dt.date | None:
+def _date(item: object, field: str) -> dt.date | None:
     """Return the date of a field; without a month or a day it is the first one."""
     parts = at(item, f"{field}.date-parts.0")
     try:
@@ -123,8 +121,7 @@ CROSSREF: Final = Database(
     url="https://api.crossref.org/works",
     interval_s=0.2,  # 5 a second in the public pool, as the headers of 2026 say
     ask=_ask,
-    listing=_listing,
-    record=_record,
+    parse=_page,
     key_variable="CROSSREF_MAILTO",
     key_parameter="mailto",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from trimtab.literature import json_paths
@@ -13,7 +13,7 @@ from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from trimtab.documents.work import Work
     from trimtab.literature.request import ServerAnswer
@@ -80,37 +80,26 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """What one answer holds, as the database wrote it.
-
-    Attributes:
-        entries: In its order: JSON objects or XML elements.
-        total: How many there are in all, as it says; None if it does not.
-        leads_on: The parameter of the next page and its value; empty on the last, and where pages go by numbers.
-        skipped: Entries that are no records, with the reason.
-    """
-
-    entries: Sequence[Any]
-    total: int | None = None
-    leads_on: Mapping[str, str] = field(default_factory=dict)
-    skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
     """One page of results.
 
     Attributes:
         records: In the database's order.
         total: How many there are in all, as it says; None if it does not.
-        following: The request for the next page; None on the last.
+        leads_on: The parameter by which the next page is asked for, and its value; empty on the last.
         skipped: Entries that are no records, with the reason.
     """
 
     records: tuple[Found, ...] = ()
     total: int | None = None
-    following: Request | None = None
+    leads_on: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+
+    def following(self, request: Request) -> Request | None:
+        """Return the request for the next page, made of the one for this page; None on the last."""
+        if not (self.records and self.leads_on):
+            return None
+        return replace(request, params={**request.params, **self.leads_on})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +112,7 @@ class Database:
         url: Its address.
         interval_s: Least seconds between two requests.
         ask: Query and length of a page → the parameters of the first page.
-        listing: Body of an answer → what it holds; raises ``Unreadable`` where it is no answer of this database.
-        record: An entry → the record.
+        parse: Body of an answer → its page; raises ``Unreadable`` where it is no page of this database.
         offset: The parameter that says after how many entries a page begins, where pages go by numbers.
         key_variable: Environment variable of its key, or of the e-mail address for Crossref; empty if it takes none.
         key_parameter: How the key is sent: as this query parameter,
@@ -136,8 +124,7 @@ class Database:
     url: str
     interval_s: float
     ask: Callable[[Query, int], Mapping[str, str]]
-    listing: Callable[[bytes], Listing]
-    record: Callable[[Any], Found]
+    parse: Callable[[bytes], ResultPage]
     offset: str = ""
     key_variable: str = ""
     key_parameter: str = ""
@@ -164,19 +151,14 @@ class Database:
         Raises:
             Unreadable: It is no page of this database, or one that is empty though more was announced.
         """
-        page = self.listing(answer.body)
-        read, total, leads_on = len(page.entries) + len(page.skipped), page.total or 0, page.leads_on
-        if self.offset:
-            start = json_paths.whole(request.params.get(self.offset)) or 0
-            if not read and start < total:
-                raise Unreadable(f"an empty page, though {total} results were announced")
-            leads_on = {self.offset: str(start + read)} if start + read < total else {}
-        return ResultPage(
-            records=tuple(map(self.record, page.entries)),
-            total=page.total,
-            following=replace(request, params={**request.params, **leads_on}) if page.entries and leads_on else None,
-            skipped=page.skipped,
-        )
+        page = self.parse(answer.body)
+        if not self.offset:
+            return page
+        start, total = json_paths.whole(request.params.get(self.offset)) or 0, page.total or 0
+        end = start + len(page.records) + len(page.skipped)
+        if end == start < total:
+            raise Unreadable(f"an empty page, though {total} results were announced")
+        return replace(page, leads_on={self.offset: str(end)} if end < total else {})
 
 
 def _quoted(term: str) -> str:

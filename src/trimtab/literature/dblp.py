@@ -1,6 +1,8 @@
-"""DBLP: JSON over ``dblp.org/search/publ/api``, by its documented format; no recorded answer of it was at hand.
+"""DBLP: JSON over ``dblp.org/search/publ/api``; no recorded answer of it was at hand.
 
-Its search knows prefixes, ``|`` for or, and a space for and; it has no phrases and no abstracts.
+Its documentation (dblp.org/faq/13501473, read in 2026) says: parameters q, format, h up to 1,000, f, c; the search
+knows prefixes, ``|`` for or, a space for and; phrases are switched off. Answers that others have printed show the rest:
+a hyphen asks for words side by side, numbers are text, what is alone stands in no array. There are no abstracts.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any, Final
 
 from trimtab.documents.work import Identifiers, Version, Work
 from trimtab.literature import json_paths, metadata
-from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.database import Database, Found, FullText, Query, ResultPage
 from trimtab.literature.json_paths import at, objects, text
 from trimtab.literature.transport import Unreadable
 
@@ -24,13 +26,13 @@ def _ask(query: Query, size: int) -> dict[str, str]:
     return {"q": " ".join(groups), "format": "json", "h": str(size), "f": "0", "c": "0"}
 
 
-def _listing(body: bytes) -> Listing:
+def _page(body: bytes) -> ResultPage:
     """Return the hits of an answer."""
     hits = at(json_paths.read(body), "result.hits")
     if not isinstance(hits, dict):
         raise Unreadable("the answer has no list of hits")
     infos = [hit["info"] for hit in objects(hits, "hit") if isinstance(hit.get("info"), dict)]
-    return Listing(entries=infos, total=json_paths.whole(hits.get("@total")))
+    return ResultPage(records=tuple(map(_record, infos)), total=json_paths.whole(hits.get("@total")))
 
 
 def _record(info: dict[str, Any]) -> Found:
@@ -44,12 +46,11 @@ def _record(info: dict[str, Any]) -> Found:
         url=address or text(info, "url"),
         doi=doi,
     )
-    # A single author is not in a list.
-    people = objects(info, "authors.author") or [{"text": text(info, "authors.author.text", "authors.author")}]
+    names = (text(person, "text") for person in objects(info, "authors.author"))
     work = Work(
         id=metadata.work_id(ids, f"dblp:{text(info, 'key')}"),
         title=metadata.plain(text(info, "title")).rstrip("."),
-        authors=tuple(metadata.author(_NUMBERED.sub("", name)) for person in people if (name := text(person, "text"))),
+        authors=tuple(metadata.author(_NUMBERED.sub("", name)) for name in names if name),
         year=year,
         ids=ids,
         versions=(published,),
@@ -64,7 +65,6 @@ DBLP: Final = Database(
     url="https://dblp.org/search/publ/api",
     interval_s=1.0,
     ask=_ask,
-    listing=_listing,
-    record=_record,
+    parse=_page,
     offset="f",
 )

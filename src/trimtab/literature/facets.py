@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from trimtab.claims import question as asking
 from trimtab.errors import SearchError
@@ -33,27 +33,26 @@ class Facet:
     terms: tuple[str, ...]
     ids: tuple[str, ...] = ()
     since: str = ""
-    _pattern: list[re.Pattern[str]] = field(default_factory=list, repr=False, compare=False)
 
     def used(self, text: str, registry: Registry) -> str:
         """Return the first term of this facet that a text uses; empty if it uses none."""
         if self.ids:
-            hits = (one.text for one in registry.find(text, (self.name,)) if one.id in self.ids)
+            hits = (name.text for name in registry.find(text, (self.name,)) if name.id in self.ids)
             return next(hits, "")
-        match = self._matcher().search(text)
+        match = _pattern(self.terms).search(text)
         return match[0] if match else ""
-
-    def _matcher(self) -> re.Pattern[str]:
-        if not self._pattern:
-            spaced = (r"[\s\-_]+".join(map(re.escape, re.split(r"[\s\-_]+", term))) for term in self.terms)
-            self._pattern.append(re.compile(rf"(?<!\w)(?:{'|'.join(spaced)})s?(?!\w)", re.IGNORECASE))
-        return self._pattern[0]
 
     @property
     def shown(self) -> str:
         """A short name of it for a reason."""
         few = ", ".join((*self.terms[:3], *(("\u2026",) if len(self.terms) > 3 else ())))
         return f"{self.name} ({few})"
+
+
+@cache
+def _pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
+    spaced = (r"[\s\-_]+".join(map(re.escape, re.split(r"[\s\-_]+", term))) for term in terms)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(spaced)})s?(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +79,6 @@ class Expansion:
     refused: tuple[tuple[str, str], ...] = ()
     reason: str = ""
 
-    def record(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, held: dict[str, Any]) -> Expansion:
-        """Return what :meth:`record` wrote down."""
-        return cls(
-            origin=held["origin"],
-            terms=tuple(FacetTerm(**one) for one in held["terms"]),
-            refused=tuple((text, why) for text, why in held["refused"]),
-            reason=held["reason"],
-        )
-
 
 def of_question(text: str, registry: Registry, given: Sequence[str] = ()) -> tuple[Question | None, tuple[Facet, ...]]:
     """Return a question in facets: those its known names make, then those a user gave as "name=term|term".
@@ -103,7 +88,7 @@ def of_question(text: str, registry: Registry, given: Sequence[str] = ()) -> tup
     """
     question = asking.parse(text, registry)
     facets = [_known(name, ids, registry) for name, ids in question.facets().items()] if question else []
-    facets += [_given(one) for one in given]
+    facets += [_given(text) for text in given]
     if not facets:
         raise SearchError(
             f"the question {text!r} names nothing that is known",
@@ -113,7 +98,7 @@ def of_question(text: str, registry: Registry, given: Sequence[str] = ()) -> tup
 
 
 def _known(kind: str, ids: Iterable[str], registry: Registry) -> Facet:
-    names = [registry.entries[kind][one] for one in ids]
+    names = [registry.entries[kind][name] for name in ids]
     terms = dict.fromkeys(term for name in names for term in name.names if "_" not in term and len(term) > 2)
     dates = [name.since for name in names]
     return Facet(name=kind, terms=tuple(terms), ids=tuple(ids), since=min(dates) if all(dates) else "")
@@ -136,16 +121,14 @@ def queries(facets: Sequence[Facet], further: Sequence[FacetTerm] = ()) -> tuple
 
     The conjunction of everything is precise and may be empty; the pairs find what the answer has to be drawn from.
     """
-    if len(facets) <= 2:
-        return (_query(facets, further),)
-    pairs = [pair for pair in combinations(facets, 2) if facets[0] in pair]
+    pairs = [(facets[0], other) for other in facets[1:]] if len(facets) > 2 else []
     return tuple(_query(group, further) for group in (facets, *pairs))
 
 
 def _query(facets: Sequence[Facet], further: Sequence[FacetTerm]) -> Query:
-    added = [tuple(term.text for term in further if term.facet == facet.name) for facet in facets]
+    proposed = {facet: [term.text for term in further if term.facet == facet.name] for facet in facets}
     return Query(
         name=" \u00d7 ".join(facet.name for facet in facets),
-        groups=tuple((*facet.terms, *more) for facet, more in zip(facets, added, strict=True)),
-        proposed=tuple(text for more in added for text in more),
+        groups=tuple((*facet.terms, *texts) for facet, texts in proposed.items()),
+        proposed=tuple(text for texts in proposed.values() for text in texts),
     )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trimtab.literature.request import ServerAnswer
     from trimtab.literature.transport import Transport
 
-_ARXIV: Final = "arxiv.org"
-_EXPORT: Final = "export.arxiv.org"
+_ARXIV: Final = ("arxiv.org", "www.arxiv.org")
+_EXPORT: Final = "export.arxiv.org"  # the host arXiv keeps for programs
 _OPEN: Final = ("cc", "public-domain", "publicdomain", "arxiv", "http://creativecommons", "https://creativecommons")
 
 
@@ -47,46 +47,36 @@ def seek(merged: Merged, transport: Transport, hosts: tuple[str, ...]) -> Sought
         return Sought(category="no full text known", reason="no database names a place of its full text")
     reasons = []
     for text in merged.texts:
-        address, reason = _allowed(text, hosts)
-        if reason:
-            reasons.append(reason)
-            continue
         try:
-            answer, _ = transport.fetch(Request(url=address), _whole)
-            document = reader.read_bytes(answer.body, _name(address, answer))
-            return Sought(document=_of_work(document, merged, text))
+            document = _read(text, transport, hosts)
+            return Sought(document=replace(document, work=merged.work.id, version=text.version))
         except (SearchError, DocumentError, MissingExtraError) as error:
             reasons.append(error.message)
     return Sought(category="not open to us", reason="; ".join(dict.fromkeys(reasons)))
 
 
-def _allowed(text: FullText, hosts: tuple[str, ...]) -> tuple[str, str]:
-    """Return the address to ask, or why none is asked."""
-    parts = urlsplit(text.url)
-    host = parts.netloc.lower()
-    address = text.url
-    if host in (_ARXIV, f"www.{_ARXIV}") and _EXPORT in hosts:
-        # The host arXiv keeps for programs.
-        address, host = parts._replace(scheme="https", netloc=_EXPORT).geturl(), _EXPORT
+def _read(text: FullText, transport: Transport, hosts: tuple[str, ...]) -> Document:
+    """Return a full text, if it may be fetched from there.
+
+    Raises:
+        SearchError: Its host or its licence forbids it, or it cannot be had.
+        DocumentError: It cannot be read.
+        MissingExtraError: A package for its format is missing.
+    """
+    address, host = text.url, urlsplit(text.url).netloc.lower()
+    if host in _ARXIV and _EXPORT in hosts:
+        address, host = urlsplit(text.url)._replace(scheme="https", netloc=_EXPORT).geturl(), _EXPORT
     if host not in hosts:
-        return "", f"{host or text.url} is no host full texts may be fetched from"
+        raise SearchError(f"{host or text.url} is no host full texts may be fetched from")
     if not text.licence.casefold().startswith(_OPEN):
-        return "", f"{host} states no open licence ({text.licence or 'none'})"
-    return address, ""
+        raise SearchError(f"{host} states no open licence ({text.licence or 'none'})")
+    answer, body = transport.fetch(Request(url=address), _whole)
+    # The format is told by the name.
+    named = urlsplit(address).path.endswith(tuple(reader.SUFFIXES))
+    return reader.read_bytes(body, address if named else f"{address}{'.html' if 'html' in answer.kind else '.pdf'}")
 
 
 def _whole(answer: ServerAnswer) -> bytes:
     if not answer.body:
         raise Unreadable("an empty full text")
     return answer.body
-
-
-def _name(address: str, answer: ServerAnswer) -> str:
-    """Return a name by which the format can be told."""
-    path = urlsplit(address).path
-    known = any(path.endswith(suffix) for suffix in reader.SUFFIXES)
-    return address if known else f"{address}{'.html' if 'html' in answer.kind else '.pdf'}"
-
-
-def _of_work(document: Document, merged: Merged, text: FullText) -> Document:
-    return replace(document, work=merged.work.id, version=text.version)

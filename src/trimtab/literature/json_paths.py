@@ -46,7 +46,8 @@ def text(value: object, *paths: str) -> str:
     '7'
     """
     values = (at(value, path) for path in paths)
-    return next((str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool) and one), "")
+    texts = (str(held) for held in values if isinstance(held, str | int) and not isinstance(held, bool) and held)
+    return next(texts, "")
 
 
 def whole(value: object) -> int | None:
@@ -55,6 +56,7 @@ def whole(value: object) -> int | None:
 
 
 def objects(value: object, path: str) -> list[dict[str, Any]]:
-    """Return the objects of the array at a path."""
+    """Return the objects of the array at a path; one that is there alone counts as an array of one."""
     entries = at(value, path)
-    return [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    listed = entries if isinstance(entries, list) else [entries]
+    return [entry for entry in listed if isinstance(entry, dict)]

@@ -21,10 +21,11 @@ from trimtab.literature.database import Found
 from trimtab.literature.retrieve import SearchLogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trimtab.documents.parts import Document
     from trimtab.documents.source_folder import UnreadFile
+    from trimtab.literature.figure_claims import PublishedFigure
 
 _ABSTRACT: Final = 3000
 
@@ -39,6 +40,7 @@ class Held:
         sha256: Of a file, or over the names and bytes of all files in a folder.
         records: What was found there.
         documents: Id of a record's work → its full text.
+        figures: Id of a record's work → its published figures, of a local corpus.
         unread: Files that could not be read, with the reason.
     """
 
@@ -47,6 +49,7 @@ class Held:
     sha256: str
     records: tuple[Found, ...] = ()
     documents: Mapping[str, Document] = field(default_factory=dict)
+    figures: Mapping[str, tuple[PublishedFigure, ...]] = field(default_factory=dict)
     unread: tuple[UnreadFile, ...] = ()
 
     @property
@@ -63,18 +66,12 @@ def names(paths: Sequence[Path], taken: Iterable[str]) -> tuple[str, ...]:
     >>> names([Path("/a/papers"), Path("/b/papers"), Path("/b/arXiv")], ["arXiv"])
     ('a/papers', 'b/papers', 'b/arXiv')
     """
-    used = set(taken)
-    counts = Counter(name for path in paths for name in set(_endings(path)))
+    endings = [["/".join(path.parts[start:]) for start in range(len(path.parts) - 1, 0, -1)] for path in paths]
+    used, counts = set(taken), Counter(name for ending in endings for name in set(ending))
     return tuple(
-        next((name for name in _endings(path) if counts[name] == 1 and name not in used), str(path)) for path in paths
+        next((name for name in ending if counts[name] == 1 and name not in used), str(path))
+        for path, ending in zip(paths, endings, strict=True)
     )
-
-
-def _endings(path: Path) -> Iterator[str]:
-    """Yield the last part of a path, the last two, and so on."""
-    parts = path.parts
-    for start in range(len(parts) - 1, 0, -1):
-        yield "/".join(parts[start:])
 
 
 def bibliography(path: Path, name: str) -> Held:
@@ -83,8 +80,8 @@ def bibliography(path: Path, name: str) -> Held:
     Raises:
         DocumentError: It cannot be read; the message names file and line.
     """
-    works = _imported(reference_files.read(path), name)
-    return Held(name=name, kind="import", sha256=digest(path), records=_records(works, name))
+    records = _imported(reference_files.read(path), name)
+    return Held(name=name, kind="import", sha256=digest(path), records=records)
 
 
 def folder(path: Path, name: str) -> Held:
@@ -95,15 +92,13 @@ def folder(path: Path, name: str) -> Held:
     """
     documents, unread = source_folder.read_folder(path)
     listed, unlisted = known_works.read(path)
-    works = _imported(listed, name)
-    known = known_works.Library(works)
-    records, texts = list(_records(works, name)), {}
+    records, texts = [*_imported(listed, name)], {}
+    known = known_works.Library(record.work for record in records)
     for document in documents:
         work = known.work_of(document)
         if not work:
-            record = _alone(document, path, name)
-            records.append(record)
-            work = record.work.id
+            records.append(_alone(document, path, name))
+            work = records[-1].work.id
         texts[work] = document
     return Held(
         name=name,
@@ -120,44 +115,40 @@ def digest(path: Path) -> str:
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     whole = hashlib.sha256()
-    for one in sorted(one for one in path.rglob("*") if one.is_file()):
-        whole.update(str(one.relative_to(path)).encode() + b"\0")
-        whole.update(hashlib.sha256(one.read_bytes()).digest())
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        whole.update(str(file.relative_to(path)).encode() + b"\0")
+        whole.update(hashlib.sha256(file.read_bytes()).digest())
     return whole.hexdigest()
 
 
-def _records(works: Iterable[Work], name: str) -> tuple[Found, ...]:
-    return tuple(Found(work=work, database=name, kind="import", rank=rank) for rank, work in enumerate(works, 1))
-
-
-def _imported(works: Iterable[Work], name: str) -> tuple[Work, ...]:
+def _imported(works: Iterable[Work], place: str) -> tuple[Found, ...]:
     """Return works of bibliographies under ids that are theirs alone: a citation key is one only within its file."""
     seen: Counter[str] = Counter()
-    made = []
-    for work in works:
-        file, _, key = work.found_by[0].rpartition("#")
-        own = f"{name}#{key}" if Path(file).name == Path(name).name else f"{name}/{Path(file).name}#{key}"
-        seen[own] += 1
-        other = own if seen[own] == 1 else f"{own} ({seen[own]})"
-        made.append(replace(work, id=metadata.work_id(work.ids, other), found_by=(own,)))
-    return tuple(made)
+    records = []
+    for rank, work in enumerate(works, 1):
+        path, _, key = work.found_by[0].rpartition("#")
+        file = Path(path).name
+        name = f"{place}#{key}" if file == Path(place).name else f"{place}/{file}#{key}"
+        seen[name] += 1
+        other = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        work = replace(work, id=metadata.work_id(work.ids, other), found_by=(name,))  # noqa: PLW2901 - the same, renamed
+        records.append(Found(work=work, database=place, kind="import", rank=rank))
+    return tuple(records)
 
 
 def _alone(document: Document, root: Path, place: str) -> Found:
     """Return the record of a document of which no bibliography says anything."""
-    name = Path(document.path).name
-    number, version = metadata.arxiv(name)
+    path, head = Path(document.path), document.text[:200]
+    number, version = metadata.arxiv(path.name)
     if not number:
-        number, version = metadata.arxiv(document.text[:200]) if "arxiv" in document.text[:200].casefold() else ("", "")
-    title = document.title or next((span.text for span in document.spans if span.kind == "heading"), name)
+        number, version = metadata.arxiv_of(head)
     ids = Identifiers(arxiv=number)
     work = Work(
-        id=metadata.work_id(ids, f"file:{place}/{Path(document.path).relative_to(root)}"),
-        title=title,
+        id=metadata.work_id(ids, f"file:{place}/{path.relative_to(root)}"),
+        title=document.title or next((span.text for span in document.spans if span.kind == "heading"), path.name),
         year=2000 + int(number[:2]) if number[:4].isdigit() else None,
         ids=ids,
         abstract=document.text[:_ABSTRACT],
-        versions=(),
-        found_by=(f"{place}: {name}{f' ({version})' if version else ''}",),
+        found_by=(f"{place}: {path.name}{f' ({version})' if version else ''}",),
     )
     return Found(work=work, database=place, kind="local")

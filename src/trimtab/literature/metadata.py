@@ -56,6 +56,6 @@ def plain(text: str) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", text)).split())
 
 
-def work_id(ids: Identifiers, other: str) -> str:
+def work_id(ids: Identifiers, other: str = "") -> str:
     """Return the id a work goes by here: its number at arXiv, its DOI, or else ``other``."""
     return f"arxiv:{ids.arxiv}" if ids.arxiv else f"doi:{ids.doi}" if ids.doi else other

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trimtab.documents.work import Identifiers, Retraction, Version, Work
 from trimtab.literature import json_paths, metadata
-from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.database import Database, Found, FullText, Query, ResultPage
 from trimtab.literature.json_paths import at, objects, text
 from trimtab.literature.transport import Unreadable
 
@@ -22,16 +22,16 @@ def _ask(query: Query, size: int) -> dict[str, str]:
     return {"search": str(query), "per_page": str(size), "cursor": "*"}
 
 
-def _listing(body: bytes) -> Listing:
+def _page(body: bytes) -> ResultPage:
     """Return the works of a list, or the one asked for."""
     whole = json_paths.read(body)
     if text(whole, "id").startswith("https://openalex.org/W"):
-        return Listing(entries=[whole], total=1)
+        return ResultPage(records=(_record(whole),), total=1)
     if "results" not in whole:
         raise Unreadable("the answer has no list of works and is none")
     cursor = text(whole, "meta.next_cursor")
-    return Listing(
-        entries=[one for one in objects(whole, "results") if one.get("id")],
+    return ResultPage(
+        records=tuple(_record(work) for work in objects(whole, "results") if work.get("id")),
         total=json_paths.whole(at(whole, "meta.count")),
         leads_on={"cursor": cursor} if cursor else {},
     )
@@ -57,7 +57,7 @@ def _record(item: dict[str, Any]) -> Found:
         )
         for place, page in zip(places, pages, strict=True)
     )
-    names = (text(one, "author.display_name", "raw_author_name") for one in objects(item, "authorships"))
+    names = (text(authorship, "author.display_name", "raw_author_name") for authorship in objects(item, "authorships"))
     work = Work(
         id=metadata.work_id(ids, f"openalex:{ids.openalex}"),
         title=metadata.plain(text(item, "title", "display_name")),
@@ -89,8 +89,7 @@ OPENALEX: Final = Database(
     url="https://api.openalex.org/works",
     interval_s=0.1,
     ask=_ask,
-    listing=_listing,
-    record=_record,
+    parse=_page,
     key_variable="OPENALEX_API_KEY",
     key_parameter="api_key",
 )

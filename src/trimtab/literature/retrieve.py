@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.errors import SearchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from trimtab.literature.database import Database, Found, Query, ResultPage
     from trimtab.literature.transport import Transport
@@ -52,7 +52,7 @@ class SearchLogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
-    """Everything that was found, in the order of databases, queries and ranks, and the log."""
+    """What was found on one page, or on all of them in the order of databases, queries and ranks, and the log."""
 
     records: tuple[Found, ...]
     log: tuple[SearchLogEntry, ...]
@@ -63,7 +63,7 @@ def search(
     queries: Sequence[Query],
     transport: Transport,
     limit: int,
-    tell: Callable[[str], None] = lambda _line: None,
+    tell: Callable[[str], None],
 ) -> Retrieved:
     """Ask every database every query.
 
@@ -74,54 +74,44 @@ def search(
         limit: Records of one query at most.
         tell: Is given a line of progress a page.
     """
-    records: list[Found] = []
-    log: list[SearchLogEntry] = []
+    pages: list[Retrieved] = []
     for database in databases:
         for query in queries:
-            found, entries = _query(database, query, transport, limit, tell)
-            records += found
-            log += entries
-    return Retrieved(records=tuple(records), log=tuple(log))
+            count = 0
+            for page in _pages(database, query, transport, limit):
+                pages.append(page)
+                (entry,) = page.log
+                count += entry.records
+                progress = f", {query.name}: {count} of {'?' if entry.total is None else entry.total} records"
+                tell(f"{database.name}{f': {entry.problem}' if entry.problem else progress}")
+    return Retrieved(
+        records=tuple(record for page in pages for record in page.records),
+        log=tuple(entry for page in pages for entry in page.log),
+    )
 
 
-def _query(
-    database: Database, query: Query, transport: Transport, limit: int, tell: Callable[[str], None]
-) -> tuple[list[Found], list[SearchLogEntry]]:
-    records: list[Found] = []
-    log: list[SearchLogEntry] = []
-    request = database.first(query, limit)
+def _pages(database: Database, query: Query, transport: Transport, limit: int) -> Iterator[Retrieved]:
+    """Yield page after page until there is no more, enough, or a problem."""
     head = SearchLogEntry(database=database.name, query=query.name, words=str(query), proposed=query.proposed)
-    while len(records) < limit:
+    count, request = 0, database.first(query, limit) if limit else None
+    while request:
+        entry = replace(head, url=request.shown)
         try:
             answer, page = transport.fetch(request, partial(database.read, request))
         except SearchError as error:
-            log.append(replace(head, url=request.shown, problem=error.message))
-            tell(f"{database.name}: {error.message}")
-            break
+            yield Retrieved(records=(), log=(replace(entry, problem=error.message),))
+            return
+        entry = replace(entry, date=answer.date, sha256=answer.sha256)
         if empty := _empty(page):
             problem = f"{', '.join(empty)} empty in all {len(page.records)} records: its answers have another form now"
-            log.append(replace(head, url=request.shown, date=answer.date, sha256=answer.sha256, problem=problem))
-            tell(f"{database.name}: {problem}")
-            break
-        taken = page.records[: limit - len(records)]
-        records += [_placed(record, query, len(records) + rank) for rank, record in enumerate(taken, 1)]
-        log.append(
-            replace(
-                head,
-                url=request.shown,
-                date=answer.date,
-                sha256=answer.sha256,
-                size=len(answer.body),
-                records=len(taken),
-                total=page.total,
-                skipped=page.skipped,
-            )
-        )
-        tell(f"{database.name}, {query.name}: {len(records)} of {'?' if page.total is None else page.total} records")
-        if page.following is None:
-            break
-        request = page.following
-    return records, log
+            yield Retrieved(records=(), log=(replace(entry, problem=problem),))
+            return
+        ranked = enumerate(page.records[: limit - count], count + 1)
+        taken = tuple(_placed(record, query, rank) for rank, record in ranked)
+        count += len(taken)
+        entry = replace(entry, size=len(answer.body), records=len(taken), total=page.total, skipped=page.skipped)
+        yield Retrieved(records=taken, log=(entry,))
+        request = page.following(request) if count < limit else None
 
 
 def _empty(page: ResultPage) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,13 +21,10 @@ from trimtab.literature import catalogue, facets, local_records, published_figur
 from trimtab.literature.facets import Expansion  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from trimtab.claims.question import Question
     from trimtab.literature.database import Database, Query
     from trimtab.literature.facets import Facet
     from trimtab.literature.local_records import Held
-    from trimtab.literature.published_figures import FiguresCorpus
 
 WISHES: Final = "wishes.json"
 
@@ -94,8 +91,8 @@ class Wishes:
         if not (folder / WISHES).exists():
             return None
         held = Wishes.of(folder)
-        made = held.expansion if (held.question, held.given) == (self.question, self.given) else None
-        return made if made and origin in ("", made.origin) else None
+        same = (held.question, held.given) == (self.question, self.given)
+        return held.expansion if same and held.expansion and origin in ("", held.expansion.origin) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +105,7 @@ class Plan:
         facets: What a record has to use.
         queries: What databases are asked.
         databases: Which.
-        here: Imports, folders and corpora, with their records and documents.
-        corpora: The corpora among them, whose figures are claims.
+        here: Local corpora, imports and folders, with their records and documents.
         registry: The names it is read with.
     """
 
@@ -119,7 +115,6 @@ class Plan:
     queries: tuple[Query, ...]
     databases: tuple[Database, ...]
     here: tuple[Held, ...]
-    corpora: tuple[FiguresCorpus, ...]
     registry: Registry = field(repr=False)
 
     @property
@@ -127,34 +122,40 @@ class Plan:
         """The question as asked."""
         return " ".join(self.wishes.question.split())
 
+    @property
+    def corpora(self) -> tuple[Held, ...]:
+        """The local corpora, whose figures are claims."""
+        return tuple(place for place in self.here if place.kind == "local corpus")
+
     def record(self) -> dict[str, Any]:
         """Return everything that decides the result as plain values, files by their SHA-256."""
         wishes = self.wishes
         record = {
             "question": self.text,
-            "facets": [{"name": one.name, "terms": one.terms, "ids": one.ids} for one in self.facets],
-            "queries": [{"name": one.name, "groups": one.groups} for one in self.queries],
-            "databases": [{"id": one.id, "url": one.url} for one in self.databases],
+            "facets": [{"name": facet.name, "terms": facet.terms, "ids": facet.ids} for facet in self.facets],
+            "queries": [{"name": query.name, "groups": query.groups} for query in self.queries],
+            "databases": [{"id": database.id, "url": database.url} for database in self.databases],
             "limit": wishes.limit,
-            "files": [(one.name, one.sha256) for one in self.here if one.kind != "local corpus"],
-            "corpora": [(one.name, one.sha256) for one in self.here if one.kind == "local corpus"],
+            "files": [(place.name, place.sha256) for place in self.here if place not in self.corpora],
+            "corpora": [(place.name, place.sha256) for place in self.corpora],
             "texts": wishes.texts,
             "hosts": wishes.hosts,
             "aliases": [(path.name, local_records.digest(path)) for path in wishes.aliases],
+            "embed": wishes.embed,
+            "expansion": asdict(wishes.expansion) if wishes.expansion else None,
         }
-        if wishes.embed:
-            record["embed"] = wishes.embed
-        if wishes.expansion:
-            record["expansion"] = wishes.expansion.record()
-        return record
+        return {name: value for name, value in record.items() if value is not None}
 
     def claim(self, folder: Path) -> None:
         """Make a folder this search's.
 
         Raises:
-            SearchError: It holds another one; the message says what differs.
+            SearchError: It holds another one, and the message says what differs; or it is a file.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise SearchError(f"{folder} is a file", hint="name a folder with -o") from error
         path, text = folder / "search.json", json.dumps(self.record(), indent=1, ensure_ascii=False) + "\n"
         held = path.read_text(encoding="utf-8") if path.exists() else text
         if held != text:
@@ -173,7 +174,7 @@ def prepare(wishes: Wishes) -> Plan:
         EvidenceError: A file or a folder cannot be read.
     """
     registry = Registry.load(*wishes.aliases)
-    question, found = facets.of_question(wishes.question, registry, wishes.given)
+    question, question_facets = facets.of_question(wishes.question, registry, wishes.given)
     databases = catalogue.named(wishes.databases, wishes.file)
     if not (databases or wishes.corpora or wishes.imports or wishes.sources):
         raise SearchError(
@@ -181,23 +182,19 @@ def prepare(wishes: Wishes) -> Plan:
             hint="name databases (--database arxiv), a local corpus (--corpus alf-lb), a bibliography (--import"
             " refs.bib) or a folder (--sources papers/)",
         )
-    corpora = tuple(map(published_figures.load, wishes.corpora))
-    taken = (*(one.name for one in databases), *(corpus.name for corpus in corpora))
+    corpora, first = tuple(map(published_figures.load, wishes.corpora)), len(wishes.imports)
+    taken = (*(place.name for place in databases), *(place.name for place in corpora))
+    names = local_records.names((*wishes.imports, *wishes.sources), taken)
     return Plan(
         wishes=wishes,
         question=question,
-        facets=found,
-        queries=facets.queries(found, wishes.expansion.terms if wishes.expansion else ()),
+        facets=question_facets,
+        queries=facets.queries(question_facets, wishes.expansion.terms if wishes.expansion else ()),
         databases=databases,
-        here=(*(corpus.held for corpus in corpora), *_held(wishes, taken)),
-        corpora=corpora,
+        here=(
+            *corpora,
+            *map(local_records.bibliography, wishes.imports, names[:first]),
+            *map(local_records.folder, wishes.sources, names[first:]),
+        ),
         registry=registry,
     )
-
-
-def _held(wishes: Wishes, taken: Iterable[str]) -> Iterable[Held]:
-    """Yield the imports and the folders, each under a name of its own."""
-    first = len(wishes.imports)
-    names = local_records.names((*wishes.imports, *wishes.sources), taken)
-    yield from map(local_records.bibliography, wishes.imports, names[:first])
-    yield from map(local_records.folder, wishes.sources, names[first:])

@@ -8,36 +8,29 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.disk import write_json, write_lines
-from trimtab.literature import dedup, prisma, record_order, retrieve, screening, title_vectors
-from trimtab.literature.bodies import Bodies
+from trimtab.literature import dedup, prisma, record_order, retrieve, screening
 from trimtab.literature.fulltext import Sought, seek
+from trimtab.literature.request import Bodies
+from trimtab.literature.screening import ScreeningDecision
 from trimtab.literature.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from trimtab.documents.parts import Document
     from trimtab.documents.source_folder import UnreadFile
-    from trimtab.documents.work import Work
     from trimtab.literature.database import Found
     from trimtab.literature.dedup import Deduplicated, Merged
     from trimtab.literature.prisma import Flow
+    from trimtab.literature.record_order import Embed
     from trimtab.literature.retrieve import SearchLogEntry
-    from trimtab.literature.screening import ScreeningDecision
     from trimtab.literature.search_plan import Plan
-    from trimtab.literature.title_vectors import Embedder
     from trimtab.literature.transport import Mode
-
-    Similarity = Callable[[Sequence[Work]], NDArray[np.float64]]
 
 _TEXT_INTERVAL_S: Final = 3.0
 
@@ -69,17 +62,17 @@ class Search:
     @property
     def unread(self) -> tuple[UnreadFile, ...]:
         """Local files that could not be read, with the reason."""
-        return tuple(one for place in self.plan.here for one in place.unread)
+        return tuple(file for place in self.plan.here for file in place.unread)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What went wrong where."""
-        return tuple(f"{one.database}, {one.query}: {one.problem}" for one in self.log if one.problem)
+        return tuple(f"{entry.database}, {entry.query}: {entry.problem}" for entry in self.log if entry.problem)
 
     @property
     def date(self) -> str:
         """The day of the last answer, ISO 8601; empty if nobody was asked."""
-        return max((one.date[:10] for one in self.log if one.date), default="")
+        return max((entry.date[:10] for entry in self.log if entry.date), default="")
 
     def work(self, name: str) -> Merged:
         """Return a work by its id."""
@@ -87,7 +80,7 @@ class Search:
 
     def decision(self, work: str) -> ScreeningDecision:
         """Return what became of a work."""
-        return next(one for one in self.decisions if one.work == work)
+        return next(decision for decision in self.decisions if decision.work == work)
 
 
 def search(
@@ -96,116 +89,103 @@ def search(
     mode: Mode = "live",
     contact: str = "",
     tell: Callable[[str], None] = print,
-    embedder: Embedder | None = None,
+    embed: Embed | None = None,
 ) -> Search:
     """Search, or go on with a search, in a folder, and write what was found and decided.
 
     Args:
-        plan: What to ask.
+        plan: What to ask, and what is here already.
         folder: Its own; made when absent.
         mode: "live"; "offline" and "replay" answer from the folder's cache alone.
         contact: An address that is sent to servers and kept nowhere.
         tell: Is given lines of progress.
-        embedder: The model that the plan names; None takes the vectors that are kept.
+        embed: The model that the plan names; None takes the vectors that are kept.
 
     Raises:
         SearchError: The folder holds another search, or nothing can be asked.
     """
     plan.claim(folder)
-    similarity = None
-    if plan.wishes.embed is not None:
-        _, model = plan.wishes.embed
-        path = folder / "embeddings.sqlite"
-        similarity = partial(title_vectors.similarities, plan.text, model=model, embedder=embedder, path=path)
     with transport(plan, folder, mode, contact) as asking:
-        found = run(plan, asking, tell, similarity)
-    write(found, folder)
-    return found
-
-
-def transport(plan: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
-    """Return what asks for a plan: only its databases and the hosts of full texts."""
-    hosts = dict.fromkeys(plan.wishes.hosts if plan.wishes.texts else (), _TEXT_INTERVAL_S)
-    hosts |= {one.host: one.interval_s for one in plan.databases}
-    who = f" (mailto:{contact})" if contact else ""
-    agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
-    return Transport(hosts=hosts, agent=agent, bodies=Bodies(folder / "bodies"), mode=mode)
-
-
-def run(
-    plan: Plan,
-    transport: Transport,
-    tell: Callable[[str], None] = lambda _line: None,
-    similarity: Similarity | None = None,
-) -> Search:
-    """Search, merge and screen.
-
-    Args:
-        plan: What to ask, and what is here already.
-        transport: Asks, or answers from the cache alone.
-        tell: Is given lines of progress.
-        similarity: Of works with the question, [N]; None ranks by words alone.
-    """
-    asked = retrieve.search(plan.databases, plan.queries, transport, plan.wishes.limit, tell)
-    records = (*asked.records, *(record for place in plan.here for record in place.records))
-    works = dedup.deduplicate(records)
-    merged = [one.work for one in works.works]
-    order = record_order.by_words(merged, screening.terms(plan.facets))
-    if similarity is not None:
-        order = record_order.fuse(order, record_order.by_meaning(merged, similarity(merged)))
-    decisions, documents = _screen(plan, transport, screening.in_order(works.works, order))
-    searched = [*((one.name, True) for one in plan.databases), *((place.name, False) for place in plan.here)]
-    return Search(
+        retrieved = retrieve.search(plan.databases, plan.queries, asking, plan.wishes.limit, tell)
+        records = (*retrieved.records, *(record for place in plan.here for record in place.records))
+        works = dedup.deduplicate(records)
+        decisions, documents = _screen(plan, asking, _in_order(plan, works.works, folder, embed))
+    databases, others = (tuple(place.name for place in places) for places in (plan.databases, plan.here))
+    search_result = Search(
         plan=plan,
         records=records,
         works=works,
         decisions=tuple(decisions),
         documents=documents,
-        flow=prisma.count(records, works.works, decisions, searched),
-        log=(*asked.log, *(place.log for place in plan.here)),
-        requests=transport.requests,
+        flow=prisma.count(works.works, decisions, databases, others),
+        log=(*retrieved.log, *(place.log for place in plan.here)),
+        requests=asking.requests,
     )
+    _write(search_result, folder)
+    return search_result
+
+
+def transport(plan: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
+    """Return what asks for a plan: only its databases and the hosts of full texts."""
+    hosts = dict.fromkeys(plan.wishes.hosts if plan.wishes.texts else (), _TEXT_INTERVAL_S)
+    hosts |= {database.host: database.interval_s for database in plan.databases}
+    who = f" (mailto:{contact})" if contact else ""
+    agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
+    return Transport(hosts=hosts, agent=agent, bodies=Bodies(folder / "bodies"), mode=mode)
+
+
+def _in_order(plan: Plan, works: Sequence[Merged], folder: Path, embed: Embed | None) -> list[Merged]:
+    """Return works in the order in which they are read; those that no ranking names follow as they came."""
+    merged = [merged.work for merged in works]
+    order = record_order.by_words(merged, dict.fromkeys(term for facet in plan.facets for term in facet.terms))
+    if plan.wishes.embed is not None:
+        _, model = plan.wishes.embed
+        similarity = record_order.similarities(plan.text, merged, model, embed, folder / "embeddings.sqlite")
+        order = record_order.fuse(order, record_order.by_meaning(merged, similarity))
+    place = {name: at for at, name in enumerate(order)}
+    return sorted(works, key=lambda merged: place.get(merged.work.id, len(place)))
 
 
 def _screen(
     plan: Plan, transport: Transport, works: Sequence[Merged]
 ) -> tuple[list[ScreeningDecision], dict[str, Document]]:
+    """Return the decision on each work, and the full texts that were read."""
     gate = screening.RelevanceGate(facets=plan.facets, registry=plan.registry)
     texts = {work: document for place in plan.here for work, document in place.documents.items()}
     most, fetched = plan.wishes.texts, 0
     decisions: list[ScreeningDecision] = []
     documents: dict[str, Document] = {}
     for merged in works:
-        early = gate.first(merged)
+        work, early = merged.work, gate.first(merged)
         if early is not None:
             decisions.append(early)
             continue
-        document = next((texts[one.work.id] for one in merged.records if one.work.id in texts), None)
-        if document is not None:
-            sought = Sought(document=replace(document, work=merged.work.id))
-        elif fetched >= most:
+        here = next((texts[record.work.id] for record in merged.records if record.work.id in texts), None)
+        if here is not None:
+            sought = Sought(document=replace(here, work=work.id))
+        elif fetched < most:
+            sought, fetched = seek(merged, transport, plan.wishes.hosts), fetched + 1
+        else:
             none = "its text is not here, and none was to be fetched (--full-texts)"
             sought = Sought(category="not fetched", reason=f"the {most} best ranked were fetched" if most else none)
-        else:
-            sought, fetched = seek(merged, transport, plan.wishes.hosts), fetched + 1
         if sought.document is None:
-            decisions.append(screening.without_text(merged.work.id, sought.category, sought.reason))
+            category, reason = sought.category, sought.reason
+            decisions.append(ScreeningDecision(work=work.id, stage="retrieval", category=category, reason=reason))
             continue
-        documents[merged.work.id] = sought.document
-        text = f"{merged.work.title}\n{merged.work.abstract}\n{sought.document.text}"
-        decisions.append(gate.second(merged.work.id, text))
+        documents[work.id] = sought.document
+        decisions.append(gate.second(work.id, f"{work.title}\n{work.abstract}\n{sought.document.text}"))
     return decisions, documents
 
 
-def write(search: Search, folder: Path) -> None:
+def _write(search: Search, folder: Path) -> None:
     """Write what was found and decided, each file whole or not at all."""
     files: dict[str, list[dict[str, Any]]] = {
-        "search-log": [asdict(one) for one in search.log],
-        "records": [asdict(one) | {"work": one.work.record()} for one in search.records],
+        "search-log": [asdict(entry) for entry in search.log],
+        "records": [asdict(record) | {"work": record.work.record()} for record in search.records],
         "works": [merged.work.record() for merged in search.works.works],
-        "duplicates": [{"merged": True, **asdict(one)} for one in search.works.merges],
-        "possible-duplicates": [{"merged": False, **asdict(one)} for one in search.works.possible],
-        "screening": [asdict(one) for one in search.decisions],
+        "duplicates": [{"merged": True, **asdict(pair)} for pair in search.works.merges],
+        "possible-duplicates": [{"merged": False, **asdict(pair)} for pair in search.works.possible],
+        "screening": [asdict(decision) | {"uses": [*decision.uses.items()]} for decision in search.decisions],
     }
     for name, records in files.items():
         write_lines(folder / f"{name}.jsonl", records, ensure_ascii=False)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from trimtab.documents.work import Identifiers, Version, Work
 from trimtab.literature import json_paths, metadata
-from trimtab.literature.database import Database, Found, FullText, Listing, Query
+from trimtab.literature.database import Database, Found, FullText, Query, ResultPage
 from trimtab.literature.json_paths import objects, text
 from trimtab.literature.transport import Unreadable
 
@@ -22,7 +22,7 @@ def _ask(query: Query, size: int) -> dict[str, str]:
     return {"query": query.written(" | ", " + "), "fields": _FIELDS}
 
 
-def _listing(body: bytes) -> Listing:
+def _page(body: bytes) -> ResultPage:
     """Return the papers of a list; the bulk search leads on by a token, the plain one by an offset."""
     whole = json_paths.read(body)
     if "data" not in whole and whole.get("total") != 0:
@@ -32,8 +32,8 @@ def _listing(body: bytes) -> Listing:
     if entries and not papers:
         raise Unreadable("the entries are no papers")
     token, offset = text(whole, "token"), text(whole, "next")
-    return Listing(
-        entries=papers,
+    return ResultPage(
+        records=tuple(map(_record, papers)),
         total=json_paths.whole(whole.get("total")),
         leads_on={"token": token} if token else {"offset": offset} if offset else {},
         skipped=("an entry without a paper",) * (len(entries) - len(papers)),
@@ -59,7 +59,7 @@ def _record(paper: dict[str, Any]) -> Found:
     work = Work(
         id=metadata.work_id(ids, f"s2:{ids.s2}"),
         title=metadata.plain(text(paper, "title")),
-        authors=tuple(metadata.author(name) for one in objects(paper, "authors") if (name := text(one, "name"))),
+        authors=tuple(metadata.author(name) for person in objects(paper, "authors") if (name := text(person, "name"))),
         year=year,
         ids=ids,
         versions=(version,),
@@ -77,8 +77,7 @@ SEMANTIC_SCHOLAR: Final = Database(
     url="https://api.semanticscholar.org/graph/v1/paper/search/bulk",
     interval_s=1.0,
     ask=_ask,
-    listing=_listing,
-    record=_record,
+    parse=_page,
     key_variable="S2_API_KEY",
     key_header="x-api-key",
 )

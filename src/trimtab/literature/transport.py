@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimtab.http_client import Response
-    from trimtab.literature.bodies import Bodies
-    from trimtab.literature.request import Request
+    from trimtab.literature.request import Bodies, Request
 
 Read = TypeVar("Read")
 Mode = Literal["live", "offline", "replay"]

@@ -110,13 +110,12 @@ def test_hidden_orders_never_reach_the_model(endpoint, obey):
         assert chr(0xE0073) not in told
 
 
-def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoint, obey):
+def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoint, obey, tmp_path):
     wishes = search_plan.Wishes(
         question="How does ALF-LB do on HumanEval under a capacity factor?", corpora=("alf-lb",)
     )
     plan = search_plan.prepare(wishes)
-    with search_session.transport(plan, Path("unused"), "replay") as nobody:
-        draft = draft_writer.answer(search_session.run(plan, nobody))
+    draft = draft_writer.answer(search_session.search(plan, tmp_path, "replay", tell=str))
     found = list(model_reviewers.review(draft, Asker(model=endpoint(obey).model)))
     assert {one.score for one in found} == {5}
     assert rating_panel.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement

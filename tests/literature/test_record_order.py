@@ -12,7 +12,7 @@ from trimtab.claims.name_registry import Registry
 from trimtab.cli.main import main
 from trimtab.documents.work import Work
 from trimtab.errors import SearchError
-from trimtab.literature import facets, published_figures, record_order, screening, title_vectors
+from trimtab.literature import facets, published_figures, record_order
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval?"
 
@@ -34,12 +34,10 @@ def test_the_most_similar_comes_first_and_ties_go_by_id():
 class Counting:
     """Known vectors, and how often each was asked for."""
 
-    name, sha256 = "known", "1"
-
     def __init__(self, known):
         self.known, self.asked = known, []
 
-    def embed(self, text):
+    def __call__(self, text):
         self.asked.append(text)
         return np.array(self.known[text], dtype=np.float32)
 
@@ -47,15 +45,15 @@ class Counting:
 def test_vectors_are_kept_rounded_and_never_mixed_between_models(tmp_path):
     path, works = tmp_path / "e.sqlite", [Work(id="a", title="A"), Work(id="b", title="B", abstract="b")]
     model = Counting({"q": [0.6, 0.8], "A": [1, 0], "B\nb": [0.6, 0.8]})
-    first = title_vectors.similarities("q", works, "1", model, path)
+    first = record_order.similarities("q", works, "1", model, path)
     np.testing.assert_allclose(first, [0.6, 1.0], atol=1e-3)
     assert model.asked == ["q", "A", "B\nb"]
-    assert np.array_equal(title_vectors.similarities("q", works[::-1], "1", None, path), first[::-1])
+    assert np.array_equal(record_order.similarities("q", works[::-1], "1", None, path), first[::-1])
     with pytest.raises(SearchError, match="was never embedded"):
-        title_vectors.similarities("q", works, "2", None, path)
+        record_order.similarities("q", works, "2", None, path)
     (tmp_path / "f.sqlite").write_text("this is no database, and long enough to be seen as none" * 20)
     with pytest.raises(SearchError, match="cannot be used for embeddings"):
-        title_vectors.similarities("q", works, "1", model, tmp_path / "f.sqlite")
+        record_order.similarities("q", works, "1", model, tmp_path / "f.sqlite")
 
 
 def run(*words, code=0):
@@ -85,11 +83,14 @@ def test_a_search_with_a_model_is_reported_without_it(tiny_model, tmp_path):
     assert names != plain  # the order is another, the decisions are the same
     assert sorted(before.splitlines()) == sorted((tmp_path / "plain" / "screening.jsonl").read_text().splitlines())
     assert json.loads((review / "search.json").read_text())["embed"][0] == "tiny"
-    works = [one.work for one in published_figures.load(str(corpus)).held.records]
+    works = [one.work for one in published_figures.load(str(corpus)).records]
     _, found = facets.of_question(QUESTION, Registry.load())
     sha256 = json.loads((review / "search.json").read_text())["embed"][1]
-    similar = title_vectors.similarities(QUESTION, works, sha256, None, review / "embeddings.sqlite")
-    orders = record_order.by_words(works, screening.terms(found)), record_order.by_meaning(works, similar)
+    similar = record_order.similarities(QUESTION, works, sha256, None, review / "embeddings.sqlite")
+    orders = (
+        record_order.by_words(works, [term for facet in found for term in facet.terms]),
+        record_order.by_meaning(works, similar),
+    )
     assert names == record_order.fuse(*orders)
     assert names not in orders
     shutil.rmtree(model)
