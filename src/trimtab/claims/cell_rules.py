@@ -17,7 +17,7 @@ from trimtab.claims.cell_lookup import candidates, place, target
 from trimtab.claims.claim_verdict import Evidence, Flag, Stance
 from trimtab.claims.comparison_rules import compare
 from trimtab.claims.table_index import matching
-from trimtab.claims.wording import MEANS, key
+from trimtab.claims.wording import MEANS, any_of, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trimtab.documents.parts import TableCell
 
 _CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
-_DEVELOPMENT: Final = re.compile(r"\b(?:dev|val|valid|validation|development|train|training)\b", re.IGNORECASE)
+_DEVELOPMENT: Final = any_of(r"dev|val|valid|validation|development|train|training")
 
 # What a column of results measures where no header says it; "" is no known measure.
 _USUAL: Final = frozenset({"", "accuracy", "pass", "exact_match", "f1", "win_rate"})

@@ -17,19 +17,18 @@ if TYPE_CHECKING:
 
 def years(claim: Claim, passages: Sequence[Passage]) -> Iterable[Flag]:
     """Yield a flag for each cited year that the passage gives otherwise, and for each author it does not cite there."""
-    telling = next((one for one in passages if one.finding in ("verbatim", "supported", "partial")), None)
+    telling = next((passage for passage in passages if passage.finding in ("verbatim", "supported", "partial")), None)
     if telling is None:
         return
-    text = " ".join(span.text for span in telling.spans)
-    there = [one for one in citation_marks.citations(text) if one.authors]
-    for cited in (one for one in claim.citations if one.authors):
-        same = [one for one in there if _first_author(one) == _first_author(cited)]
-        if same and cited.year not in {one.year for one in same}:
-            right = ", ".join(dict.fromkeys(one.text for one in same))
-            yield Flag(name="citation year", text=f"cited as {cited.text}; the source says {right}")
-        elif not same and there:
-            others = ", ".join(dict.fromkeys(one.text for one in there))
-            yield Flag(name="citation", text=f"{cited.text} is not cited there; the source cites {others}")
+    marks = citation_marks.citations(" ".join(span.text for span in telling.spans))
+    there = [mark for mark in marks if mark.authors]
+    for cited in (mark for mark in claim.citations if mark.authors):
+        same = [mark for mark in there if _first_author(mark) == _first_author(cited)]
+        printed = ", ".join(dict.fromkeys(mark.text for mark in same or there))
+        if same and cited.year not in {mark.year for mark in same}:
+            yield Flag(name="citation year", text=f"cited as {cited.text}; the source says {printed}")
+        elif there and not same:
+            yield Flag(name="citation", text=f"{cited.text} is not cited there; the source cites {printed}")
 
 
 def _first_author(citation: Citation) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings, vocabulary
 from trimtab.claims.short_headers import ShortHeaders
-from trimtab.claims.wording import key, stems
+from trimtab.claims.wording import any_case, key, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document, TableCell
 
-_ARROW: Final = re.compile(
-    "(?P<down>\u2193|\\b(?:lower|less|smaller)\\s+is\\s+better)|(?P<up>\u2191|\\b(?:higher|more|larger)\\s+is\\s+better)",
-    re.IGNORECASE,
+_ARROW: Final = any_case(
+    "(?P<down>\u2193|\\b(?:lower|less|smaller)\\s+is\\s+better)|(?P<up>\u2191|\\b(?:higher|more|larger)\\s+is\\s+better)"
 )
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
 SIZE: Final = re.compile(r"[~\u2248]?\d+(?:\.\d+)?\s?[BM](?:-A\d+(?:\.\d+)?B)?")

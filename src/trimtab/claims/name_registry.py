@@ -80,7 +80,7 @@ class _Spelling(NamedTuple):
 
 
 _NAME: Final = TypeAdapter(Name)
-_FIELDS: Final = {one.name for one in fields(Name)} - {"id", "kind"}
+_FIELDS: Final = {field.name for field in fields(Name)} - {"id", "kind"}
 
 
 @dataclass(frozen=True)
@@ -278,8 +278,8 @@ def _add(entries: dict[str, dict[str, Name]], names: Iterable[Name], where: str)
             if key(text) in taken:
                 raise ClaimError(f"{where}: {text!r} is already a name of {taken[key(text)]!r}, so not of {name.id!r}")
         old = group.get(name.id, name)
-        told = {field: value for field in _FIELDS if (value := getattr(name, field))}
-        group[name.id] = replace(old, **told | {"names": tuple(dict.fromkeys((*old.names, *name.names)))})
+        new = {field: value for field in _FIELDS if (value := getattr(name, field))}
+        group[name.id] = replace(old, **new | {"names": tuple(dict.fromkeys((*old.names, *name.names)))})
 
 
 def _index(entries: Mapping[str, Mapping[str, Name]]) -> dict[str, dict[str, _Spelling]]:

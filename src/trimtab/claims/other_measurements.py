@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import comparison_words as compare
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, outside
-from trimtab.claims.wording import word_set
+from trimtab.claims.wording import any_case, word_set
 
 if TYPE_CHECKING:
     from trimtab.claims.number_kinds import TextNumber
@@ -20,31 +20,23 @@ if TYPE_CHECKING:
 
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 # An amount of training, data or hardware that values depend on; parameters only say how large a system is.
-_AMOUNT: Final = re.compile(
-    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$",
-    re.IGNORECASE,
+_AMOUNT: Final = any_case(
+    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$"
 )
 # Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
-_ELSEWHERE: Final = re.compile(
-    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed"
-    r"|we\s+(?:get|got)|at launch|in beta)\b"
-    r"|[\u2191\u2193]\s*\d|\d\s*%?\s*[\u2191\u2193]"
-    r"|[,;:]\s*(?:this|these|that|it)\s+(?:is|was|are|were)\b"
-    r"|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)"
-    r"|\bas\s+(?:listed|given|published|reported|stated|measured|computed|quoted|printed)\b"
-    r"|^\s*(?:counting|excluding|including|ignoring|averag(?:ed|ing)|removing|adding|measured|restricted|limited|scaled"
-    r"|trained|tuned|quantized|translated)\b[^,]*,",
-    re.IGNORECASE,
+_ELSEWHERE: Final = any_case(
+    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed|we\s+(?:get|got)"
+    r"|at launch|in beta)\b|[\u2191\u2193]\s*\d|\d\s*%?\s*[\u2191\u2193]|[,;:]\s*(?:this|these|that|it)\s+(?:is|was"
+    r"|are|were)\b|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)|\bas\s+(?:listed|given"
+    r"|published|reported|stated|measured|computed|quoted|printed)\b|^\s*(?:counting|excluding|including|ignoring"
+    r"|averag(?:ed|ing)|removing|adding|measured|restricted|limited|scaled|trained|tuned|quantized|translated)\b[^,]*,"
 )
 # Words at a name that may make another version, size or run of it: "the new Foo-7B", "the Foo-7B variant".
-_ANOTHER_BEFORE: Final = re.compile(
-    r"\b(?:our|new|newer|newest|latest|original|base|large|larger|small|smaller|updated|previous|earlier|old|older)\s+$",
-    re.IGNORECASE,
+_ANOTHER_BEFORE: Final = any_case(
+    r"\b(?:our|new|newer|newest|latest|original|base|large|larger|small|smaller|updated|previous|earlier|old|older)\s+$"
 )
-_ANOTHER_BEHIND: Final = re.compile(
-    r"\s*,\s*(?:then|by|via|from)\b"
-    r"|\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b",
-    re.IGNORECASE,
+_ANOTHER_BEHIND: Final = any_case(
+    r"\s*,\s*(?:then|by|via|from)\b|\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b"
 )
 # Plain words that may still make another number of a value: "each", "the latest", "overall", "per task".
 _CHANGING: Final = word_set("""
@@ -61,7 +53,7 @@ interestingly markedly strikingly finally additionally specifically particularly
 dramatically drastically decisively convincingly marginally narrowly vastly massively strongly noticeably oddly
 curiously strangely unsurprisingly unfortunately fortunately importantly crucially encouragingly disappointingly
 """)
-_ONE_OF_SEVERAL: Final = re.compile(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
+_ONE_OF_SEVERAL: Final = any_case(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$")
 
 
 def another_measurement(sentence: Sentence) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import mentions
 from trimtab.claims.vocabulary import HeaderTerm, HeaderVocabulary
-from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, stems, tokens
+from trimtab.claims.wording import OPPOSITES, content, negates, plain, stem, stems, tokens, word_set
 from trimtab.documents import numerals
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ PART: Final = 0.55
 """The same, to call it said in part; also the share that a few neighboring sentences must hold together."""
 
 _SHORTLIST: Final = 10
-_COMPARES_WORDS: Final = """
+_COMPARES: Final = word_set("""
 than over compared outperform outperforms surpass surpasses exceed exceeds beat beats
-"""
-_COMPARES: Final = frozenset(_COMPARES_WORDS.split())
+""")
 _NEIGHBORS: Final = 4
 
 Finding = Literal["verbatim", "supported", "partial", "contradicted", "misattributed", "none"]

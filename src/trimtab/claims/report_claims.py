@@ -15,7 +15,7 @@ from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact,
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
-from trimtab.claims.understanding import UnreadWords, makes_a_condition, unread
+from trimtab.claims.understanding import makes_a_condition, unread
 from trimtab.claims.vocabulary import HeaderVocabulary, spellings
 from trimtab.claims.wording import MEANS, any_case, any_of, key, tokens
 
@@ -82,29 +82,24 @@ def claim(
 ) -> Claim:
     """Return a statement as a claim; its id is left empty."""
     understood = sentence_facts.understand(citation_marks.without_citations(statement), registry, vocabulary, carried)
-    found = understood.facts
-    marks = tuple(citation_marks.citations(statement))
-    about = study_conditions.read(statement, registry)
-    left = unread(understood) if found else UnreadWords(words=(), facts=())
+    marks, left = tuple(citation_marks.citations(statement)), unread(understood)
     return Claim(
         id="",
         statement=statement,
-        kind=_kind(statement, found, marks=bool(marks)),
-        facts=found,
+        kind=_kind(statement, understood.facts, marks=bool(marks)),
+        facts=understood.facts,
         citations=marks,
         cites=tuple(dict.fromkeys(mark.work for mark in marks if mark.work)),
-        conditions=about,
+        conditions=study_conditions.read(statement, registry),
         unread=left.words,
         uncertain=left.facts,
         asserted_in=place,
     )
 
 
-def _kind(statement: str, found: tuple[Fact, ...], *, marks: bool) -> Kind:
-    if any(fact.relation != "equals" for fact in found):
-        return Kind.COMPARISON
-    if found:
-        return Kind.NUMERIC
+def _kind(statement: str, facts: tuple[Fact, ...], *, marks: bool) -> Kind:
+    if facts:
+        return Kind.NUMERIC if all(fact.relation == "equals" for fact in facts) else Kind.COMPARISON
     if _OPINION.search(statement) and not marks:
         return Kind.OPINION
     if _COMPARES.search(statement):
@@ -167,7 +162,7 @@ def _prose(
 
 def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
     """Return the system the next sentence's "it" is: what this one is about, not what it was made from or beats."""
-    first = next((one for one in named if one.kind == "models"), None)
+    first = next((name for name in named if name.kind == "models"), None)
     if first is None or sentence_parts.begins_with_pronoun(text):
         return carried
     before = text[: first.start]
@@ -244,7 +239,7 @@ def _measured(part: str, registry: Registry) -> str:
     """Return the benchmark that a header names, "" if it only says a metric or a setting, else the header itself."""
     spaced = part.replace("_", " ")
     marks = registry.find(spaced, ("benchmarks",))
-    if len({one.id for one in marks}) == 1:
+    if len({mark.id for mark in marks}) == 1:
         return marks[0].text
     # "macro_auroc" is a name of its own; "humaneval_nll" is a benchmark and a measure.
     if registry.find(part, ("metrics",)) or registry.endpoint(part) or settings.read(spaced) != settings.NOTHING:

@@ -241,10 +241,10 @@ def _extended(
     end = name.end
     word = _SIZE_BEHIND.match(text, end) or _BEHIND.match(text, end)
     while word:
-        said, own = word[0].strip(), TextRange(word.start() + 1, word.end())
-        if any(own.overlaps(other) for other in others) or key(said) in SAYING or (said.isdigit() and len(said) > 2):
+        added, own = word[0].strip(), TextRange(word.start() + 1, word.end())
+        if any(own.overlaps(other) for other in others) or key(added) in SAYING or re.fullmatch(r"\d{3,}", added):
             break
-        if said.replace(".", "").isdigit() and (
+        if added.replace(".", "").isdigit() and (
             RESULT_VERB.search(text[: name.start]) or not _GOES_ON.match(text, word.end())
         ):
             break  # a value

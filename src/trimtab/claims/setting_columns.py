@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims.wording import key, stem
+from trimtab.claims.wording import any_case, key, stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,17 +31,15 @@ learning batch beam window context sequence step patch group mask masking dropou
 _RATES_OF: Final = frozenset(map(stem, _RATE_WORDS.split()))
 _OF_SOMETHING: Final = frozenset(map(stem, ("rate", "size", "length", "ratio", "p", "k")))
 # A number of these is measured, or a part of a system's name, whatever its last word is.
-_NO_SETTING: Final = re.compile(
-    r"[%/\u2191\u2193]|\b(?:per|average|avg|mean|median|error|success|win|pass|acceptance|hit|model|param\w*|drop|solved"
-    r"|latency|speed|time|cost|failure|recall|accuracy|refusal|hallucination)\b",
-    re.IGNORECASE,
+_NO_SETTING: Final = any_case(
+    r"[%/\u2191\u2193]|\b(?:per|average|avg|mean|median|error|success|win|pass|acceptance|hit|model|param\w*|drop"
+    r"|solved|latency|speed|time|cost|failure|recall|accuracy|refusal|hallucination)\b"
 )
 # Columns that describe a system and are no benchmark.
-DESCRIBES: Final = re.compile(
-    r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b|\bav(?:era)?g"
-    r"|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b"
-    r"|\bbudgets?\b|\bbatch\b",
-    re.IGNORECASE,
+DESCRIBES: Final = any_case(
+    r"param|\bsizes?\b|\btokens?\b|\byears?\b|\bdates?\b|\branks?\b|\bcosts?\b|\bprice|\bcontext\b|\blayers?\b"
+    r"|\bav(?:era)?g|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b"
+    r"|\bbudgets?\b|\bbatch\b"
 )
 _MEASURED_WORDS: Final = """
 task benchmark dataset data metric endpoint measure measurement corpus suite domain language category

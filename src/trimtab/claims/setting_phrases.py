@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.claim_model import ColumnSetting
 from trimtab.claims.setting_columns import EMPTY_WORDS, same_value, words
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,18 +20,16 @@ if TYPE_CHECKING:
 _WORD: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z]+(?![A-Za-z\d])")
 _NUMBER: Final = r"[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _COUNT: Final = r"zero|one|two|three|four|five|six|seven|eight|nine|ten"
-_LINK: Final = re.compile(
-    r"[\s_]*(?:\b(?:factors?|values?|levels?|settings?|numbers?|counts?|parameters?)\s*)?"
-    r"(?:[=:#]|\b(?:of|is|was|equals?|equal to|set to|fixed (?:at|to))\b)?\s*",
-    re.IGNORECASE,
+_LINK: Final = any_case(
+    r"[\s_]*(?:\b(?:factors?|values?|levels?|settings?|numbers?|counts?|parameters?)\s*)?(?:[=:#]|\b(?:of|is|was"
+    r"|equals?|equal to|set to|fixed (?:at|to))\b)?\s*"
 )
 _NUMBER_BEHIND: Final = re.compile(rf"(?P<value>{_NUMBER}\s?%?)(?!\w|\.\d|\s?points?\b|\s?[-\u2013]\s?\d|\s+to\s+\d)")
-_NUMBER_BEFORE: Final = re.compile(rf"(?<![\w.,-])(?P<value>{_NUMBER}\s?%?|{_COUNT})[\s-]+$", re.IGNORECASE)
+_NUMBER_BEFORE: Final = any_case(rf"(?<![\w.,-])(?P<value>{_NUMBER}\s?%?|{_COUNT})[\s-]+$")
 _MORE: Final = re.compile(rf"\s*(?:,|,?\s*and|,?\s*or|/|&)\s*(?P<value>{_NUMBER})(?!\w|\.\d)(?!\s*[A-Za-z-]*\s*=)")
-_BEFORE: Final = re.compile(
-    r"(?:\b(?:at|with|using|under|for|in|on|by|and|when|where|if|given|of|from|to|while|but|after)\s+)?"
-    r"(?:\b(?:an?|the|its|only)\s+)?(?:\b(?:random|sampling|decoding|lora|adapter|fixed|same)\s+)?$",
-    re.IGNORECASE,
+_BEFORE: Final = any_case(
+    r"(?:\b(?:at|with|using|under|for|in|on|by|and|when|where|if|given|of|from|to|while|but|after)\s+)?(?:\b(?:an?|the"
+    r"|its|only)\s+)?(?:\b(?:random|sampling|decoding|lora|adapter|fixed|same)\s+)?$"
 )
 _OTHER_WORD: Final = re.compile(r"(?<![\w.-])[A-Za-z]+\.?[\s_-]+$")
 _LONGEST: Final = 60

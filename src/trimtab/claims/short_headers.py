@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.vocabulary import GENERIC, nameable
-from trimtab.claims.wording import MEANS, key
+from trimtab.claims.wording import MEANS, any_case, key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
 
 # A bracket that says a unit or which way is better.
-_BRACKETS: Final = re.compile(r"[(\[][^()\[\]]*[)\]]|\b(?:lower|higher) is better\b", re.IGNORECASE)
+_BRACKETS: Final = any_case(r"[(\[][^()\[\]]*[)\]]|\b(?:lower|higher) is better\b")
 
 
 class ShortHeaders:

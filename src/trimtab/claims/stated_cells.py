@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.other_measurements import another_version, may_change, measured_elsewhere, one_of_several
 from trimtab.claims.result_words import RESULT_VERB
+from trimtab.claims.text_range import covered
 from trimtab.claims.understanding import opens_an_aside
+from trimtab.claims.wording import any_case, any_of, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,46 +26,39 @@ if TYPE_CHECKING:
     from trimtab.claims.header_places import HeaderMention, NamedCell
     from trimtab.claims.number_kinds import TextNumber
 
-_CLAUSE: Final = re.compile(
-    r"[;:]|,(?!\d)|\s[-\u2013\u2014]+\s|\u2014|\b(?:while|whereas|although|though|because|since|but|which|where|as|once|until)\b",
-    re.IGNORECASE,
+_CLAUSE: Final = any_case(
+    r"[;:]|,(?!\d)|\s[-\u2013\u2014]+\s|\u2014|\b(?:while|whereas|although|though|because|since|but|which|where|as|once|until)\b"
 )
 _WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?")
-_TELLING_WORDS: Final = """
+_TELLING: Final = word_set("""
 drops dropped falls fell rises rose climbs climbed collapses collapsed goes went keeps kept has solves solved lowers
 lowered raises raised reduces reduced increases increased comparing gap versus vs between among against better worse
 higher lower than more less fewer best worst highest lowest lead leads ms s gb mb gib mib tok/s seconds points score
 only ones problems benchmark problem rate
 outperforms outperform beats surpasses exceeds trails outperforming surpassing
-"""
-_TELLING: Final = frozenset(_TELLING_WORDS.split())
+""")
 # Words for systems that no header names; such a number may be theirs.
-_OTHERS: Final = re.compile(
-    r"\b(?:baselines?|counterparts?|competitors?|rivals?|versions?|variants?|famil(?:y|ies)|approach(?:es)?|its|their|latest"
-    r"|recent|proposed|new|average|averaged|best|top|leading|level|settings?)\b",
-    re.IGNORECASE,
+_OTHERS: Final = any_of(
+    r"baselines?|counterparts?|competitors?|rivals?|versions?|variants?|famil(?:y|ies)|approach(?:es)?|its|their"
+    r"|latest|recent|proposed|new|average|averaged|best|top|leading|level|settings?"
 )
-_NEARLY: Final = re.compile(
-    r"\b(?:who|whose|that|there|here"
-    r"|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just|and (?:up|more|less|above|below))\b",
-    re.IGNORECASE,
+_NEARLY: Final = any_of(
+    r"who|whose|that|there|here|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just|and (?:up|more"
+    r"|less|above|below)"
 )
 # "strongly approve", "internally measured": an adverb may make another number, but for those that only color it.
-_ADVERB: Final = re.compile(
-    r"\b(?!(?:only|respectively|notably|already|finally|overall|clearly|significantly|substantially|slightly|remarkably)\b)[a-z-]{3,}ly\b",
-    re.IGNORECASE,
+_ADVERB: Final = any_case(
+    r"\b(?!(?:only|respectively|notably|already|finally|overall|clearly|significantly|substantially|slightly|remarkably)\b)[a-z-]{3,}ly\b"
 )
 _JOINED: Final = re.compile(r"\s*(?:,|,?\s*and|\+|/|&)\s*(?:the\s+)?")
-_CONDITION: Final = re.compile(
-    r"\b(?:with|without|when|whenever|under|using|after|before|given|via|through|for|in|on|at|across|by|during|within|if"
-    r"|once|until|since|instead|rather|according|as)\b",
-    re.IGNORECASE,
+_CONDITION: Final = any_of(
+    r"with|without|when|whenever|under|using|after|before|given|via|through|for|in|on|at|across|by|during|within|if"
+    r"|once|until|since|instead|rather|according|as"
 )
-_ELSE: Final = re.compile(
-    r"\b(?:with|without|when|under|using|after|before|given|if|during|within|instead|once|until)\b(?!\s+(?:an?\s+)?(?:\d|[\w-]+\s+of\b))",
-    re.IGNORECASE,
+_ELSE: Final = any_case(
+    r"\b(?:with|without|when|under|using|after|before|given|if|during|within|instead|once|until)\b(?!\s+(?:an?\s+)?(?:\d|[\w-]+\s+of\b))"
 )
-_HEAD: Final = re.compile(r"\s*(?:on|in|for|regarding|concerning)\s+(?:the\s+)?", re.IGNORECASE)
+_HEAD: Final = any_case(r"\s*(?:on|in|for|regarding|concerning)\s+(?:the\s+)?")
 _SETTINGS: Final = ("parameter", "setting", "size", "count", "version", "year", "date", "unread", "rank")
 _TIED_BEFORE: Final = re.compile(
     r"\s*[(:=]?\s*(?:of|is|was|at|has|with|achieves?|achieved|reach(?:es|ed)|scor(?:es|ed)|gets?|obtains?|attains?|only"
@@ -74,9 +69,8 @@ _TIED_BEHIND: Final = re.compile(r"\s*%?\s*\(?\s*(?:(?:for|on|in|with|at|vs\.?)\
 _ITEM: Final = re.compile(
     r"[,;.](?!\d)|\)(?=\s+(?:differ|agree|disagree|share|behave|diverge)\b)|\b(?:and|vs|versus|while|but|whereas)\b|$"
 )
-_AFTER: Final = re.compile(
-    r"(?:which(?!\s+(?:is|was|are|were)\b)|so(?!\s+far)|and|thus|hence|as(?!\s+(?:an?|the|\w+ed|\w+n)\b))\b",
-    re.IGNORECASE,
+_AFTER: Final = any_case(
+    r"(?:which(?!\s+(?:is|was|are|were)\b)|so(?!\s+far)|and|thus|hence|as(?!\s+(?:an?|the|\w+ed|\w+n)\b))\b"
 )
 
 
@@ -110,7 +104,7 @@ def stated_outright(
         return False  # somebody else's, or that cell's value is stated already
     before = max((other.end for other, _ in others if other.end <= value.start), default=0)
     if before and any(
-        not _covered(match.start(), named) and not any(mention.start == match.end() + 1 for mention in named)
+        not covered(match.start(), named) and not any(mention.start == match.end() + 1 for mention in named)
         for match in _ELSE.finditer(text, before, value.start)
     ):
         return False  # "43.8 and, without a limit, 46.9"
@@ -162,7 +156,7 @@ def _outright(
     text: str, value: TextNumber, cell: NamedCell, named: Sequence[HeaderMention], *, swapped: bool, anchored: bool
 ) -> bool:  # fmt: skip
     """Whether no word of a value's clause may make another number of it, nor one of the sentence if not anchored."""
-    edges = [0, *(match.start() for match in _CLAUSE.finditer(text) if not _covered(match.start(), named)), len(text)]
+    edges = [0, *(match.start() for match in _CLAUSE.finditer(text) if not covered(match.start(), named)), len(text)]
     clauses = list(pairwise(edges))
     own = next(index for index, (start, end) in enumerate(clauses) if start <= value.start < end)
     first, (start, end) = own, clauses[own]
@@ -178,8 +172,8 @@ def _outright(
     begin = clauses[first][0]
     if (
         any(not _beside(match, text, named) for match in _OTHERS.finditer(text, begin, end))
-        or any(not _covered(match.start(), named) for match in _NEARLY.finditer(text, begin, end))
-        or any(not _covered(match.start(), named) for match in _ADVERB.finditer(text, begin, end))
+        or any(not covered(match.start(), named) for match in _NEARLY.finditer(text, begin, end))
+        or any(not covered(match.start(), named) for match in _ADVERB.finditer(text, begin, end))
         or _pooled(text, (begin, end), cell, named)
     ):
         return False
@@ -231,13 +225,9 @@ def _pooled(text: str, clause: tuple[int, int], cell: NamedCell, named: Sequence
 
 def _unexplained(text: str, start: int, end: int, named: Sequence[HeaderMention]) -> list[str]:
     """Return the words that are no name and none with which a value is given."""
-    words = (match for match in _WORD.finditer(text, start, end) if not _covered(match.start(), named))
+    words = (match for match in _WORD.finditer(text, start, end) if not covered(match.start(), named))
     folded = (match[0].casefold().rstrip(".") for match in words)
     return [word for word in folded if not (re.fullmatch(r"[\d.,]+", word) or word in _TELLING or not may_change(word))]
-
-
-def _covered(place: int, named: Sequence[HeaderMention]) -> bool:
-    return any(mention.start <= place < mention.end for mention in named)
 
 
 def _beside(match: re.Match[str], text: str, named: Sequence[HeaderMention]) -> bool:

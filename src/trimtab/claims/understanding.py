@@ -133,13 +133,15 @@ class UnreadWords:
             benchmark the order of the sentence does not tell.
     """
 
-    words: tuple[str, ...]
-    facts: tuple[int, ...]
+    words: tuple[str, ...] = ()
+    facts: tuple[int, ...] = ()
 
 
 def unread(understood: Understood) -> UnreadWords:
     """Return what of a sentence was not understood."""
     sentence, facts = understood.sentence, understood.facts
+    if not facts:
+        return UnreadWords()
     explained = _explained(understood)
     cuts = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
     parts = [TextRange(start, end) for start, end in pairwise(cuts)]

@@ -129,22 +129,18 @@ def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
 
     Open are the parts behind the run, and what stands in brackets at its end: "GPT-4 (March)" may be called GPT-4.
     """
-    found: dict[str, RunName] = {}
+    by_key: dict[str, RunName] = {}
     for start in range(len(path)):
         for end in range(start + 1, min(len(path), start + 4) + 1):
-            behind = len(path) - end
             run = path[start:end]
-            joined = [(" ".join(run))] if len(run) > 1 else list(spellings(run[0]))
-            if len(run) > 1:
-                joined.append(" ".join(_in_words(part) for part in run))
+            texts = spellings(run[0]) if len(run) == 1 else (" ".join(run), " ".join(map(_in_words, run)))
             bracket = _BRACKET.search(_MARKS.sub("", run[-1]))
-            for text in joined:
-                name = key(text)
+            for text in texts:
                 cut = bool(bracket and not _SELF.search(bracket[0]) and bracket[0].strip() not in text)
-                one = RunName(text=text, behind=behind, cut=cut)
-                if name and (name not in found or found[name].open > one.open):
-                    found[name] = one
-    return found
+                name, squashed = RunName(text=text, behind=len(path) - end, cut=cut), key(text)
+                if squashed and (squashed not in by_key or by_key[squashed].open > name.open):
+                    by_key[squashed] = name
+    return by_key
 
 
 def nameable(name: str) -> bool:
