@@ -59,6 +59,7 @@ _PARAMETER: Final = (
     r"|learning rate|lr|batch size|context(?:\s+(?:length|window))?|capacity factor"
     r"|max(?:imum)?[-_ ](?:new[-_ ])?tokens|alpha|beta|gamma|lambda|epsilon|tau)"
     r"\s*(?:=|of|:|is)?\s*\d+(?:\.\d+)?(?:e-?\d+)?|\b[A-Za-z]\w*\s?=\s?\d+(?:\.\d+)?"
+    r"|\b(?:at|in|with|using|to|under)\s+\d+[\s-]?bits?\b(?!\s?(?:/|per\b|an?\b))"
 )
 _VERSION: Final = (
     r"\b[vV]\d+(?:\.\d+)*\b|\b(?:[Vv]ersions?|Python|CUDA|PyTorch|Java|GCC|Ubuntu|C\+\+)\s+v?\d+(?:\.\d+)*\b"

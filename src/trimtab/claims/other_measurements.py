@@ -40,10 +40,11 @@ _ANOTHER_BEHIND: Final = any_case(
 )
 # Plain words that may still make another number of a value: "each", "the latest", "overall", "per task".
 _CHANGING: Final = word_set("""
+open-source open-sourced flagship leading top-tier popular competitive
 their they them its family competitor competitors rival counterpart baseline baselines variant version approach
 approaches each per via as from average high low top level gap gain gains increase decrease difference improvement
 release releases released introduce introduces introduced announce announces announced launch launches launched proposed
-recent latest new almost nearly further merely better still much down up overall leaderboard setting
+recent latest new small large almost nearly further merely better still much down up overall leaderboard setting
 settings measure measured measures
 """)
 # Adverbs that only color a result; any other one may say where, when or how it was obtained.
@@ -53,6 +54,10 @@ interestingly markedly strikingly finally additionally specifically particularly
 dramatically drastically decisively convincingly marginally narrowly vastly massively strongly noticeably oddly
 curiously strangely unsurprisingly unfortunately fortunately importantly crucially encouragingly disappointingly
 """)
+# "Models like Foo-7B": no one of them.
+_SEVERAL: Final = any_case(
+    r"\W*(?:[\w-]+\s+)?(?:models|systems|LLMs|methods|approaches|baselines)\s+(?:like|such as)\b"
+)
 _ONE_OF_SEVERAL: Final = any_case(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$")
 
 
@@ -61,6 +66,8 @@ def another_measurement(sentence: Sentence) -> bool:
     text = sentence.text
     return (
         measured_elsewhere(text)
+        or bool(_SEVERAL.match(text))
+        or (bool(compare.BEST.search(text)) and any(number.kind == "size" for number in sentence.numbers))
         or len(set(re.findall(r"pass@(\d+)", text))) > 1
         or any(_depends(sentence, number) for number in sentence.numbers)
         or any(one_of_several(text, system.start, system.end) for system in sentence.systems)

@@ -19,6 +19,7 @@ claim is faithful and contested: that is the second axis. Granularity and citati
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,8 @@ _STANCES: Final = {
     "none": Stance.NEUTRAL,
 }
 _KEPT: Final = 3
+_PICTURED: Final = re.compile(r"\b(table|figure|fig|appendix|section)s?\.?\s*([A-Z]?\d+)", re.IGNORECASE)
+_LABEL: Final = re.compile(r"Table\s+([A-Z]?\d+)")
 _GAP: Final = " … "
 
 Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
@@ -218,8 +221,12 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evide
     refuted = [
         one
         for one in cells
-        if one.stance is Stance.REFUTES and one.fact not in claim.uncertain and not _borne_out(one.fact, cells)
+        if one.stance is Stance.REFUTES
+        and one.fact not in claim.uncertain
+        and not _borne_out(one.fact, cells)
+        and _in_table_meant(one, claim)
     ]
+    misfits = [one for one in misfits if _in_table_meant(one, claim)]
     if refuted:
         homes = [one for one in refuted if one.home is not None]
         word = Fidelity.MISATTRIBUTED if homes else Fidelity.CONTRADICTED
@@ -231,6 +238,13 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evide
         word = Fidelity.MISATTRIBUTED if any(one.home for one in misfits) else Fidelity.CONTRADICTED
         return word, ("cell", "no named cell"), _whys(misfits)
     return None
+
+
+def _in_table_meant(evidence: Evidence, claim: Claim) -> bool:
+    """Whether a cell can be meant: a sentence about "Table 7" is about no table of another number, nor of none."""
+    meant = set(_PICTURED.findall(claim.statement))
+    label = _LABEL.match(evidence.target.location) if evidence.target else None
+    return not meant or (label is not None and ("table", label[1]) in {(kind.casefold(), at) for kind, at in meant})
 
 
 def _borne_out(fact: int | None, cells: Sequence[Evidence]) -> bool:
