@@ -111,6 +111,7 @@ def test_citations_say_who_and_when(read_text):
         (r"{\color{white} X}", "white"),
         (r"\textcolor[rgb]{1,1,1}{X}", "white"),
         (r"{\fontsize{0.5pt}{1pt}\selectfont X}", "tiny"),
+        (r"{\fontsize{.5pt}{1pt}\selectfont X}", "tiny"),
         (r"\phantom{X}", "phantom"),
     ],
 )

@@ -71,8 +71,8 @@ def _year(place: EntryPlace, issued: object) -> str:
             return str(year)
         case {"date-parts": parts} if parts not in (None, [[]], [[None]]):
             raise place.error(f"date-parts is no date: {json.dumps(parts)[:60]}")
-        case {**said}:
-            return str(said.get("raw") or said.get("literal") or "")
+        case {**words}:
+            return str(words.get("raw") or words.get("literal") or "")
     raise place.error(f"issued is no date: {json.dumps(issued)[:60]}")
 
 

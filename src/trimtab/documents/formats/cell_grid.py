@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from trimtab.documents import numerals
@@ -165,12 +166,8 @@ class GridReader:
 
     def read(self) -> TableBody:
         """Return the body cells and the labels of the rows, by row and column."""
-        columns = [
-            _distinct([self._head_text(row, column) for row in range(self.heads)]) for column in range(self.width)
-        ]
-        named = [
-            column for column in range(self.labels) if not column or not POINTS.fullmatch(" ".join(columns[column]))
-        ]
+        columns = [_distinct(self._head_text(row, column) for row in range(self.heads)) for column in range(self.width)]
+        pointing = {column for column in range(1, self.labels) if POINTS.fullmatch(" ".join(columns[column]))}
         group: tuple[str, ...] = ()
         cells: list[TableCell] = []
         labels: list[RowLabel] = []
@@ -181,15 +178,13 @@ class GridReader:
                 group = (title,) if title else ()
                 continue
             above = self._inherited(line, above, under)
-            under = under if _added(line[0].text) else above
+            under = under if ADDED.match(line[0].text) else above
             for column in range(self.width):
                 if line[column].text and (column >= self.labels or numeric(line[column].text)):
                     inner = above if column >= self.labels else above[:column]
-                    path = _distinct(
-                        [*group, *(text for at, text in enumerate(inner) if at in named or at >= self.labels)]
-                    )
+                    path = _distinct([*group, *(text for at, text in enumerate(inner) if at not in pointing)])
                     cells.append(self._cell(row, column, path, columns[column]))
-                elif column in named and above[column] and columns[column]:
+                elif column < self.labels and column not in pointing and above[column] and columns[column]:
                     head = " ".join(columns[column])
                     labels.append(
                         RowLabel(table=self.shared.table, row=row, column=column, head=head, text=above[column])
@@ -222,8 +217,8 @@ class GridReader:
         labels = 0
         for column in range(self.width - 1):
             texts = [self.grid[row][column].text for row in self.body if self._group(self.grid[row]) is None]
-            sized = 0 < column == labels and self._sizes(column, texts)
             filled = [text for text in texts if text.casefold() not in EMPTY]
+            sized = 0 < column == labels and self._sizes(column, filled)
             named = bool(filled) and 2 * sum(map(numeric, filled)) < len(filled)
             if named or sized or 2 * marked[column] > len(self.body):
                 labels = column + 1
@@ -231,23 +226,19 @@ class GridReader:
                 break
         return labels or min(1, self.width - 1)
 
-    def _sizes(self, column: int, texts: Sequence[str]) -> bool:
+    def _sizes(self, column: int, filled: Sequence[str]) -> bool:
         """Whether a column beside the names has the sizes of models, which are a part of their names."""
-        filled = [text for text in texts if text.casefold() not in EMPTY]
         head = self.grid[self.heads - 1][column].text if self.heads else ""
         return bool(filled) and bool(SIZE_HEAD.search(head)) and all(SIZE.fullmatch(text.strip()) for text in filled)
 
     def _group(self, line: list[RawCell]) -> str | None:
         """Return the title of a row that names the rows below it, "" for an empty row, None for any other row."""
-        first = line[0]
-        if self.width == 1:
-            return None
         filled = [cell for cell in line if cell.text]
+        if self.width == 1 or any(cell is not filled[0] for cell in filled) or (filled and numeric(filled[0].text)):
+            return None
         if not filled:
             return ""
-        if any(cell is not filled[0] for cell in filled) or numeric(filled[0].text):
-            return None
-        return filled[0].text if first.text or filled[0].colspan > 1 else None
+        return filled[0].text if line[0].text or filled[0].colspan > 1 else None
 
     def _inherited(self, line: list[RawCell], above: list[str], under: list[str]) -> list[str]:
         """Return a row's labels; an empty outer label repeats the one above, as long as an inner one is given.
@@ -255,7 +246,7 @@ class GridReader:
         A row that adds something ("+ feedback") belongs to the last one that does not.
         """
         texts = [cell.text for cell in line[: self.labels]]
-        if _added(line[0].text) and any(under):
+        if ADDED.match(line[0].text) and any(under):
             return [*under, *texts]
         inner = next((index for index, text in enumerate(texts) if text), len(texts))
         return texts if inner >= len(texts) else above[:inner] + texts[inner:]
@@ -313,22 +304,11 @@ def starts_bold(text: str, bold: Iterable[str]) -> bool:
     return any(part and text.startswith(part) for part in bold)
 
 
-def _added(text: str) -> bool:
-    """Whether a label adds something to the system of a row above."""
-    return ADDED.match(text) is not None
-
-
 def _unit(text: str, column_path: Sequence[str], row_path: Sequence[str], caption: str) -> str:
-    match = UNIT_IN_CELL.search(text)
-    heads = (*reversed(column_path), *reversed(row_path), caption)
-    match = match or next((match for head in heads if (match := UNIT_IN_HEAD.search(head))), None)
-    return match["unit"] if match else ""
+    heads = map(UNIT_IN_HEAD.search, (*reversed(column_path), *reversed(row_path), caption))
+    return next((match["unit"] for match in (UNIT_IN_CELL.search(text), *heads) if match), "")
 
 
-def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the texts that say something, without one that repeats the text before it."""
-    distinct: list[str] = []
-    for text in texts:
-        if text and distinct[-1:] != [text]:
-            distinct.append(text)
-    return tuple(distinct)
+    return tuple(text for text, _ in groupby(filter(None, texts)))

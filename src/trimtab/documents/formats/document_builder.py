@@ -54,20 +54,46 @@ class Builder:
         """Add a heading; it stands above everything until one of its level or higher."""
         clean = self.clean(text, position)
         self._headings = [(depth, above) for depth, above in self._headings if depth < level]
-        self._append(clean, "heading", position)
+        self.add("heading", clean, position)
         if clean:
             self._headings.append((level, clean))
             self.title = self.title or clean
 
     def add(self, kind: SpanKind, text: str, position: Position) -> None:
         """Add a paragraph or a caption, a sentence a span, or code or an entry of the bibliography, one span."""
-        self._append(self.clean(text, position), kind, position)
+        text = self.clean(text, position)
+        room = self.limits.characters - self._length
+        if len(text) > room:
+            self.warn(f"text after {self.limits.characters} characters was left out")
+            text = text[: max(0, room)]
+        if not text:
+            return
+        pieces = sentences.split(text) if kind in {"sentence", "caption"} else [(0, len(text))]
+        section = " > ".join(above for _, above in self._headings)
+        for start, end in pieces:
+            span = Span(
+                document=self._sha256,
+                kind=kind,
+                section=section,
+                start=self._length + start,
+                end=self._length + end,
+                text=text[start:end],
+                position=position,
+            )
+            self._spans.append(span)
+        self._pieces.append(text)
+        self._length += len(text) + 1
 
     def table(self, table: RawTable) -> None:
-        """Add a table: its caption as spans, its body as cells; what is past a limit is left out with a warning."""
+        """Add a table: its caption as spans, its body as cells; what is past a limit is left out with a warning.
+
+        One without rows is no table.
+        """
+        if not table.rows:
+            return
         self._tables += 1
         caption = self.clean(table.caption, table.position)
-        self._append(caption, "caption", table.position)
+        self.add("caption", caption, table.position)
         match = TABLE_LABEL.match(caption)
         if match:
             label = re.sub(r"\s+", " ", match["label"])
@@ -121,26 +147,3 @@ class Builder:
             hidden=tuple(self._hidden),
             warnings=tuple(self._warnings),
         )
-
-    def _append(self, text: str, kind: SpanKind, position: Position) -> None:
-        room = self.limits.characters - self._length
-        if len(text) > room:
-            self.warn(f"text after {self.limits.characters} characters was left out")
-            text = text[: max(0, room)]
-        if not text:
-            return
-        pieces = sentences.split(text) if kind in {"sentence", "caption"} else [(0, len(text))]
-        section = " > ".join(above for _, above in self._headings)
-        for start, end in pieces:
-            span = Span(
-                document=self._sha256,
-                kind=kind,
-                section=section,
-                start=self._length + start,
-                end=self._length + end,
-                text=text[start:end],
-                position=position,
-            )
-            self._spans.append(span)
-        self._pieces.append(text)
-        self._length += len(text) + 1

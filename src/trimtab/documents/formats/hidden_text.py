@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from trimtab.documents.formats.limits import TINY_PT
+
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
-TINY_PT = 2.0
 RULE = re.compile(r"([^{}]{1,400})\{([^{}]{0,4000})\}")
 DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
 SIMPLE = re.compile(r"([a-zA-Z][\w-]*)?([.#][\w-]+)?")

@@ -140,9 +140,7 @@ class PageWalk:
 
 def _tabular(table: Element) -> bool:
     """Whether a table with others in it has data of its own, and is not there for the layout of the page."""
-    rows = [row for row in table.iter("{*}tr") if owner(row) is table]
-    cells = [[cell for cell in row if tag(cell) in {"td", "th"}] for row in rows]
-    plain = sum(
-        not any(tag(each) in BLOCKS | {"table"} for each in cell.iterdescendants()) for row in cells for cell in row
-    )
-    return len(rows) >= 2 and max(map(len, cells), default=0) >= 2 and 2 * plain > sum(map(len, cells))
+    rows = list(markup.own_rows(table))
+    cells = [cell for row in rows for cell in row]
+    plain = sum(not any(tag(each) in BLOCKS | {"table"} for each in cell.iterdescendants()) for cell in cells)
+    return len(rows) >= 2 and max(map(len, rows)) >= 2 and 2 * plain > len(cells)

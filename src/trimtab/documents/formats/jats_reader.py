@@ -9,8 +9,6 @@ from trimtab.documents.formats.cell_grid import RawTable
 from trimtab.documents.formats.markup import place, tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lxml.etree import _Element as Element
 
     from trimtab.documents.formats.document_builder import Builder
@@ -63,7 +61,7 @@ class Article:
         elif name in {"table-wrap", "table"}:
             self._table(child)
         elif name == "fig":
-            self._builder.add("caption", _joined(self._label_and_caption(child)), place(child))
+            self._builder.add("caption", self._caption(child), place(child))
         elif name == "ref":
             self._builder.add("reference", " ".join(self._text.of(part) for part in child if tag(part)), place(child))
         elif name in PARAGRAPHS:
@@ -80,19 +78,14 @@ class Article:
                 self._child(each, level)
 
     def _table(self, element: Element) -> None:
-        caption = _joined(self._label_and_caption(element))
+        caption = self._caption(element)
         tables = [element] if tag(element) == "table" else list(element.iter("{*}table", "table"))
         for table in tables:
             rows, heads = self._text.rows(table)
-            if rows:
-                self._builder.table(RawTable(rows=rows, caption=caption, head_rows=heads, position=place(table)))
+            self._builder.table(RawTable(rows=rows, caption=caption, head_rows=heads, position=place(table)))
 
-    def _label_and_caption(self, element: Element) -> Iterator[str]:
-        for name in ("label", "caption"):
-            for part in element.iterfind(f"{{*}}{name}"):
-                yield " ".join(self._text.of(part).split())
-
-
-def _joined(parts: Iterator[str]) -> str:
-    label, *rest = [part for part in parts if part] or [""]
-    return " ".join([f"{label.rstrip('.:')}:", *rest]) if rest else label
+    def _caption(self, element: Element) -> str:
+        """Return the label and the caption of a table or a figure in one line: "Table 1: Losses."."""
+        parts = (self._text.of(part) for name in ("label", "caption") for part in element.iterfind(f"{{*}}{name}"))
+        label, *rest = [text for part in parts if (text := " ".join(part.split()))] or [""]
+        return " ".join([f"{label.rstrip('.:')}:", *rest]) if rest else label

@@ -22,9 +22,9 @@ NOTHING: Final = _table(
 )
 SPACE: Final = _table(", ; : enspace hspace*{ linebreak newline par qquad quad tabularnewline vspace*{")
 LAST_ARGUMENT: Final = _table(
-    """adjustbox{{ caption*[{ captionof*{[{ colorbox[{{ fcolorbox[{{{ href[{{ makebox[[{ makecell*[{ multicolumn{{{
-    multirow[{[{[{ num[{ parbox[[[{{ raisebox{[[{ resizebox*{{{ rotatebox[{{ scalebox{[{ shortstack[{ textcolor[{{
-    texorpdfstring{{ thead*[{ title[{"""
+    """added[{ adjustbox{{ caption*[{ captionof*{[{ colorbox[{{ fcolorbox[{{{ href[{{ makebox[[{ makecell*[{
+    multicolumn{{{ multirow[{[{[{ num[{ parbox[[[{{ raisebox{[[{ resizebox*{{{ rotatebox[{{ scalebox{[{ shortstack[{
+    textcolor[{{ texorpdfstring{{ thead*[{ title[{"""
 )
 FOOTNOTES: Final = _table("footnote[{ footnotetext[{ tablefootnote{ thanks{")
 STRUCK: Final = _table("bcancel{ cancel{ deleted[{ hcancel{ sout{ st{ strike{ xcancel{ xout{")
@@ -37,7 +37,7 @@ CITES: Final = _table(
     textcite*[[{"""
 )
 OTHERS: Final = _table(
-    """SI[{{ added[{ bibitem[{ paragraph*[{ replaced[{{ subcaption*{ subparagraph*[{ subsubsection*[{ textsubscript{
+    """SI[{{ bibitem[{ paragraph*[{ replaced[{{ subcaption*{ subparagraph*[{ subsubsection*[{ textsubscript{
     textsuperscript{ uline{ underline{"""
 )
 ENVIRONMENTS: Final = {"tabular*": "{[{"} | _table(

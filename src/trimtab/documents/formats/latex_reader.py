@@ -131,12 +131,9 @@ class Paper:
             before = [text for start, text, _ in captions if start < tabular.pos]
             own = before[-1:] or [text for _, text, _ in captions[index:] or captions[-1:]]
             rows, heads = latex_table.read(tabular, self._source, self._inline)
-            if rows:
-                position = self._position(tabular)
-                caption = own[0] if own else ""
-                self._builder.table(
-                    RawTable(rows=rows, caption=caption, label=label, head_rows=heads, position=position)
-                )
+            position = self._position(tabular)
+            caption = own[0] if own else ""
+            self._builder.table(RawTable(rows=rows, caption=caption, label=label, head_rows=heads, position=position))
 
     def _flush(self) -> None:
         run, self._run = self._run, []
@@ -163,8 +160,7 @@ class Paper:
             if environment_name(bibliography) == "thebibliography":
                 for item, *_ in _entries(bibliography):
                     *label, key = arguments(item)
-                    match = AUTHOR_YEAR.match(self._inline.text(label).strip("[]"))
-                    if match:
+                    if match := AUTHOR_YEAR.match(self._inline.text(label).strip("[]")):
                         authors[written(key)] = (" ".join(match["who"].split()), match["year"])
         return authors
 

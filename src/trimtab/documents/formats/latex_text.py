@@ -10,6 +10,7 @@ from pylatexenc.latex2text import LatexNodes2Text
 
 from trimtab.documents.formats import latex_macros
 from trimtab.documents.formats.latex_source import arguments, environment_name, macro_name, written
+from trimtab.documents.formats.limits import TINY_PT
 from trimtab.documents.formats.markup import SUPERSCRIPT, lowered
 from trimtab.documents.parts import Position
 
@@ -27,7 +28,6 @@ SCRIPT = re.compile(r"([\^_])(\w)")
 SPACED = {"±", "×", "≈", "≥", "≤"}  # noqa: RUF001
 SMALLER = {"tiny", "scriptsize", "ssmall"}
 FROM_HERE = BOLD_FROM_HERE | SMALLER | {"color", "fontsize"}
-TINY_PT = 2.0
 
 
 class Inline:
@@ -63,14 +63,13 @@ class Inline:
             "textsuperscript": lambda given: self.text(given).translate(SUPERSCRIPT),
             "textsubscript": lambda given: lowered(self.text(given)),
             "textcolor": self._colored,
-            "added": lambda given: self.text(given[-1:]),
             "replaced": lambda given: self.text(given[-2:-1]),
         }
         self.bold: list[str] = []
         self.footnotes: list[str] = []
 
     def text(self, nodes: Sequence[Node]) -> str:
-        """Return the text of a list of nodes (or strings)."""
+        """Return the text of a list of nodes."""
         out: list[str] = []
         raised = ""
         for index, node in enumerate(nodes):
@@ -99,8 +98,8 @@ class Inline:
         return "".join(out)
 
     def _node(self, node: Node) -> str:
-        if isinstance(node, str) or hasattr(node, "chars"):
-            return str(getattr(node, "chars", node))
+        if hasattr(node, "chars"):
+            return str(node.chars)
         if hasattr(node, "macroname"):
             return self._macro(node)
         if hasattr(node, "specials_chars"):
@@ -129,9 +128,6 @@ class Inline:
             return handler(given)
         if given and name not in ACCENTS:
             return self.text(given[-1:] if name in latex_macros.LAST_ARGUMENT else given)
-        return self._symbol(node)
-
-    def _symbol(self, node: Node) -> str:
         try:
             symbol = str(self._symbols.nodelist_to_text([node]))
         except (AttributeError, LookupError, TypeError):  # a macro of pylatexenc's whose argument is missing
@@ -175,8 +171,8 @@ class Inline:
         given = arguments(node)
         if node.macroname == "color":
             return "white" if _white(given) else ""
-        size = re.match(r"\.?\d[\d.]*", written(given[0])) if given else None
-        return "tiny" if size and float(size[0].strip(".")) < TINY_PT else ""
+        size = re.match(r"\d*\.?\d+", written(given[0])) if given else None
+        return "tiny" if size and float(size[0]) < TINY_PT else ""
 
     def _hide(self, reason: str, nodes: Sequence[Node]) -> str:
         offset = next((node.pos for node in nodes if hasattr(node, "pos")), 0)

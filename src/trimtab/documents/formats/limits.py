@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterable
 
+TINY_PT = 2.0
+"""Type that is smaller cannot be read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLimits:

@@ -29,13 +29,7 @@ SUBSCRIPT = str.maketrans("0123456789+-", "\u2080\u2081\u2082\u2083\u2084\u2085\
 STRUCK = {"del", "s", "strike"}
 STRUCK_STYLE = re.compile(r"text-decoration(?:-line)?\s*:[^;]*line-through")
 LOWERED = {"sub", "small"}
-SCRIPTS = {
-    "msub": ("sub",),
-    "msup": ("sup",),
-    "msubsup": ("sub", "sup"),
-    "munder": ("sub",),
-    "munderover": ("sub", "sup"),
-}
+SCRIPTS = {"msub": "_", "msup": "^", "msubsup": "_^", "munder": "_", "munderover": "_^"}
 _WORDS = re.compile(r"[^\W\d]{4,}[^\d]*|\([^\W\d]{4,}[^\d]*\)")  # raised words, not a mark: "(Open-source LVLM)"
 _NOTED = re.compile(r"(\d{1,9}):")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
@@ -72,22 +66,18 @@ def parse_html(raw: bytes, name: str) -> tuple[Element, str | None]:
     Raises:
         DocumentError: There is no element in it.
     """
-    parser = html.HTMLParser(encoding=_encoding(raw), no_network=True, huge_tree=False)
+    encoding: str | None = "utf-8"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        encoding = None  # libxml2 looks for a declaration
+    parser = html.HTMLParser(encoding=encoding, no_network=True, huge_tree=False)
     try:
         root = html.document_fromstring(raw, parser=parser)
     except (etree.ParserError, ValueError) as error:
         raise DocumentError(f"{name} holds no HTML: {error}") from error
     fatal = next((entry for entry in parser.error_log if entry.level_name == "FATAL"), None)
     return root, f"read up to line {fatal.line} only: {fatal.message}" if fatal else None
-
-
-def _encoding(raw: bytes) -> str | None:
-    """Return UTF-8 where the bytes are that; else libxml2 looks for a declaration."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return "utf-8"
 
 
 def tag(element: Element) -> str:
@@ -104,10 +94,8 @@ def _local_name(name: str) -> str:
 
 def place(element: Element) -> Position:
     """Return where an element is: the line a Markdown reader noted ("12:1-14:9"), else XPath and line."""
-    noted = element.get("data-sourcepos") or next(
-        (text for each in element.iterancestors() if (text := each.get("data-sourcepos"))), ""
-    )
-    if line := _NOTED.match(noted):
+    noted = (each.get("data-sourcepos") for each in (element, *element.iterancestors()))
+    if line := _NOTED.match(next(filter(None, noted), "")):
         return Position(line=int(line[1]))
     return Position(path=element.getroottree().getpath(element), line=element.sourceline)
 
@@ -115,6 +103,14 @@ def place(element: Element) -> Position:
 def owner(element: Element) -> Element | None:
     """Return the table that an element stands in."""
     return next((each for each in element.iterancestors() if tag(each) == "table"), None)
+
+
+def own_rows(table: Element) -> Iterator[list[Element]]:
+    """Yield the cells of each row of a table, without those of tables in it."""
+    for row in table.iter("{*}tr", "{*}TR"):
+        cells = [cell for cell in row if tag(cell) in {"td", "th"}]
+        if cells and owner(row) is table:
+            yield cells
 
 
 def lowered(text: str) -> str:
@@ -176,7 +172,7 @@ class VisibleText:
             base, *scripts = [each for each in element if tag(each)] or [element]
             texts = (self.of(each) for each in scripts)
             return self.of(base) + "".join(
-                text.translate(SUPERSCRIPT) if way == "sup" else lowered(text)
+                text.translate(SUPERSCRIPT) if way == "^" else lowered(text)
                 for way, text in zip(SCRIPTS[name], texts, strict=False)
             )
         inner = self.of(element)
@@ -190,9 +186,9 @@ class VisibleText:
         """Return a table's cells by row, and its head rows where the markup says."""
         rows: list[list[RawCell]] = []
         heads = places = 0
-        for row in table.iter("{*}tr", "{*}TR"):
-            cells = [child for child in row if tag(child) in {"td", "th"} and not self.hidden(child)]
-            if owner(row) is not table or not cells or self.hidden(row):
+        for own in own_rows(table):
+            row, cells = own[0].getparent(), [cell for cell in own if not self.hidden(cell)]
+            if not cells or self.hidden(row):
                 continue
             written = [self._cell(cell) for cell in cells]
             all_heads = all(cell.header or not cell.text for cell in written) and any(cell.header for cell in written)
