@@ -11,6 +11,7 @@ import pytest
 from trimtab.codeeval.completion import Chat, Sampling
 from trimtab.codeeval.model_endpoint import ModelEndpoint
 from trimtab.errors import BenchmarkError
+from trimtab.http_client import RetryPolicy
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,7 +47,9 @@ def server(monkeypatch):
     Handler.refusals, Handler.asked, Handler.contents = [], [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield ModelEndpoint(url=f"http://127.0.0.1:{serving.server_port}/v1/", model="m", pause_s=0.001, retries=2)
+        yield ModelEndpoint(
+            url=f"http://127.0.0.1:{serving.server_port}/v1/", model="m", policy=RetryPolicy(attempts=3, pause_s=0.001)
+        )
         serving.shutdown()
 
 
@@ -99,6 +102,6 @@ def test_a_reply_cannot_be_begun(server):
 
 
 def test_nobody_there_is_said():
-    nobody = ModelEndpoint(url="http://127.0.0.1:9/v1", model="m", retries=0)
+    nobody = ModelEndpoint(url="http://127.0.0.1:9/v1", model="m", policy=RetryPolicy(attempts=1))
     with pytest.raises(BenchmarkError, match="gave no usable answer, tried 1 times: ConnectError"):
         list(nobody.complete(["a"], Sampling()))

@@ -11,8 +11,7 @@ from trimtab.cli.main import main
 from trimtab.literature import facets
 from trimtab.literature.search_plan import Wishes
 from trimtab.review.llm import term_proposals
-from trimtab.review.llm.asker import Asker
-from trimtab.review.llm.chat_model import Server
+from trimtab.review.llm.asker import Asker, server
 from trimtab.review.llm.model_budget import Budget
 
 QUESTION = "How robust is ALF-LB to expert capacity on HumanEval, against the auxiliary loss?"
@@ -151,8 +150,8 @@ def test_without_budget_the_model_is_not_asked_and_the_search_goes_on(world, tmp
 def test_the_model_sees_no_record_and_its_tokens_are_counted(world):
     _, found = facets.of_question(QUESTION, Registry.load())
     world.says = proposing()
-    asker = Asker(model=Server(url=f"{world.url}/v1", model="fake"), budget=Budget(tokens=5000))
-    assert term_proposals.propose(QUESTION, found, asker) == facets.Expansion(origin=asker.model.name)
+    asker = Asker(completer=server(f"{world.url}/v1", "fake"), model="fake", budget=Budget(tokens=5000))
+    assert term_proposals.propose(QUESTION, found, asker) == facets.Expansion(origin=asker.model)
     seen = json.loads(world.asked[0].body["messages"][1]["content"])
     assert set(seen) == {"question", "facets"}
     assert asker.budget.spent == 18

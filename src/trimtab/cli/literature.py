@@ -116,7 +116,7 @@ def _expansion(wishes: Wishes, output: Path, options: dict[str, Any], *, replay:
     _, question_facets = facets.of_question(wishes.question, Registry.load(*wishes.aliases), wishes.given)
     asking = asker(options, output)
     assert asking is not None  # noqa: S101 - a model is named
-    expansion = wishes.expansion_in(output, asking.model.name)
+    expansion = wishes.expansion_in(output, asking.model)
     if expansion is None:
         expansion = term_proposals.propose(wishes.question, question_facets, asking)
         click.echo(told(asking), err=True)

@@ -14,8 +14,8 @@ from trimtab.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from trimtab.codeeval.completion import Completer
     from trimtab.review.llm.asker import Asker
-    from trimtab.review.llm.chat_model import Model
 
 
 def llm(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,19 +57,21 @@ def asker(options: dict[str, Any], memory: Path | None) -> Asker | None:
     if memory is not None:
         memory.mkdir(parents=True, exist_ok=True)
     cache = Cache(memory / "llm.sqlite" if memory else ":memory:")
-    return Asker(model=_model(options["llm_at"], options["llm_model"]), budget=budget, cache=cache)
+    completer, name, tokens = _completer(options["llm_at"], options["llm_model"])
+    return Asker(completer=completer, model=name, tokens=tokens, budget=budget, cache=cache)
 
 
-def _model(where: str, name: str) -> Model:
-    from trimtab.review.llm.chat_model import LocalModel, Server  # noqa: PLC0415
-
+def _completer(where: str, name: str) -> tuple[Completer, str, int]:
+    """Return the model named, how it is called in files, and how many tokens one reply of it has at most."""
     if where.startswith(("http://", "https://")):
+        from trimtab.review.llm.asker import server  # noqa: PLC0415
+
         if not name:
             raise ModelError(f"which model of {where}?", hint="name it with --llm-model")
-        return Server(url=where, model=name)
+        return server(where, name), f"{name} at {where.rstrip('/')}", 1024
     from trimtab.lm import pretrained  # noqa: PLC0415
 
-    return LocalModel(completer=pretrained.load(where, batch_size=1), model=name or Path(where).name)
+    return pretrained.load(where, batch_size=1), name or Path(where).name, 512
 
 
 def write_records(path: Path, records: Iterable[Any]) -> None:
@@ -80,4 +82,4 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
 def told(asking: Asker) -> str:
     """Return what was asked and spent."""
     cost = f", {asking.budget.cost:.4f} spent" if asking.budget.cost else ""
-    return f"{asking.model.name}: {asking.asked} questions, {asking.budget.spent:,} tokens{cost}"
+    return f"{asking.model}: {asking.questions} questions, {asking.budget.spent:,} tokens{cost}"

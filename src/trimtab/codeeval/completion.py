@@ -6,10 +6,10 @@ Anything that continues text is a :class:`Completer`: a local model, a server, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,17 @@ class Chat:
     user: str
     system: str = ""
     prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormChat(Chat):
+    """A chat whose reply has to fit a form. A completer that cannot be held to a form takes it as any other chat.
+
+    Attributes:
+        schema: JSON Schema of the reply.
+    """
+
+    schema: Mapping[str, Any]
 
 
 Prompt = str | Chat

@@ -9,18 +9,21 @@ stop strings are applied here too, because some servers ignore them or keep them
 from __future__ import annotations
 
 import concurrent.futures
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.codeeval.completion import Chat, Completion
+from trimtab.codeeval.completion import Chat, Completion, FormChat
 from trimtab.codeeval.formats.foreign import content_of
 from trimtab.errors import BenchmarkError, HttpError
-from trimtab.http_client import OpenAIServer, RetryPolicy
+from trimtab.http_client import Bounds, OpenAIServer, RetryPolicy, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from trimtab.codeeval.completion import Prompt, Sampling
+    from trimtab.http_client import Clock
+
+_OLDER: Final = 400  # what a server answers that does not know ``response_format``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +34,23 @@ class ModelEndpoint:
         url: Up to and with the version, such as ``http://localhost:8000/v1``.
         model: Its name there.
         concurrency: Requests at once.
-        retries: How often one request is tried again.
-        timeout_s: Of one request.
-        pause_s: Before the first new try; doubled after each.
+        policy: How often one request is tried again, and after which pauses.
+        bounds: What one answer may take.
+        timeout_s: Without any byte.
         key_variable: The environment variable that holds the key, if the server wants one.
+        extra: The extra of this package that brings httpx here.
+        clock: For pauses and deadlines.
     """
 
     url: str
     model: str
     concurrency: int = 8
-    retries: int = 6
+    policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=7))
+    bounds: Bounds = field(default_factory=Bounds)
     timeout_s: float = 300.0
-    pause_s: float = 1.0
     key_variable: str = "OPENAI_API_KEY"
+    extra: str = "endpoint"
+    clock: Clock = field(default_factory=SystemClock)
 
     def complete(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, done: Collection[tuple[int, int]] = ()
@@ -58,11 +65,13 @@ class ModelEndpoint:
         wanted = [(p, n) for p in range(len(prompts)) for n in range(sampling.n) if (p, n) not in there]
         server = OpenAIServer(
             url=self.url,
-            extra="endpoint",
+            extra=self.extra,
             key_variable=self.key_variable,
-            policy=RetryPolicy(attempts=self.retries + 1, pause_s=self.pause_s),
+            policy=self.policy,
+            bounds=self.bounds,
             timeout_s=self.timeout_s,
             connections=self.concurrency,
+            clock=self.clock,
         )
         with server, concurrent.futures.ThreadPoolExecutor(self.concurrency) as pool:
             pending = [pool.submit(self._complete, server, prompts[p], sampling, (p, n)) for p, n in wanted]
@@ -76,7 +85,7 @@ class ModelEndpoint:
     def _complete(self, server: OpenAIServer, prompt: Prompt, sampling: Sampling, key: tuple[int, int]) -> Completion:
         path, body = self._request(prompt, sampling, key)
         try:
-            answer = server.post(path, body)
+            answer = self._answer(server, path, body)
         except HttpError as error:
             raise BenchmarkError(
                 f"{self.url} {error.message}",
@@ -100,6 +109,15 @@ class ModelEndpoint:
             new_tokens=int(usage.get("completion_tokens") or 0),
         )
 
+    def _answer(self, server: OpenAIServer, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer; an older server, which knows no form of a reply, is asked without it."""
+        try:
+            return server.post(path, body)
+        except HttpError as error:
+            if error.status != _OLDER or "response_format" not in body:
+                raise
+        return server.post(path, {name: value for name, value in body.items() if name != "response_format"})
+
     def _request(self, prompt: Prompt, sampling: Sampling, key: tuple[int, int]) -> tuple[str, dict[str, Any]]:
         body: dict[str, Any] = {
             "model": self.model,
@@ -112,6 +130,9 @@ class ModelEndpoint:
             body["stop"] = list(sampling.stop[:4])  # the interface allows four; all of them are applied here
         if isinstance(prompt, str):
             return "completions", {**body, "prompt": prompt}
+        if isinstance(prompt, FormChat):
+            form = {"name": "reply", "schema": prompt.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         if prompt.prefix:
             raise BenchmarkError(
                 "a server cannot be made to go on from the beginning of a reply", hint="use the form 'reply'"

@@ -5,10 +5,11 @@ import json
 import re
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from trimtab.review.llm.chat_model import Server
+from trimtab.review.llm.asker import server
 
 
 class Clock:
@@ -62,8 +63,10 @@ def endpoint(monkeypatch):
         serving.behave, serving.asked, serving.clock = behave, [], Clock()
         threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         running.append(serving)
-        options = {"timeout_s": 5, "clock": serving.clock} | options
-        serving.model = Server(url=f"http://127.0.0.1:{serving.server_port}/v1", model="fake", **options)
+        own = server(f"http://127.0.0.1:{serving.server_port}/v1", "fake")
+        bounds = replace(own.bounds, **options.pop("bounds", {}))
+        own = replace(own, **({"timeout_s": 5, "clock": serving.clock, "bounds": bounds} | options))
+        serving.named = {"completer": own, "model": f"fake at {own.url}"}
         return serving
 
     yield start

@@ -3,25 +3,22 @@
 import json
 import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 
 import pytest
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
 
 from trimtab.codeeval.completion import Completion
-from trimtab.errors import ModelError
-from trimtab.review.llm.asker import Abstention, Asker, Form, objects, without_thoughts
-from trimtab.review.llm.chat_model import LocalModel
+from trimtab.review.llm.asker import Abstention, Asker, ModelTask, StrictAnswer, UnusableAnswerError, objects
 from trimtab.review.llm.model_budget import Budget
 from trimtab.review.llm.model_cache import Cache
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
-class Shape:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape(StrictAnswer):
     answer: int
 
 
+TASK = ModelTask(stage="test", words="task", shape=Shape)
 GOOD = '{"answer": 7}'
 
 
@@ -30,9 +27,13 @@ def in_turn(*said):
     return lambda _body: left.pop(0) if len(left) > 1 else left[0]
 
 
+def ask(asker, material="material"):
+    return asker.ask(TASK, material, lambda answer: answer)
+
+
 def asked(serving, **options):
-    asker = Asker(model=serving.model, **options)
-    return asker, asker.ask("test", "task", "material", Form(Shape))
+    asker = Asker(**serving.named, **options)
+    return asker, ask(asker)
 
 
 AROUND = (
@@ -58,7 +59,15 @@ def test_an_answer_is_found_in_what_models_put_around_it(endpoint, text):
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "I would rather not.", '{"answer": "7"}', '{"answer": 7, "status": "verified"}', "<think>for ever", "[7]"],
+    [
+        (200, b'{"choices": [{"message": {"content": null}}]}', {}),
+        "",
+        "I would rather not.",
+        '{"answer": "7"}',
+        '{"answer": 7, "status": "verified"}',
+        "<think>for ever",
+        "[7]",
+    ],
 )
 def test_one_repair_then_abstention(endpoint, bad):
     serving = endpoint(in_turn(bad, GOOD))
@@ -92,7 +101,7 @@ def test_an_older_server_is_asked_without_its_schema(endpoint):
         ((401, b"no s3cret here", {}), r"status 401: no \[private\] here"),
         ((200, b"<html>", {}), "is no completion"),
         ((200, b'{"choices": []}', {}), "is no completion"),
-        ((200, b'{"choices": [{"message": {"content": null}}]}', {}), "holds no text"),
+        ((200, b'{"choices": [{"message": {"content": 7}}]}', {}), "'content' is a number, expected text"),
         ((200, b"[]", {}), "is no completion"),
     ],
 )
@@ -109,13 +118,16 @@ def test_a_server_that_takes_no_question_at_all_is_given_up(endpoint):
 
 
 def test_streams_without_end_are_ended(endpoint, endless):
-    assert "sends more than 1,000,000 bytes" in asked(endpoint(lambda _b: endless(0), reply_bytes=1_000_000))[1].reason
-    serving = endpoint(lambda _b: endless(10.0), deadline_s=60)
+    assert (
+        "sends more than 1,000,000 bytes"
+        in asked(endpoint(lambda _b: endless(0), bounds={"body_bytes": 1_000_000}))[1].reason
+    )
+    serving = endpoint(lambda _b: endless(10.0), bounds={"deadline_s": 60})
     assert "did not end its reply in 60 seconds" in asked(serving)[1].reason
 
 
 def test_a_long_reply_that_ends_is_refused_too(endpoint, reply_of):
-    serving = endpoint(in_turn((200, reply_of(GOOD + " " * 2000), {})), reply_bytes=2000)
+    serving = endpoint(in_turn((200, reply_of(GOOD + " " * 2000), {})), bounds={"body_bytes": 2000})
     assert "sends more than 2,000 bytes" in asked(serving)[1].reason
 
 
@@ -127,16 +139,16 @@ def test_silence_is_a_timeout(endpoint):
 def test_tokens_and_money_are_never_passed(endpoint, reply_of):
     serving = endpoint(lambda _b: (200, reply_of(GOOD, read=900, written=100), {}))
     budget = Budget(tokens=5000)
-    asker = Asker(model=serving.model, budget=budget)
-    found = [asker.ask("test", "task", f"material {number}", Form(Shape)) for number in range(9)]
+    asker = Asker(**serving.named, budget=budget)
+    found = [ask(asker, f"material {number}") for number in range(9)]
     assert budget.spent <= 5000
     assert len(serving.asked) == 4  # a fifth could pass it: its reply may have 1,024 tokens
     assert found[3] == Shape(answer=7)
     assert "budget of 5,000 tokens would be passed (4,000 are spent)" in found[4].reason
 
     rich = Budget(money=0.01, price=(2.0, 4.0))  # a reply costs 0.0022, at most 0.0047 with what is read
-    asker = Asker(model=serving.model, budget=rich)
-    found = [asker.ask("test", "task", f"other {number}", Form(Shape)) for number in range(9)]
+    asker = Asker(**serving.named, budget=rich)
+    found = [ask(asker, f"other {number}") for number in range(9)]
     assert rich.cost <= 0.01
     assert "budget of 0.01 would be passed" in found[-1].reason
 
@@ -145,8 +157,8 @@ def test_what_was_answered_is_never_asked_again(endpoint, tmp_path):
     serving = endpoint(in_turn(GOOD))
     for _ in range(2):
         cache = Cache(tmp_path / "llm.sqlite")
-        asker = Asker(model=serving.model, cache=cache)
-        assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+        asker = Asker(**serving.named, cache=cache)
+        assert ask(asker) == Shape(answer=7)
         cache.close()
     assert len(serving.asked) == 1
     assert asker.budget.spent == 0
@@ -158,21 +170,21 @@ def test_a_reply_whose_tokens_nobody_counted_is_remembered_too_and_for_its_model
     serving = endpoint(in_turn((200, reply_of(GOOD, read=0, written=0), {}), '{"answer": 8}'))
     cache = Cache()
     for _ in range(2):
-        first = Asker(model=serving.model, cache=cache)
-        assert first.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
-    other = Asker(model=replace(serving.model, model="another"), cache=cache)
-    assert other.ask("test", "task", "material", Form(Shape)) == Shape(answer=8)
+        first = Asker(**serving.named, cache=cache)
+        assert ask(first) == Shape(answer=7)
+    other = Asker(**serving.named | {"model": "another"}, cache=cache)
+    assert ask(other) == Shape(answer=8)
     assert len(serving.asked) == 2
 
 
 def test_a_run_that_is_ended_keeps_what_it_has_and_goes_on(endpoint, tmp_path):
     serving = endpoint(in_turn(GOOD))
     cache = Cache(tmp_path / "llm.sqlite")
-    asker = Asker(model=serving.model, cache=cache)
-    found = [asker.ask("test", "task", str(number), Form(Shape)) for number in range(3)]
+    asker = Asker(**serving.named, cache=cache)
+    found = [ask(asker, str(number)) for number in range(3)]
     assert found == [Shape(answer=7)] * 3
-    again = Asker(model=serving.model, cache=cache)
-    assert [again.ask("test", "task", str(number), Form(Shape)) for number in range(5)] == [Shape(answer=7)] * 5
+    again = Asker(**serving.named, cache=cache)
+    assert [ask(again, str(number)) for number in range(5)] == [Shape(answer=7)] * 5
     assert len(serving.asked) == 5
 
 
@@ -182,20 +194,27 @@ def test_a_local_model_is_a_completer():
             assert "JSON" in prompts[0].system
             yield Completion(prompt_index=0, sample_index=0, text=GOOD, finished="eos", prompt_tokens=5, new_tokens=3)
 
-    asker = Asker(model=LocalModel(completer=Echo(), model="tiny"))
-    assert asker.ask("test", "task", "material", Form(Shape)) == Shape(answer=7)
+    asker = Asker(completer=Echo(), model="tiny")
+    assert ask(asker) == Shape(answer=7)
     assert asker.budget.spent == 8
 
     class Broken:
         def complete(self, *_):
             raise RuntimeError("out of memory")
 
-    with pytest.raises(ModelError, match="out of memory"):
-        LocalModel(completer=Broken(), model="tiny").ask("a", "b", {})
+    assert ask(Asker(completer=Broken(), model="tiny")) == Abstention("tiny gave no reply: out of memory")
 
 
-def test_objects_and_thoughts():
+def test_an_answer_that_cannot_be_used_is_an_abstention_and_is_not_asked_again(endpoint):
+    def refuse(answer):
+        raise UnusableAnswerError(f"{answer.answer} is no place")
+
+    serving = endpoint(in_turn(GOOD))
+    assert Asker(**serving.named).ask(TASK, "material", refuse) == Abstention("7 is no place")
+    assert len(serving.asked) == 1
+
+
+def test_objects():
     assert list(objects('a {"x": {"y": 1}} b {} {')) == ['{"x": {"y": 1}}', "{}"]
     assert list(objects("{" * 5000)) == []
-    assert without_thoughts("<THINK>a</THINK>b<think>c") == "b"
     assert json.loads(next(objects('{"a": "}"}'))) == {"a": "}"}

@@ -43,7 +43,7 @@ def test_no_status_changes(path, endpoint, obey):
     document = reader.read_bytes(path.read_bytes(), path.name)
     before, sources = checked(document)
     serving = endpoint(obey)
-    asker = Asker(model=serving.model)
+    asker = Asker(**serving.named)
     proposals = passage_proposals.propose(before, sources, asker)
     after, _ = checked(document)
     assert [verdict for _, verdict in after] == [verdict for _, verdict in before]
@@ -71,9 +71,7 @@ def test_two_words_are_no_quote(endpoint):
 
         before, sources = checked(document)
         return [
-            one.reason
-            for one in passage_proposals.propose(before, sources, Asker(model=endpoint(say).model))
-            if one.model
+            one.reason for one in passage_proposals.propose(before, sources, Asker(**endpoint(say).named)) if one.model
         ]
 
     assert "its quote does not stand in the passage it names" in quoting(2)
@@ -87,7 +85,7 @@ def test_the_model_did_obey_and_was_heard_where_it_quoted_truly(endpoint, obey):
         document = reader.read_bytes(path.read_bytes(), path.name)
         before, sources = checked(document)
         serving.asked.clear()
-        proposals = passage_proposals.propose(before, sources, Asker(model=serving.model))
+        proposals = passage_proposals.propose(before, sources, Asker(**serving.named))
         heard |= {one.stance or one.reason for one in proposals}
         reached += any("says the note on how" in body["messages"][1]["content"] for _, body in serving.asked)
     assert reached == 25  # the end of each visible order was put before it
@@ -103,7 +101,7 @@ def test_hidden_orders_never_reach_the_model(endpoint, obey):
         assert document.hidden, name
         before, sources = checked(document)
         serving = endpoint(obey)
-        passage_proposals.propose(before, sources, Asker(model=serving.model))
+        passage_proposals.propose(before, sources, Asker(**serving.named))
         told = "".join(body["messages"][1]["content"] for _, body in serving.asked)
         assert "display:none" not in told
         assert "\u200b" not in told
@@ -116,7 +114,7 @@ def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoin
     )
     plan = search_plan.prepare(wishes)
     draft = draft_writer.answer(search_session.search(plan, tmp_path, "replay", tell=str))
-    found = list(model_reviewers.review(draft, Asker(model=endpoint(obey).model)))
+    found = list(model_reviewers.review(draft, Asker(**endpoint(obey).named)))
     assert {one.score for one in found} == {5}
     assert rating_panel.panel(found).mean is None  # a panel that says 5 to everything has shown no agreement
     shown = []
@@ -125,10 +123,10 @@ def test_reviewers_see_claims_and_no_documents_and_abstain_when_unusable(endpoin
         shown.append(json.loads(body["messages"][1]["content"].split("\n\nYour last answer")[0]))
         return json.dumps({"ratings": [{"item": one.id, "score": 9, "why": "beyond"} for one in ITEMS]})
 
-    found = list(model_reviewers.review(draft, Asker(model=endpoint(beyond).model)))
+    found = list(model_reviewers.review(draft, Asker(**endpoint(beyond).named)))
     assert {one.score for one in found} == {None}
     assert len((*draft.checked, *draft.near)) > len(shown[0]["claims"]) == 40  # more would pass any context
-    found = list(model_reviewers.review(draft, Asker(model=endpoint(lambda _body: "no").model), "numbers changed"))
+    found = list(model_reviewers.review(draft, Asker(**endpoint(lambda _body: "no").named), "numbers changed"))
     assert {one.score for one in found} == {None}
     assert {one.version for one in found} == {"numbers changed"}
     assert all("not usable" in one.why for one in found)

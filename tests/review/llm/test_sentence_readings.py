@@ -29,7 +29,7 @@ def run(tmp_path, endpoint):
         (tmp_path / "report.md").write_text(sentence + "\n")
         reply = json.dumps({"assertions": assertions, "conditions": conditions})
         serving = endpoint(lambda _body: reply)
-        reader = SentenceReader(asker=Asker(model=serving.model))
+        reader = SentenceReader(asker=Asker(**serving.named))
         found = check(tmp_path / "report.md", tmp_path / "sources", Options(reader=reader))
         ((claim, verdict),) = found.checked
         return claim, verdict, reader.readings, serving.asked
@@ -107,7 +107,7 @@ def test_the_command_asks_and_keeps_what_was_read(tmp_path, endpoint):
     (tmp_path / "sources" / "paper.md").write_text(TABLE)
     (tmp_path / "report.md").write_text(STRANGE.format("74.3") + "\n")
     serving = endpoint(lambda _body: json.dumps({"assertions": [VALUE | {"value": "74.3"}]}))
-    arguments = ["--sources", tmp_path / "sources", "--llm", serving.model.url, "--llm-model", "fake"]
+    arguments = ["--sources", tmp_path / "sources", "--llm", serving.named["completer"].url, "--llm-model", "fake"]
     arguments += ["-o", tmp_path / "out"]
     result = CliRunner().invoke(main, ["evidence", "check", str(tmp_path / "report.md"), *map(str, arguments)])
     assert result.exit_code == 1, result.output

@@ -1,30 +1,40 @@
 """One question to a model: constrained, checked, repaired once, and else an abstention with its reason.
 
-``<think>`` parts are taken away, the first JSON object in the rest is validated; what does not fit is sent back once
-with what is wrong with it. Nothing is guessed.
+What a model thought aloud is taken away, the first JSON object in the rest is validated; what does not fit is sent back
+once with what is wrong with it. Nothing is guessed.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trimtab.errors import ModelError
-from trimtab.review.llm import model_cache as caching
+from trimtab.codeeval import reply_marks
+from trimtab.codeeval.completion import FormChat, Sampling
+from trimtab.codeeval.model_endpoint import ModelEndpoint
+from trimtab.errors import TrimtabError
+from trimtab.http_client import Bounds, RetryPolicy
+from trimtab.review.llm import model_cache
 from trimtab.review.llm.model_budget import Budget
 from trimtab.review.llm.model_cache import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from trimtab.review.llm.chat_model import Model, Reply
+    from trimtab.codeeval.completion import Completer
 
-Shape = TypeVar("Shape")
-_THINK: Final = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+Shape = TypeVar("Shape", bound="StrictAnswer")
+Result = TypeVar("Result")
+
+
+class StrictAnswer:
+    """What an answer, and each part of one, is: its fields, in their types, and nothing besides."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,101 +44,141 @@ class Abstention:
     reason: str
 
 
+class UnusableAnswerError(Exception):
+    """An answer fits its form and cannot be used: a quote that does not stand in the text, a passage nobody showed.
+
+    Args:
+        reason: Why, in words for a page.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTask(Generic[Shape]):
+    """What a model is asked to do with one material after another.
+
+    Attributes:
+        stage: What the answers are for, as the cache names it.
+        words: What the model is told to do.
+        shape: What an answer has to be.
+    """
+
+    stage: str
+    words: str
+    shape: type[Shape]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of an answer."""
+        return TypeAdapter(self.shape).json_schema()
+
+    def read(self, text: str) -> Shape:
+        """Return the answer in a reply.
+
+        Raises:
+            UnusableAnswerError: There is none; the reason says what is wrong with it.
+        """
+        wrong = "there is no JSON object in it"
+        for candidate in objects(reply_marks.answer(text).text):
+            try:
+                return TypeAdapter(self.shape).validate_json(candidate)
+            except ValidationError as error:
+                places = (f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors()[:3])
+                wrong = "; ".join(places)
+        raise UnusableAnswerError(wrong)
+
+
 @dataclass(slots=True, kw_only=True)
 class Asker:
     """Asks a model within a budget, with a memory.
 
     Attributes:
-        model: Whom.
+        completer: The model: a server, or one on this machine.
+        model: Its name, which is written beside everything it says and names its answers in the cache.
+        tokens: Of one reply at most.
         budget: How much.
         cache: What it said before.
-        asked: Questions that were sent.
+        questions: How many were sent.
     """
 
-    model: Model
+    completer: Completer
+    model: str
+    tokens: int = 1024
     budget: Budget = field(default_factory=Budget)
     cache: Cache = field(default_factory=Cache)
-    asked: int = 0
+    questions: int = 0
 
-    def ask(self, stage: str, system: str, user: str, shape: Form[Shape]) -> Shape | Abstention:
-        """Return the answer to a question, or why there is none.
+    def ask(self, task: ModelTask[Shape], material: object, use: Callable[[Shape], Result]) -> Result | Abstention:
+        """Return what an answer comes to, or why there is none.
 
         Args:
-            stage: What it is asked for, for the cache.
-            system: The task.
-            user: The material.
-            shape: What an answer has to be.
+            task: What is asked.
+            material: What it is asked of; sent as JSON.
+            use: Makes a result of an answer; what it raises :class:`UnusableAnswerError` for is an abstention.
         """
-        words = f"{system}\n\nAnswer with one JSON object that fits this schema, and nothing else:\n{shape.text}"
-        first = self._reply(stage, words, user, shape.schema)
-        if isinstance(first, Abstention):
-            return first
-        answer, wrong = shape.read(first)
-        if answer is not None:
-            return answer
-        again = f"{user}\n\nYour last answer was not usable: {wrong}\nIt was:\n{first[:2000]}\nAnswer again, only JSON."
-        second = self._reply(stage, words, again, shape.schema)
-        if isinstance(second, Abstention):
-            return second
-        answer, wrong = shape.read(second)
-        return answer if answer is not None else Abstention(f"two answers were not usable; the last: {wrong}")
-
-    def _reply(self, stage: str, system: str, user: str, schema: dict[str, Any]) -> str | Abstention:
-        name = caching.key(self.model.name, system, user)
-        remembered = self.cache.get(name)
-        if remembered is not None:
-            return remembered.text
-        if refusal := self.budget.refuses(system + user, self.model.tokens):
-            return Abstention(refusal)
-        self.asked += 1
+        user = json.dumps(material, ensure_ascii=False, indent=1)
         try:
-            reply: Reply = self.model.ask(system, user, schema)
-        except ModelError as error:
-            return Abstention(error.message)
+            reply = self._reply(task, user)
+            try:
+                answer = task.read(reply)
+            except UnusableAnswerError as error:
+                answer = self._repaired(task, user, reply, error.reason)
+            return use(answer)
+        except UnusableAnswerError as error:
+            return Abstention(error.reason)
+
+    def _repaired(self, task: ModelTask[Shape], user: str, reply: str, wrong: str) -> Shape:
+        """Return the second answer, to the question with what is wrong with the first."""
+        again = f"{user}\n\nYour last answer was not usable: {wrong}\nIt was:\n{reply[:2000]}\nAnswer again, only JSON."
+        second = self._reply(task, again)
+        try:
+            return task.read(second)
+        except UnusableAnswerError as error:
+            raise UnusableAnswerError(f"two answers were not usable; the last: {error.reason}") from error
+
+    def _reply(self, task: ModelTask[Shape], user: str) -> str:
+        """Return the reply that is kept, or a new one."""
+        schema = task.schema
+        form = f"Answer with one JSON object that fits this schema, and nothing else:\n{json.dumps(schema)}"
+        system = f"{task.words}\n\n{form}"
+        key = model_cache.key(self.model, system, user)
+        remembered = self.cache.get(key)
+        if remembered is not None:
+            return remembered
+        if refusal := self.budget.refuses(system + user, self.tokens):
+            raise UnusableAnswerError(refusal)
+        self.questions += 1
+        chat = FormChat(system=system, user=user, schema=schema)
+        try:
+            (reply,) = self.completer.complete([chat], Sampling(max_new_tokens=self.tokens))
+        except TrimtabError as error:
+            raise UnusableAnswerError(error.message) from error
+        except (ValueError, RuntimeError) as error:  # of a library that runs the model here, such as too little memory
+            raise UnusableAnswerError(f"{self.model} gave no reply: {error}") from error
         self.budget.count(reply, system + user)
-        self.cache.put(name, self.model.name, stage, reply)
+        self.cache.put(key, self.model, task.stage, reply)
         return reply.text
 
 
-@dataclass(frozen=True)
-class Form(Generic[Shape]):
-    """What an answer has to be: a type, strictly, with no field besides its own."""
+def server(url: str, model: str) -> ModelEndpoint:
+    """Return an OpenAI-compatible server that is asked one question at a time, and given up soon.
 
-    type: type[Shape]
-
-    @property
-    def _adapter(self) -> TypeAdapter[Shape]:
-        return TypeAdapter(self.type)
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """Its JSON Schema."""
-        return self._adapter.json_schema()
-
-    @property
-    def text(self) -> str:
-        """Its JSON Schema as text."""
-        return json.dumps(self.schema)
-
-    def read(self, text: str) -> tuple[Shape | None, str]:
-        """Return the answer in a text, or what is wrong with it."""
-        wrong = "there is no JSON object in it"
-        for candidate in objects(without_thoughts(text)):
-            try:
-                return self._adapter.validate_json(candidate), ""
-            except ValidationError as error:
-                places = (f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in error.errors()[:3])
-                wrong = "; ".join(places)
-        return None, wrong
-
-
-def without_thoughts(text: str) -> str:
-    """Return a reply without what a model thought aloud.
-
-    >>> without_thoughts('<think>{"a": 1}</think> {"a": 2}').strip()
-    '{"a": 2}'
+    Args:
+        url: Up to and with the version, such as ``http://localhost:8000/v1``.
+        model: Its name there.
     """
-    return _THINK.sub("", text)
+    return ModelEndpoint(
+        url=url,
+        model=model,
+        concurrency=1,
+        policy=RetryPolicy(attempts=3, jitter=0.0),  # one question at a time: nobody to keep apart from
+        bounds=Bounds(body_bytes=1 << 20, deadline_s=300.0, when_unreachable=False),
+        timeout_s=120.0,
+        extra="evidence",
+    )
 
 
 def objects(text: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trimtab.review.llm.chat_model import Reply
+    from trimtab.codeeval.completion import Completion
 
 _LETTERS_A_TOKEN = 3  # a cautious guess for what has not been counted yet
 
@@ -36,10 +36,10 @@ class Budget:
             return f"the budget of {self.money:g} would be passed ({self.cost:.4f} is spent)"
         return ""
 
-    def count(self, reply: Reply, words: str) -> None:
+    def count(self, reply: Completion, words: str) -> None:
         """Count a reply; where the server counts no tokens, letters are counted."""
-        read = reply.read or len(words) // _LETTERS_A_TOKEN + 1
-        written = reply.written or len(reply.text) // _LETTERS_A_TOKEN + 1
+        read = reply.prompt_tokens or len(words) // _LETTERS_A_TOKEN + 1
+        written = reply.new_tokens or len(reply.text) // _LETTERS_A_TOKEN + 1
         self.spent += read + written
         self.cost += self._price(read, written)
 

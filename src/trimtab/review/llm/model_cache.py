@@ -8,10 +8,11 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from trimtab.errors import EvidenceError
-from trimtab.review.llm.chat_model import Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trimtab.codeeval.completion import Completion
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS reply (key TEXT PRIMARY KEY, model TEXT NOT NULL, stage TEXT NOT NULL,"
@@ -41,18 +42,16 @@ class Cache:
         """Close the file."""
         self._database.close()
 
-    def get(self, key: str) -> Reply | None:
-        """Return a reply that is here."""
-        row = self._database.execute("SELECT text, read, written FROM reply WHERE key = ?", (key,)).fetchone()
-        return Reply(text=row[0], read=row[1], written=row[2]) if row else None
+    def get(self, key: str) -> str | None:
+        """Return the text of a reply that is here."""
+        row = self._database.execute("SELECT text FROM reply WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
 
-    def put(self, key: str, model: str, stage: str, reply: Reply) -> None:
+    def put(self, key: str, model: str, stage: str, reply: Completion) -> None:
         """Keep a reply; each is a transaction of its own."""
+        row = (key, model, stage, reply.text, reply.prompt_tokens, reply.new_tokens)
         with self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?)",
-                (key, model, stage, reply.text, reply.read, reply.written),
-            )
+            self._database.execute("INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def key(model: str, system: str, user: str) -> str:

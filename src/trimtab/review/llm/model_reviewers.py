@@ -5,13 +5,10 @@ They never see raw documents. A role that gives no usable answer abstains, with 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ConfigDict
-
-from trimtab.review.llm.asker import Abstention, Form
+from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer
 from trimtab.review.rating_items import HIGHEST, ITEMS, LOWEST
 from trimtab.review.rating_panel import Rating
 
@@ -30,10 +27,8 @@ _CLAIMS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class Scored(StrictAnswer):
     """One item as a model has to rate it."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     item: str
     score: int
@@ -41,10 +36,8 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class Review(StrictAnswer):
     """All items."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     ratings: list[Scored]
 
@@ -57,27 +50,19 @@ def review(draft: Draft, asker: Asker, version: str = "") -> Iterator[Rating]:
         asker: Asks.
         version: Of a planted copy; empty for the review itself.
     """
-    material = json.dumps(_material(draft), ensure_ascii=False, indent=1)
+    material = _material(draft)
     for role, who in ROLES.items():
-        name = f"{role} ({asker.model.name})"
-        answer = asker.ask("review", _system(who), material, Form(Review))
-        yield from _ratings(answer, name, version)
+        task = ModelTask(stage="review", words=_words(who), shape=Review)
+        scores = asker.ask(task, material, lambda answer: {scored.item: scored for scored in answer.ratings[::-1]})
+        for item in ITEMS:
+            score, why = None, scores.reason if isinstance(scores, Abstention) else "it gave no score from 1 to 5"
+            scored = None if isinstance(scores, Abstention) else scores.get(item.id)
+            if scored is not None and LOWEST <= scored.score <= HIGHEST:
+                score, why = scored.score, scored.why[:500]
+            yield Rating(reviewer=f"{role} ({asker.model})", item=item.id, score=score, why=why, version=version)
 
 
-def _ratings(said: Review | Abstention, name: str, version: str) -> Iterator[Rating]:
-    for item in ITEMS:
-        if isinstance(said, Abstention):
-            yield Rating(reviewer=name, item=item.id, score=None, why=said.reason, version=version)
-            continue
-        one = next((one for one in said.ratings if one.item == item.id), None)
-        if one is None or not LOWEST <= one.score <= HIGHEST:
-            why = "it gave no score from 1 to 5"
-            yield Rating(reviewer=name, item=item.id, score=None, why=why, version=version)
-        else:
-            yield Rating(reviewer=name, item=item.id, score=one.score, why=one.why[:500], version=version)
-
-
-def _system(who: str) -> str:
+def _words(who: str) -> str:
     items = "\n".join(
         f"- {item.id}: {item.asks} 1: {item.one}. 3: {item.three}. 5: {item.five}." for item in ITEMS
     )  # fmt: skip

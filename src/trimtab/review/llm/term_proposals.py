@@ -6,15 +6,12 @@ query as a plain phrase; screening and ranking never see it, so it can find more
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ConfigDict
-
 from trimtab.literature.facets import Expansion, FacetTerm
-from trimtab.review.llm.asker import Abstention, Form
+from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,30 +24,33 @@ _WORDS: Final = 6
 _REFUSED: Final = 20
 _PHRASE: Final = re.compile(r"\w[\w '+/.-]{1,58}[\w+]")
 _OPERATOR: Final = re.compile(r"\b(?:AND|OR|NOT|ANDNOT|NEAR|TO)\b")
-_SYSTEM: Final = (
-    "You help to search scientific databases. For each facet of a question you are given the terms that are searched"
-    f" for already. Name at most {MOST} further synonyms or spellings for a facet, as authors use them in titles and"
-    " abstracts: short noun phrases without quotation marks, operators or wildcards. Name none where you know none."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Further:
+class Further(StrictAnswer):
     """What a model names for one facet."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     facet: str
     terms: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposed:
+class Proposed(StrictAnswer):
     """What a model has to answer."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
-
     facets: list[Further]
+
+
+_TASK: Final = ModelTask(
+    stage="expansion",
+    words=(
+        "You help to search scientific databases. For each facet of a question you are given the terms that are"
+        f" searched for already. Name at most {MOST} further synonyms or spellings for a facet, as authors use them in"
+        " titles and abstracts: short noun phrases without quotation marks, operators or wildcards. Name none where you"
+        " know none."
+    ),
+    shape=Proposed,
+)
 
 
 def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
@@ -61,24 +61,23 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
         facets: With the terms that are searched for anyway.
         asker: Asks, within its budget.
     """
-    held = [{"facet": one.name, "terms": list(one.terms)} for one in facets]
-    material = json.dumps({"question": question, "facets": held}, ensure_ascii=False, indent=1)
-    answer = asker.ask("expansion", _SYSTEM, material, Form(Proposed))
-    if isinstance(answer, Abstention):
-        return Expansion(origin=asker.model.name, reason=answer.reason)
-    checked = list(_checked(answer, facets))
+    facets_held = [{"facet": facet.name, "terms": list(facet.terms)} for facet in facets]
+    material = {"question": question, "facets": facets_held}
+    checked = asker.ask(_TASK, material, lambda answer: list(_checked(answer, facets)))
+    if isinstance(checked, Abstention):
+        return Expansion(origin=asker.model, reason=checked.reason)
     return Expansion(
-        origin=asker.model.name,
+        origin=asker.model,
         terms=tuple(term for term, why in checked if not why),
         refused=tuple((f"{term.facet}: {term.text[:80]}", why) for term, why in checked if why)[:_REFUSED],
     )
 
 
-def _checked(said: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[FacetTerm, str]]:
+def _checked(answer: Proposed, facets: Sequence[Facet]) -> Iterator[tuple[FacetTerm, str]]:
     """Yield every proposal with the reason it is refused for, empty if it is kept."""
-    known = {one.name: {term.casefold() for term in one.terms} for one in facets}
+    known = {facet.name: {term.casefold() for term in facet.terms} for facet in facets}
     terms_added = dict.fromkeys(known, 0)
-    for further in said.facets:
+    for further in answer.facets:
         for text in further.terms:
             term = FacetTerm(facet=further.facet, text=" ".join(text.split()))
             why = _wrong(term.text)
