@@ -238,7 +238,7 @@ def asked(tables: list[StudyTable]) -> dict[str, Counter[str]]:
     for fault, text in ASKED:
         claim = report_claims.claim(text, REGISTRY)
         for table in tables:
-            found[fault].update(one.stance.value for one in study_evidence.look_up(claim, table, REGISTRY))
+            found[fault].update(one.stance.value for one in study_evidence.look_up(claim, [table], REGISTRY))
     return found
 
 

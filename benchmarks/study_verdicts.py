@@ -37,7 +37,7 @@ def batch(studies: draws_of.Studies, effect: float, spread: float, first: int) -
     found: Counter[str] = Counter()
     for number in range(first, first + BATCH):
         table = studies.draw(effect, spread, number)
-        (here,), (elsewhere,) = (study_evidence.look_up(one, table, REGISTRY) for one in (claim, large))
+        (here,), (elsewhere,) = (study_evidence.look_up(one, [table], REGISTRY) for one in (claim, large))
         found[here.stance.value] += 1
         found[f"16B {elsewhere.stance.value}"] += 1
         interval = table.answers[0].difference.interval

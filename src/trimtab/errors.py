@@ -165,6 +165,15 @@ class BalancerWarning(UserWarning):
     """A balancer that has no effect, or more than it should; training goes on."""
 
 
+def counted(number: int, name: str) -> str:
+    """Return a number with its name, for messages and sentences.
+
+    >>> counted(1, "record"), counted(2, "record")
+    ('1 record', '2 records')
+    """
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Describe the valid names, the nearest one first, for the end of an error message.
 

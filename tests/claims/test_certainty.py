@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.claims import certainty
-from trimtab.claims.claim_verdict import Agreement, ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Stance
+from trimtab.claims.claim_verdict import Agreement, Evidence, EvidenceTarget, Fidelity, Stance
 from trimtab.errors import ClaimError
 
 
@@ -13,8 +13,7 @@ def evidence(work, *, backend="passage", stance=Stance.SUPPORTS, quote="", misma
 
 
 def rated(*found, fidelity=Fidelity.SUPPORTED, agreement=Agreement.NONE):
-    verdict = ClaimVerdict(claim="c01", fidelity=fidelity, agreement=agreement, rule_path=("x",), evidence=found)
-    return certainty.rate(verdict)
+    return certainty.rate(fidelity, agreement, found)
 
 
 @pytest.mark.parametrize(
@@ -35,15 +34,15 @@ def rated(*found, fidelity=Fidelity.SUPPORTED, agreement=Agreement.NONE):
     ],
 )
 def test_each_downgrade_is_one_step_and_named(found, agreement, word, downgrades):
-    verdict = rated(*found, agreement=agreement)
-    assert verdict.certainty == word
-    assert [one.split(":")[0] for one in verdict.downgrades] == downgrades
+    rating = rated(*found, agreement=agreement)
+    assert rating.word == word
+    assert [one.split(":")[0] for one in rating.downgrades] == downgrades
 
 
 def test_what_found_nothing_has_no_certainty():
-    assert rated().certainty == ""
-    assert rated(evidence("a", stance=Stance.NEUTRAL)).certainty == ""
-    assert rated(evidence("a"), fidelity=Fidelity.NOT_FOUND).certainty == ""
+    assert rated().word == ""
+    assert rated(evidence("a", stance=Stance.NEUTRAL)).word == ""
+    assert rated(evidence("a"), fidelity=Fidelity.NOT_FOUND).word == ""
 
 
 @pytest.mark.parametrize("text", ["[c01]\nword = 'high'", "c01 = 1", "[c01", "[c01]\nword='sure'\nreason=''\nby=''"])

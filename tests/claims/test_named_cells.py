@@ -137,3 +137,15 @@ def test_values_in_brackets_behind_their_names_are_not_crossed_in_any_language()
     sentence = "실험 결과, FCR-Net은 AJI(0.7513)와 PQ(0.7753) 지표에서 가장 우수했다."
     claim = report_claims.claim(sentence, REGISTRY, where.vocabulary)
     assert not verdict_rules.check(claim, where).fidelity.fails
+
+
+def test_of_cells_that_are_equally_near_the_same_one_is_shown_in_each_run():
+    """Twelve files have the same two cells; in the order of a set of names another one was shown each time."""
+    texts = [f"{LEVELS}| Level {number} | {number} | {number} |\n" for number in range(12)]
+    held = Sources.build(
+        [reader.read_bytes(text.encode(), f"{number}.md") for number, text in enumerate(texts)], [], REGISTRY
+    )
+    sentence = "Swarm-based coordination solves 84.2 on easy problems and 15.6 on hard ones."
+    found = verdict_rules.check(report_claims.claim(sentence, REGISTRY, held.vocabulary), held)
+    (shown,) = {one.target.sha256 for one in found.evidence if "no cell that is named" in one.why}
+    assert shown == min(document.sha256 for document in held.documents)

@@ -22,7 +22,7 @@ def ask(synthetic, tmp_path):
         study = synthetic.Synthetic(**settings).write(tmp_path / "run")
         table = StudyTable.load(tmp_path / "run", study)
         claim = report_claims.claim(statement, REGISTRY)
-        return claim, study_evidence.look_up(claim, table, REGISTRY)
+        return claim, study_evidence.look_up(claim, [table], REGISTRY)
 
     return asked
 
@@ -112,7 +112,7 @@ def test_words_come_at_their_exact_rates(study_draws, effect, spread):
     """150 studies against the probabilities of t test and TOST; 1,000 are in benchmarks/study_verdicts.py."""
     studies, claim = study_draws.Studies(), report_claims.claim(study_draws.STATEMENT, REGISTRY)
     found = Counter(
-        study_evidence.look_up(claim, studies.draw(effect, spread, number), REGISTRY)[0].stance.value
+        study_evidence.look_up(claim, [studies.draw(effect, spread, number)], REGISTRY)[0].stance.value
         for number in range(150)
     )
     for word, chance in study_draws.exact(effect, spread).items():

@@ -78,7 +78,7 @@ def test_labels_become_a_set_that_check_takes(place):
     [
         ('{"id": "c09", "true": true}', "has no claim 'c09'"),
         ('{"id": "c01", "true": 1}', "expected"),
-        ('{"id": "c01", "true": true}\n{"id": "c01", "true": true}', "item 2"),
+        ('{"id": "c01", "true": true}\n{"id": "c01", "true": true}', "line 2"),
         ("{", "is no JSON"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from trimtab import stats
 from trimtab.claims import question, report_claims
-from trimtab.claims.claim_verdict import ClaimVerdict, Fidelity
+from trimtab.claims.claim_verdict import CheckedClaim, ClaimVerdict, Fidelity
 from trimtab.claims.name_registry import Registry
 from trimtab.review import answer_matrix
 from trimtab.review.answer_matrix import ScreeningCounts
@@ -41,7 +41,7 @@ def test_an_eligible_record_that_nobody_claims_from_is_said():
 
 
 def test_a_claim_answers_the_cell_it_names_and_no_other():
-    one, other = answer_matrix.build(ASKED, [(CLAIM, SUPPORTED)], screened, REGISTRY)
+    one, other = answer_matrix.build(ASKED, [CheckedClaim(CLAIM, SUPPORTED)], screened, REGISTRY)
     assert (one.literature, one.certainty, one.claims) == ("1 claim: 1 supported", "moderate", (CLAIM.id,))
     assert other.claims == ()
 
@@ -73,7 +73,7 @@ def test_a_study_speaks_with_its_own_certainty_and_never_lends_it_to_claims(tabl
     assert (alone.joint, alone.certainty) == (f"our study only, at its own scale {verdict}", "very low")
     assert alone.runs
     assert (unmeasured.study, unmeasured.runs) == ("not measured by us", ())
-    both, _ = answer_matrix.build(ASKED, [(CLAIM, SUPPORTED)], screened, REGISTRY, [table])
+    both, _ = answer_matrix.build(ASKED, [CheckedClaim(CLAIM, SUPPORTED)], screened, REGISTRY, [table])
     assert both.joint == f"literature and our study, side by side {verdict}"
     assert both.certainty == "very low"  # the lowest of both
 

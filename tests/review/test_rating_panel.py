@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from trimtab.claims.claim_verdict import CheckedClaim
 from trimtab.disk import write_lines
 from trimtab.errors import EvidenceError
 from trimtab.literature import published_figures, search_plan, search_session
@@ -135,7 +136,7 @@ def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
     assert failed["limits are stated, and what was not read is counted"] == (
         "3 full texts were not read, and it is not said",
     )
-    said = TracedSentence(text="The full text of 3 works was not read.", counts=(("not retrieved", 3),))
+    said = TracedSentence(text="The full text of 3 works was not read.", counts={"not retrieved": 3})
     failed = {check.name: check.places for check in checklist.check(replace(lost, limits=(*draft.limits, said)))}
     assert failed["limits are stated, and what was not read is counted"] == ()
 
@@ -143,7 +144,10 @@ def test_full_texts_that_were_not_read_are_counted_among_the_limits(draft):
 def test_a_claim_that_points_nowhere_is_noticed(draft):
     (claim, verdict), *others = draft.near
     nowhere = replace(verdict, evidence=tuple(replace(one, target=None) for one in verdict.evidence))
-    failed = {check.name: check.places for check in checklist.check(replace(draft, near=((claim, nowhere), *others)))}
+    failed = {
+        check.name: check.places
+        for check in checklist.check(replace(draft, near=(CheckedClaim(claim, nowhere), *others)))
+    }
     assert failed["each claim points to a passage, a cell or a run"] == (claim.id,)
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from trimtab.claims import claim_verdict
 from trimtab.errors import EvidenceError
 from trimtab.review import report_check
 
@@ -81,7 +82,7 @@ def test_a_sound_report_has_no_findings(folder, tmp_path):
 
 
 def test_claims_can_come_from_a_file(seed, folder, tmp_path):
-    report_check.write(seed, tmp_path)
+    claim_verdict.write(seed.checked, tmp_path)
     again = report_check.check(tmp_path / "claims.jsonl", folder)
     assert [verdict.words for _, verdict in again.checked if verdict.fidelity.fails] == [
         verdict.words for _, verdict in seed.checked if verdict.fidelity.fails

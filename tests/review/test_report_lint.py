@@ -58,7 +58,3 @@ def test_marks_are_held_against_what_was_found(lint, value, mark, wrong):
 def test_a_confidence_with_its_set_passes(lint):
     table = "\n| Statement | Confidence |\n|---|---|\n| GPT-4o achieves 90.2% on HumanEval (Table 1). | 0.9 |\n"
     assert "confidence without calibration" not in lint(SOUND + table + "\nCalibrated on 120 labelled claims.\n")
-
-
-def test_no_cell_of_the_answer_is_empty(lint):
-    assert "empty cell" not in lint(f"# Report\n\n{ASKED}\n\n{SOUND[10:]}")

@@ -8,27 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab import stats
 from trimtab.claims import claim_verdict
-from trimtab.claims.claim_verdict import Confidence
-from trimtab.disk import write_atomic
+from trimtab.claims.claim_verdict import Confidence, path_of
+from trimtab.disk import read_given_lines, write_lines
 from trimtab.errors import ClaimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from trimtab.claims.claim_verdict import ClaimVerdict
-
 MIN_ITEMS: Final = 50
 """Fewer items give no number."""
 
-VERIFIED: Final = 0.90
-"""A claim is called verified when the lower end of the interval is at least this."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPath:
+    """The rule path of one verdict, and whether its claim was true."""
+
+    path: str
+    true: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathCount:
+    """How many items took one rule path, and of how many the claim was true."""
+
+    items: int
+    right: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +49,34 @@ class Calibration:
     Attributes:
         name: Of the file.
         sha256: Of its bytes.
-        bins: Rule path → (items, of those the claim was true).
+        bins: By rule path.
         ece: Expected calibration error, leave-one-out.
         brier: Brier score, leave-one-out.
     """
 
     name: str
     sha256: str
-    bins: dict[str, tuple[int, int]]
+    bins: dict[str, PathCount]
     ece: float
     brier: float
 
     @property
     def items(self) -> int:
         """Return the size of the set."""
-        return sum(count for count, _ in self.bins.values())
+        return sum(count.items for count in self.bins.values())
 
-    def confidence(self, verdict: ClaimVerdict) -> Confidence | None:
-        """Return how often this rule path was right; None where the set or the bin cannot tell."""
-        count, right = self.bins.get(path_of(verdict), (0, 0))
-        if self.items < MIN_ITEMS or not count:
+    def confidence(self, path: str) -> Confidence | None:
+        """Return how often a rule path was right; None where the set or the bin cannot tell."""
+        count = self.bins.get(path)
+        if self.items < MIN_ITEMS or count is None:
             return None
-        interval = stats.wilson(right, count)
+        interval = stats.wilson(count.right, count.items)
         return Confidence(
             calibration=f"{self.name} ({self.sha256[:12]})",
             items=self.items,
-            bin=count,
-            right=right,
-            estimate=right / count,
+            bin=count.items,
+            right=count.right,
+            estimate=count.right / count.items,
             low=interval.low,
             high=interval.high,
             ece=self.ece,
@@ -73,6 +84,11 @@ class Calibration:
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values."""
+        bins = []
+        for path, count in self.bins.items():
+            interval = stats.wilson(count.right, count.items)
+            row = {"path": path, "items": count.items, "true": count.right, "low": interval.low, "high": interval.high}
+            bins.append(row)
         return {
             "name": self.name,
             "sha256": self.sha256,
@@ -80,131 +96,91 @@ class Calibration:
             "enough": self.items >= MIN_ITEMS,
             "ece": self.ece,
             "brier": self.brier,
-            "bins": [self._bin(path) for path in self.bins],
+            "bins": bins,
         }
-
-    def _bin(self, path: str) -> dict[str, Any]:
-        count, right = self.bins[path]
-        interval = stats.wilson(right, count)
-        return {"path": path, "items": count, "true": right, "low": interval.low, "high": interval.high}
 
     def told(self) -> str:
         """Return the same for a reader."""
         lines = [f"{self.items} items, ECE {self.ece:.3f}, Brier {self.brier:.3f} (each item predicted without itself)"]
         if self.items < MIN_ITEMS:
             lines = [f"{self.items} items: under {MIN_ITEMS}, so no confidence is printed, only rule paths"]
-        for one in map(self._bin, self.bins):
-            lines.append(f"{one['true']:4} of {one['items']:4}  [{one['low']:.2f}, {one['high']:.2f}]  {one['path']}")
+        for row in self.record()["bins"]:
+            lines.append(f"{row['true']:4} of {row['items']:4}  [{row['low']:.2f}, {row['high']:.2f}]  {row['path']}")
         return "\n".join(lines)
 
-    def mark(self, verdict: ClaimVerdict) -> ClaimVerdict:
-        """Return a verdict with its confidence."""
-        return replace(verdict, confidence=self.confidence(verdict))
+
+def fit(items: Sequence[LabelledPath], name: str, sha256: str) -> Calibration:
+    """Count labelled items."""
+    counts, rights = Counter(item.path for item in items), Counter(item.path for item in items if item.true)
+    bins = {path: PathCount(items=counts[path], right=rights[path]) for path in sorted(counts)}
+    predicted = [_without(bins[item.path], item) for item in items]
+    errors = [(p - item.true) ** 2 for p, item in zip(predicted, items, strict=True)]
+    ece, brier = _ece(predicted, items), sum(errors) / max(1, len(items))
+    return Calibration(name=name, sha256=sha256, bins=bins, ece=ece, brier=brier)
 
 
-def path_of(verdict: ClaimVerdict) -> str:
-    """Return the bin of a verdict: its fidelity and the rules that decided it."""
-    return " > ".join((verdict.fidelity.value, *verdict.rule_path))
-
-
-def fit(items: Sequence[tuple[str, bool]], name: str, sha256: str) -> Calibration:
-    """Count labelled items: (rule path, whether the claim was true)."""
-    counts, rights = Counter(path for path, _ in items), Counter(path for path, true in items if true)
-    predicted = [(_without(counts[path], rights[path], true=true), true) for path, true in items]
-    brier = sum((p - true) ** 2 for p, true in predicted) / max(1, len(predicted))
-    return Calibration(
-        name=name,
-        sha256=sha256,
-        bins={path: (counts[path], rights[path]) for path in sorted(counts)},
-        ece=_ece(predicted),
-        brier=brier,
-    )
-
-
-def _without(count: int, right: int, *, true: bool) -> float:
+def _without(count: PathCount, item: LabelledPath) -> float:
     """Return the prediction for an item from the others of its bin; a bin of one predicts one half."""
-    return (right - true) / (count - 1) if count > 1 else 0.5
+    return (count.right - item.true) / (count.items - 1) if count.items > 1 else 0.5
 
 
-def _ece(predicted: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+def _ece(predicted: Sequence[float], items: Sequence[LabelledPath], bins: int = 10) -> float:
     """Return the mean distance of prediction and share, over ten bins of equal width (arXiv 1706.04599, Eq. 3)."""
-    groups: dict[int, list[tuple[float, bool]]] = {}
-    for p, true in predicted:
-        groups.setdefault(min(bins - 1, int(p * bins)), []).append((p, true))
-    gaps = (abs(sum(p for p, _ in group) - sum(true for _, true in group)) for group in groups.values())
-    return sum(gaps) / max(1, len(predicted))
+    gaps: dict[int, float] = defaultdict(float)
+    for p, item in zip(predicted, items, strict=True):
+        gaps[min(bins - 1, int(p * bins))] += p - item.true
+    return sum(map(abs, gaps.values())) / max(1, len(items))
 
 
-def label(verdicts_path: Path, labels_path: Path) -> list[tuple[str, bool]]:
+def label(verdicts_path: Path, labels_path: Path) -> list[LabelledPath]:
     """Join ``verdicts.jsonl`` with labels, ``{"id": "c01", "true": true}`` a line; claims without a label are left out.
 
     Raises:
         ClaimError: A line is something else, an id is labelled twice or is of no verdict.
     """
     paths: dict[str, str] = {}
-    for number, line in enumerate(_lines(verdicts_path), 1):
+    for line in read_given_lines(verdicts_path, error=ClaimError):
         try:
-            verdict = claim_verdict.parse(line)
+            verdict = claim_verdict.parse(json.dumps(line.record))
         except ValueError as error:
-            raise ClaimError(f"{verdicts_path}, item {number} is no verdict: {error}") from error
-        paths[verdict.claim] = path_of(verdict)
-    labels: dict[str, bool] = {}
-    for number, line in enumerate(_lines(labels_path), 1):
-        found = _json(line, labels_path, number)
-        if not isinstance(found, dict) or not isinstance(found.get("true"), bool) or found.get("id") in labels:
-            raise ClaimError(
-                f'{labels_path}, item {number}: expected {{"id": "...", "true": true or false}}, once an id'
-            )
-        if found.get("id") not in paths:
-            raise ClaimError(f"{labels_path}, item {number}: {verdicts_path} has no claim {found.get('id')!r}")
-        labels[found["id"]] = found["true"]
-    return [(paths[name], true) for name, true in labels.items()]
+            raise ClaimError(f"{verdicts_path}, line {line.number} is no verdict: {error}") from error
+        paths[verdict.claim] = path_of(verdict.fidelity, verdict.rule_path)
+    labels: dict[str, LabelledPath] = {}
+    for line in read_given_lines(labels_path, error=ClaimError):
+        place, name, true = f"{labels_path}, line {line.number}", line.record.get("id"), line.record.get("true")
+        if not isinstance(name, str) or not isinstance(true, bool) or name in labels:
+            raise ClaimError(f'{place}: expected {{"id": "...", "true": true or false}}, once an id')
+        if name not in paths:
+            raise ClaimError(f"{place}: {verdicts_path} has no claim {name!r}")
+        labels[name] = LabelledPath(path=paths[name], true=true)
+    return list(labels.values())
 
 
-def extend(path: Path, items: Sequence[tuple[str, bool]]) -> None:
-    """Write a labelled set, after what is there."""
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = "".join(json.dumps({"path": name, "true": true}, ensure_ascii=False) + "\n" for name, true in items)
-    write_atomic(path, before + lines)
+def extend(path: Path, items: Sequence[LabelledPath]) -> None:
+    """Write a labelled set, after what is there.
 
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClaimError(f"{path} cannot be read: {error}") from error
-
-
-def _json(line: str, path: Path, number: int) -> Any:  # noqa: ANN401 - from JSON
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise ClaimError(f"{path}, item {number} is no JSON: {error}") from error
+    Raises:
+        ClaimError: What is there is no labelled set.
+    """
+    before = _items(path) if path.exists() else []
+    write_lines(path, map(asdict, [*before, *items]), sort_keys=False, ensure_ascii=False)
 
 
 def load(path: Path) -> Calibration:
     """Read a labelled set: a line an item, ``{"path": "...", "true": true}``.
 
     Raises:
-        ClaimError: A line is something else.
+        ClaimError: The file cannot be read, or a line is something else.
     """
-    try:
-        raw = path.read_bytes()
-        records = [json.loads(line) for line in raw.decode("utf-8").split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
-        raise ClaimError(f"the calibration set {path} cannot be read: {error}") from error
-    return fit(
-        [_item(record, path, index) for index, record in enumerate(records, 1)],
-        path.name,
-        hashlib.sha256(raw).hexdigest(),
-    )
+    return fit(_items(path), path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _item(record: Any, path: Path, line: int) -> tuple[str, bool]:  # noqa: ANN401 - from JSON
-    if (
-        not isinstance(record, dict)
-        or not isinstance(record.get("path"), str)
-        or not isinstance(record.get("true"), bool)
-    ):
-        raise ClaimError(f'{path}, item {line}: expected {{"path": "...", "true": true or false}}, got {record!r}')
-    return record["path"], record["true"]
+def _items(path: Path) -> list[LabelledPath]:
+    items = []
+    for line in read_given_lines(path, error=ClaimError):
+        name, true = line.record.get("path"), line.record.get("true")
+        if not isinstance(name, str) or not isinstance(true, bool):
+            expected = '{"path": "...", "true": true or false}'
+            raise ClaimError(f"{path}, line {line.number}: expected {expected}, got {line.record!r}")
+        items.append(LabelledPath(path=name, true=true))
+    return items

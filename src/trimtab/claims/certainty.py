@@ -8,7 +8,7 @@ kept beside the computed word.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.claim_verdict import Agreement, Stance
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
+    from trimtab.claims.calibration import Calibration
+    from trimtab.claims.claim_verdict import Evidence, Fidelity
 
 WORDS: Final = ("high", "moderate", "low", "very low")
 EXPLAINED: Final = (
@@ -38,27 +39,47 @@ class Override:
     by: str
 
 
-def rate(verdict: ClaimVerdict, override: Override | None = None) -> ClaimVerdict:
-    """Return a verdict with its certainty; without evidence it has none."""
-    telling = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL]
-    if not telling or not (verdict.fidelity.holds or verdict.fidelity.fails or _measured(telling)):
-        return verdict
-    found = tuple(_downgrades(verdict, telling))
-    word = WORDS[min(len(found), len(WORDS) - 1)]
-    if override:
-        found = (*found, f"set to {override.word} by {override.by}: {override.reason} (computed: {word})")
-        word = override.word
-    return replace(verdict, certainty=word, downgrades=found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """What verdicts are graded by, beside their evidence.
+
+    Attributes:
+        overrides: Id of a claim → a person's word on it.
+        labelled: The set that confidence is read from; None gives none.
+    """
+
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    labelled: Calibration | None = None
 
 
-def _measured(evidence: Sequence[Evidence]) -> bool:
-    return any(one.backend == "study" for one in evidence)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certainty:
+    """GRADE's word and each downgrade that led to it; both empty without evidence."""
+
+    word: str = ""
+    downgrades: tuple[str, ...] = ()
 
 
-def _downgrades(verdict: ClaimVerdict, evidence: Sequence[Evidence]) -> Iterator[str]:
-    if verdict.agreement is Agreement.CONTESTED:
+def rate(
+    fidelity: Fidelity, agreement: Agreement, evidence: Sequence[Evidence], override: Override | None = None
+) -> Certainty:
+    """Return how certain a body of evidence is, and a person's word in place of it where there is one."""
+    telling = [piece for piece in evidence if piece.stance is not Stance.NEUTRAL]
+    measured = any(piece.backend == "study" for piece in telling)
+    if not telling or not (fidelity.holds or fidelity.fails or measured):
+        return Certainty()
+    downgrades = tuple(_downgrades(agreement, telling))
+    word = WORDS[min(len(downgrades), len(WORDS) - 1)]
+    if override is None:
+        return Certainty(word=word, downgrades=downgrades)
+    by_whom = f"set to {override.word} by {override.by}: {override.reason} (computed: {word})"
+    return Certainty(word=override.word, downgrades=(*downgrades, by_whom))
+
+
+def _downgrades(agreement: Agreement, evidence: Sequence[Evidence]) -> Iterator[str]:
+    if agreement is Agreement.CONTESTED:
         yield "inconsistency: the evidence contradicts itself"
-    if verdict.agreement is Agreement.DISAGREES:
+    if agreement is Agreement.DISAGREES:
         yield "inconsistency: independent evidence says otherwise"
     works = {one.target.work or one.target.document for one in evidence if one.target}
     if len(works) < 2:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 EXTRACTOR: Final = "rules/2"
 TABLE_EXTRACTOR: Final = "tables/2"
 """Of a claim that is a number in a table of the report, and no sentence."""
+MODEL_EXTRACTOR: Final = "model/"
+"""Before the name of the model that read a claim's sentence."""
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
 Relation = Literal["equals", "greater", "less", "better", "worse", "same", "best", "worst", "highest", "lowest"]

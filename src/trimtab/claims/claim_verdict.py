@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
+from trimtab.claims import claim_model
+from trimtab.disk import write_atomic
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from trimtab.claims.claim_model import Claim
 
 RULES: Final = "rules/2"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
@@ -46,6 +52,10 @@ class Fidelity(StrEnum):
         return self in (Fidelity.MISATTRIBUTED, Fidelity.CONTRADICTED)
 
 
+OPEN: Final = frozenset({Fidelity.NOT_FOUND, Fidelity.PARTIAL})
+"""Words after which more may be found: by a model that reads the sentence, or that points to a passage."""
+
+
 class Agreement(StrEnum):
     """Does independent evidence agree?"""
 
@@ -53,6 +63,11 @@ class Agreement(StrEnum):
     CONTESTED = "contested"
     DISAGREES = "disagrees"
     NONE = "none"
+
+    @property
+    def doubts(self) -> bool:
+        """Whether some of it does not."""
+        return self in (Agreement.CONTESTED, Agreement.DISAGREES)
 
 
 class Stance(StrEnum):
@@ -215,6 +230,18 @@ class ClaimVerdict:
         return tuple(dict.fromkeys(one.home for one in self.evidence if one.home is not None))
 
 
+def path_of(fidelity: Fidelity, rule_path: Sequence[str]) -> str:
+    """Return the bin of a verdict: its fidelity and the rules that decided it."""
+    return " > ".join((fidelity.value, *rule_path))
+
+
+class CheckedClaim(NamedTuple):
+    """A claim and what was found about it."""
+
+    claim: Claim
+    verdict: ClaimVerdict
+
+
 _VERDICT: Final = TypeAdapter(ClaimVerdict)
 
 
@@ -230,6 +257,13 @@ def schema() -> dict[str, Any]:
 def dump(verdicts: Iterable[ClaimVerdict]) -> str:
     """Return the lines of ``verdicts.jsonl``."""
     return "".join(_VERDICT.dump_json(verdict).decode() + "\n" for verdict in verdicts)
+
+
+def write(checked: Sequence[CheckedClaim], folder: Path) -> None:
+    """Write ``claims.jsonl`` and ``verdicts.jsonl`` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in checked))
+    write_atomic(folder / "verdicts.jsonl", dump(verdict for _, verdict in checked))
 
 
 def record(verdict: ClaimVerdict) -> dict[str, Any]:

@@ -166,12 +166,12 @@ class HeaderPlaces:
 
     def cells(self, named: Sequence[HeaderMention]) -> list[NamedCell]:
         """Return the cells of which two different mentions name row and column."""
-        rows = [(table, line, mention) for mention in named for table, axis, line in mention.lines if axis == "row"]
+        # In one order, so that of cells that are equally near the same one is taken in each run.
+        lines = [(*line, mention) for mention in named for line in sorted(mention.lines)]
         columns: dict[tuple[str, int], list[tuple[int, HeaderMention]]] = defaultdict(list)
-        for mention in named:
-            for table, axis, line in mention.lines:
-                if axis == "column":
-                    columns[table].append((line, mention))
+        for table, axis, line, mention in lines:
+            if axis == "column":
+                columns[table].append((line, mention))
         return [
             NamedCell(
                 reading=reading,
@@ -179,9 +179,9 @@ class HeaderPlaces:
                 column=column,
                 loose=(table, "row", line) in row.loose or (table, "column", at) in column.loose,
             )
-            for table, line, row in rows
+            for table, axis, line, row in lines
             for at, column in columns.get(table, ())
-            if column is not row
+            if axis == "row" and column is not row
             for reading in self._cells.get((table, line, at), ())
         ]
 

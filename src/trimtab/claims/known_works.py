@@ -72,10 +72,7 @@ class Library:
 
 
 def _names(work: Work) -> Iterator[str]:
-    if work.ids.arxiv:
-        yield f"arxiv:{work.ids.arxiv}"
-    if work.ids.doi:
-        yield f"doi:{work.ids.doi}"
+    yield from work.ids.addresses
     if title := _title(work.title):
         yield title
     for origin in work.found_by:

@@ -100,7 +100,7 @@ def _text(record: str, held: Collection[str], sources: Sources) -> str:
     """Return everything that is here of a work: its metadata, and its documents."""
     parts: list[str] = []
     for work in sources.works.values():
-        if record and record in (work.id, f"arxiv:{work.ids.arxiv}", f"doi:{work.ids.doi}"):
+        if record and record in (work.id, *work.ids.addresses):
             parts += (work.title, work.abstract)
     for document in sources.documents:
         if document.sha256 in held:

@@ -139,8 +139,7 @@ def _ids(document: Document, work: Work | None) -> frozenset[str]:
     found = {document.work, path.name, path.stem, document.title}
     if work is not None:
         found |= {work.id, work.title}
-        found |= {f"arxiv:{work.ids.arxiv}"} if work.ids.arxiv else set()
-        found |= {f"doi:{work.ids.doi}"} if work.ids.doi else set()
+        found |= set(work.ids.addresses)
     # A file that says at its very top which work it is.
     for text in (path.name, document.text[:_HEAD].split("\n", 1)[0]):
         found |= {f"arxiv:{number}" for number in re.findall(r"(?<!\d)\d{4}\.\d{4,5}(?=v\d|\D|$)", text)}

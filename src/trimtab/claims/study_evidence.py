@@ -21,7 +21,7 @@ from trimtab.claims.claim_verdict import Evidence, EvidenceTarget, Stance
 from trimtab.study.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trimtab.claims.claim_model import Claim, Conditions
     from trimtab.claims.name_registry import Name, Registry
@@ -56,13 +56,15 @@ class StudyQuery:
     mismatches: tuple[str, ...]
 
 
-def look_up(claim: Claim, table: StudyTable, registry: Registry) -> tuple[Evidence, ...]:
-    """Return what a study says about a claim, a row each; empty for a claim that is not about balancing."""
-    query = ask(claim, table, registry)
-    if query is None:
-        return ()
-    rows = [row for row in table.answers if _about(row, query)]
-    return tuple(_evidence(row, claim.conditions, query, table) for row in rows)
+def look_up(claim: Claim, tables: Iterable[StudyTable], registry: Registry) -> tuple[Evidence, ...]:
+    """Return what studies say about a claim, a row each; empty for a claim that is not about balancing."""
+    asked = [(table, query) for table in tables if (query := ask(claim, table, registry)) is not None]
+    return tuple(
+        _evidence(row, claim.conditions, query, table)
+        for table, query in asked
+        for row in table.answers
+        if _about(row, query)
+    )
 
 
 def ask(claim: Claim, table: StudyTable, registry: Registry) -> StudyQuery | None:

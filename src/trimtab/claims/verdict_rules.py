@@ -23,18 +23,19 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import agreement, cell_rules, mentions, named_cells
+from trimtab.claims import agreement, cell_rules, certainty, mentions, named_cells
 from trimtab.claims.cell_lookup import target
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.citation_years import years
-from trimtab.claims.claim_model import TABLE_EXTRACTOR, Kind
-from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance
+from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
+from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
 from trimtab.claims.granularity import unattainable
 from trimtab.claims.passages import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from trimtab.claims.certainty import Grading
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.passages import Passage
@@ -52,21 +53,28 @@ _KEPT: Final = 3
 _PICTURED: Final = re.compile(r"\b(table|figure|fig|appendix|section)s?\.?\s*([A-Z]?\d+)", re.IGNORECASE)
 _LABEL: Final = re.compile(r"Table\s+([A-Z]?\d+)")
 _GAP: Final = " … "
+MODEL_READING: Final = "a model's reading"
+"""How the rule path begins where a model read the sentence; such verdicts are calibrated by themselves."""
 
 Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
 """A word, the rules that led to it, and the reasons."""
 
 
 def check(
-    claim: Claim, sources: Sources, references: Sequence[str] = (), measured: Sequence[Evidence] = ()
+    claim: Claim,
+    sources: Sources,
+    references: Sequence[str] = (),
+    measured: Sequence[Evidence] = (),
+    grading: Grading | None = None,
 ) -> ClaimVerdict:
-    """Return the verdict on a claim.
+    """Return the verdict on a claim. Everything that it holds is gathered first; no finished verdict is changed.
 
     Args:
         claim: The claim.
         sources: What it is checked against.
         references: Works its report cites, used when the claim itself cites none.
         measured: What a study of our own says of it: evidence on the second axis, for fidelity is the source's alone.
+        grading: What its certainty and confidence are given by; without it there is neither.
     """
     flags = granularity_flags(claim)
     evidence: tuple[Evidence, ...] = ()
@@ -87,14 +95,24 @@ def check(
     fidelity, rule, reasons = finding
     evidence = (*evidence, *measured)
     axis, how = agreement.judge(claim, fidelity, evidence)
+    whose = (MODEL_READING,) if claim.extractor.startswith(MODEL_EXTRACTOR) else ()
+    rule_path = (*whose, *path, *rule, *(("study",) if measured else ()), *how)
+    graded, confidence = certainty.Certainty(), None
+    if grading is not None:
+        graded = certainty.rate(fidelity, axis, evidence, grading.overrides.get(claim.id))
+        if grading.labelled is not None:
+            confidence = grading.labelled.confidence(path_of(fidelity, rule_path))
     return ClaimVerdict(
         claim=claim.id,
         fidelity=fidelity,
         agreement=axis,
-        rule_path=(*path, *rule, *(("study",) if measured else ()), *how),
+        rule_path=rule_path,
         reasons=(*reasons, *(one.why for one in measured)),
         evidence=evidence,
         flags=flags,
+        certainty=graded.word,
+        downgrades=graded.downgrades,
+        confidence=confidence,
     )
 
 

@@ -99,9 +99,10 @@ def check(  # noqa: PLR0913 - one argument an option
     )
     proposals = _proposals(checked, asking, output) if asking is not None else ()
     if output is not None:
+        from trimtab.claims import claim_verdict  # noqa: PLC0415
         from trimtab.report import checked_report as page  # noqa: PLC0415
 
-        report_check.write(checked, output)
+        claim_verdict.write(checked.checked, output)
         if reader is not None:
             write_records(output / "readings.jsonl", reader.readings)
         click.echo(f"report: {page.write(checked, output, proposals)}", err=True)

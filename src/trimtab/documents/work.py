@@ -38,6 +38,11 @@ class Identifiers:
     openalex: str = ""
     pubmed: str = ""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """How a text cites it: ``arxiv:…`` and ``doi:…``, those it has."""
+        return tuple(f"{kind}:{name}" for kind, name in (("arxiv", self.arxiv), ("doi", self.doi)) if name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from trimtab.errors import counted
 from trimtab.report import charts, numbers, words
 from trimtab.report.document import Block, Bullets, Code, Paragraph, ReportCell, ReportTable, Strong, cell
 from trimtab.study.endpoints import ENDPOINTS
@@ -103,9 +104,9 @@ def _verdict(row: Answer, reach: float) -> ReportCell:
         lines.append((numbers.span(endpoint, row.difference.interval, row.margin),))
         picture = _picture(row, row.difference, reach)
     elif row.diverged:
-        lines.append((f"{numbers.count(len(row.diverged), 'cell')} diverged",))
+        lines.append((f"{counted(len(row.diverged), 'cell')} diverged",))
     tip = "\n".join(
-        filter(None, (row.reason, numbers.count(len(row.seeds), "seed"), *(f"cells/{name}" for name in row.cells)))
+        filter(None, (row.reason, counted(len(row.seeds), "seed"), *(f"cells/{name}" for name in row.cells)))
     )
     return ReportCell(
         tuple(lines), kind=f"verdict {row.words.split(' (')[0].replace(' ', '-')}", picture=picture, tip=tip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.claim_model import Kind
 from trimtab.claims.claim_verdict import Fidelity, Stance
-from trimtab.review.answer_matrix import counted
+from trimtab.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

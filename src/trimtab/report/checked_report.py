@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.certainty import EXPLAINED
-from trimtab.claims.claim_verdict import Stance
-from trimtab.disk import write_atomic
-from trimtab.report import html, markdown
+from trimtab.claims.claim_verdict import Agreement, Stance
+from trimtab.report import page_files
 from trimtab.report.document import (
     Bullets,
     Code,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget
+    from trimtab.claims.claim_verdict import CheckedClaim, ClaimVerdict, Evidence, EvidenceTarget
     from trimtab.report.document import Block, Inline
     from trimtab.review.llm.passage_proposals import Proposal
     from trimtab.review.report_check import ReportCheck
@@ -48,11 +48,7 @@ _MARKS: Final = {
 
 def write(check: ReportCheck, folder: Path, found: Sequence[Proposal] = ()) -> Path:
     """Write ``report.html`` and ``report.md`` into ``folder``; return the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = document(check, found)
-    write_atomic(folder / "report.md", markdown.render(made))
-    write_atomic(folder / "report.html", html.render(made))
-    return folder / "report.html"
+    return page_files.write(document(check, found), folder / "report.html")
 
 
 def document(check: ReportCheck, found: Sequence[Proposal] = ()) -> ReportDocument:
@@ -79,14 +75,14 @@ def _answer(check: ReportCheck) -> Section:
         return Section(title="Answer", blocks=(Paragraph((text,)),))
     rows = tuple(
         (
-            ReportCell(((Strong(one.method),), (one.stressor,)), kind="stress"),
-            cell(one.benchmark),
-            cell(one.literature),
-            cell(one.study),
-            ReportCell(((Strong(one.joint),), (f"certainty: {one.certainty}" if one.certainty else "",))),
-            cell(", ".join(one.claims) or "\u2013"),
+            ReportCell(((Strong(row.method),), (row.stressor,)), kind="stress"),
+            cell(row.benchmark),
+            cell(row.literature),
+            cell(row.study),
+            ReportCell(((Strong(row.joint),), (f"certainty: {row.certainty}" if row.certainty else "",))),
+            cell(", ".join(row.claims) or "\u2013"),
         )
-        for one in check.matrix
+        for row in check.matrix
     )
     head = ("method, stress", "benchmark", "literature", "our study", "together", "claims")
     table = ReportTable(head=head, rows=rows, kind="numbers")
@@ -94,63 +90,57 @@ def _answer(check: ReportCheck) -> Section:
 
 
 def _claims(check: ReportCheck) -> Section:
-    rows = tuple(claim_row(claim, verdict) for claim, verdict in check.checked)
-    head = ("verdict", "claim", "what the source says", "why")
     note = (
         "Two axes: does the cited source say it, and does independent evidence agree? Not found refutes nothing."
         " Marked: the words or the cell that decided."
     )
     if any(verdict.certainty for _, verdict in check.checked):
         note = f"{note} {EXPLAINED}"
-    table = ReportTable(head=head, rows=rows, kind="filtered")
+    return claim_section(note, check.checked)
+
+
+def claim_section(note: str, checked: Sequence[CheckedClaim]) -> Section:
+    """Return a table of claims: verdict, statement, what the source says, why."""
+    head = ("verdict", "claim", "what the source says", "why")
+    table = ReportTable(head=head, rows=tuple(starmap(_claim_row, checked)), kind="filtered")
     return Section(title="Claims", blocks=(Paragraph((note,), kind="note"), table))
 
 
-def claim_row(claim: Claim, verdict: ClaimVerdict) -> tuple[ReportCell, ...]:
-    """Return a row of a table of claims: verdict, statement, what the source says, why."""
-    lines: list[tuple[Inline, ...]] = [(verdict.fidelity.value,)]
-    lines.append((verdict.agreement.value if verdict.agreement.value != "none" else "no independent evidence",))
+def _claim_row(claim: Claim, verdict: ClaimVerdict) -> tuple[ReportCell, ...]:
+    agreement = "no independent evidence" if verdict.agreement is Agreement.NONE else verdict.agreement.value
     certainty = f"certainty {verdict.certainty} ({'; '.join(verdict.downgrades) or 'nothing lowers it'})"
-    extra = [", ".join(dict.fromkeys(flag.name for flag in verdict.flags)), certainty * bool(verdict.certainty)]
-    extra.append(_confidence(verdict))
-    lines += [(text,) for text in extra if text]
-    place = claim.asserted_in.location if claim.asserted_in else ""
+    flags = ", ".join(dict.fromkeys(flag.name for flag in verdict.flags))
+    lines = (verdict.fidelity.value, agreement, flags, certainty * bool(verdict.certainty), _confidence(verdict))
+    place = f", {claim.asserted_in.location}" if claim.asserted_in and claim.asserted_in.location else ""
     kind = "holds" if verdict.fidelity.holds else "fails" if verdict.fidelity.fails else "open"
     # What decided first, the nearest passage only where nothing else is.
-    deciding = [one for one in verdict.evidence if one.stance is not Stance.NEUTRAL and one.target is not None]
-    ordered = sorted(deciding, key=lambda one: (not one.cited, one.backend != "passage"))
-    worth_showing = ordered or [one for one in verdict.evidence if one.target]
+    placed = [piece for piece in verdict.evidence if piece.target is not None]
+    deciding = [piece for piece in placed if piece.stance is not Stance.NEUTRAL]
+    shown = sorted(deciding, key=lambda piece: (not piece.cited, piece.backend != "passage")) or placed
     return (
-        ReportCell(tuple(lines), kind=kind),
-        ReportCell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{f', {place}' if place else ''}",))),
-        ReportCell(tuple(line for one in worth_showing[:_SHOWN] for line in _place(one))),
+        ReportCell(tuple((line,) for line in lines if line), kind=kind),
+        ReportCell(((claim.statement,), (f"{claim.id}, {claim.kind.value}{place}",))),
+        ReportCell(tuple(line for piece in shown[:_SHOWN] for line in _place(piece))),
         ReportCell((*((reason,) for reason in verdict.reasons), (Code(" > ".join(verdict.rule_path)),))),
     )
 
 
 def _confidence(verdict: ClaimVerdict) -> str:
-    found = verdict.confidence
-    if found is None:
+    known = verdict.confidence
+    if known is None:
         return ""
     return (
-        f"{found.right} of {found.bin} with this rule path were true in {found.calibration}, {found.items} items:"
-        f" {found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}], ECE {found.ece:.3f}"
+        f"{known.right} of {known.bin} with this rule path were true in {known.calibration}, {known.items} items:"
+        f" {known.estimate:.2f} [{known.low:.2f}, {known.high:.2f}], ECE {known.ece:.3f}"
     )
 
 
 def _place(evidence: Evidence) -> Iterator[tuple[Inline, ...]]:
     """Yield a piece of evidence as lines: where it is, and its words or its row, with what matters marked."""
-    if evidence.target is None:
-        return
-    yield (Strong(_MARKS[evidence.stance]), f": {_name(evidence.target)}")
-    yield _quoted(evidence.target)
-    if evidence.home is not None:
-        yield (Strong("its home"), f": {_name(evidence.home)}")
-        yield _quoted(evidence.home)
-
-
-def _name(target: EvidenceTarget) -> str:
-    return f"{target.document.rsplit('/', 1)[-1]}, {target.location}"
+    for mark, target in ((_MARKS[evidence.stance], evidence.target), ("its home", evidence.home)):
+        if target is not None:
+            yield (Strong(mark), f": {target.document.rsplit('/', 1)[-1]}, {target.location}")
+            yield _quoted(target)
 
 
 def _quoted(target: EvidenceTarget) -> tuple[Inline, ...]:
@@ -177,9 +167,7 @@ def _marked(quote: str, marked: Sequence[tuple[int, int]]) -> Iterator[Inline]:
 
 
 def _lint(check: ReportCheck) -> Section:
-    if not check.findings:
-        return Section(title="The report as a whole", blocks=(Paragraph(("The linter found nothing.",)),))
-    blocks: list[Block] = []
+    blocks: list[Block] = [] if check.findings else [Paragraph(("The linter found nothing.",))]
     for finding in check.findings:
         blocks.append(Paragraph((Strong(finding.rule), f": {finding.text}")))
         blocks.append(Bullets(tuple((place,) for place in finding.places), kind="note"))
@@ -188,16 +176,16 @@ def _lint(check: ReportCheck) -> Section:
 
 def _sources(check: ReportCheck) -> Section:
     rows = [
-        (one.path, one.work or one.title, f"{len(one.spans)} passages, {len(one.cells)} cells", one.sha256[:12])
-        for one in check.sources.documents
+        (text.path, text.work or text.title, f"{len(text.spans)} passages, {len(text.cells)} cells", text.sha256[:12])
+        for text in check.sources.documents
     ]
     table = ReportTable(
         head=("file", "work", "read", "SHA-256"), rows=tuple(tuple(map(cell, row)) for row in rows), kind="numbers"
     )
     remarks = [f"{path}: left out, {why}" for path, why in check.sources.left_out]
-    remarks += [f"{one.path}: not read, {one.reason}" for one in check.unread]
-    screened = [f"{one.record}: {'eligible' if one.eligible else 'excluded'}, {one.reason}" for one in check.screened]
+    remarks += [f"{file.path}: not read, {file.reason}" for file in check.unread]
+    for record in check.screened:
+        remarks.append(f"{record.record}: {'eligible' if record.eligible else 'excluded'}, {record.reason}")
     return Section(
-        title="Sources and screening",
-        blocks=(table, Bullets(tuple((text,) for text in (*remarks, *screened)), kind="note")),
+        title="Sources and screening", blocks=(table, Bullets(tuple((text,) for text in remarks), kind="note"))
     )

@@ -59,8 +59,3 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "\u2013"
     return "<\u202f0.001" if p < 0.001 else f"{p:.2g}"
-
-
-def count(number: int, name: str) -> str:
-    """Return "1 seed", "2 seeds"."""
-    return f"{number} {name}{'s' * (number != 1)}"

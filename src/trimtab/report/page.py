@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trimtab.disk import write_atomic
-from trimtab.report import content, html, markdown, svg
-from trimtab.report.document import Figure
+from trimtab.report import content, page_files
 from trimtab.study.store import RunFolder
 
 if TYPE_CHECKING:
@@ -16,14 +14,6 @@ if TYPE_CHECKING:
 
 def write(table: StudyTable, folder: Path) -> Path:
     """Write ``report/report.html``, ``report/report.md``, its SVG files and ``table.csv``; return the page's path."""
-    path = RunFolder(Path(folder)).report
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document, style = content.document(table), html.asset("chart.css")
+    document = content.document(table)
     table.write_csv()
-    for section in document.sections:
-        for block in section.blocks:
-            if isinstance(block, Figure):
-                write_atomic(path.with_name(f"{block.name}.svg"), svg.standalone(block.svg, style))
-    write_atomic(path.with_suffix(".md"), markdown.render(document))
-    write_atomic(path, html.render(document))
-    return path
+    return page_files.write(document, RunFolder(Path(folder)).report)

@@ -25,25 +25,24 @@ def section(checks: Sequence[ChecklistItem], panel: PanelRatings | None, noticed
         panel: What reviewers said; None without any.
         noticed: What they did to planted versions.
     """
-    rows = tuple(_check(one) for one in checks)
-    blocks: list[Block] = [
-        ReportTable(head=("check", "result"), rows=rows, kind="pairs", caption="Checklist, no opinion")
-    ]
+    rows = tuple(map(_check, checks))
+    checklist = ReportTable(head=("check", "result"), rows=rows, kind="pairs", caption="Checklist, no opinion")
+    blocks: list[Block] = [checklist]
     if panel is None or not panel.ratings:
         blocks.append(Paragraph(("No reviewer has rated this review.",)))
-        return Section(title="Review of this review", blocks=tuple(blocks))
-    blocks.append(_ratings(panel))
-    blocks.append(Paragraph(_agreement(panel)))
-    if abstained := sorted({f"{one.reviewer}: {one.why}" for one in panel.ratings if one.score is None}):
-        blocks.append(Bullets(tuple((f"abstained, {one}",) for one in abstained), kind="note"))
-    blocks.append(Paragraph(_noticed(noticed)))
+    else:
+        blocks += [_ratings(panel), Paragraph((_agreement(panel),))]
+        abstained = {f"abstained, {rating.reviewer}: {rating.why}" for rating in panel.ratings if rating.score is None}
+        if abstained:
+            blocks.append(Bullets(tuple((text,) for text in sorted(abstained)), kind="note"))
+        blocks.append(Paragraph((_noticed(noticed),)))
     return Section(title="Review of this review", blocks=tuple(blocks))
 
 
-def _check(one: ChecklistItem) -> tuple[ReportCell, ...]:
-    if one.holds:
-        return cell(one.name), ReportCell((("holds",),), kind="holds")
-    return cell(one.name), ReportCell((("fails",), *((place,) for place in one.places[:6])), kind="fails")
+def _check(check: ChecklistItem) -> tuple[ReportCell, ...]:
+    if check.holds:
+        return cell(check.name), ReportCell((("holds",),), kind="holds")
+    return cell(check.name), ReportCell((("fails",), *((place,) for place in check.places[:6])), kind="fails")
 
 
 def _ratings(panel: PanelRatings) -> ReportTable:
@@ -57,47 +56,45 @@ def _ratings(panel: PanelRatings) -> ReportTable:
     return ReportTable(head=("item", "ratings", "range"), rows=tuple(rows), kind="pairs", caption=caption)
 
 
-def _agreement(panel: PanelRatings) -> tuple[str, ...]:
+def _agreement(panel: PanelRatings) -> str:
     agreed = panel.agreement
-    text = "Agreement cannot be measured. "
+    text = "Agreement cannot be measured."
     if agreed is not None and agreed.value is not None:
         span = f" [{agreed.low:.2f}, {agreed.high:.2f}]" if agreed.low is not None and agreed.high is not None else ""
-        text = f"Krippendorff's \u03b1 = {agreed.value:.2f}{span} over {agreed.units} items, {agreed.ratings} ratings. "
-    mean = f"Mean {panel.mean:.2f}." if panel.mean is not None else f"No mean: {panel.why}."
-    return (text + mean,)
+        text = f"Krippendorff's \u03b1 = {agreed.value:.2f}{span} over {agreed.units} items, {agreed.ratings} ratings."
+    return f"{text} {f'Mean {panel.mean:.2f}' if panel.mean is not None else f'No mean: {panel.why}'}."
 
 
-def _noticed(noticed: Sequence[Noticed]) -> tuple[str, ...]:
+def _noticed(noticed: Sequence[Noticed]) -> str:
     if not noticed:
-        return ("Whether these reviewers notice errors was not tested.",)
-    words = [
-        f"{one.plant} {one.before:.2f} \u2192 {one.after:.2f}{'' if one.noticed else ' (not noticed)'}"
-        for one in noticed
-    ]
-    blind = [one.plant for one in noticed if not one.noticed]
-    verdict = f"Insensitive to: {', '.join(blind)}." if blind else "Each planted error lowered the score."
-    return (f"Planted errors, mean score before and after: {'; '.join(words)}. {verdict}",)
+        return "Whether these reviewers notice errors was not tested."
+    words = "; ".join(
+        f"{planted.plant} {planted.before:.2f} \u2192 {planted.after:.2f}{' (not noticed)' * (not planted.noticed)}"
+        for planted in noticed
+    )
+    blind = ", ".join(planted.plant for planted in noticed if not planted.noticed)
+    verdict = f"Insensitive to: {blind}." if blind else "Each planted error lowered the score."
+    return f"Planted errors, mean score before and after: {words}. {verdict}"
 
 
-def proposals(found: Sequence[Proposal]) -> Section:
-    """Return what a model pointed to, beside the verdicts and without a say in them."""
-    shown = [one for one in found if one.stance in ("supports", "refutes")]
+def proposals(pointed: Sequence[Proposal]) -> Section:
+    """Return what a model points to, beside the verdicts and without a say in them."""
     rows = tuple(
         (
-            ReportCell(((Code(one.claim),),)),
-            cell(one.stance),
-            ReportCell(((one.quote,), (f"{one.document.rsplit('/', 1)[-1]}, {one.location}",))),
+            cell(Code(proposal.claim)),
+            cell(proposal.stance),
+            ReportCell(((proposal.quote,), (f"{proposal.document.rsplit('/', 1)[-1]}, {proposal.location}",))),
         )
-        for one in shown
+        for proposal in pointed
+        if proposal.stance in ("supports", "refutes")
     )
     text = (
-        f"A model ({found[0].model}) was asked about {len(found)} claims the rules left open and pointed to"
-        f" {len(shown)} passages; each quote stands letter for letter in its document. No verdict was changed by it."
+        f"A model ({pointed[0].model}) was asked about {len(pointed)} claims the rules left open and pointed to"
+        f" {len(rows)} passages; each quote stands letter for letter in its document. No verdict was changed by it."
     )
-    reasons = sorted({one.reason for one in found if one.reason})
     blocks: list[Block] = [Paragraph((text,), kind="note")]
     if rows:
         blocks.append(ReportTable(head=("claim", "it says", "quote"), rows=rows, kind="pairs"))
-    if reasons:
-        blocks.append(Bullets(tuple((f"no proposal: {one}",) for one in reasons), kind="note"))
+    if reasons := sorted({f"no proposal: {proposal.reason}" for proposal in pointed if proposal.reason}):
+        blocks.append(Bullets(tuple((reason,) for reason in reasons), kind="note"))
     return Section(title="What a model points to", blocks=tuple(blocks))

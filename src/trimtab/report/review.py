@@ -6,10 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from trimtab.claims.certainty import EXPLAINED
-from trimtab.disk import write_atomic
-from trimtab.report import flow, html, markdown
-from trimtab.report import svg as drawing
-from trimtab.report.checked_report import claim_row
+from trimtab.report import flow, page_files
+from trimtab.report.checked_report import claim_section
 from trimtab.report.document import (
     Bullets,
     Code,
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from trimtab.literature.search_session import Search
     from trimtab.report.document import Block, Inline
-    from trimtab.review.answer_matrix import MatrixCell
     from trimtab.review.draft import CitedWork, Draft, MatrixAnswer, TracedSentence
 
 _NEAR = 2
@@ -44,17 +41,12 @@ def write(draft: Draft, search: Search, folder: Path, extra: Sequence[Section] =
         folder: Of the search.
         extra: Further sections, such as the panel's, put before the references.
     """
-    made = document(draft, search, extra)
-    figure = flow.draw(draft.flow)
-    write_atomic(folder / "prisma.svg", drawing.standalone(figure.svg, html.asset("chart.css")))
-    write_atomic(folder / "report.md", markdown.render(made))
-    write_atomic(folder / "report.html", html.render(made))
-    return folder / "report.html"
+    return page_files.write(document(draft, search, extra), folder / "report.html")
 
 
 def document(draft: Draft, search: Search, extra: Sequence[Section] = ()) -> ReportDocument:
     """Return the report of a review."""
-    counts = Counter(verdict.fidelity.value for _, verdict in (*draft.checked, *draft.near))
+    counts = Counter(verdict.fidelity.value for _, verdict in draft.every)
     return ReportDocument(
         title="Literature review",
         subtitle=draft.question,
@@ -79,15 +71,14 @@ def document(draft: Draft, search: Search, extra: Sequence[Section] = ()) -> Rep
     )
 
 
-def _sentences(title: str, said: Iterable[TracedSentence], otherwise: str = "") -> Section:
-    items = tuple(_said(one) for one in said)
-    blocks: tuple[Block, ...] = (Bullets(items),) if items else (Paragraph((otherwise,)),)
-    return Section(title=title, blocks=blocks)
+def _sentences(title: str, sentences: Iterable[TracedSentence], otherwise: str = "") -> Section:
+    items = _items(sentences)
+    return Section(title=title, blocks=(Bullets(items) if items else Paragraph((otherwise,)),))
 
 
-def _said(said: TracedSentence) -> tuple[Inline, ...]:
-    marks = [part for name in said.claims for part in (" ", Code(name))]
-    return (said.text, *marks)
+def _items(sentences: Iterable[TracedSentence]) -> tuple[tuple[Inline, ...], ...]:
+    """Return sentences, each with the claims it tells."""
+    return tuple((said.text, *(part for name in said.claims for part in (" ", Code(name)))) for said in sentences)
 
 
 def _answer(draft: Draft) -> Section:
@@ -98,7 +89,7 @@ def _answer(draft: Draft) -> Section:
     if not draft.answers:
         text = "The question names no method, stress and benchmark that are known together, so there is no matrix."
         return Section(title="Answer", blocks=(Paragraph((draft.question,), kind="lead"), *facets, Paragraph((text,))))
-    rows = tuple(_answer_row(one, draft) for one in draft.answers)
+    rows = tuple(_answer_row(answer, draft) for answer in draft.answers)
     head = ("method, stress", "benchmark", "literature", "nearest", "our study", "together")
     study = f"Our studies: {draft.study}. " if draft.study else "No study was joined (--study). "
     note = (
@@ -119,34 +110,28 @@ def _answer(draft: Draft) -> Section:
 
 
 def _answer_row(answer: MatrixAnswer, draft: Draft) -> tuple[ReportCell, ...]:
-    one, claims = answer.cell, draft.claims
+    row, spoken = answer.cell, draft.spoken
     shown = (*answer.near[:_NEAR], *answer.elsewhere[:_NEAR])
-    near = [(claims[name][0].statement,) for name in shown if name in claims]
+    near = [(draft.claims[name].claim.statement,) for name in shown if name in draft.claims]
     if left := len(answer.near) + len(answer.elsewhere) - len(shown):
         near.append((f"and {left} more below",))
+    # Where neither says anything, that in few words: the counts stand beside it.
+    together = "no evidence" if row.joint == row.literature and not row.claims else row.joint
     return (
-        ReportCell(
-            ((Strong(draft.spoken.get(one.method, one.method)),), (draft.spoken.get(one.stressor, one.stressor),))
-        ),
-        cell(draft.spoken.get(one.benchmark, one.benchmark)),
-        ReportCell(((one.literature,), *((Code(name),) for name in one.claims[:_NEAR]))),
+        ReportCell(((Strong(spoken.get(row.method, row.method)),), (spoken.get(row.stressor, row.stressor),))),
+        cell(spoken.get(row.benchmark, row.benchmark)),
+        ReportCell(((row.literature,), *((Code(name),) for name in row.claims[:_NEAR]))),
         ReportCell(tuple(near) or (("\u2013",),)),
-        ReportCell(tuple((part,) for part in one.study.split("; "))),
-        ReportCell(((Strong(_together(one)),), (f"certainty: {one.certainty}" if one.certainty else "",))),
+        ReportCell(tuple((part,) for part in row.study.split("; "))),
+        ReportCell(((Strong(together),), (f"certainty: {row.certainty}" if row.certainty else "",))),
     )
 
 
-def _together(one: MatrixCell) -> str:
-    """Return both verdicts together; where neither says anything, that in few words: the counts stand beside it."""
-    return "no evidence" if one.joint == one.literature and not one.claims else one.joint
-
-
 def _method(draft: Draft, search: Search) -> Section:
-    queries = ReportTable(
-        head=("query", "words"),
-        rows=tuple((cell(one.name), cell(Code(str(one)))) for one in search.plan.queries),
-        kind="pairs",
-        folded="The queries, before each database's own spelling",
+    queries = _folded(
+        "The queries, before each database's own spelling",
+        ("query", "words"),
+        ((cell(query.name), cell(Code(str(query)))) for query in search.plan.queries),
     )
     figure = flow.draw(draft.flow)
     caption = (
@@ -164,20 +149,16 @@ def _method(draft: Draft, search: Search) -> Section:
 
 
 def _claims(draft: Draft) -> Section:
-    included = {claim.id for claim, _ in draft.checked}
-    text = (
+    note = (
         f"{len(draft.checked)} claims of works that are included, {len(draft.near)} of works that were read and lack a"
         " facet. Two axes: does its source say it, and does independent evidence agree?"
     )
-    rows = tuple(claim_row(claim, verdict) for claim, verdict in (*draft.checked, *draft.near))
-    head = ("verdict", "claim", "what the source says", "why")
-    assert len(included) == len(draft.checked)  # noqa: S101 - ids are unique, or a claim would hide another
-    table = ReportTable(head=head, rows=rows, kind="filtered")
-    return Section(title="Claims", blocks=(Paragraph((text,), kind="note"), table))
+    assert len({claim.id for claim, _ in draft.checked}) == len(draft.checked)  # noqa: S101 - or a claim hides another
+    return claim_section(note, draft.every)
 
 
 def _limits(draft: Draft) -> Section:
-    blocks: list[Block] = [Bullets(tuple(_said(one) for one in draft.limits))]
+    blocks: list[Block] = [Bullets(_items(draft.limits))]
     if draft.hidden:
         blocks.append(Paragraph((Strong("Hidden text"), " was found and not read:")))
         blocks.append(Bullets(tuple((one,) for one in draft.hidden)))
@@ -211,40 +192,38 @@ def _reference(one: CitedWork) -> tuple[ReportCell, ...]:
 
 
 def _log(search: Search) -> Section:
-    log = ReportTable(
-        head=("place", "query", "answered", "records", "of", "address, hash of the answer"),
-        rows=tuple(
-            (
-                cell(one.database),
-                cell(one.query),
-                cell(one.date or "\u2013"),
-                cell(str(one.records)),
-                cell("?" if one.total is None else str(one.total)),
-                ReportCell(((Code(one.url or "here"),), (one.problem or one.sha256[:16],))),
-            )
-            for one in search.log
+    log = [
+        (
+            cell(line.database),
+            cell(line.query),
+            cell(line.date or "\u2013"),
+            cell(str(line.records)),
+            cell("?" if line.total is None else str(line.total)),
+            ReportCell(((Code(line.url or "here"),), (line.problem or line.sha256[:16],))),
+        )
+        for line in search.log
+    ]
+    screened = [
+        (
+            ReportCell(((search.work(decision.work).work.title or decision.work,), (decision.work,))),
+            cell(decision.stage),
+            cell("included" if decision.included else "excluded"),
+            cell(decision.reason),
+        )
+        for decision in search.decisions
+    ]
+    merged = [(cell(merge.other), cell(merge.one), cell(merge.why)) for merge in search.works.merges]
+    places = ("place", "query", "answered", "records", "of", "address, hash of the answer")
+    return Section(
+        title="Log",
+        blocks=(
+            _folded(f"Search log (PRISMA-S), {len(log)} lines", places, log),
+            _folded(f"Screening, {len(screened)} decisions", ("work", "stage", "decision", "reason"), screened),
+            _folded(f"Duplicates, {len(merged)} merges", ("record", "merged with", "because"), merged),
         ),
-        kind="pairs",
-        folded=f"Search log (PRISMA-S), {len(search.log)} lines",
     )
-    screened = ReportTable(
-        head=("work", "stage", "decision", "reason"),
-        rows=tuple(
-            (
-                ReportCell(((search.work(one.work).work.title or one.work,), (one.work,))),
-                cell(one.stage),
-                cell("included" if one.included else "excluded"),
-                cell(one.reason),
-            )
-            for one in search.decisions
-        ),
-        kind="pairs",
-        folded=f"Screening, {len(search.decisions)} decisions",
-    )
-    merged = ReportTable(
-        head=("record", "merged with", "because"),
-        rows=tuple((cell(one.other), cell(one.one), cell(one.why)) for one in search.works.merges),
-        kind="pairs",
-        folded=f"Duplicates, {len(search.works.merges)} merges",
-    )
-    return Section(title="Log", blocks=(log, screened, merged))
+
+
+def _folded(title: str, head: tuple[str, ...], rows: Iterable[tuple[ReportCell, ...]]) -> ReportTable:
+    """Return a table that a reader opens."""
+    return ReportTable(head=head, rows=tuple(rows), kind="pairs", folded=title)

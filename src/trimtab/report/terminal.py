@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from trimtab.errors import counted
 from trimtab.report import numbers, words
 from trimtab.study.endpoints import ENDPOINTS
 from trimtab.study.table import UNSANDBOXED
@@ -89,7 +90,7 @@ def _notes(table: StudyTable) -> list[str]:
         for name, why in sorted(table.absent().items())
     ]
     notes += [
-        f"MIXED: {numbers.count(had, 'cell')} had {name} and {lacked} did not: their training texts differ, and they"
+        f"MIXED: {counted(had, 'cell')} had {name} and {lacked} did not: their training texts differ, and they"
         " are not comparable"
         for name, (had, lacked) in mixed.items()
     ]

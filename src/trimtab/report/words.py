@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from trimtab.errors import counted
 from trimtab.report import numbers
 from trimtab.stats import MIN_SEEDS
 from trimtab.study.endpoints import ENDPOINTS
@@ -53,7 +54,7 @@ def sentence(row: Answer, confidence: float) -> str:
         sentence = f"{place}, {row.method} loses {size} {numbers.unit(endpoint)} {more} than {row.control}"
     if row.difference.interval is not None:
         span = numbers.span(endpoint, row.difference.interval, row.margin)
-        sentence += f" ({numbers.percent(confidence)} interval {span}, {numbers.count(len(row.seeds), 'seed')})"
+        sentence += f" ({numbers.percent(confidence)} interval {span}, {counted(len(row.seeds), 'seed')})"
     remark = f"; {row.reason}" if row.reason else ""
     within = ""
     if row.words == "equivalent" and row.margin is not None:
@@ -82,7 +83,7 @@ def limits(table: StudyTable) -> list[str]:
 
 
 def _seeds(seeds: int) -> str:
-    name = numbers.count(seeds, "seed")
+    name = counted(seeds, "seed")
     if seeds < MIN_SEEDS:
         return (
             f"{name}: the spread over seeds cannot be known from so few, so every tested row reads"
@@ -105,7 +106,7 @@ def _marks(table: StudyTable) -> list[str]:
         )
     mixed = table.mixed()
     marks += [
-        f"The cells are MIXED: {numbers.count(had, 'cell')} had {name} and {numbers.count(lacked, 'cell')} did not."
+        f"The cells are MIXED: {counted(had, 'cell')} had {name} and {counted(lacked, 'cell')} did not."
         " Text to train on was cleaned of it in the first only, so differences between them may come from their texts."
         for name, (had, lacked) in mixed.items()
     ]
@@ -123,5 +124,5 @@ def _marks(table: StudyTable) -> list[str]:
         marks.append(f"Missing: {gone} of {len(table.cells)} cells, listed below with the reason.")
     diverged = [name for name, counts in table.counts.items() if counts.outcome == "diverged"]
     if diverged:
-        marks.append(f"{numbers.count(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
+        marks.append(f"{counted(len(diverged), 'cell')} diverged: ranked worst, and in no mean.")
     return marks

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trimtab.claims.certainty import WORDS
+from trimtab.errors import counted
 from trimtab.study.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.claims.claim_verdict import CheckedClaim, ClaimVerdict
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Question
+    from trimtab.stats import Estimate
     from trimtab.study.answers import Answer, Degradation
     from trimtab.study.table import StudyTable
 
@@ -71,10 +72,15 @@ class MatrixCell:
     runs: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The combination, for a reader."""
+        return f"{self.method} \u00d7 {self.stressor} \u00d7 {self.benchmark}"
+
 
 def build(
     question: Question,
-    claims: Sequence[tuple[Claim, ClaimVerdict]],
+    claims: Sequence[CheckedClaim],
     screened: Callable[[frozenset[str]], ScreeningCounts],
     registry: Registry,
     tables: Sequence[StudyTable] = (),
@@ -92,24 +98,29 @@ def build(
     cells = []
     for method, stressor, benchmark in question.cells:
         names = frozenset((method, stressor, benchmark))
-        about = [(claim, verdict) for claim, verdict in claims if names <= named[claim.id]]
-        literature = _literature([verdict for _, verdict in about], screened(names))
+        about = [checked for checked in claims if names <= named[checked.claim.id]]
+        verdicts = [verdict for _, verdict in about]
+        literature = _literature(verdicts, screened(names))
         measured = [_measured((method, stressor, benchmark), registry, table) for table in tables]
-        measured = [one for one in measured if one.losses]
-        certainty, joint = _joint([verdict for _, verdict in about], measured, alone=len(tables) == 1)
+        measured = [word for word in measured if word.losses]
+        certainty, joint = _joint(verdicts, measured, alone=len(tables) == 1)
+        parts = [
+            part if len(tables) == 1 else f"{word.study}: {part}"
+            for word in measured
+            for part in (*map(_loss, word.losses), *map(_contrast, word.contrasts))
+        ]
         cells.append(
             MatrixCell(
                 method=method,
                 stressor=stressor,
                 benchmark=benchmark,
                 literature=literature,
-                study="; ".join(part for one in measured for part in _told(one, alone=len(tables) == 1))
-                or "not measured by us",
+                study="; ".join(parts) or "not measured by us",
                 joint=joint or literature,
                 certainty=certainty,
                 claims=tuple(claim.id for claim, _ in about),
-                runs=tuple(dict.fromkeys(run for one in measured for loss in one.losses for run in loss.cells)),
-                studies=tuple(one.study for one in measured),
+                runs=tuple(dict.fromkeys(run for word in measured for loss in word.losses for run in loss.cells)),
+                studies=tuple(word.study for word in measured),
             )
         )
     return tuple(cells)
@@ -117,52 +128,39 @@ def build(
 
 def names_in(text: str, registry: Registry) -> frozenset[str]:
     """Return the ids of every method, stress and benchmark that a text names."""
-    return frozenset(one.id for one in registry.find(text, ("methods", "stressors", "benchmarks")))
-
-
-def counted(number: int, name: str) -> str:
-    """Return "1 record", "2 records"."""
-    return f"{number} {name}{'s' * (number != 1)}"
+    return frozenset(mention.id for mention in registry.find(text, ("methods", "stressors", "benchmarks")))
 
 
 def _literature(verdicts: Sequence[ClaimVerdict], screened: ScreeningCounts) -> str:
     if verdicts:
         words = Counter(verdict.fidelity.value for verdict in verdicts)
         return f"{counted(len(verdicts), 'claim')}: " + ", ".join(f"{n} {word}" for word, n in words.most_common())
-    counts = (
-        f"{counted(screened.records, 'record')} from {counted(screened.sources, 'source')} screened,"
-        f" {screened.eligible} eligible"
+    return (
+        f"no {'claim about it' if screened.eligible else 'evidence'}: {counted(screened.records, 'record')} from"
+        f" {counted(screened.sources, 'source')} screened, {screened.eligible} eligible"
     )
-    return f"no claim about it: {counts}" if screened.eligible else f"no evidence: {counts}"
 
 
 def _measured(names: tuple[str, str, str], registry: Registry, table: StudyTable) -> StudyWord:
     """Return what a study measured of a method under a stress on a benchmark."""
-    rules = registry.entries["methods"][names[0]].rules
+    method, stressor, benchmark = names
+    rules, endpoints = registry.entries["methods"][method].rules, registry.entries["benchmarks"][benchmark].endpoints
     methods = {name for name, level in table.study.balancers.items() if level.rule in rules}
-    factors = (registry.entries["stressors"][names[1]].factor,)
-    endpoints = registry.entries["benchmarks"][names[2]].endpoints
-    losses = (
-        one
-        for one in table.degradations
-        if one.method in methods and one.stressor.factors == factors and one.endpoint in endpoints and one.estimate
-    )
-    contrasts = (
-        one
-        for one in table.answers
-        if {one.method, one.control} & methods
-        and one.method == table.study.contrast.treatment
-        and one.stressor.factors == factors
-        and one.endpoint in endpoints
-        and one.difference
-    )
-    return StudyWord(study=table.study.name, losses=tuple(losses), contrasts=tuple(contrasts))
+    factors = (registry.entries["stressors"][stressor].factor,)
 
+    def about(row: Answer | Degradation) -> bool:
+        return row.stressor.factors == factors and row.endpoint in endpoints
 
-def _told(one: StudyWord, *, alone: bool) -> list[str]:
-    """Return what a study measured, a part each; with its name where there is another study."""
-    parts = [*map(_loss, one.losses), *map(_verdict, one.contrasts)]
-    return parts if alone else [f"{one.study}: {part}" for part in parts]
+    treatment = table.study.contrast.treatment
+    return StudyWord(
+        study=table.study.name,
+        losses=tuple(row for row in table.degradations if row.method in methods and about(row) and row.estimate),
+        contrasts=tuple(
+            row
+            for row in table.answers
+            if {row.method, row.control} & methods and row.method == treatment and about(row) and row.difference
+        ),
+    )
 
 
 def _signed(value: float) -> str:
@@ -174,53 +172,52 @@ def _signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}"
 
 
-def _loss(one: Degradation) -> str:
-    estimate, endpoint = one.estimate, ENDPOINTS[one.endpoint]
-    assert estimate is not None  # noqa: S101 - others were left out
-    span = (
-        f" [{_signed(estimate.interval.low)}, {_signed(estimate.interval.high)}]"
-        if estimate.interval
-        else ", no interval"
-    )
-    loss = f"{one.method} loses {_signed(estimate.value)} {endpoint.unit}{span}"
-    return f"{endpoint.title}: {loss} under {one.stressor.label}, {counted(len(one.seeds), 'seed')}"
+def _span(estimate: Estimate) -> str:
+    """Return the interval of an estimate."""
+    interval = estimate.interval
+    return f" [{_signed(interval.low)}, {_signed(interval.high)}]" if interval else ", no interval"
 
 
-def _verdict(one: Answer) -> str:
+def _loss(row: Degradation) -> str:
+    assert row.estimate is not None  # noqa: S101 - others were left out
+    endpoint = ENDPOINTS[row.endpoint]
+    loss = f"{row.method} loses {_signed(row.estimate.value)} {endpoint.unit}{_span(row.estimate)}"
+    return f"{endpoint.title}: {loss} under {row.stressor.label}, {counted(len(row.seeds), 'seed')}"
+
+
+def _contrast(row: Answer) -> str:
     """Return what a study says of two methods under one stress: a verdict, or why it is none."""
-    assert one.difference is not None  # noqa: S101 - others were left out
-    span = one.difference.interval
-    estimate = _signed(one.difference.value)
-    estimate += f" [{_signed(span.low)}, {_signed(span.high)}]" if span else ", no interval"
-    unit = ENDPOINTS[one.endpoint].unit
-    return f"{one.method} against {one.control} under {one.stressor.label}: {estimate} {unit}, {one.words}"
+    assert row.difference is not None  # noqa: S101 - others were left out
+    estimate = f"{_signed(row.difference.value)}{_span(row.difference)} {ENDPOINTS[row.endpoint].unit}"
+    return f"{row.method} against {row.control} under {row.stressor.label}: {estimate}, {row.words}"
 
 
 def _joint(verdicts: Sequence[ClaimVerdict], measured: Sequence[StudyWord], *, alone: bool) -> tuple[str, str]:
     """Return the certainty and what all say together; alone, none is more certain than it is."""
-    words = [verdict.certainty for verdict in verdicts if verdict.certainty][:1]
+    certainties = [verdict.certainty for verdict in verdicts if verdict.certainty][:1]
     if not measured:
-        return (words[0] if words else ""), ""
+        return "".join(certainties), ""
     # A small study of one model family: indirect for any other scale, and imprecise with few seeds.
-    own = ["very low" if min(len(loss.seeds) for loss in one.losses) < 5 else "low" for one in measured]
-    named = "" if alone else f" {' and '.join(one.study for one in measured)}"
-    names = f"{'our study' if len(measured) == 1 else 'our studies'}{named}"
+    own = ["very low" if min(len(loss.seeds) for loss in word.losses) < 5 else "low" for word in measured]
+    certainty = max((*certainties, *own), key=WORDS.index)
+    several = len(measured) > 1
+    studies = f"our stud{'ies' if several else 'y'}"
+    studies += "" if alone else f" {' and '.join(word.study for word in measured)}"
     if verdicts:
-        return max((*words, *own), key=WORDS.index), f"literature and {names}, side by side{_agreed(measured)}"
-    scale = "at its own scale" if len(measured) == 1 else "each at its own scale"
-    return max(own, key=WORDS.index), f"{names} only, {scale}{_agreed(measured)}"
+        return certainty, f"literature and {studies}, side by side{_agreed(measured)}"
+    return certainty, f"{studies} only, {'each ' * several}at its own scale{_agreed(measured)}"
 
 
 def _agreed(measured: Sequence[StudyWord]) -> str:
     """Return what the studies say of each stress together: the word of all that compared it, else "undecided"."""
-    said: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for one in (contrast for study in measured for contrast in study.contrasts):
-        said[one.method, one.control][one.stressor.short].add(one.words)
+    words: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in (contrast for study in measured for contrast in study.contrasts):
+        words[row.method, row.control][row.stressor.short].add(row.words)
     parts = []
-    for (method, control), stresses in said.items():
+    for (method, control), by_stress in words.items():
         together: dict[str, list[str]] = defaultdict(list)
-        for stress, words in stresses.items():
-            together[words.pop() if len(words) == 1 else "undecided"].append(stress)
-        told = "; ".join(f"{word} under {', '.join(under)}" for word, under in together.items())
-        parts.append(f"{method} against {control}: {told}")
+        for stress, verdicts in by_stress.items():
+            together[verdicts.pop() if len(verdicts) == 1 else "undecided"].append(stress)
+        listed = "; ".join(f"{word} under {', '.join(stresses)}" for word, stresses in together.items())
+        parts.append(f"{method} against {control}: {listed}")
     return f" ({'. '.join(parts)})" if parts else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trimtab.claims.claim_verdict import Agreement
 from trimtab.documents.work import UNRECORDED
 from trimtab.review.draft import untraced
 
@@ -52,40 +51,34 @@ def check(draft: Draft) -> tuple[ChecklistItem, ...]:
 
 
 def _answered(draft: Draft) -> Iterator[str]:
+    """Fail without an answer. One that is there is never empty: the matrix has words for each of its cells."""
     if not draft.answers:
         yield "there is no answer"
-    for one in draft.answers:
-        cell = one.cell
-        if not (cell.literature and cell.study and cell.joint):
-            yield f"{cell.method} \u00d7 {cell.stressor} \u00d7 {cell.benchmark}"
 
 
 def _traced(draft: Draft) -> Iterator[str]:
-    for said in draft.sentences():
-        for number in untraced(said, draft.claims):
-            yield f"{number} in {said.text[:80]!r}"
+    for sentence in draft.sentences():
+        for number in untraced(sentence, draft.claims):
+            yield f"{number} in {sentence.text[:80]!r}"
 
 
 def _placed(draft: Draft) -> Iterator[str]:
-    for claim, verdict in (*draft.checked, *draft.near):
-        if not (claim.cites and any(one.target for one in verdict.evidence)):
+    for claim, verdict in draft.every:
+        if not (claim.cites and any(piece.target for piece in verdict.evidence)):
             yield claim.id
     listed = {name for reference in draft.references for name in reference.claims}
-    for claim, _ in (*draft.checked, *draft.near):
-        if claim.id not in listed:
-            yield f"{claim.id} belongs to no reference"
+    yield from (f"{claim.id} belongs to no reference" for claim, _ in draft.every if claim.id not in listed)
 
 
 def _conflicts(draft: Draft) -> Iterator[str]:
-    named_claims = {name for said in draft.conflicts for name in said.claims}
-    for claim, verdict in (*draft.checked, *draft.near):
-        wrong = verdict.fidelity.fails or verdict.agreement in (Agreement.CONTESTED, Agreement.DISAGREES)
-        if wrong and claim.id not in named_claims:
+    named = {name for sentence in draft.conflicts for name in sentence.claims}
+    for claim, verdict in draft.every:
+        if (verdict.fidelity.fails or verdict.agreement.doubts) and claim.id not in named:
             yield f"{claim.id}: {verdict.words}"
 
 
 def _versions(draft: Draft) -> Iterator[str]:
-    limits = "\n".join(said.text for said in draft.limits)
+    limits = "\n".join(sentence.text for sentence in draft.limits)
     for reference in draft.references:
         name = reference.work.id
         if reference.version == UNRECORDED:
@@ -97,9 +90,8 @@ def _versions(draft: Draft) -> Iterator[str]:
 
 
 def _limits(draft: Draft) -> Iterator[str]:
+    missing = sum(draft.flow.not_retrieved.values())
     if not draft.limits:
         yield "no limits are stated"
-        return
-    missing = sum(draft.flow.not_retrieved.values())
-    if missing and not any(("not retrieved", missing) in said.counts for said in draft.limits):
+    elif missing and all(sentence.counts.get("not retrieved") != missing for sentence in draft.limits):
         yield f"{missing} full texts were not read, and it is not said"

@@ -10,15 +10,14 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.claims import claim_model, claim_verdict
-from trimtab.disk import write_atomic, write_json
+from trimtab.claims import claim_verdict
+from trimtab.disk import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.claims.claim_verdict import CheckedClaim
     from trimtab.documents.work import Work
     from trimtab.literature.prisma import Flow
     from trimtab.review.answer_matrix import MatrixCell
@@ -37,8 +36,12 @@ class TracedSentence:
     """
 
     text: str
-    counts: tuple[tuple[str, int], ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain values, a count as a pair."""
+        return {"text": self.text, "counts": list(self.counts.items()), "claims": self.claims}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +95,8 @@ class Draft:
     facets: tuple[str, ...]
     abstract: tuple[TracedSentence, ...]
     answers: tuple[MatrixAnswer, ...]
-    checked: tuple[tuple[Claim, ClaimVerdict], ...]
-    near: tuple[tuple[Claim, ClaimVerdict], ...]
+    checked: tuple[CheckedClaim, ...]
+    near: tuple[CheckedClaim, ...]
     conflicts: tuple[TracedSentence, ...]
     limits: tuple[TracedSentence, ...]
     references: tuple[CitedWork, ...]
@@ -106,9 +109,14 @@ class Draft:
     unkept: tuple[str, ...] = ()
 
     @property
-    def claims(self) -> Mapping[str, tuple[Claim, ClaimVerdict]]:
+    def every(self) -> tuple[CheckedClaim, ...]:
+        """Every claim with its verdict, those of included works first."""
+        return (*self.checked, *self.near)
+
+    @property
+    def claims(self) -> Mapping[str, CheckedClaim]:
         """Every claim by its id."""
-        return {claim.id: (claim, verdict) for claim, verdict in (*self.checked, *self.near)}
+        return {checked.claim.id: checked for checked in self.every}
 
     def sentences(self) -> tuple[TracedSentence, ...]:
         """Every sentence that states something."""
@@ -116,20 +124,20 @@ class Draft:
 
     def record(self) -> dict[str, Any]:
         """Return everything but the claims as plain values."""
-        listed = {
-            name: [asdict(one) for one in getattr(self, name)]
-            for name in ("abstract", "method", "answers", "conflicts", "limits")
-        }
-        references = [
-            {"work": one.work.record(), "version": one.version, "claims": one.claims} for one in self.references
-        ]
         return {
             "question": self.question,
             "facets": self.facets,
-            **listed,
+            "abstract": [sentence.record() for sentence in self.abstract],
+            "method": [sentence.record() for sentence in self.method],
+            "answers": [asdict(answer) for answer in self.answers],
+            "conflicts": [sentence.record() for sentence in self.conflicts],
+            "limits": [sentence.record() for sentence in self.limits],
             "included": [claim.id for claim, _ in self.checked],
             "near": [claim.id for claim, _ in self.near],
-            "references": references,
+            "references": [
+                {"work": cited.work.record(), "version": cited.version, "claims": cited.claims}
+                for cited in self.references
+            ],
             "flow": self.flow.record(),
             "hidden": self.hidden,
             "possible": self.possible,
@@ -143,19 +151,17 @@ class Draft:
             folder: Of the search.
             checks: What was checked of the review → where it fails.
         """
-        every = (*self.checked, *self.near)
-        write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in every))
-        write_atomic(folder / "verdicts.jsonl", claim_verdict.dump(verdict for _, verdict in every))
+        claim_verdict.write(self.every, folder)
         write_json(folder / "review.json", self.record() | {"checks": dict(checks)})
 
 
-def untraced(said: TracedSentence, claims: Mapping[str, tuple[Claim, ClaimVerdict]]) -> tuple[str, ...]:
+def untraced(sentence: TracedSentence, claims: Mapping[str, CheckedClaim]) -> tuple[str, ...]:
     """Return the numbers of a sentence that neither a count nor a claim of it holds."""
-    known = {str(value) for _, value in said.counts}
-    for name in said.claims:
+    known = set(map(str, sentence.counts.values()))
+    for name in sentence.claims:
         if name in claims:
-            known |= set(map(_plain, NUMBER.findall(claims[name][0].statement)))
-    quoted = re.sub(r"\"[^\"]*\"|\barXiv:?\d[\w.]*|\d{4}-\d{2}(?:-\d{2})?", " ", said.text)
+            known |= set(map(_plain, NUMBER.findall(claims[name].claim.statement)))
+    quoted = re.sub(r"\"[^\"]*\"|\barXiv:?\d[\w.]*|\d{4}-\d{2}(?:-\d{2})?", " ", sentence.text)
     return tuple(number for number in NUMBER.findall(quoted) if _plain(number) not in known)
 
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims.claim_verdict import Agreement
 from trimtab.documents.work import UNRECORDED
-from trimtab.review.answer_matrix import counted
+from trimtab.errors import counted
 from trimtab.review.draft import TracedSentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.claims.claim_verdict import CheckedClaim
     from trimtab.literature.search_plan import Plan
     from trimtab.literature.search_session import Search
     from trimtab.review.draft import CitedWork, MatrixAnswer
@@ -28,68 +26,58 @@ _NEAREST: Final = 4
 def abstract(
     search: Search,
     answers: Sequence[MatrixAnswer],
-    checked: Sequence[tuple[Claim, ClaimVerdict]],
+    claims: Mapping[str, CheckedClaim],
     tables: Sequence[StudyTable],
 ) -> tuple[TracedSentence, ...]:
     """Return what was searched, what there is, what comes nearest, and what our studies add."""
     flow = search.flow
-    found = [
+    counts = ("identified", "sources", "screened", "assessed", "included")
+    sentences = [
         TracedSentence(
             text=f"{counted(flow.identified, 'record')} from {counted(flow.sources, 'source')} found;"
             f" {counted(flow.screened, 'work')} screened, {flow.assessed} assessed, {flow.included} included.",
-            counts=(
-                ("identified", flow.identified),
-                ("sources", flow.sources),
-                ("screened", flow.screened),
-                ("assessed", flow.assessed),
-                ("included", flow.included),
-            ),
+            counts={name: getattr(flow, name) for name in counts},
         )
     ]
-    if answers:
-        empty = sum(not one.cell.claims for one in answers)
-        found.append(
-            TracedSentence(
-                text=f"Of the {len(answers)} combinations the question asks about, the literature found here has"
-                f" nothing on {empty}.",
-                counts=(("combinations", len(answers)), ("without a claim", empty)),
-            )
+    if not answers:
+        return tuple(sentences)
+    empty = sum(not answer.cell.claims for answer in answers)
+    sentences.append(
+        TracedSentence(
+            text=f"Of the {len(answers)} combinations the question asks about, the literature found here has"
+            f" nothing on {empty}.",
+            counts={"combinations": len(answers), "without a claim": empty},
         )
-    found += _nearest(answers, {claim.id: (claim, verdict) for claim, verdict in checked})
-    for table in tables if answers else ():
-        measured = sum(table.study.name in one.cell.studies for one in answers)
-        found.append(
-            TracedSentence(
-                text=f'Our study "{table.study.name}" measured {measured} of them, at its own scale.',
-                counts=(("measured", measured),),
-            )
-        )
-    return tuple(found)
+    )
+    sentences += _nearest(answers, claims)
+    for table in tables:
+        measured = sum(table.study.name in answer.cell.studies for answer in answers)
+        words = f'Our study "{table.study.name}" measured {measured} of them, at its own scale.'
+        sentences.append(TracedSentence(text=words, counts={"measured": measured}))
+    return tuple(sentences)
 
 
-def _nearest(answers: Sequence[MatrixAnswer], claims: dict[str, tuple[Claim, ClaimVerdict]]) -> list[TracedSentence]:
+def _nearest(answers: Sequence[MatrixAnswer], claims: Mapping[str, CheckedClaim]) -> list[TracedSentence]:
     """Return the comparisons that come nearest to an answer and hold in their source, each once."""
-    names = dict.fromkeys(name for one in answers for name in one.near if "-" in name.rsplit("#", 1)[-1])
-    held = [name for name in names if name in claims and claims[name][1].fidelity.holds][:_NEAREST]
+    names = dict.fromkeys(name for answer in answers for name in answer.near if "-" in name.rsplit("#", 1)[-1])
+    holding = [claims[name].claim for name in names if name in claims and claims[name].verdict.fidelity.holds]
     return [
-        TracedSentence(text=f"Nearest, without the stress: {claims[name][0].statement}", claims=(name,))
-        for name in held
+        TracedSentence(text=f"Nearest, without the stress: {claim.statement}", claims=(claim.id,))
+        for claim in holding[:_NEAREST]
     ]
 
 
-def conflicts(checked: Sequence[tuple[Claim, ClaimVerdict]]) -> tuple[TracedSentence, ...]:
+def conflicts(checked: Sequence[CheckedClaim]) -> tuple[TracedSentence, ...]:
     """Return each claim that independent evidence contests or denies, and each that its own source does not bear."""
-    found = []
-    for claim, verdict in checked:
-        if verdict.agreement in (Agreement.CONTESTED, Agreement.DISAGREES):
-            found.append(
-                TracedSentence(text=f"{verdict.agreement.value.capitalize()}: {claim.statement}", claims=(claim.id,))
-            )
-        elif verdict.fidelity.fails:
-            found.append(
-                TracedSentence(text=f"{verdict.fidelity.value.capitalize()}: {claim.statement}", claims=(claim.id,))
-            )
-    return tuple(found)
+    return tuple(
+        TracedSentence(
+            text=f"{(verdict.agreement if verdict.agreement.doubts else verdict.fidelity).capitalize()}:"
+            f" {claim.statement}",
+            claims=(claim.id,),
+        )
+        for claim, verdict in checked
+        if verdict.agreement.doubts or verdict.fidelity.fails
+    )
 
 
 def method(search: Search) -> tuple[TracedSentence, ...]:
@@ -97,49 +85,27 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
     flow, plan = search.flow, search.plan
     # In quotation marks, because a name of a file may hold numbers that count nothing.
     places = ", ".join((*flow.databases, *(f'"{name}"' for name in flow.others)))
-    merged = len(search.works.merges)
-    found = [
+    merged, possible = len(search.works.merges), len(search.works.possible)
+    fused = f', fused by reciprocal rank with embeddings of "{plan.wishes.embed[0]}"' if plan.wishes.embed else ""
+    return (
         TracedSentence(
             text=f"Searched: {places}{f', on {search.date}' if search.date else ''}; of each query at most"
             f" {plan.wishes.limit} records were taken. The exact queries, addresses, dates and hashes of all answers"
             " are in search-log.jsonl.",
-            counts=(("limit", plan.wishes.limit),),
+            counts={"limit": plan.wishes.limit},
         ),
         TracedSentence(
             text=f"Merged as duplicates: {counted(flow.duplicates, 'record')}, by {counted(merged, 'decision')}, each"
-            " with its reason; left apart although they may be one work:"
-            f" {counted(len(search.works.possible), 'pair')}.",
-            counts=(
-                ("duplicates", flow.duplicates),
-                ("merges", merged),
-                ("possible duplicates", len(search.works.possible)),
-            ),
+            f" with its reason; left apart although they may be one work: {counted(possible, 'pair')}.",
+            counts={"duplicates": flow.duplicates, "merges": merged, "possible duplicates": possible},
         ),
         *_expansion(plan),
-        TracedSentence(
-            text="Works were read in the order of BM25 over title and abstract (SQLite FTS5)"
-            + (f', fused by reciprocal rank with embeddings of "{plan.wishes.embed[0]}".' if plan.wishes.embed else ".")
-        ),
+        TracedSentence(text=f"Works were read in the order of BM25 over title and abstract (SQLite FTS5){fused}."),
         TracedSentence(
             text="A work stayed by title and abstract when it used a term of the first facet or of all others, and by"
             " full text when it used a term of every facet. No person screened it a second time."
         ),
-    ]
-    return tuple(found)
-
-
-def _chosen(search: Search) -> list[TracedSentence]:
-    """Return that a local corpus was chosen by somebody, and that of its works only figures and notes are here."""
-    names = [corpus.name for corpus in search.plan.corpora]
-    if not names:
-        return []
-    works = sum(any(one.database in names for one in search.work(name).records) for name in search.documents)
-    listed = ", ".join(f'"{name}"' for name in names)
-    words = (
-        f"{listed} is a list of figures somebody chose, not a search: what is not in it may exist. Of"
-        f" {counted(works, 'work')} assessed by it, figures and notes were read, not the paper."
     )
-    return [TracedSentence(text=words, counts=(("assessed by figures", works),))]
 
 
 def _expansion(plan: Plan) -> list[TracedSentence]:
@@ -149,43 +115,51 @@ def _expansion(plan: Plan) -> list[TracedSentence]:
         return []
     model, why = (text.replace('"', "'") for text in (made.origin, made.reason))
     if not made.terms:
-        return [
-            TracedSentence(text=f'The model "{model}" was asked for search terms and gave none that was used: "{why}".')
-        ]
+        words = f'The model "{model}" was asked for search terms and gave none that was used: "{why}".'
+        return [TracedSentence(text=words)]
     listed = ", ".join(f'"{term.text}"' for term in made.terms)
     words = (
         f'Of the search terms {len(made.terms)} were proposed by the model "{model}": {listed}. They stand in queries'
         " alone; neither ranking nor screening knows them."
     )
-    return [TracedSentence(text=words, counts=(("proposed terms", len(made.terms)),))]
+    return [TracedSentence(text=words, counts={"proposed terms": len(made.terms)})]
 
 
 def limits(search: Search, references: Sequence[CitedWork]) -> tuple[TracedSentence, ...]:
     """Return what keeps the answer from being more than it is."""
-    flow = search.flow
-    found = []
-    if missing := sum(flow.not_retrieved.values()):
+    missing, ended, unread = sum(search.flow.not_retrieved.values()), len(search.problems), len(search.unread)
+    nameless = [cited.work.id for cited in references if cited.version == UNRECORDED and cited.claims]
+    corpora = [corpus.name for corpus in search.plan.corpora]
+    chosen = sum(any(record.database in corpora for record in search.work(name).records) for name in search.documents)
+    works = sum(bool(cited.claims) for cited in references)
+    sentences = []
+    if missing:
         words = f"The full text of {counted(missing, 'work')} was not read, so it may hold what is called missing here."
-        found.append(TracedSentence(text=words, counts=(("not retrieved", missing),)))
-    if ended := len(search.problems):
+        sentences.append(TracedSentence(text=words, counts={"not retrieved": missing}))
+    if ended:
         words = f"Searches that ended early, so that records are missing: {ended}; search-log.jsonl says why."
-        found.append(TracedSentence(text=words, counts=(("problems", ended),)))
-    if search.unread:
-        words = f"Local files that could not be read: {len(search.unread)}."
-        found.append(TracedSentence(text=words, counts=(("unread", len(search.unread)),)))
-    if nameless := [one.work.id for one in references if one.version == UNRECORDED and one.claims]:
-        listed = ", ".join(f'"{name}"' for name in nameless)
-        words = f"Which version was read is {UNRECORDED} for {counted(len(nameless), 'work')}: {listed}."
-        found.append(TracedSentence(text=words, counts=(("versions not recorded", len(nameless)),)))
-    found += _chosen(search)
-    if not flow.databases:
-        found.append(TracedSentence(text="No bibliographic database was asked."))
-    works = sum(bool(one.claims) for one in references)
-    found.append(
-        TracedSentence(
-            text=f"The claims come from {counted(works, 'work')}; no person assessed their risk of bias. Where a source"
-            " reports no spread, the certainty says so.",
-            counts=(("works with claims", works),),
+        sentences.append(TracedSentence(text=words, counts={"problems": ended}))
+    if unread:
+        words = f"Local files that could not be read: {unread}."
+        sentences.append(TracedSentence(text=words, counts={"unread": unread}))
+    if nameless:
+        words = f"Which version was read is {UNRECORDED} for {counted(len(nameless), 'work')}: {_quoted(nameless)}."
+        sentences.append(TracedSentence(text=words, counts={"versions not recorded": len(nameless)}))
+    if corpora:
+        words = (
+            f"{_quoted(corpora)} is a list of figures somebody chose, not a search: what is not in it may exist. Of"
+            f" {counted(chosen, 'work')} assessed by it, figures and notes were read, not the paper."
         )
+        sentences.append(TracedSentence(text=words, counts={"assessed by figures": chosen}))
+    if not search.flow.databases:
+        sentences.append(TracedSentence(text="No bibliographic database was asked."))
+    words = (
+        f"The claims come from {counted(works, 'work')}; no person assessed their risk of bias. Where a source reports"
+        " no spread, the certainty says so."
     )
-    return tuple(found)
+    return (*sentences, TracedSentence(text=words, counts={"works with claims": works}))
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Return names in quotation marks: what looks like a number in them counts nothing."""
+    return ", ".join(f'"{name}"' for name in names)

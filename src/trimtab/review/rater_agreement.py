@@ -79,5 +79,5 @@ def _of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     number, total, squares, observed = sums.T
     expected = 2 * (number * squares - total**2) / np.maximum(number - 1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: NDArray[np.float64] = np.where(expected > 0, 1 - observed / expected, np.nan)
-    return found
+        alphas: NDArray[np.float64] = np.where(expected > 0, 1 - observed / expected, np.nan)
+    return alphas

@@ -58,7 +58,9 @@ class PanelRatings:
 
     def scores(self, item: str) -> tuple[int, ...]:
         """Return the scores of one item, lowest first."""
-        return tuple(sorted(one.score for one in self.ratings if one.item == item and one.score is not None))
+        return tuple(
+            sorted(rating.score for rating in self.ratings if rating.item == item and rating.score is not None)
+        )
 
 
 def load(*paths: Path) -> tuple[Rating, ...]:
@@ -88,17 +90,18 @@ def _rating(record: Mapping[str, Any], place: str) -> Rating:
 
 def panel(ratings: Sequence[Rating]) -> PanelRatings:
     """Return what the ratings of the review itself come to."""
-    own = tuple(one for one in ratings if not one.version)
-    given = [one for one in own if one.score is not None]
-    reviewers = tuple(dict.fromkeys(one.reviewer for one in given))
+    own = tuple(rating for rating in ratings if not rating.version)
     units: dict[str, list[int]] = defaultdict(list)
-    for one in given:
-        units[one.item].append(one.score or 0)
+    reviewers: dict[str, None] = {}
+    for rating in own:
+        if rating.score is not None:
+            units[rating.item].append(rating.score)
+            reviewers[rating.reviewer] = None
     agreed = None
     if any(len(unit) >= 2 for unit in units.values()):
         agreed = rater_agreement.alpha(list(units.values()))
     mean, why = mean_of([score for unit in units.values() for score in unit], agreed, len(reviewers))
-    return PanelRatings(ratings=own, reviewers=reviewers, agreement=agreed, mean=mean, why=why)
+    return PanelRatings(ratings=own, reviewers=tuple(reviewers), agreement=agreed, mean=mean, why=why)
 
 
 def mean_of(scores: Sequence[float], agreed: Alpha | None, reviewers: int | None = None) -> tuple[float | None, str]:

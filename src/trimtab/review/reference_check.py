@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
@@ -70,11 +70,12 @@ class CheckedReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """What was found of an entry: a record and where it is from, or why there is no such work, or neither."""
+    """What was found of an entry: a record and where it is from, or the word for there being none and the reasons."""
 
     record: Work | None = None
     origin: str = ""
-    absent: str = ""
+    word: Word = "agrees"
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,79 +106,76 @@ def check(
         question: Of the report.
     """
     broken: dict[str, str] = {}
-    found = []
+    checked = []
     for number, entry in entries.items():
-        answer = LookUp(record=_local(entry, works), origin="what is here")
-        tried, troubles = list[str](), list[str]()
-        for archive in archives if answer.record is None else ():
-            name = archive.database.id
-            try:
-                if name in broken or (asked := _remote(entry, archive)) is None:
-                    troubles += filter(None, (broken.get(name),))
-                    continue
-            except SearchError as error:
-                troubles.append(f"{name} could not be asked: {error.message}")
-                if not error.status:
-                    broken[name] = troubles[-1]
-                continue
-            answer = asked
-            tried.append(name)
-            if answer.record is not None or answer.absent:
-                break
-        found.append(_judged(CheckedReference(number=number, entry=entry, word="agrees"), answer, question, registry))
-        if answer.record is None and not answer.absent:
-            found[-1] = _unknown(number, entry, tried, troubles)
-    return tuple(found)
+        record = _local(entry, works)
+        answer = LookUp(record=record, origin="what is here") if record else _asked(entry, archives, broken)
+        word, reasons = answer.word, answer.reasons
+        if answer.record is not None:
+            word, reasons = _judged(entry, answer.record, question, registry)
+        work = answer.record.id if answer.record else ""
+        checked.append(
+            CheckedReference(number=number, entry=entry, word=word, reasons=reasons, work=work, origin=answer.origin)
+        )
+    return tuple(checked)
 
 
-def _unknown(number: int, entry: str, tried: Sequence[str], troubles: Sequence[str]) -> CheckedReference:
-    """Return an entry of which nothing is known: it was looked up and not found, or nobody could say."""
+def _asked(entry: str, archives: Sequence[Archive], broken: dict[str, str]) -> LookUp:
+    """Return what the databases know of an entry; one that cannot be reached is added to those that are broken."""
+    tried, troubles = list[str](), list[str]()
+    for archive in archives:
+        name = archive.database.id
+        if name in broken:
+            troubles.append(broken[name])
+            continue
+        try:
+            answer = _remote(entry, archive)
+        except SearchError as error:
+            troubles.append(f"{name} could not be asked: {error.message}")
+            if not error.status:
+                broken[name] = troubles[-1]
+            continue
+        if answer is not None and (answer.record or answer.reasons):
+            return answer
+        tried += [name] if answer is not None else []
     if tried and not troubles:
-        reason = f"{', '.join(tried)} has no work with this title"
-        return CheckedReference(number=number, entry=entry, word="not found", reasons=(reason,))
-    reasons = tuple(troubles) or ("no record of it is here; no database was asked about it",)
-    return CheckedReference(number=number, entry=entry, word="not looked up", reasons=reasons)
+        return LookUp(word="not found", reasons=(f"{', '.join(tried)} has no work with this title",))
+    nobody = "no record of it is here; no database was asked about it"
+    return LookUp(word="not looked up", reasons=tuple(troubles) or (nobody,))
 
 
-def _judged(entry: CheckedReference, answer: LookUp, question: Question | None, registry: Registry) -> CheckedReference:
-    """Return an entry with what its record says of it."""
-    record = answer.record
-    if record is None:
-        return replace(entry, word="does not exist", reasons=(answer.absent,))
-    word: Word = "agrees"
-    reasons = tuple(_differences(entry.entry, record))
+def _judged(entry: str, record: Work, question: Question | None, registry: Registry) -> tuple[Word, tuple[str, ...]]:
+    """Return what a record says of an entry, and why."""
+    differences = tuple(_differences(entry, record))
     if record.retraction is not None:
-        word = "withdrawn"
-        reasons = (f"{record.retraction.kind} {record.retraction.notice}".strip(), *reasons)
-    elif reasons:
-        word = "differs"
-    elif off := _off_topic(record, question, registry):
-        word, reasons = "off topic", (off,)
-    return replace(entry, word=word, reasons=reasons, work=record.id, origin=answer.origin)
+        return "withdrawn", (f"{record.retraction.kind} {record.retraction.notice}".strip(), *differences)
+    if differences:
+        return "differs", differences
+    if question is not None and record.abstract:
+        names = {mention.id for mention in registry.find(f"{record.title}. {record.abstract}")}
+        if not names & {*question.methods, *question.stressors, *question.benchmarks}:
+            return "off topic", ("its title and abstract name no method, stress or benchmark of the question",)
+    return "agrees", ()
 
 
 def _identifiers(entry: str) -> tuple[str, ...]:
     """Return the arXiv numbers and DOIs of an entry as ids of works."""
-    found = addresses(entry)
-    return tuple(dict.fromkeys((*found, *(f"doi:{match.rstrip('.').lower()}" for match in _DOI.findall(entry)))))
+    dois = (f"doi:{match.rstrip('.').lower()}" for match in _DOI.findall(entry))
+    return tuple(dict.fromkeys((*addresses(entry), *dois)))
 
 
 def _local(entry: str, works: Sequence[Work]) -> Work | None:
+    """Return the record that is here: by an identifier, or by its title where the entry has none."""
     wanted = set(_identifiers(entry))
-    for work in works:
-        if wanted & {
-            f"arxiv:{work.ids.arxiv}" if work.ids.arxiv else "",
-            f"doi:{work.ids.doi}" if work.ids.doi else "",
-        }:
-            return work
-    return None if wanted else next((work for work in works if _titled(entry, work)), None)
+    matching = (work for work in works if (wanted & {*work.ids.addresses} if wanted else _titled(entry, work)))
+    return next(matching, None)
 
 
 def _remote(entry: str, archive: Archive) -> LookUp | None:
     """Return what a database knows of an entry; None where the entry has nothing that it could be asked by."""
     name, url = archive.database.id, archive.database.url
     kind = "arxiv:" if name == "arxiv" else "doi:"
-    ids = [one.removeprefix(kind) for one in _identifiers(entry) if one.startswith(kind)]
+    ids = [address.removeprefix(kind) for address in _identifiers(entry) if address.startswith(kind)]
     if name == "arxiv" and ids:
         request = Request(url=url, params={"id_list": ids[0], "max_results": "1"})
     elif name == "crossref" and ids:
@@ -190,11 +188,11 @@ def _remote(entry: str, archive: Archive) -> LookUp | None:
     def records(answer: ServerAnswer) -> tuple[Found, ...]:
         return () if answer.status in ABSENT else archive.database.read(request, answer).records
 
-    _, found = archive.transport.fetch(request, records)
-    if ids:
-        record = found[0].work if found else None
-        return LookUp(record=record, origin=name, absent="" if record else f"{name} has no work {ids[0]}")
-    return LookUp(record=next((one.work for one in found if _titled(entry, one.work)), None), origin=name)
+    _, answered = archive.transport.fetch(request, records)
+    if ids and not answered:
+        return LookUp(word="does not exist", reasons=(f"{name} has no work {ids[0]}",))
+    matching = (record.work for record in answered if ids or _titled(entry, record.work))
+    return LookUp(record=next(matching, None), origin=name)
 
 
 def _titled(entry: str, work: Work) -> bool:
@@ -213,7 +211,7 @@ def _differences(entry: str, work: Work) -> Iterator[str]:
     years = {int(year) for year in _YEAR.findall(words)}
     right = {year for year in (work.year, *(version.year for version in work.versions)) if year}
     later = _PREPRINT_LATER if work.ids.arxiv else _PRINT_LATER
-    if years and right and not any(year <= said <= year + later for year in right for said in years):
+    if years and right and not any(year <= printed <= year + later for year in right for printed in years):
         yield f"year: {', '.join(map(str, sorted(years)))}, the record says {', '.join(map(str, sorted(right)))}"
     if work.authors and _bare(work.authors[0].family) not in _bare(words):
         yield f"authors: the record's first is {work.authors[0].family}"
@@ -222,12 +220,3 @@ def _differences(entry: str, work: Work) -> Iterator[str]:
 def _bare(text: str) -> str:
     """Return text in small letters without accents."""
     return "".join(one for one in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(one))
-
-
-def _off_topic(work: Work, asked: Question | None, registry: Registry) -> str:
-    """Return why a work does not bear on the question; "" where it does, or where its record is too short to tell."""
-    if asked is None or not work.abstract:
-        return ""
-    named = {one.id for one in registry.find(f"{work.title}. {work.abstract}")}
-    wanted = {*asked.methods, *asked.stressors, *asked.benchmarks}
-    return "" if named & wanted else "its title and abstract name no method, stress or benchmark of the question"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from trimtab.claims import certainty, claim_model, claim_verdict, known_works, report_claims, verdict_rules
 from trimtab.claims import question as asking
+from trimtab.claims.claim_verdict import OPEN, CheckedClaim
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
-from trimtab.disk import write_atomic
 from trimtab.documents import reader, source_folder
 from trimtab.documents.document_store import DocumentStore
 from trimtab.documents.parts import Document, Span
@@ -17,17 +17,14 @@ from trimtab.errors import EvidenceError
 from trimtab.review import answer_matrix, report_lint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from trimtab.claims.calibration import Calibration
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict, Evidence
+    from trimtab.claims.claim_verdict import Evidence
     from trimtab.documents.source_folder import UnreadFile
     from trimtab.review.llm.sentence_readings import SentenceReader
     from trimtab.study.table import StudyTable
-
-_OPEN: Final = frozenset({claim_verdict.Fidelity.NOT_FOUND, claim_verdict.Fidelity.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,7 @@ class ReportCheck:
     """
 
     report: Document
-    checked: tuple[tuple[Claim, ClaimVerdict], ...]
+    checked: tuple[CheckedClaim, ...]
     sources: Sources
     unread: tuple[UnreadFile, ...]
     question: asking.Question | None
@@ -80,7 +77,7 @@ class ReportCheck:
     @property
     def hindered(self) -> tuple[UnreadFile, ...]:
         """Files among the sources that should have been read and were not."""
-        return tuple(one for one in self.unread if one.tried)
+        return tuple(file for file in self.unread if file.tried)
 
     @property
     def failed(self) -> bool:
@@ -89,16 +86,17 @@ class ReportCheck:
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values."""
+        documents = self.sources.documents
         return {
             "report": {"path": self.report.path, "sha256": self.report.sha256},
-            "sources": [{"path": one.path, "sha256": one.sha256, "work": one.work} for one in self.sources.documents],
+            "sources": [{"path": text.path, "sha256": text.sha256, "work": text.work} for text in documents],
             "left_out": [list(pair) for pair in self.sources.left_out],
-            "unread": [[one.path, one.reason] for one in self.unread],
+            "unread": [[file.path, file.reason] for file in self.unread],
             "study": self.study,
             "question": asdict(self.question) if self.question else None,
             "matrix": [asdict(cell) for cell in self.matrix],
-            "screened": [asdict(one) for one in self.screened],
-            "findings": [asdict(one) for one in self.findings],
+            "screened": [asdict(record) for record in self.screened],
+            "findings": [asdict(finding) for finding in self.findings],
             "claims": [
                 {"claim": claim_model.record(claim), "verdict": claim_verdict.record(verdict)}
                 for claim, verdict in self.checked
@@ -120,41 +118,23 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
     """
     options = options or Options()
     registry = Registry.load(*options.aliases)
-    report, given = _report(report_path)
-    if sources_path.suffix == ".sqlite" and not sources_path.exists():
-        raise EvidenceError(
-            f"there is no corpus {sources_path}", hint="`trimtab evidence index FOLDER -o FILE` makes one"
-        )
-    if sources_path.is_file():
-        unread: tuple[UnreadFile, ...] = ()
-        with DocumentStore(sources_path) as corpus:
-            sources = Sources.of(corpus, registry, report)
-    else:
-        documents, unread = source_folder.read_folder(sources_path)
-        works, unlisted = known_works.read(sources_path)
-        unread += unlisted
-        sources = Sources.build(documents, sorted(works, key=lambda work: work.id), registry, report)
-    if not sources.documents and not sources.left_out:
-        reasons = "; ".join(f"{one.path}: {one.reason}" for one in unread)
-        raise EvidenceError(
-            f"{sources_path} holds no document that could be read{f' ({reasons})' if reasons else ''}",
-            hint="it takes the papers and tables the report rests on: LaTeX, HTML, JATS, PDF, Markdown, CSV, text",
-        )
-    found = given or report_claims.claims(report, registry, sources.vocabulary)
-    references = asking.references(report)
-    checked = _verdicts(found, sources, references, options)
+    report, claims = _report(report_path)
+    sources, unread = _sources(sources_path, registry, report)
+    references, tables = asking.references(report), (options.study,) if options.study else ()
+    claims = claims or report_claims.claims(report, registry, sources.vocabulary)
+    checked = _verdicts(claims, sources, references, tables, options)
     question = asking.parse(options.question, registry) if options.question else asking.asked_in(report, registry)
-    screened = asking.screen(question, references, sources) if question else ()
-    counts = answer_matrix.ScreeningCounts(
-        records=len(screened),
-        sources=len({one.source for one in screened}),
-        eligible=sum(one.eligible for one in screened),
-    )
-    tables = (options.study,) if options.study else ()
-    answer = answer_matrix.build(question, checked, lambda _names: counts, registry, tables) if question else ()
-    material = report_lint.Material(
-        report=report, claims=checked, question=question, matrix=answer, screened=screened, registry=registry
-    )
+    screened: tuple[asking.Screened, ...] = ()
+    matrix: tuple[answer_matrix.MatrixCell, ...] = ()
+    if question:
+        screened = asking.screen(question, references, sources)
+        counts = answer_matrix.ScreeningCounts(
+            records=len(screened),
+            sources=len({record.source for record in screened}),
+            eligible=sum(record.eligible for record in screened),
+        )
+        matrix = answer_matrix.build(question, checked, lambda _names: counts, registry, tables)
+    material = report_lint.Material(report=report, claims=checked, matrix=matrix, screened=screened, registry=registry)
     return ReportCheck(
         report=report,
         checked=checked,
@@ -162,64 +142,76 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
         unread=unread,
         question=question,
         screened=screened,
-        matrix=answer,
+        matrix=matrix,
         findings=report_lint.lint(material),
         study=options.study.study.name if options.study else "",
     )
 
 
+def _sources(path: Path, registry: Registry, report: Document) -> tuple[Sources, tuple[UnreadFile, ...]]:
+    """Read the folder or the corpus that a report is checked against; return also the files that could not be read."""
+    if path.suffix == ".sqlite" and not path.exists():
+        raise EvidenceError(f"there is no corpus {path}", hint="`trimtab evidence index FOLDER -o FILE` makes one")
+    unread: tuple[UnreadFile, ...] = ()
+    if path.is_file():
+        with DocumentStore(path) as corpus:
+            sources = Sources.of(corpus, registry, report)
+    else:
+        documents, unread = source_folder.read_folder(path)
+        works, unlisted = known_works.read(path)
+        unread += unlisted
+        sources = Sources.build(documents, sorted(works, key=lambda work: work.id), registry, report)
+    if not sources.documents and not sources.left_out:
+        reasons = "; ".join(f"{file.path}: {file.reason}" for file in unread)
+        raise EvidenceError(
+            f"{path} holds no document that could be read{f' ({reasons})' if reasons else ''}",
+            hint="it takes the papers and tables the report rests on: LaTeX, HTML, JATS, PDF, Markdown, CSV, text",
+        )
+    return sources, unread
+
+
 def _verdicts(
-    found: Sequence[Claim], sources: Sources, references: Sequence[str], options: Options
-) -> tuple[tuple[Claim, ClaimVerdict], ...]:  # fmt: skip
-    words = certainty.overrides(options.overrides) if options.overrides else {}
+    claims: Sequence[Claim], sources: Sources, references: Sequence[str], tables: Sequence[StudyTable], options: Options
+) -> tuple[CheckedClaim, ...]:
+    """Return each claim with its verdict; where the rules leave it open, as a model reads it if they decide on that."""
     labelled = None
     if options.calibration:
         from trimtab.claims import calibration  # noqa: PLC0415 - NumPy and SciPy cost half of all imports
 
         labelled = calibration.load(options.calibration)
+    overrides = certainty.overrides(options.overrides) if options.overrides else {}
+    grading = certainty.Grading(overrides=overrides, labelled=labelled)
+
+    def judge(claim: Claim) -> CheckedClaim:
+        measured: tuple[Evidence, ...] = ()
+        if tables:
+            from trimtab.claims import study_evidence  # noqa: PLC0415 - as above
+
+            measured = study_evidence.look_up(claim, tables, sources.registry)
+        return CheckedClaim(claim, verdict_rules.check(claim, sources, references, measured, grading))
+
     checked = []
-    for claim in found:
-        verdict = _verdict(claim, sources, references, options.study, words, labelled)
-        read = options.reader.read(claim) if options.reader and verdict.fidelity in _OPEN else None
-        if read is not None:
-            decided = _verdict(read, sources, references, options.study, words, labelled)
-            if decided.fidelity not in _OPEN:
-                path = ("a model's reading", *decided.rule_path)
-                checked.append((read, replace(decided, rule_path=path)))
-                continue
-        checked.append((claim, verdict))
+    for claim in claims:
+        judged = judge(claim)
+        if options.reader and judged.verdict.fidelity in OPEN and (reread := options.reader.read(claim)):
+            again = judge(reread)
+            judged = judged if again.verdict.fidelity in OPEN else again
+        checked.append(judged)
     return tuple(checked)
-
-
-def _verdict(
-    claim: Claim,
-    sources: Sources,
-    references: Sequence[str],
-    study: StudyTable | None,
-    words: Mapping[str, certainty.Override],
-    labelled: Calibration | None,
-) -> ClaimVerdict:  # fmt: skip
-    measured: tuple[Evidence, ...] = ()
-    if study is not None:
-        from trimtab.claims import study_evidence  # noqa: PLC0415 - as above
-
-        measured = study_evidence.look_up(claim, study, sources.registry)
-    verdict = certainty.rate(verdict_rules.check(claim, sources, references, measured), words.get(claim.id))
-    return labelled.mark(verdict) if labelled else verdict
 
 
 def _report(path: Path) -> tuple[Document, tuple[Claim, ...]]:
     """Read the report, or a file of claims as one."""
     if path.suffix.lower() != ".jsonl":
         return reader.read(path), ()
-    found = claim_model.load(path)
-    text = "\n".join(claim.statement for claim in found)
+    claims = claim_model.load(path)
     spans, start = [], 0
-    for claim in found:
+    for claim in claims:
         end = start + len(claim.statement)
         spans.append(Span(document="", kind="sentence", start=start, end=end, text=claim.statement))
         start = end + 1
-    return Document(sha256="", path=str(path), format="text", text=text, spans=tuple(spans)), found
+    text = "\n".join(claim.statement for claim in claims)
+    return Document(sha256="", path=str(path), format="text", text=text, spans=tuple(spans)), claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,8 +245,7 @@ def index(folder: Path, path: Path) -> Indexed:
     if not folder.is_dir():
         raise EvidenceError(f"{folder} is no folder of sources", hint="index takes the folder that holds the papers")
     with DocumentStore(path) as corpus:
-        held = corpus.digests()
-        documents, unread = source_folder.read_folder(folder, frozenset(held))
+        documents, unread = source_folder.read_folder(folder, frozenset(corpus.digests()))
         replaced = 0
         for document in documents:
             replaced += corpus.forget(document.path)
@@ -262,13 +253,10 @@ def index(folder: Path, path: Path) -> Indexed:
         works, unlisted = known_works.read(folder)
         for work in works:
             corpus.put(work)
-    known = sum(1 for _ in source_folder.files(folder)) - len(documents) - len(unread)
-    added = tuple(one.path for one in documents)
-    return Indexed(added=added, known=known, replaced=replaced, works=len(works), unread=(*unread, *unlisted))
-
-
-def write(found: ReportCheck, folder: Path) -> None:
-    """Write ``claims.jsonl`` and ``verdicts.jsonl``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in found.checked))
-    write_atomic(folder / "verdicts.jsonl", claim_verdict.dump(verdict for _, verdict in found.checked))
+    return Indexed(
+        added=tuple(document.path for document in documents),
+        known=sum(1 for _ in source_folder.files(folder)) - len(documents) - len(unread),
+        replaced=replaced,
+        works=len(works),
+        unread=(*unread, *unlisted),
+    )

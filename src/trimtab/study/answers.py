@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trimtab import stats
+from trimtab.errors import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class Answer:
         if self.verdict is None:
             return "exploratory"
         if self.verdict == stats.VerdictWord.UNDECIDED and len(self.seeds) < stats.MIN_SEEDS:
-            return f"undecided ({len(self.seeds)} seed{'s' * (len(self.seeds) != 1)})"
+            return f"undecided ({counted(len(self.seeds), 'seed')})"
         return self.verdict.value
 
     def record(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.claims import report_claims, verdict_rules
+from trimtab.claims import claim_verdict, report_claims, verdict_rules
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.documents import reader
@@ -47,7 +47,7 @@ def test_no_status_changes(path, endpoint, obey):
     proposals = passage_proposals.propose(before, sources, asker)
     after, _ = checked(document)
     assert [verdict for _, verdict in after] == [verdict for _, verdict in before]
-    left = [claim.id for claim, verdict in before if verdict.fidelity in passage_proposals.OPEN]
+    left = [claim.id for claim, verdict in before if verdict.fidelity in claim_verdict.OPEN]
     assert left, "some claims must be open, or nothing was tried"
     assert [one.claim for one in proposals] == left
     assert serving.asked, "the model must have been asked, or nothing was tried"

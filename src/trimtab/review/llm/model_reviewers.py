@@ -74,24 +74,24 @@ def _words(who: str) -> str:
 
 def _material(draft: Draft) -> dict[str, object]:
     """Return what a reviewer sees: sentences, answers, claims with verdicts and places, references."""
-    claims = (*draft.checked, *draft.near)[:_CLAIMS]
+    cells = [answer.cell for answer in draft.answers]
     return {
         "question": draft.question,
-        "abstract": [said.text for said in draft.abstract],
-        "method": [said.text for said in draft.method],
+        "abstract": [sentence.text for sentence in draft.abstract],
+        "method": [sentence.text for sentence in draft.method],
         "answers": [
-            {"of": [one.cell.method, one.cell.stressor, one.cell.benchmark], "literature": one.cell.literature,
-             "study": one.cell.study, "together": one.cell.joint}
-            for one in draft.answers
+            {"of": [cell.method, cell.stressor, cell.benchmark], "literature": cell.literature,
+             "study": cell.study, "together": cell.joint}
+            for cell in cells
         ],
         "claims": [
             {"id": claim.id, "says": claim.statement, "verdict": verdict.words,
-             "place": next((one.target.location for one in verdict.evidence if one.target), "")}
-            for claim, verdict in claims
+             "place": next((piece.target.location for piece in verdict.evidence if piece.target), "")}
+            for claim, verdict in draft.every[:_CLAIMS]
         ],
-        "conflicts": [said.text for said in draft.conflicts],
-        "limits": [said.text for said in draft.limits],
+        "conflicts": [sentence.text for sentence in draft.conflicts],
+        "limits": [sentence.text for sentence in draft.limits],
         "references": [
-            {"work": one.work.id, "title": one.work.title, "version": one.version} for one in draft.references
+            {"work": cited.work.id, "title": cited.work.title, "version": cited.version} for cited in draft.references
         ],
     }  # fmt: skip

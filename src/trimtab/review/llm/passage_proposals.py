@@ -10,19 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from trimtab.claims.claim_verdict import Fidelity
+from trimtab.claims.claim_verdict import OPEN
 from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.claim_verdict import ClaimVerdict
+    from trimtab.claims.claim_verdict import CheckedClaim
     from trimtab.claims.sources import Sources
     from trimtab.documents.parts import Span
     from trimtab.review.llm.asker import Asker
 
-OPEN: Final = frozenset({Fidelity.NOT_FOUND, Fidelity.PARTIAL})
 _PASSAGES: Final = 8
 _LETTERS: Final = 1200
 
@@ -77,7 +76,7 @@ class Proposal:
 
 
 def propose(
-    checked: Iterable[tuple[Claim, ClaimVerdict]], sources: Sources, asker: Asker, *, most: int = 100
+    checked: Iterable[CheckedClaim], sources: Sources, asker: Asker, *, most: int = 100
 ) -> tuple[Proposal, ...]:
     """Return what a model points to for the claims the rules left open.
 

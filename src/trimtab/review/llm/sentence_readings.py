@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import settings, understanding
-from trimtab.claims.claim_model import TABLE_EXTRACTOR, Fact, Kind, number
+from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Fact, Kind, number
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.text_range import TextRange
 from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer, UnusableAnswerError
@@ -128,7 +128,7 @@ def _reread(claim: Claim, reading: ProposedReading, model: str) -> Claim:
         facts=facts,
         unread=unread,
         uncertain=tuple(range(len(facts))) if unread else (),
-        extractor=f"model/{model}",
+        extractor=f"{MODEL_EXTRACTOR}{model}",
     )
 
 
