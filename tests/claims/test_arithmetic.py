@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimtab.claims import report_claims, verdict_rules
 from trimtab.claims.arithmetic import attainable, same, scales
 from trimtab.claims.claim_model import Quantity
+from trimtab.claims.name_registry import Registry
+from trimtab.claims.sources import Sources
+from trimtab.documents import reader
 
 
 @pytest.mark.parametrize(
@@ -66,3 +70,29 @@ def test_attainable_against_brute_force():
     tenths = {Fraction(1000 * k, 164) for k in range(165)}
     expected = {Decimal(int(one)).scaleb(-1) for one in tenths} | {Decimal(round(one)).scaleb(-1) for one in tenths}
     assert held == expected
+
+
+SHARES = """| Fusion | Recall@10 | MRR |
+|---|---|---|
+| NASF | 0.72 | 0.512 |
+| Naive Fusion | 0.65 | 0.433 |
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("supported", "NASF outperforms naive fusion by +7 percentage points on recall@10."),
+        ("supported", "NASF outperforms naive fusion by 0.07 on recall@10."),
+        ("supported", "NASF outperforms naive fusion by 7.9 points on MRR."),
+        ("supported", "NASF reaches 72.0 on recall@10."),
+        ("contradicted", "NASF outperforms naive fusion by 9 points on recall@10."),
+        ("contradicted", "NASF outperforms naive fusion by 0.09 on recall@10."),
+        ("contradicted", "NASF reaches 75.0 on recall@10."),
+    ],
+)
+def test_a_share_may_be_told_in_per_cent(word, sentence):
+    registry = Registry.load()
+    sources = Sources.build([reader.read_bytes(SHARES.encode(), "paper.md")], [], registry)
+    claim = report_claims.claim(sentence, registry, sources.vocabulary)
+    assert verdict_rules.check(claim, sources).fidelity == word

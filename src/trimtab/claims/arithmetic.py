@@ -57,10 +57,16 @@ def same(  # noqa: PLR0911 - one return a word
 
 
 def scales(quantity: Quantity, found: Decimal, unit: str) -> tuple[Decimal, ...]:
-    """Return a cell's number as it may be meant: a share of one can be told in per cent, and the other way round."""
-    if quantity.unit == "%" and unit != "%" and abs(found) <= 1 and places(found) >= 2:
+    """Return a cell's number as it may be meant: a share of one can be told in per cent, and the other way round.
+
+    >>> from trimtab.claims.claim_model import Quantity
+    >>> scales(Quantity(text="72.0"), Decimal("0.72"), ""), scales(Quantity(text="0.72"), Decimal("72.0"), "")
+    ((Decimal('72.00'), Decimal('0.72')), (Decimal('0.72'), Decimal('72.0')))
+    """
+    large = quantity.unit in ("%", "points") or abs(quantity.value) > 1
+    if large and quantity.unit != "x" and unit != "%" and abs(found) <= 1 and places(found) >= 2:
         return found * 100, found
-    if not quantity.unit and unit == "%" and abs(quantity.value) <= 1 and quantity.decimals >= 2:
+    if not quantity.unit and abs(quantity.value) <= 1 < abs(found) <= 100 and quantity.decimals >= 2:
         return found / 100, found
     return (found,)
 

@@ -139,7 +139,7 @@ def _sized(fact: Fact, one: Decimal, other: Decimal) -> Stance:
     elif fact.relative:
         sizes = [share]
     else:
-        sizes = [gap, share] if unit == "%" else [gap]
+        sizes = [*arithmetic.scales(fact.value, gap, ""), *([share] if unit == "%" else [])]
     if any(arithmetic.same(claimed, decimals, size, fact.hedge) == "equal" for size in sizes):
         return Stance.SUPPORTS
     coarse = min(decimals, arithmetic.places(one), arithmetic.places(other))
