@@ -270,6 +270,7 @@ class Claim:
         conditions: For a study.
         unread: Words of the statement that were not understood: it is never wholly supported then.
         uncertain: Indices of the facts on which these words may bear: nothing is decided against the statement by them.
+        context: The sentence before it in its section, and the section's heading; empty where there is none.
         asserted_in: Where.
         extractor: What read the facts, with its version.
     """
@@ -285,6 +286,7 @@ class Claim:
     conditions: Conditions = Conditions()
     unread: tuple[str, ...] = ()
     uncertain: tuple[int, ...] = ()
+    context: tuple[str, ...] = ()
     asserted_in: ClaimPlace | None = None
     extractor: str = EXTRACTOR
 

@@ -154,8 +154,22 @@ class Flag:
 
     __pydantic_config__ = _STRICT
 
-    name: Literal["citation year", "citation", "granularity", "precision", "setting", "hidden text", "read in part"]
+    name: Literal[
+        "citation year",
+        "citation",
+        "granularity",
+        "precision",
+        "setting",
+        "hidden text",
+        "read in part",
+        "worth a look",
+        "numbers do not add up",
+    ]
     text: str
+
+
+WORTH_A_LOOK: Final = ("worth a look", "numbers do not add up")
+"""Names of the flags on what may be wrong and is not decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +237,11 @@ class ClaimVerdict:
         if self.agreement is not Agreement.NONE:
             parts.append(self.agreement.value)
         return ", ".join((*parts, *dict.fromkeys(flag.name for flag in self.flags)))
+
+    @property
+    def worth_a_look(self) -> tuple[Flag, ...]:
+        """Return the flags on what may be wrong and is not decided."""
+        return tuple(flag for flag in self.flags if flag.name in WORTH_A_LOOK)
 
     @property
     def homes(self) -> tuple[EvidenceTarget, ...]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import vocabulary
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.wording import MEANS, SAYING, content, key, name_words
+from trimtab.claims.wording import MEANS, SAYING, content, key, name_words, stems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
     from trimtab.claims.header_reader import Measurement
@@ -85,7 +85,9 @@ class HeaderPlaces:
         self._short: dict[str, set[str]] = defaultdict(set)
         self._cells: dict[tuple[tuple[str, int], int, int], list[Measurement]] = defaultdict(list)
         self.index = index
+        self.by_table: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
         for reading in index.all:
+            self.by_table[reading.table].append(reading)
             self._cells[reading.table, reading.cell.row, reading.cell.column].append(reading)
             for axis, path, line in (
                 ("row", reading.cell.row_path, reading.cell.row),
@@ -151,6 +153,31 @@ class HeaderPlaces:
                     longest = False
             at += 1
         return named
+
+    def sharing(self, words: Iterable[str]) -> set[HeaderLine]:
+        """Return the lines whose headers share a stem with some words that not all lines beside them have."""
+        return set().union(*(self._stems.get(word, ()) for word in set(words)))
+
+    @cached_property
+    def _stems(self) -> dict[str, set[HeaderLine]]:
+        """Stem of a header → its lines, where it tells them from others."""
+        by_stem: dict[str, set[HeaderLine]] = defaultdict(set)
+        sides: dict[tuple[tuple[str, int], str], set[HeaderLine]] = defaultdict(set)
+        for reading in self.index.all:
+            for axis, path, at in (
+                ("row", reading.cell.row_path, reading.cell.row),
+                ("column", reading.cell.column_path, reading.cell.column),
+            ):
+                line = (reading.table, axis, at)
+                sides[line[:2]].add(line)
+                for part in path:
+                    for word in stems(part.replace("_", " ")):
+                        if not word.isdigit() and len(word) > 1:
+                            by_stem[word].add(line)
+        return {
+            word: {line for line in lines if sides[line[:2]] == {line} or not sides[line[:2]] <= lines}
+            for word, lines in by_stem.items()
+        }
 
     def _found(self, name: str, *, alone: bool) -> tuple[set[HeaderLine], bool]:
         """Return the lines of a name, and whether a header has it in just these words."""

@@ -105,8 +105,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
         return ValueFit()  # a picture's or a table's numbers in a row
     allowed = {id(value): _allowed(text, value, cells, named) for value in values}
     fitting = {
-        id(value): [candidate for candidate in allowed[id(value)] if _same(value, candidate.reading) != "different"]
-        for value in values
+        id(value): [candidate for candidate in allowed[id(value)] if fits(value, candidate.reading)] for value in values
     }
     stated = [value for value in values if meant(text, value, named)]
     unfit = [value for value in stated if not fitting[id(value)] and not _in_other_list(text, value, values, fitting)]
@@ -114,7 +113,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     if _UNREAL.search(text) or re.search("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text):
         return ValueFit(settled=settled)  # only English accuses, and nothing hypothetical
     turned = tuple(_turns(text, values, fitting))
-    swapped = any(_same(value, candidate.reading) != "different" for value in unfit for candidate in cells)
+    swapped = any(fits(value, candidate.reading) for value in unfit for candidate in cells)
     if len(unfit) > 1 and len(unfit) == len(stated) and not swapped:
         return ValueFit(settled=settled)  # the sentence is about other numbers than this table's
     misfits = []
@@ -122,7 +121,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
         anchors = {
             line for other in values if other is not value for place in fitting[id(other)] for line in place.lines
         }
-        home = next((candidate.reading for candidate in cells if _same(value, candidate.reading) != "different"), None)
+        home = next((candidate.reading for candidate in cells if fits(value, candidate.reading)), None)
         nearest = _intended(text, value, allowed[id(value)], named, anchors, places.index, swapped=home is not None)
         others = [(other, fitting[id(other)]) for other in values if other is not value]
         if (
@@ -133,7 +132,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
             continue
         table, cell = places.index.of(nearest.reading).readings, nearest.reading.cell
         beside = [reading for reading in table if reading.cell.row == cell.row or reading.cell.column == cell.column]
-        printed = any(_same(value, reading) in ("equal", "truncated", "finer") for reading in beside)
+        printed = any(same_as_cell(value, reading) in ("equal", "truncated", "finer") for reading in beside)
         if (home or not printed) and not _derived(value, cells, values, beside):
             misfits.append(Misfit(value=value, reading=nearest.reading, home=home))
     return ValueFit(misfits=tuple(misfits), settled=settled, turned=turned)
@@ -156,7 +155,7 @@ def _intended(  # noqa: PLR0913 - what is known of a value
         for candidate in allowed
         if min(candidate.row.sure, candidate.column.sure)
         and not (candidate.loose or candidate.row.modified or candidate.column.modified)
-        and ((swapped and value.quantity.decimals) or _alike(value, candidate.reading))
+        and ((swapped and value.quantity.decimals) or alike(value, candidate.reading))
         and not index.of(candidate.reading).open_parts(candidate.reading, said)
     ]
     anchored = [candidate for candidate in near if anchors & candidate.lines]
@@ -243,7 +242,13 @@ def _in_other_list(
     return len(run) > 1 and not any(fitting[id(values[index])] for index in run)
 
 
-def _same(value: TextNumber, reading: Measurement) -> arithmetic.Sameness:
+def fits(value: TextNumber, reading: Measurement) -> bool:
+    """Whether a value is a cell's."""
+    return same_as_cell(value, reading) != "different"
+
+
+def same_as_cell(value: TextNumber, reading: Measurement) -> arithmetic.Sameness:
+    """Return whether a value is a cell's, as it is or as a share told in per cent."""
     quantity = value.quantity
     if quantity.decimals and not arithmetic.places(reading.value):
         return "equal" if quantity.value == reading.value else "different"
@@ -333,7 +338,7 @@ def _derived(
     return any(arithmetic.same(abs(stated.value), stated.decimals, size) == "equal" for size in sizes)
 
 
-def _alike(value: TextNumber, reading: Measurement) -> bool:
+def alike(value: TextNumber, reading: Measurement) -> bool:
     """Whether a value is written like a cell, with as many digits behind the point, and of about its size."""
     quantity = value.quantity
     for found in arithmetic.scales(quantity, reading.value, reading.cell.unit):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import citation_marks, mentions, sentence_facts, sentence_parts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
+from trimtab.claims.number_kinds import numbers
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import makes_a_condition, unread
@@ -142,12 +143,12 @@ def _prose(
     report: Document, registry: Registry, vocabulary: HeaderVocabulary | None, *, only_values: bool
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
-    carried, section, intro = "", "", ""
+    carried, section, intro, before = "", "", "", ""
     for span in report.spans:
         if span.kind != "sentence":
             continue
         if span.section != section:
-            carried, section, intro = "", span.section, ""
+            carried, section, intro, before = "", span.section, "", ""
         text = span.text.strip().lstrip("-*\u2022 ").strip()
         found = claim(text, registry, vocabulary, carried, _place(report, span))
         if intro and found.facts:
@@ -156,8 +157,12 @@ def _prose(
             intro = text if makes_a_condition(text) else ""
         named = mentions.find(text, registry, vocabulary)
         carried = _carried_on(text, named, carried)
-        if _checkable(found, named, text, only_values=only_values):
-            yield found
+        context = tuple(filter(None, (before, section.rpartition(" > ")[2])))
+        before = text
+        if _checkable(found, named, text, only_values=only_values) or (
+            vocabulary and not only_values and _measures(text)
+        ):
+            yield replace(found, context=context)
 
 
 def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
@@ -180,6 +185,13 @@ def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values
         return False
     about = any(name.kind in ("models", "benchmarks", "methods") and name.id not in MEANS for name in named)
     return about or bool(found.citations and any(mark.authors for mark in found.citations))
+
+
+def _measures(text: str) -> bool:
+    """Whether a sentence gives a number that may be a result: with a decimal or in per cent."""
+    return not (text.endswith("?") or len(tokens(text)) < _WORDS or _NO_CLAIM.search(text)) and any(
+        number.kind == "value" and (number.quantity.decimals or number.quantity.unit == "%") for number in numbers(text)
+    )
 
 
 def _place(report: Document, span: Span) -> ClaimPlace:

@@ -35,10 +35,10 @@ _HARMLESS: Final = re.compile(
     r"|particular|contrast|addition|comparison|example|instance|accuracy|performance|average|score|respectively)\b",
     re.IGNORECASE,
 )
-_DELTA: Final = re.compile(
+DELTA: Final = re.compile(
     r"\b(?:by|additional|another|extra|further)\s+(?:an?\s+|about\s+|only\s+|additional\s+)*$", re.IGNORECASE
 )
-_DELTA_BEHIND: Final = re.compile(
+DELTA_BEHIND: Final = re.compile(
     r"^[\s-]*(?:%|pp|pts?|points?|percentage[\s-]points?|absolute|relative|\s|-)*"
     r"(?:higher|lower|better|worse|more|less|fewer|faster|slower"
     r"|above|below|ahead|behind|improvements?|gains?|increases?|decreases?|reductions?|drops?"
@@ -62,7 +62,7 @@ def meant(text: str, value: TextNumber, named: Sequence[HeaderMention]) -> bool:
     before, behind = text[: value.start], text[value.end :]
     if value.hedge not in ("exactly", "about") or value.quantity.unit == "x" or text[value.start] in "+-\u2212":
         return False
-    if _DELTA.search(before) or _DELTA_BEHIND.match(behind) or re.match(r"\s?[x\u00d7\u2013-]\s?", behind):
+    if DELTA.search(before) or DELTA_BEHIND.match(behind) or re.match(r"\s?[x\u00d7\u2013-]\s?", behind):
         return False
     if re.search(r"[\u2013\u00d7]\s?$|\d\s?-\s?$", before):
         return False

@@ -23,7 +23,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import agreement, cell_rules, certainty, mentions, named_cells
+from trimtab.claims import agreement, cell_rules, certainty, mentions, named_cells, worth_a_look
 from trimtab.claims.cell_lookup import target
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.citation_years import years
@@ -91,6 +91,8 @@ def check(
         fidelity, rule, reasons = _fidelity(claim, own, strays, cited_passages)
         evidence = (*_ordered([*cells, *misfits]), *(_evidence(passage, is_cited) for passage, is_cited in passages))
         flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
+        if fidelity in (Fidelity.NOT_FOUND, Fidelity.PARTIAL) and claim.extractor != TABLE_EXTRACTOR:
+            flags = (*flags, *worth_a_look.flags(claim, sources.places, cells))
         finding = fidelity, rule, (*reasons, *(flag.text for flag in flags))
     fidelity, rule, reasons = finding
     evidence = (*evidence, *measured)

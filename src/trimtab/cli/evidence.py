@@ -48,7 +48,9 @@ for verb in (
 @click.option("--question", default="", help="What the report has to answer. Default: the question it states.")
 @click.option("--calibration", type=PATH, help="Labelled set; without one no confidence is printed.")
 @click.option("--certainty", type=PATH, help="TOML file of a person's certainty, kept with its reason.")
-@click.option("--strict", is_flag=True, help="Exit with 1 also when the linter finds something.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 also if a claim is worth a look or the linter finds anything."
+)
 @click.option("--all", "every", is_flag=True, help="Show every claim, not only decided numbers and comparisons.")
 @llm
 @JSON
@@ -70,7 +72,8 @@ def check(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Check REPORT (Markdown, HTML, text, PDF, LaTeX, or claims.jsonl) against the files in a folder.
 
-    Exit code 0: nothing is contradicted or misattributed. 1: a claim is, or with --strict the linter found something.
+    Exit code 0: nothing is contradicted or misattributed. 1: a claim is, or with --strict a claim is worth a look or
+    the linter found something.
     2: the check could not be carried out, or a document among the sources could not be read and nothing was wrong in
     the others.
     """
@@ -106,7 +109,7 @@ def check(  # noqa: PLR0913 - one argument an option
         if reader is not None:
             write_records(output / "readings.jsonl", reader.readings)
         click.echo(f"report: {page.write(checked, output, proposals)}", err=True)
-    if checked.failed or (strict and checked.findings):
+    if checked.failed or (strict and (checked.findings or checked.worth_a_look)):
         sys.exit(1)
     if checked.hindered:
         click.echo(f"not checked against {', '.join(file.path for file in checked.hindered)}", err=True)

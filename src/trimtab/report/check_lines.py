@@ -10,7 +10,7 @@ from trimtab.claims.claim_verdict import Fidelity, Stance
 from trimtab.errors import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import ClaimVerdict
@@ -26,23 +26,9 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
         check: What was found.
         every: Show every claim, not only numbers and comparisons that were decided or read in part.
     """
-    left: Counter[str] = Counter()
-    for claim, verdict in check.checked:
-        numeric = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
-        answered = verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL
-        if every or verdict.fidelity.fails or (numeric and answered):
-            yield from _claim(claim, verdict)
-        else:
-            left[verdict.fidelity.value] += 1
-    counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
     if not check.checked:
         yield "nothing to check: no sentence or table of the report says anything about a system or a benchmark"
-    if left:
-        told = ", ".join(f"{name} {count}" for name, count in left.most_common())
-        yield f"not shown: {counted(sum(left.values()), 'claim')} ({told}); --all shows them"
-    if counts:
-        told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-        yield f"{counted(len(check.checked), 'claim')}: {told}"
+    yield from _claims(check, every=every)
     for one in check.unread:
         yield f"not read: {one.path}: {one.reason}"
     for path, reason in check.sources.left_out:
@@ -51,6 +37,42 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
         yield ""
     for finding in check.findings:
         yield f"{finding.rule}: {finding.text}"
+
+
+def _claims(check: ReportCheck, *, every: bool) -> Iterator[str]:
+    """Yield the accused claims, then those that are worth a look, then the others, then the counts."""
+    left: Counter[str] = Counter()
+    for claim, verdict in check.checked:
+        if verdict.fidelity.fails:
+            yield from _claim(claim, verdict)
+    looks = [(claim, verdict) for claim, verdict in check.checked if verdict.worth_a_look]
+    yield from _looks(looks)
+    for claim, verdict in check.checked:
+        if verdict.fidelity.fails or verdict.worth_a_look:
+            continue
+        numeric = claim.kind in (Kind.NUMERIC, Kind.COMPARISON)
+        if every or (numeric and (verdict.fidelity.holds or verdict.fidelity is Fidelity.PARTIAL)):
+            yield from _claim(claim, verdict)
+        else:
+            left[verdict.fidelity.value] += 1
+    if left:
+        names = ", ".join(f"{name} {count}" for name, count in left.most_common())
+        yield f"not shown: {counted(sum(left.values()), 'claim')} ({names}); --all shows them"
+    if check.checked:
+        counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
+        names = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+        yield f"{counted(len(check.checked), 'claim')}: {names}{f'; {len(looks)} worth a look' if looks else ''}"
+
+
+def _looks(checked: Sequence[tuple[Claim, ClaimVerdict]]) -> Iterator[str]:
+    """Yield the claims that are worth a look, each with what does not fit."""
+    if checked:
+        yield "worth a look (nothing is decided):"
+    for claim, verdict in checked:
+        yield f"{claim.id}  {_short(claim.statement)}"
+        yield from (f"     {flag.text}" for flag in verdict.worth_a_look)
+    if checked:
+        yield ""
 
 
 def _claim(claim: Claim, verdict: ClaimVerdict) -> Iterator[str]:

@@ -84,6 +84,11 @@ class ReportCheck:
         """Whether a claim says what its source does not say."""
         return any(verdict.fidelity.fails for _, verdict in self.checked)
 
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether something may be wrong that is not decided."""
+        return any(verdict.worth_a_look for _, verdict in self.checked)
+
     def record(self) -> dict[str, Any]:
         """Return everything as plain values."""
         documents = self.sources.documents

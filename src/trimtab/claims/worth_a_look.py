@@ -1,0 +1,234 @@
+"""What of an open sentence is worth a reader's look: numbers that fit no cell the sentence leads to.
+
+A sentence leads to the lines of a table whose headers it names, or of which it has a word that tells them from others;
+what it does not say may stand in the sentence before it or in its heading. A flag accuses nobody and costs a reader ten
+seconds, so what a number is need not be certain, only likely.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import arithmetic, own_arithmetic
+from trimtab.claims.cell_lookup import target
+from trimtab.claims.citation_marks import without_citations
+from trimtab.claims.claim_model import Quantity
+from trimtab.claims.claim_verdict import Flag, Stance
+from trimtab.claims.named_cells import alike, fits
+from trimtab.claims.number_kinds import TextNumber, numbers
+from trimtab.claims.value_meaning import DELTA, DELTA_BEHIND
+from trimtab.claims.wording import stems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trimtab.claims.claim_model import Claim
+    from trimtab.claims.claim_verdict import Evidence
+    from trimtab.claims.header_places import HeaderMention, HeaderPlaces, NamedCell
+    from trimtab.claims.header_reader import Measurement
+
+_MANY: Final = 20
+"""Values that no sentence of prose has."""
+_STRANGERS: Final = 2
+"""Numbers of a sentence that may fit nothing where none of its numbers fits; with more it is about other tables."""
+_SMALL: Final = 20
+"""A whole number below it stands in a cell by chance."""
+_NEAR: Final = 35
+"""Per cent of a whole number by which another one is still near it."""
+_SETTING: Final = re.compile(r"[A-Za-z]\w*\s?=\s?(\d+\.\d+)")
+_INTERVAL: Final = re.compile(r"\[\s*-?[\d.]+,\s*$"), re.compile(r",\s*-?[\d.]+\s*\]")
+_RANGE: Final = (
+    re.compile(r"[\u2013\u00d7]\s?$|\d\s?-\s?$|[\u0370-\u03ff]\s*[=\u2248]\s*$"),
+    re.compile(r"\s?[x\u00d7\u2013-]\s?"),
+)
+_NUMBERED: Final = re.compile(r"\b(?!In\b|At\b|With\b|Only\b|From\b|To\b)[A-Z][a-z]+ \d+(?:\.\d+)+(?!\d|\s?%)")
+_SIZE_OF: Final = re.compile(
+    r"\b(?:improve\w*|reduc\w+|gains?|increase\w*|decrease\w*|drop(?:s|ped)?|gap|differences?|margins?|speed-?ups?|leads?)"
+    r"\s+(?:of|by|is|was)?\s*(?:about|only|up to|an?)?\s*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A number that may be wrong, the cell it is held against, and what is wrong with it, in words."""
+
+    value: TextNumber
+    reading: Measurement
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """What a sentence leads to in one table: the cells where its lines meet, and all cells of those lines."""
+
+    cells: tuple[Measurement, ...]
+    lines: tuple[Measurement, ...]
+
+
+def flags(claim: Claim, places: HeaderPlaces, cells: Sequence[Evidence]) -> Iterator[Flag]:
+    """Yield what is worth a look in a claim that is not decided.
+
+    Args:
+        claim: The claim.
+        places: The headers of the sources' tables.
+        cells: What cells say of its facts.
+    """
+    for words in own_arithmetic.contradictions(claim.statement):
+        yield Flag(name="numbers do not add up", text=words)
+    open_words = f"not understood was {', '.join(map(repr, claim.unread[:3]))}" if claim.unread else ""
+    for suspect in _suspects(claim, places):
+        cell = target(suspect.reading, places.index)
+        yield Flag(
+            name="worth a look",
+            text=f"{suspect.value.quantity.text} {suspect.why}: {cell.quote} [{cell.document}: {cell.location}];"
+            f" {open_words or 'nothing says outright that it is meant'}",
+        )
+    for index, fact in enumerate(claim.facts):
+        refuting = [one for one in cells if one.fact == index and one.target is not None]
+        if fact.value is None and fact.benchmark and refuting and all(one.stance is Stance.REFUTES for one in refuting):
+            yield Flag(name="worth a look", text=f"{refuting[0].why}; {open_words}")
+
+
+def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
+    """Yield the numbers of a claim that fit no cell it leads to, and those that stand at another's name."""
+    text = without_citations(claim.statement)
+    named = places.mentions(text)
+    values = _values(text, named)
+    if not values or len(values) > _MANY:
+        return
+    before = [mention for words in claim.context for mention in places.mentions(words) if mention.sure]
+    own = places.cells(named)
+    if not own and not any(fact.subject in text and re.search(r"[A-Z\d]", fact.subject) for fact in claim.facts):
+        own = [cell for cell in places.cells([*named, *before]) if (cell.row in named) != (cell.column in named)]
+    leads = _leads(text, places, named, before)
+    led = [reading for lead in leads for reading in (*lead.lines, *lead.cells)] + [cell.reading for cell in own]
+    fitting = {value.start: [reading for reading in led if fits(value, reading)] for value in values}
+    anchors = {reading.table for value in values if _telling(value) for reading in fitting[value.start]}
+    unfit = [
+        value for value in values if not fitting[value.start] and _may_be_a_cell(text, value, anchored=bool(anchors))
+    ]
+    for value in unfit if anchors or len(unfit) <= _STRANGERS else ():
+        near = (
+            [reading for reading in led if _slip(value, reading)]
+            or [cell.reading for cell in own if min(cell.row.sure, cell.column.sure) and _near(value, cell.reading)]
+            or [cell for lead in leads for cell in lead.cells if cell.table in anchors and _near(value, cell)]
+        )
+        if near:
+            nearest = min(near, key=lambda reading: abs(reading.value - value.quantity.value))
+            yield Suspect(value=value, reading=nearest, why="is in no cell that is named here, the nearest has")
+    yield from _crossed(values, own)
+
+
+def _values(text: str, named: Iterable[HeaderMention]) -> list[TextNumber]:
+    """Return the numbers of a sentence that may be results: values, and what stands behind a sign of equality."""
+    spans = [
+        mention
+        for mention in named
+        if mention.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[mention.start : mention.end], re.IGNORECASE)
+    ]
+    values = []
+    for number in numbers(text, spans):
+        setting = _SETTING.fullmatch(text, number.start, number.end)
+        if number.kind == "value":
+            values.append(number)
+        elif number.kind == "parameter" and setting:
+            quantity = Quantity(text=setting[1])
+            values.append(TextNumber(kind="value", quantity=quantity, start=setting.start(1), end=setting.end(1)))
+    return values
+
+
+def _leads(
+    text: str, places: HeaderPlaces, named: Sequence[HeaderMention], before: Sequence[HeaderMention]
+) -> list[Lead]:
+    """Return what a sentence leads to, table by table, by its own names and words and by the names before it."""
+    lines = {line for mention in named if mention.sure for line in mention.lines} | places.sharing(stems(text))
+    around = {line for mention in before for line in mention.lines}
+    leads = []
+    for table in {line[0] for line in lines}:
+        readings = places.by_table[table]
+        at = {axis: {line[2] for line in lines if line[:2] == (table, axis)} for axis in ("row", "column")}
+        wider = {
+            axis: places_of or {line[2] for line in around if line[:2] == (table, axis)}
+            for axis, places_of in at.items()
+        }
+        leads.append(
+            Lead(
+                cells=tuple(
+                    reading
+                    for reading in readings
+                    if all(not wider[axis] or getattr(reading.cell, axis) in wider[axis] for axis in wider)
+                ),
+                lines=tuple(
+                    reading for reading in readings if any(getattr(reading.cell, axis) in at[axis] for axis in at)
+                ),
+            )
+        )
+    return leads
+
+
+def _crossed(values: Sequence[TextNumber], own: Sequence[NamedCell]) -> Iterator[Suspect]:
+    """Yield values of one line that stand in the other order than the names of their cells."""
+    fitting = {value.start: [cell for cell in own if _telling(value) and fits(value, cell.reading)] for value in values}
+    for first, second in pairwise(values):
+        for axis, other in (("row", "column"), ("column", "row")):
+            pairs = [
+                (mine, its)
+                for mine in fitting[first.start]
+                for its in fitting[second.start]
+                if mine.reading.table == its.reading.table
+                and getattr(mine.reading.cell, other) == getattr(its.reading.cell, other)
+                and getattr(mine.reading.cell, axis) != getattr(its.reading.cell, axis)
+            ]
+            if pairs and not any(getattr(mine, axis).start <= getattr(its, axis).start for mine, its in pairs):
+                why = (
+                    f"and {second.quantity.text} stand in another order than the names of their cells, the first is of"
+                )
+                yield Suspect(value=first, reading=pairs[0][0].reading, why=why)
+
+
+def _telling(value: TextNumber) -> bool:
+    return value.quantity.decimals > 0 or abs(value.quantity.value) >= _SMALL
+
+
+def _near(value: TextNumber, reading: Measurement) -> bool:
+    """Whether a number is written like a cell and is of about its size."""
+    quantity = value.quantity
+    if (quantity.value < 0) != (reading.value < 0):
+        return False
+    if quantity.decimals or arithmetic.places(reading.value) or abs(quantity.value) < _SMALL // 2:
+        return alike(value, reading)
+    return abs(quantity.value - reading.value) * 100 <= abs(reading.value) * _NEAR
+
+
+def _slip(value: TextNumber, reading: Measurement) -> bool:
+    """Whether a number is a cell's with two of its digits exchanged, the most common error of copying."""
+    mine = str(value.quantity.value)
+    for number in arithmetic.scales(value.quantity, reading.value, reading.cell.unit):
+        its = format(round(number, value.quantity.decimals), "f")
+        if len(mine) == len(its) and [mine[at] != its[at] for at in range(len(mine))].count(True) == 2:
+            return sorted(mine) == sorted(its)
+    return False
+
+
+def _may_be_a_cell(text: str, value: TextNumber, *, anchored: bool) -> bool:
+    """Whether a number may be a cell's: no difference, factor, bound, end of an interval or number of a theorem.
+
+    Of a range an end may be a cell's where another number of the sentence is (``anchored``).
+    """
+    before, behind = text[: value.start], text[value.end :]
+    return not (
+        value.hedge not in ("exactly", "about")
+        or value.quantity.unit == "x"
+        or text[value.start] in "+-\u2212"
+        or DELTA.search(before)
+        or _SIZE_OF.search(before)
+        or DELTA_BEHIND.match(behind)
+        or _INTERVAL[0].search(before)
+        or _INTERVAL[1].match(behind)
+        or (not anchored and (_RANGE[0].search(before) or _RANGE[1].match(behind)))
+        or any(match.start() < value.start < match.end() for match in _NUMBERED.finditer(text))
+    )
