@@ -10,7 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError, get_default_latex_context_db
+from pylatexenc.latexwalker import LatexToken, LatexWalker, LatexWalkerParseError, get_default_latex_context_db
 from pylatexenc.macrospec import EnvironmentSpec, MacroSpec
 
 from trimtab.documents.formats import latex_macros
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # pylatexenc ships no type information.
 Node = Any
 
+PLAIN = re.compile(r"( ?)([\w.,;:=+/])")
 MAX_EXPANDED = 200_000
 NEVER_PRINTED = re.compile(
     # No piece runs over its own beginning, so that a thousand without an end cost no more than one.
@@ -60,6 +61,16 @@ class Macro:
     def arguments(self) -> str:
         """What follows it, as in :mod:`~trimtab.documents.formats.latex_macros`."""
         return ("{" if self.default is None else "[") + "{" * (self.count - 1) if self.count else ""
+
+
+class _Walker(LatexWalker):  # type: ignore[misc]
+    """pylatexenc's parser, spared the look at a plain character for all that could begin there."""
+
+    def get_token(self, pos: int, *args: Any, **options: Any) -> LatexToken:  # noqa: ANN401 - handed on as they come
+        plain = PLAIN.match(self.s, pos)
+        if plain is None:
+            return super().get_token(pos, *args, **options)
+        return LatexToken(tok="char", arg=plain[2], pos=plain.end() - 1, len=1, pre_space=plain[1])
 
 
 class LatexSource:
@@ -106,7 +117,7 @@ class LatexSource:
         Raises:
             DocumentError: The parser gives up.
         """
-        walker = LatexWalker(text, latex_context=self._context, tolerant_parsing=True)
+        walker = _Walker(text, latex_context=self._context, tolerant_parsing=True)
         try:
             return list(walker.get_latex_nodes()[0])
         except LatexWalkerParseError as error:
