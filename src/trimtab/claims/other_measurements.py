@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims import comparison_words as compare
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, outside
-from trimtab.claims.wording import any_case, word_set
+from trimtab.claims.wording import WORD, any_case, word_set
 
 if TYPE_CHECKING:
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
 
-_WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 # An amount of training, data or hardware that values depend on; parameters only say how large a system is.
 _AMOUNT: Final = any_case(
     r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$"
@@ -121,7 +120,7 @@ def _bracket(sentence: Sentence, end: int) -> bool:
         return False
     if re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
         return True
-    words = (TextRange.of(word) for word in _WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1)))
+    words = (TextRange.of(word) for word in WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1)))
     known = [*sentence.names, *sentence.numbers, *sentence.settings]
     left = [sentence.text[word.start : word.end].casefold() for word in outside(words, known)]
     return not compare.CUE.search(bracket[1]) and any(

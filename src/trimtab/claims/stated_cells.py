@@ -18,7 +18,7 @@ from trimtab.claims.other_measurements import another_version, may_change, measu
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.text_range import covered
 from trimtab.claims.understanding import opens_an_aside
-from trimtab.claims.wording import any_case, any_of, word_set
+from trimtab.claims.wording import WORD, any_case, any_of, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _CLAUSE: Final = any_case(
     r"[;:]|,(?!\d)|\s[-\u2013\u2014]+\s|\u2014|\b(?:while|whereas|although|though|because|since|but|which|where|as|once|until)\b"
 )
-_WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?")
 _TELLING: Final = word_set("""
 drops dropped falls fell rises rose climbs climbed collapses collapsed goes went keeps kept has solves solved lowers
 lowered raises raised reduces reduced increases increased comparing gap versus vs between among against better worse
@@ -225,7 +224,7 @@ def _pooled(text: str, clause: tuple[int, int], cell: NamedCell, named: Sequence
 
 def _unexplained(text: str, start: int, end: int, named: Sequence[HeaderMention]) -> list[str]:
     """Return the words that are no name and none with which a value is given."""
-    words = (match for match in _WORD.finditer(text, start, end) if not covered(match.start(), named))
+    words = (match for match in WORD.finditer(text, start, end) if not covered(match.start(), named))
     folded = (match[0].casefold().rstrip(".") for match in words)
     return [word for word in folded if not (re.fullmatch(r"[\d.,]+", word) or word in _TELLING or not may_change(word))]
 

@@ -24,7 +24,7 @@ from trimtab.claims.other_measurements import another_measurement, may_change
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, covered, outside
 from trimtab.claims.vocabulary import SYSTEM_BEHIND
-from trimtab.claims.wording import any_case, any_of, word_set
+from trimtab.claims.wording import WORD, any_case, any_of, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,7 +120,6 @@ _DOUBT: Final = any_of(
 )
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
 _JOINS: Final = any_case(r"(?:but|and|yet)\b")
-_WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +145,7 @@ def unread(understood: Understood) -> UnreadWords:
     cuts = [0, *(match.start() for match in _CUT.finditer(sentence.text)), len(sentence.text)]
     parts = [TextRange(start, end) for start, end in pairwise(cuts)]
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
-    words = outside(map(TextRange.of, _WORD.finditer(sentence.text)), explained)
+    words = outside(map(TextRange.of, WORD.finditer(sentence.text)), explained)
     left = _in_no_fact(understood, explained)
     for part in parts:
         left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
@@ -171,7 +170,7 @@ def _said(sentence: Sentence, word: TextRange) -> str:
 
 def makes_a_condition(text: str) -> bool:
     """Whether a text begins with a word that makes a condition of it: "For the larger model:", not "For example:"."""
-    first = _WORD.search(text)
+    first = WORD.search(text)
     return first is not None and first[0].casefold() in _CONDITIONS and not _OPENING.match(text, first.start())
 
 
@@ -266,7 +265,7 @@ def _unread_in(
     if not asserted and not compare.CUE.search(text, start, end):
         if not systems and _WHAT_IT_IS.match(text, start):
             return turning
-        first = _WORD.search(text, start + bool(_JOINS.match(text, start)) * 4, end)
+        first = WORD.search(text, start + bool(_JOINS.match(text, start)) * 4, end)
         turning = [word for word in turning if first and word.start == first.start()]
         turning += outside(map(TextRange.of, _UNREAL.finditer(text, start, end)), explained)
         if not systems and first and first[0].casefold() not in _CONDITIONS:

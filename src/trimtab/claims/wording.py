@@ -33,6 +33,8 @@ _TOKEN: Final = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\w+(?:\.\d+\w*)*\+?(?:'t\b
 NEGATIONS: Final = word_set(
     "no not never none neither nor without cannot fail fails failed lack lacks unable hardly rarely"
 )
+WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
+"""A word of a sentence as a reader sees it: "fine-tuned", "don't", "w/o", "HumanEval+"."""
 _NAME_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
 _PLUS: Final = re.compile(r"\s*\(\+\)")
 _LONGEST: Final = 8
