@@ -1,8 +1,12 @@
 """LaTeX gives the cells LaTeX prints: merged cells, rules, the author's macros, bold, symbols; with lines."""
 
+import time
+
 import pytest
 
 from trimtab.documents import reader
+from trimtab.documents.formats import latex_table
+from trimtab.documents.formats.cell_grid import RawCell
 
 TABLE = r"""\documentclass{article}
 \newcommand{\qwen}[1]{Qwen2.5-Coder-#1B} % a macro of the author's
@@ -239,6 +243,13 @@ def test_a_merged_cell_covers_the_empty_places_below_or_above_it(groups):
         (1, "Closed", "C", "Pass", "51.3"),
         (1, "Closed", "D", "Pass", "42.2"),
     ]
+
+
+def test_merged_cells_without_end_are_no_work_without_end():
+    rows = [[RawCell(text="x", colspan=row + 1), RawCell(text="y", rowspan=99_999)] for row in range(20_000)]
+    began = time.process_time()
+    assert len(latex_table._merged(rows)) == len(rows)
+    assert time.process_time() - began < 10
 
 
 def test_a_table_set_as_a_figure_is_a_figure():

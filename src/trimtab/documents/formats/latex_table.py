@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
-from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell, numeric, starts_bold
+from trimtab.documents.formats.cell_grid import RawCell, numeric, starts_bold
 from trimtab.documents.formats.latex_source import arguments, blank, macro_name, written
 from trimtab.documents.parts import Position
 
@@ -47,12 +47,14 @@ def _merged(rows: list[list[RawCell]]) -> list[list[RawCell]]:
     One of a negative number of rows stands in the last row that it covers. Where something else is written, it ends.
     """
     grid = [dict(zip(accumulate((cell.colspan for cell in row), initial=0), row, strict=False)) for row in rows]
+    left = 2 * sum(map(len, rows))  # no place is covered twice, so no table needs more looks at a row
     for row, line in enumerate(grid):
         for column, cell in [*line.items()]:
             first = last = row
             end, step = max(-1, min(row + cell.rowspan, len(grid))), 1 if cell.rowspan > 0 else -1
-            for other in range(row + step, end, step):
-                under = grid[other].keys() & range(column, column + min(cell.colspan, MAX_SPAN))
+            for other in range(row + step, end, step)[:left]:
+                left -= 1
+                under = [place for place in range(column, column + min(cell.colspan, 100)) if place in grid[other]]
                 if any(grid[other][place].text for place in under):
                     break
                 for place in under:
