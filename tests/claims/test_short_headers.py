@@ -130,3 +130,14 @@ def test_two_measures_a_superlative_and_a_denied_second_clause(word, sentence):
     sources = Sources.build([reader.read_bytes(WORDS.encode(), "paper.md")], [], REGISTRY)
     claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
     assert verdict_rules.check(claim, sources).fidelity == word
+
+
+@pytest.mark.parametrize("table", [*TABLES.values(), WORDS])
+def test_the_cells_of_a_table_are_what_it_says(table):
+    rows = "| Part | VZ-C | VZ-R |\n|---|---|---|\n| AMBER/Avg ACC | 1.182 | 0.100 |\n| MMStar ACC | 1.146 | -0.491 |\n"
+    for text in (table, rows):
+        source = reader.read_bytes(text.encode(), "paper.md")
+        sources = Sources.build([source], [], REGISTRY)
+        claims = report_claims.claims(source, REGISTRY, sources.vocabulary)
+        assert claims
+        assert {verdict_rules.check(claim, sources).fidelity.value for claim in claims} == {"supported"}

@@ -226,7 +226,7 @@ def _fact(reading: Measurement, index: TableIndex, vocabulary: HeaderVocabulary)
     systems, measures = (cell.row_path, cell.column_path) if by_row else (cell.column_path, cell.row_path)
     spaced = " ".join((*cell.row_path, *cell.column_path)).replace("_", " ")
     metric = next(iter(index.registry.find(spaced, ("metrics",))), None)
-    benchmark = " ".join(filter(None, (_measured(part, index.registry) for part in measures)))
+    benchmark = " ".join(filter(None, (_measured(part, index) for part in measures)))
     if not benchmark and reading.benchmark:
         benchmark = index.registry.entries["benchmarks"][reading.benchmark].names[0]
     return Fact(
@@ -247,13 +247,12 @@ def _named(path: Sequence[str], vocabulary: HeaderVocabulary) -> str:
     return path[-1]
 
 
-def _measured(part: str, registry: Registry) -> str:
+def _measured(part: str, index: TableIndex) -> str:
     """Return the benchmark that a header names, "" if it only says a metric or a setting, else the header itself."""
-    spaced = part.replace("_", " ")
+    registry, spaced = index.registry, part.replace("_", " ")
     marks = registry.find(spaced, ("benchmarks",))
     if len({mark.id for mark in marks}) == 1:
         return marks[0].text
-    # "macro_auroc" is a name of its own; "humaneval_nll" is a benchmark and a measure.
-    if registry.find(part, ("metrics",)) or registry.endpoint(part) or settings.read(spaced) != settings.NOTHING:
-        return ""
-    return spellings(part)[-1]
+    # "macro_auroc" and "AMBER ACC" are names of their own; "humaneval_nll" is a benchmark and a measure.
+    says = registry.find(part, ("metrics",)) or registry.endpoint(part) or settings.read(spaced) != settings.NOTHING
+    return "" if says and not index.headers.short.names((part,)) else spellings(part)[-1]
