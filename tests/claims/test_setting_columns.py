@@ -237,6 +237,41 @@ def test_what_does_not_select_one_row_accuses_nobody(name, sentence):
     assert verdict(sentence, name).fidelity in ("partial", "not found")
 
 
+SEEDS = """Model,Eval. capacity,Seed,MBPP,HumanEval
+Arm-A1,2.0,0,60.0,51.2
+Arm-A1,1.25,0,50.0,44.5
+Arm-A1,2.0,1,61.4,52.3
+Arm-A1,1.25,1,51.1,45.9
+Arm-B1,2.0,0,58.3,49.4
+Arm-B1,1.25,0,40.1,38.7"""
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Arm-A1 and Arm-B1 score 60.0 and 58.3 on MBPP at capacity 2.0 with seed 0.",
+        "Arm-A1 at capacity 2.0 (60.0) beats its capacity 1.25 run (50.0) on MBPP with seed 0.",
+        "While Arm-A1 has 60.0 at capacity 2.0, Arm-B1 has 40.1 at capacity 1.25 on MBPP with seed 0.",
+        "For capacity 1.25 and seed 0 Arm-A1's MBPP is 50.0, versus 60.0 for capacity 2.0.",
+        "With seed 0 and capacity 1.25, Arm-A1 loses 10.0 points on MBPP against capacity 2.0.",
+        "Arm-A1 averages 60.7 on MBPP at capacity 2.0 over seeds 0 and 1.",
+        "Going from seed 0 to seed 1, Arm-A1 gains 1.4 points on MBPP at capacity 2.0.",
+        "Arm-A1 scores between 50.0 and 61.4 on MBPP, depending on capacity.",
+        "Arm-A1 retrained at capacity 1.25 scores 55.5 on MBPP with seed 0.",
+        "Arm-A1 scores 62.0 on MBPP with seeds 2-5 at capacity 2.0.",
+        "With a training capacity of 2.0 and seed 0, Arm-A1 scores 55.0 on MBPP.",
+        "Arm-A1 with retrieval scores 63.0 on MBPP at capacity 2.0 and seed 0.",
+        "Reducing capacity from 2.0 to 1.25 costs Arm-A1 10.0 points on MBPP with seed 0.",
+        "At capacity 1.25 with seed 0, Arm-B1 reaches only 40.1 on MBPP, 9.9 points behind Arm-A1.",
+        "At capacity 1.25, seeds 0 and 1 give Arm-A1 50.0 and 51.1 on MBPP.",
+    ],
+)
+def test_true_sentences_about_several_rows_are_not_refuted(sentence):
+    sources = Sources.build([document("seeds.md", SEEDS)], [], REGISTRY)
+    claim = report_claims.claim(sentence, REGISTRY, sources.vocabulary)
+    assert not verdict_rules.check(claim, sources).fidelity.fails
+
+
 def test_a_setting_that_no_row_has_is_named_with_those_that_there_are():
     reasons = " ".join(verdict("Arm-A1 scores 48.0 on MBPP at capacity 1.0.", "capacity.md").reasons)
     assert "no row has capacity 1.0, only 2.0, 1.25" in reasons

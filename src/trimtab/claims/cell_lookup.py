@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.claims import settings
-from trimtab.claims.claim_verdict import EvidenceTarget
+from trimtab.claims.claim_verdict import Evidence, EvidenceTarget
 from trimtab.claims.setting_columns import DESCRIBES
 from trimtab.claims.table_index import matching
 from trimtab.claims.vocabulary import names
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.claims.claim_model import Fact
+    from trimtab.claims.claim_verdict import Stance
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.table_index import TableIndex
 
 
-def target(reading: Measurement, readings: TableIndex) -> EvidenceTarget:
+def target(reading: Measurement, tables: TableIndex) -> EvidenceTarget:
     """Return the exact place of a reading."""
     cell, document = reading.cell, reading.document
     table = cell.label or f"table {cell.table}"
@@ -34,72 +35,86 @@ def target(reading: Measurement, readings: TableIndex) -> EvidenceTarget:
         row=cell.row,
         column=cell.column,
         quote=cell.text,
-        beside=readings.of(reading).row(reading),
+        beside=tables.of(reading).row(reading),
     )
 
 
-def candidates(readings: TableIndex, subject: str, benchmark: str, fact: Fact) -> list[Measurement]:
+def cell_evidence(
+    reading: Measurement, stance: Stance, why: str, tables: TableIndex, home: Measurement | None = None
+) -> Evidence:  # fmt: skip
+    """Return what a cell says; ``home`` is the cell that has the value instead."""
+    return Evidence(
+        backend="table",
+        stance=stance,
+        why=why,
+        target=target(reading, tables),
+        home=target(home, tables) if home else None,
+    )
+
+
+def candidates(tables: TableIndex, subject: str, benchmark: str, fact: Fact) -> list[Measurement]:
     """Return the cells that hold the tuple of a fact, in the order of their documents."""
-    known, words = place(readings, benchmark)
+    known, words = place(tables, benchmark)
     if subject:
-        pool = readings.by_subject.get(readings.subject_id(subject), [])
+        cells = tables.by_subject.get(tables.subject_id(subject), [])
     elif known:
-        pool = readings.by_benchmark.get(known, [])
+        cells = tables.by_benchmark.get(known, [])
     else:
-        pool = _rarest(readings, words)
-    metric = readings.registry.id_of(fact.metric, "metrics")
-    found = _on(readings, pool, benchmark) if known or words else _measuring(pool, fact.metric, metric)
+        cells = min((tables.by_word.get(word, []) for word in words), key=len, default=[])
+    metric = tables.registry.id_of(fact.metric, "metrics")
+    if known or words:
+        cells = _on(tables, cells, benchmark)
+    elif metric:
+        cells = [result for result in cells if result.metric == metric]
+    elif fact.metric:
+        cells = matching(cells, "", frozenset(stems(fact.metric)))
     if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
-        found = [one for one in found if not _describes(one, known, readings)]
-    if not any(
-        readings.of(one).is_setting(one) and key(" ".join(one.cell.column_path)) == key(benchmark) for one in found
-    ):
-        found = [one for one in found if not readings.of(one).is_setting(one)]
+        cells = [result for result in cells if not _describes(result, known, tables)]
+    settings_of_rows = {result for result in cells if tables.of(result).is_setting(result)}
+    if not any(key(" ".join(result.cell.column_path)) == key(benchmark) for result in settings_of_rows):
+        cells = [result for result in cells if result not in settings_of_rows]
     # A table with a measure a row has its values in one column; what else stands in the row describes them.
-    long = {one.table for one in found if _headed_value(one)}
-    found = [one for one in found if one.table not in long or _headed_value(one)]
-    found = _closest(readings, found, subject) if subject else found
-    fitting = [
-        one for one in found if not settings.conflicts(fact.setting, readings.of(one).setting_of(one, fact.setting))
+    values = {result for result in cells if result.cell.column_path and key(result.cell.column_path[-1]) == "value"}
+    long = {result.table for result in values}
+    cells = [result for result in cells if result.table not in long or result in values]
+    cells = _closest(tables, cells, subject) if subject else cells
+    return [
+        result
+        for result in cells
+        if not settings.conflicts(fact.setting, tables.of(result).setting_of(result, fact.setting))
+        and not (metric and result.metric and metric != result.metric)
     ]
-    return [one for one in fitting if not (metric and one.metric and metric != one.metric)]
 
 
-def _headed_value(one: Measurement) -> bool:
-    return bool(one.cell.column_path) and key(one.cell.column_path[-1]) == "value"
-
-
-def _describes(one: Measurement, benchmark: str, readings: TableIndex) -> bool:
+def _describes(result: Measurement, benchmark: str, tables: TableIndex) -> bool:
     """Whether a number is of the system itself, in a table whose caption alone names the benchmark."""
-    heads = one.cell.column_path if readings.of(one).axis == "row" else one.cell.row_path
-    text = " ".join(heads)
-    return bool(DESCRIBES.search(text)) and not any(
-        mark.id == benchmark for mark in readings.registry.find(text, ("benchmarks",))
-    )
+    text = " ".join(result.cell.column_path if tables.of(result).axis == "row" else result.cell.row_path)
+    marks = tables.registry.find(text, ("benchmarks",)) if DESCRIBES.search(text) else None
+    return marks is not None and all(mark.id != benchmark for mark in marks)
 
 
-def _closest(readings: TableIndex, pool: Sequence[Measurement], subject: str) -> list[Measurement]:
+def _closest(tables: TableIndex, pool: Sequence[Measurement], subject: str) -> list[Measurement]:
     """Return of a system's cells, in a table that has it with and without a variant, those without.
 
     Where a table prints the very name, marks and brackets included, only those of that name.
     """
-    name, printed = readings.subject_id(subject), _printed(subject)
-    same = {one.table for one in pool if printed in _ends(one)}
-    exact = [one for one in pool if one.table not in same or printed in _ends(one)]
-    return _least([(readings.of(one).behind(one, name), one) for one in exact])
+    name, printed = tables.subject_id(subject), _printed(subject)
+    same = {result.table for result in pool if printed in _ends(result)}
+    exact = [result for result in pool if result.table not in same or printed in _ends(result)]
+    return _least([(tables.of(result).behind(result, name), result) for result in exact])
 
 
 def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:
     """Return the cells of each table whose headers leave least open."""
     least: dict[tuple[str, int], int] = {}
-    for count, one in behind:
-        least[one.table] = min(count, least.get(one.table, count))
-    return [one for count, one in behind if count == least[one.table]]
+    for count, result in behind:
+        least[result.table] = min(count, least.get(result.table, count))
+    return [result for count, result in behind if count == least[result.table]]
 
 
-def _open(one: Measurement, name: str) -> int:
+def _open(result: Measurement, name: str) -> int:
     """Return how many parts of a cell's header a name leaves open."""
-    paths = (one.cell.row_path, one.cell.column_path)
+    paths = (result.cell.row_path, result.cell.column_path)
     # What a header is called without its measure leaves nothing else open.
     return min((names(path)[name].open for path in paths if name in names(path)), default=0)
 
@@ -108,37 +123,24 @@ def _printed(name: str) -> str:
     return "".join(name.split()).casefold()
 
 
-def _ends(one: Measurement) -> set[str]:
+def _ends(result: Measurement) -> set[str]:
     """Return a cell's row and column headers as printed, and their last parts."""
-    paths = (one.cell.row_path, one.cell.column_path)
+    paths = (result.cell.row_path, result.cell.column_path)
     return {_printed("".join(path[start:])) for path in paths for start in range(len(path))}
 
 
-def _on(readings: TableIndex, pool: Sequence[Measurement], benchmark: str) -> Sequence[Measurement]:
+def _on(tables: TableIndex, cells: Sequence[Measurement], benchmark: str) -> list[Measurement]:
     """Return the cells on a benchmark: under a header of this very name where there is one, else by id or by words."""
-    name, (known, words) = key(benchmark), place(readings, benchmark)
-    exact = [(_open(one, name), one) for one in pool if name in one.names]
+    name, (known, words) = key(benchmark), place(tables, benchmark)
+    exact = [(_open(result, name), result) for result in cells if name in result.names]
     if exact and not known:
         return _least(exact)
     # "micro_pass1" is that column alone, although "micro_drop" is of the same benchmark.
-    whole = [one for left_open, one in exact if left_open == 0]
-    tables = {one.table for one in whole}
-    return [*whole, *(one for one in matching(pool, known, words) if one.table not in tables)]
+    whole = [result for left_open, result in exact if left_open == 0]
+    has_it = {result.table for result in whole}
+    return [*whole, *(result for result in matching(cells, known, words) if result.table not in has_it)]
 
 
-def _measuring(pool: Sequence[Measurement], text: str, metric: str) -> Sequence[Measurement]:
-    """Return the cells of a metric where that is all a fact names: by id where it is known, else by its words."""
-    if metric:
-        return [one for one in pool if one.metric == metric]
-    return matching(pool, "", frozenset(stems(text))) if text else pool
-
-
-def place(readings: TableIndex, benchmark: str) -> tuple[str, frozenset[str]]:
+def place(tables: TableIndex, benchmark: str) -> tuple[str, frozenset[str]]:
     """Return a benchmark's id, empty where it is not known, and the stems of its words."""
-    return readings.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark))
-
-
-def _rarest(readings: TableIndex, words: frozenset[str]) -> list[Measurement]:
-    """Return the cells with the rarest of ``words``."""
-    lists = [readings.by_word.get(word, []) for word in words]
-    return min(lists, key=len, default=[])
+    return tables.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark))

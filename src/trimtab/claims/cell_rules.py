@@ -8,21 +8,22 @@ same header of another subject, is misattributed, and that place is its home. A 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, setting_columns, settings
-from trimtab.claims.cell_lookup import candidates, place, target
-from trimtab.claims.claim_verdict import Evidence, Flag, Stance
+from trimtab.claims.cell_lookup import candidates, cell_evidence, place
+from trimtab.claims.claim_verdict import Flag, Stance
 from trimtab.claims.comparison_rules import compare
 from trimtab.claims.table_index import matching
 from trimtab.claims.wording import MEANS, any_of, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from trimtab.claims.claim_model import Fact, Quantity
+    from trimtab.claims.arithmetic import Sameness
+    from trimtab.claims.claim_model import Fact
+    from trimtab.claims.claim_verdict import Evidence
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.table_index import TableIndex
     from trimtab.documents.parts import TableCell
@@ -42,28 +43,38 @@ class Lookup:
     flags: tuple[Flag, ...] = ()
 
 
-def look_up(fact: Fact, index: int, readings: TableIndex) -> Lookup:
+def look_up(fact: Fact, index: int, tables: TableIndex) -> Lookup:
     """Return what the tables say about a fact."""
     if fact.relation != "equals":
-        looked = Lookup(evidence=_denied(fact, compare(fact, index, readings)))
+        looked = Lookup(evidence=tuple(compare(fact, tables)))
     else:
-        looked = _value(fact, index, readings) if fact.value else Lookup()
-    if not any(one.stance is Stance.REFUTES for one in looked.evidence):
-        return looked
-    cells = candidates(readings, fact.subject, fact.benchmark, fact) if fact.setting != settings.NOTHING else ()
-    left = list(
-        dict.fromkeys(
-            filter(
-                None, (settings.unsaid(fact.setting, readings.of(one).setting_of(one, fact.setting)) for one in cells)
-            )
-        )
+        looked = _value(fact, tables) if fact.value else Lookup()
+    evidence = [_turned(result) for result in looked.evidence] if fact.negated else looked.evidence
+    left = list(_not_in_tables(fact, tables)) if any(result.stance is Stance.REFUTES for result in evidence) else []
+    if left:
+        evidence = [_not_refuting(result, left) for result in evidence]
+    about = f"{fact.words()}: "
+    return Lookup(
+        evidence=tuple(replace(result, fact=index, why=about + result.why) for result in evidence),
+        flags=tuple(replace(flag, text=about + flag.text) for flag in looked.flags),
     )
-    if key(fact.benchmark) in MEANS:
-        left.append("over what the mean is")
-    return replace(looked, evidence=tuple(_not_said(one, left) for one in looked.evidence)) if left else looked
 
 
-def _not_said(evidence: Evidence, unsaid: Sequence[str]) -> Evidence:
+def _turned(evidence: Evidence) -> Evidence:
+    """Return evidence on what is said, from that on what the statement denies."""
+    turned = {Stance.SUPPORTS: Stance.REFUTES, Stance.REFUTES: Stance.SUPPORTS}
+    return replace(evidence, stance=turned.get(evidence.stance, evidence.stance), home=None)
+
+
+def _not_in_tables(fact: Fact, tables: TableIndex) -> Iterable[str]:
+    """Return in words what a fact says of how it was measured and the tables do not."""
+    cells = candidates(tables, fact.subject, fact.benchmark, fact) if fact.setting != settings.NOTHING else ()
+    unsaid = (settings.unsaid(fact.setting, tables.of(result).setting_of(result, fact.setting)) for result in cells)
+    mean = "over what the mean is" if key(fact.benchmark) in MEANS else ""
+    return dict.fromkeys(filter(None, (*unsaid, mean)))
+
+
+def _not_refuting(evidence: Evidence, unsaid: Iterable[str]) -> Evidence:
     """Return evidence that refutes nothing, because the table does not say something that the claim does."""
     if evidence.stance is not Stance.REFUTES:
         return evidence
@@ -77,7 +88,10 @@ def own_result(cell: TableCell) -> bool:
     return cell.bold or not (_CITES.search(" ".join(cell.row_path)) or _DEVELOPMENT.search(headers))
 
 
-def _same(quantity: Quantity, fact: Fact, reading: Measurement) -> arithmetic.Sameness:
+def _same(fact: Fact, reading: Measurement) -> Sameness:
+    """Return how a fact's value and a cell's agree."""
+    quantity = fact.value
+    assert quantity is not None  # noqa: S101 - asked of facts with a value
     ways = [
         arithmetic.same(quantity.value, quantity.decimals, value, fact.hedge)
         for value in arithmetic.scales(quantity, reading.value, reading.cell.unit)
@@ -87,201 +101,147 @@ def _same(quantity: Quantity, fact: Fact, reading: Measurement) -> arithmetic.Sa
     return min(ways, key=("equal", "truncated", "finer", "near", "different").index)
 
 
-def _value(fact: Fact, index: int, readings: TableIndex) -> Lookup:
-    assert fact.value is not None  # noqa: S101 - the caller's condition
-    found = candidates(readings, fact.subject, fact.benchmark, fact)
-    if _several_measures(found) if fact.benchmark else not fact.metric or _several_columns(found):
-        # "X reaches 92", "X reaches 92 F1": any of several numbers of X could be meant, so only agreement tells.
-        found = [one for one in found if _same(fact.value, fact, one) == "equal"]
-    if not fact.subject:
-        # A paper's own result without a name: other rows of the column are other systems, not contradictions, and a row
-        # that cites another work is that work's.
-        found = [one for one in found if own_result(one.cell) and _same(fact.value, fact, one) == "equal"]
-    judged = [(one, _same(fact.value, fact, one)) for one in found]
-    alike = [
-        _agrees(fact, index, one, how, readings, apart=_rivals(one, judged, readings))
-        for one, how in judged
-        if how != "different"
+def _value(fact: Fact, tables: TableIndex) -> Lookup:
+    """Return what the cells of a value's tuple say."""
+    cells = candidates(tables, fact.subject, fact.benchmark, fact)
+    judged = {result: _same(fact, result) for result in cells}
+    if fact.benchmark:
+        several = _several((result.table, result.metric) for result in cells if result.metric)
+    else:
+        several = not fact.metric or _several((result.table, result.cell.column) for result in cells)
+    if several or not fact.subject:
+        # "X reaches 92 F1": any of several numbers of X could be meant, so only agreement tells. So it does of a
+        # paper's own result without a name: other rows of the column are other systems, or other works.
+        judged = {
+            result: how
+            for result, how in judged.items()
+            if how == "equal" and (fact.subject or own_result(result.cell))
+        }
+    unlike = [result for result, how in judged.items() if how == "different" and not _explained(result, judged)]
+    homes = {document: _home(fact, document, tables) for document in {result.cell.document for result in unlike}}
+    evidence = [_agrees(result, judged, tables) for result, how in judged.items() if how != "different"]
+    evidence += [
+        _undecided(result, judged, tables)
+        if _contested(result, judged)
+        else _differs(fact, result, homes[result.cell.document], tables)
+        for result in unlike
     ]
-    unlike = [one for one, how in judged if how == "different" and not _explained(one, judged)]
-    homes = _homes(fact, unlike, readings)
-    differing = [
-        _undecided(fact, index, one, found, readings)
-        if _contested(one, found)
-        else _differs(fact, index, one, homes.get(one.document.sha256), readings)
-        for one in unlike
-    ]
-    evidence = (*alike, *differing)
-    remarks = [*_remarks(judged, fact), *(_no_such_row(fact, readings) if not judged else ())]
-    return Lookup(evidence=_denied(fact, evidence), flags=tuple(remarks))
+    remarks = _remarks(judged.values()) if judged else _no_such_row(fact, tables)
+    return Lookup(evidence=tuple(evidence), flags=tuple(remarks))
 
 
-def _no_such_row(fact: Fact, readings: TableIndex) -> Iterable[Flag]:
-    """Say of a system's rows that none was measured as a fact says, where that is so."""
-    of_any = candidates(
-        readings, fact.subject, fact.benchmark, replace(fact, setting=replace(fact.setting, columns=()))
-    )
-    for setting in fact.setting.columns:
-        texts = dict.fromkeys(filter(None, (readings.of(one).under(one, setting.head) for one in of_any)))
-        if texts and not any(setting_columns.same_value(setting.value, text) for text in texts):
-            yield Flag(
-                name="setting",
-                text=f"{fact.words()}: no row has {setting.head} {setting.value}, only {', '.join(texts)}",
-            )
+def _several(places: Iterable[tuple[object, object]]) -> bool:
+    """Whether some table has more than one of its columns, or of its measures."""
+    different = set(places)
+    return len(different) > len({table for table, _ in different})
 
 
-def _denied(fact: Fact, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """Return the evidence on what is said, from that on what the statement denies."""
-    if not fact.negated:
-        return evidence
-    turned = {Stance.SUPPORTS: Stance.REFUTES, Stance.REFUTES: Stance.SUPPORTS}
-    return tuple(replace(one, stance=turned.get(one.stance, one.stance), home=None) for one in evidence)
-
-
-def _rivals(
-    reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]], readings: TableIndex
-) -> str | None:  # fmt: skip
-    """Return what parts a row from others of its table with its name and other values; None without any."""
-    rivals = [
-        other
-        for other, how in judged
-        if how == "different"
-        and other.table == reading.table
-        and other.cell.column == reading.cell.column
-        and other.index == reading.index
-        and (other.setting == reading.setting or not readings.of(reading).alike(other, reading))
-    ]
-    return readings.of(reading).apart([reading, *rivals]) if rivals else None
-
-
-def _several_columns(found: Sequence[Measurement]) -> bool:
-    """Whether the cells of some table stand in more than one column."""
-    columns = {(one.table, one.cell.column) for one in found}
-    return len(columns) > len({table for table, _ in columns})
-
-
-def _several_measures(found: Sequence[Measurement]) -> bool:
-    """Whether the cells of some table are of more than one measure that its headers name."""
-    measures = {(one.table, one.metric) for one in found if one.metric}
-    return len(measures) > len({table for table, _ in measures})
-
-
-def _explained(reading: Measurement, judged: Sequence[tuple[Measurement, arithmetic.Sameness]]) -> bool:
+def _explained(reading: Measurement, judged: Mapping[Measurement, Sameness]) -> bool:
     """Whether a differing cell is only another setting of a cell that agrees: same table, or a setting that differs."""
     return any(
         how != "different"
         and other.document is reading.document
         and (other.table == reading.table or settings.conflicts(other.setting, reading.setting))
-        for other, how in judged
+        for other, how in judged.items()
     )
 
 
-def _contested(reading: Measurement, found: Sequence[Measurement]) -> bool:
+def _contested(reading: Measurement, cells: Collection[Measurement]) -> bool:
     """Whether the same file gives the tuple another value elsewhere: its headers then leave a setting unsaid."""
     return any(
-        one.document is reading.document
-        and one.index == reading.index
-        and one.setting == reading.setting
-        and one.value != reading.value
-        for one in found
+        result.document is reading.document
+        and result.index == reading.index
+        and result.setting == reading.setting
+        and result.value != reading.value
+        for result in cells
     )
 
 
-def _undecided(
-    fact: Fact, index: int, reading: Measurement, found: Sequence[Measurement], readings: TableIndex
-) -> Evidence:  # fmt: skip
-    why = f"{fact.words()}: the table has {reading.cell.text}, and another value for the same name elsewhere"
-    same = [one for one in found if one.table == reading.table and one.cell.column == reading.cell.column]
-    if told := readings.of(reading).apart(same):
-        why += f"; the sentence would have to say its {told}"
-    return Evidence(backend="table", stance=Stance.NEUTRAL, why=why, target=target(reading, readings), fact=index)
+def _undecided(reading: Measurement, cells: Collection[Measurement], tables: TableIndex) -> Evidence:
+    """Return that the same name has several values."""
+    same = [result for result in cells if result.table == reading.table and result.cell.column == reading.cell.column]
+    why = f"the table has {reading.cell.text}, and another value for the same name elsewhere"
+    return cell_evidence(reading, Stance.NEUTRAL, why + _to_be_said(tables.of(reading).apart(same)), tables)
 
 
-def _agrees(
-    fact: Fact, index: int, reading: Measurement, how: str, readings: TableIndex, *, apart: str | None
-) -> Evidence:
-    assert fact.value is not None  # noqa: S101
-    how = "several" if how == "equal" and apart is not None else how
-    remark = {
-        "several": ", and another value for the same name"
-        + (f"; the sentence would have to say its {apart}" if apart else ""),
-        "truncated": ", cut off instead of rounded",
-        "finer": ", with fewer digits",
-        "near": ", near it",
-    }.get(how, "")
-    stance = Stance.SUPPORTS if how == "equal" else Stance.MIXED
-    return Evidence(
-        backend="table",
-        stance=stance,
-        why=f"{fact.words()}: the table has {reading.cell.text}{remark}",
-        target=target(reading, readings),
-        fact=index,
+def _to_be_said(apart: str) -> str:
+    return f"; the sentence would have to say its {apart}" if apart else ""
+
+
+def _agrees(reading: Measurement, judged: Mapping[Measurement, Sameness], tables: TableIndex) -> Evidence:
+    """Return that a cell has the value, or nearly; a row with its name and another value makes that a part."""
+    table, how = tables.of(reading), judged[reading]
+    rivals = [
+        other
+        for other, its in judged.items()
+        if its == "different"
+        and other.table == reading.table
+        and other.cell.column == reading.cell.column
+        and other.index == reading.index
+        and (other.setting == reading.setting or not table.alike(other, reading))
+    ]
+    remark = {"truncated": ", cut off instead of rounded", "finer": ", with fewer digits", "near": ", near it"}.get(
+        how, ""
     )
+    if how == "equal" and rivals:
+        remark = f", and another value for the same name{_to_be_said(table.apart([reading, *rivals]))}"
+    stance = Stance.MIXED if remark else Stance.SUPPORTS
+    return cell_evidence(reading, stance, f"the table has {reading.cell.text}{remark}", tables)
 
 
-def _differs(fact: Fact, index: int, reading: Measurement, home: Measurement | None, readings: TableIndex) -> Evidence:
-    assert fact.value is not None  # noqa: S101
-    why = f"{fact.words()}: the table has {reading.cell.text}"
-    place = target(home, readings) if home else None
-    if place and home:
-        why += f"; {fact.value.text} is {_where(home)}"
-        if home.cell.row_path == reading.cell.row_path and home.table == reading.table:
-            why += f", of another {readings.of(reading).apart([reading, home])}"
-    if open_parts := _unsaid(fact, reading, readings):
+def _differs(fact: Fact, reading: Measurement, home: Measurement | None, tables: TableIndex) -> Evidence:
+    """Return that a cell has another value, and where the fact's stands."""
+    why = f"the table has {reading.cell.text}"
+    if open_parts := _unsaid(fact, reading, tables):
         # Another variant, language or part may be meant, so this cell is shown and refutes nothing.
-        why = f"{fact.words()}: the table has {reading.cell.text} for {', '.join(open_parts)}, which is not said"
-        return Evidence(backend="table", stance=Stance.NEUTRAL, why=why, target=target(reading, readings), fact=index)
-    return Evidence(
-        backend="table", stance=Stance.REFUTES, why=why, target=target(reading, readings), fact=index, home=place
-    )
+        why += f" for {', '.join(open_parts)}, which is not said"
+        return cell_evidence(reading, Stance.NEUTRAL, why, tables)
+    if home and fact.value:
+        row, column = " > ".join(home.cell.row_path), " > ".join(home.cell.column_path)
+        table = home.cell.label or f"table {home.cell.table}"
+        why += f"; {fact.value.text} is {table}'s value for {row} under {column}"
+        if home.cell.row_path == reading.cell.row_path and home.table == reading.table:
+            why += f", of another {tables.of(reading).apart([reading, home])}"
+    return cell_evidence(reading, Stance.REFUTES, why, tables, home)
 
 
-def _unsaid(fact: Fact, reading: Measurement, readings: TableIndex) -> tuple[str, ...]:
+def _unsaid(fact: Fact, reading: Measurement, tables: TableIndex) -> tuple[str, ...]:
     """Return the parts of a cell's headers that a fact leaves open."""
-    name = readings.subject_id(fact.subject)
-    said = [readings.of(reading).under(reading, setting.head) or "" for setting in fact.setting.columns]
+    table, name = tables.of(reading), tables.subject_id(fact.subject)
+    said = [table.under(reading, setting.head) or "" for setting in fact.setting.columns]
     said += [part for part in reading.cell.row_path if fact.benchmark and key(part) == key(fact.benchmark)]
-    rest = (" > ".join(reading.cell.row_path),) if readings.of(reading).behind(reading, name, said) else ()
-    if not reading.metric and readings.registry.id_of(fact.metric, "metrics") not in _USUAL:
+    rest = (" > ".join(reading.cell.row_path),) if table.behind(reading, name, said) else ()
+    if not reading.metric and tables.registry.id_of(fact.metric, "metrics") not in _USUAL:
         rest = (*rest, "a measure that its headers do not name")  # an error rate or a BLEU score beside accuracies
-    return (*rest, *(readings.of(reading).unsaid(reading, name, fact.benchmark, said) if fact.benchmark else ()))
+    return (*rest, *(table.unsaid(reading, name, fact.benchmark, said) if fact.benchmark else ()))
 
 
-def _where(home: Measurement) -> str:
-    cell = home.cell
-    table = cell.label or f"table {cell.table}"
-    return f"{table}'s value for {' > '.join(cell.row_path)} under {' > '.join(cell.column_path)}"
+def _home(fact: Fact, document: str, tables: TableIndex) -> Measurement | None:
+    """Return the cell of a document that has this very value: the subject's own first, then one of its benchmark."""
+    known, words = place(tables, fact.benchmark)
+    own = tables.by_subject.get(tables.subject_id(fact.subject), [])
+    column = tables.by_benchmark.get(known, []) if known else matching(own, known, words)
+    inside = (
+        result
+        for result in (*own, *column)
+        if result.cell.document == document and not tables.of(result).is_setting(result)
+    )
+    return next((result for result in inside if _same(fact, result) == "equal"), None)
 
 
-def _homes(fact: Fact, unlike: Sequence[Measurement], readings: TableIndex) -> dict[str, Measurement]:
-    """Return document → where the value really stands, for the documents that contradict it."""
-    found: dict[str, Measurement] = {}
-    for document in dict.fromkeys(one.document.sha256 for one in unlike):
-        ranked = sorted(_strays(fact, document, readings), key=lambda pair: pair[0])
-        if ranked:
-            found[document] = ranked[0][1]
-    return found
+def _remarks(judged: Collection[Sameness]) -> Iterator[Flag]:
+    """Yield what a reader should know of the digits of a value."""
+    if "equal" not in judged and "truncated" in judged:
+        yield Flag(name="precision", text="digits were cut off, not rounded")
+    if "equal" not in judged and "finer" in judged:
+        yield Flag(name="precision", text="the source gives fewer digits than the claim")
 
 
-def _strays(fact: Fact, document: str, readings: TableIndex) -> Iterable[tuple[int, Measurement]]:
-    """Yield the cells of ``document`` with this very value: the subject's own first, then those of its benchmark."""
-    assert fact.value is not None  # noqa: S101
-    known, words = place(readings, fact.benchmark)
-    own = readings.by_subject.get(readings.subject_id(fact.subject), [])
-    column = readings.by_benchmark.get(known, []) if known else matching(own, known, words)
-    for rank, pool in enumerate((own, column)):
-        for one in pool:
-            if (
-                one.cell.document == document
-                and not readings.of(one).is_setting(one)
-                and _same(fact.value, fact, one) == "equal"
-            ):
-                yield rank, one
-
-
-def _remarks(judged: Iterable[tuple[Measurement, arithmetic.Sameness]], fact: Fact) -> Iterable[Flag]:
-    counted = Counter(how for _, how in judged)
-    if not counted["equal"] and counted["truncated"]:
-        yield Flag(name="precision", text=f"{fact.words()}: digits were cut off, not rounded")
-    if not counted["equal"] and counted["finer"]:
-        yield Flag(name="precision", text=f"{fact.words()}: the source gives fewer digits than the claim")
+def _no_such_row(fact: Fact, tables: TableIndex) -> Iterator[Flag]:
+    """Say of a system's rows that none was measured as a fact says, where that is so."""
+    anyhow = replace(fact, setting=replace(fact.setting, columns=()))
+    cells = candidates(tables, fact.subject, fact.benchmark, anyhow) if fact.setting.columns else []
+    for setting in fact.setting.columns:
+        texts = dict.fromkeys(filter(None, (tables.of(result).under(result, setting.head) for result in cells)))
+        if texts and not any(setting_columns.same_value(setting.value, text) for text in texts):
+            yield Flag(name="setting", text=f"no row has {setting.head} {setting.value}, only {', '.join(texts)}")

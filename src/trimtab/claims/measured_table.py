@@ -56,7 +56,9 @@ class MeasuredTable:
         """On which axis its systems are: not that of known benchmarks and metrics, else that of names of models."""
         if self._long:
             return "row"
-        rows, columns = ({getattr(one.cell, f"{axis}_path") for one in self.readings} for axis in ("row", "column"))
+        rows, columns = (
+            {getattr(result.cell, f"{axis}_path") for result in self.readings} for axis in ("row", "column")
+        )
         known = self._share(columns, named=True) - self._share(rows, named=True)
         shaped = self._share(columns, named=False) - self._share(rows, named=False)
         return "column" if known < 0 or (known == 0 and shaped > 0.5) else "row"
@@ -75,7 +77,7 @@ class MeasuredTable:
     @cached_property
     def settings(self) -> tuple[SettingColumn, ...]:
         """The columns that say how its rows were measured."""
-        measures = {one.cell.column for one in self.readings}
+        measures = {result.cell.column for result in self.readings}
         return setting_columns.find(self.lines, measures, self._known, by_row=self.axis == "row")
 
     def _known(self, text: str) -> bool:
@@ -119,9 +121,9 @@ class MeasuredTable:
             k=int(k) if k.isdigit() and said.k else reading.setting.k,
         )
 
-    def alike(self, one: Measurement, other: Measurement) -> bool:
+    def alike(self, result: Measurement, other: Measurement) -> bool:
         """Whether two rows have the same in every column that says how they were measured."""
-        return all(column.texts.get(one.cell.row) == column.texts.get(other.cell.row) for column in self.settings)
+        return all(column.texts.get(result.cell.row) == column.texts.get(other.cell.row) for column in self.settings)
 
     def several_settings(self, reading: Measurement) -> bool:
         """Whether other rows of a number's name were measured otherwise: its headers alone do not say which it is."""
@@ -134,22 +136,22 @@ class MeasuredTable:
 
     def row(self, reading: Measurement) -> tuple[tuple[str, str], ...]:
         """Return the numeric cells beside a number, as (column, text), itself among them."""
-        rows = {one.cell.column: one.cell for one in self.readings if one.cell.row == reading.cell.row}
+        rows = {result.cell.column: result.cell for result in self.readings if result.cell.row == reading.cell.row}
         return tuple((" ".join(cell.column_path), cell.text) for _, cell in sorted(rows.items()))
 
     def apart(self, readings: Sequence[Measurement]) -> str:
         """Return in words what parts rows of one name: labels and settings, else what stands before their values."""
-        own, known = {one.cell.column for one in readings}, {column.head for column in self.settings}
+        own, known = {result.cell.column for result in readings}, {column.head for column in self.settings}
         telling: list[str] = []
         before: list[str] = []
         for column, head in sorted(self.lines.heads.items()):
-            texts = list(dict.fromkeys(self.lines.rows[one.cell.row].get(column, "") for one in readings))
+            texts = list(dict.fromkeys(self.lines.rows[result.cell.row].get(column, "") for result in readings))
             if head and len(texts) > 1 and column not in own:
                 more = ["\u2026"] if len(texts) > _SHOWN else []
                 words = f"{head} ({', '.join([*texts[:_SHOWN], *more])})"
                 telling += [words] if column in self.lines.labels or head in known else []
                 before += [words] if column < min(own) else []
-        paths = [one.cell.row_path for one in readings]
+        paths = [result.cell.row_path for result in readings]
         common = set(paths[0]).intersection(*paths) if paths else set()
         rest = dict.fromkeys(" ".join(part for part in path if part not in common) for path in paths)
         return " and ".join(telling or before) or f"row ({', '.join(rest)})" * (len(rest) > 1)
@@ -215,9 +217,9 @@ class MeasuredTable:
     def _only_column(self, name: str, known: str, *, on_row: bool) -> bool:
         """Whether no other column (or row, where the columns are systems) is of this benchmark, too."""
         places = {
-            one.cell.column if on_row else one.cell.row
-            for one in self.readings
-            if name in one.names or (known and one.benchmark == known)
+            result.cell.column if on_row else result.cell.row
+            for result in self.readings
+            if name in result.names or (known and result.benchmark == known)
         }
         return len(places) == 1
 

@@ -13,23 +13,26 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims.wording import any_case, key, stem
+from trimtab.claims.wording import any_case, key, stem, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-_SETTING_WORDS: Final = """
+
+def _stems(words: str) -> frozenset[str]:
+    return frozenset(map(stem, word_set(words)))
+
+
+_SETTINGS: Final = _stems("""
 capacity seed k shot temperature rank epoch step iteration budget batch beam threshold bit context length window depth
 width layer expert sample noise sparsity alpha beta gamma lambda sigma tau epsilon dropout fold trial run round stride
 resolution hop neighbor horizon
-"""
-_SETTINGS: Final = frozenset(map(stem, _SETTING_WORDS.split()))
+""")
 # Such last words are of a setting only behind one of these.
-_RATE_WORDS: Final = """
+_RATES_OF: Final = _stems("""
 learning batch beam window context sequence step patch group mask masking dropout noise sampling
-"""
-_RATES_OF: Final = frozenset(map(stem, _RATE_WORDS.split()))
-_OF_SOMETHING: Final = frozenset(map(stem, ("rate", "size", "length", "ratio", "p", "k")))
+""")
+_OF_SOMETHING: Final = _stems("rate size length ratio p k")
 # A number of these is measured, or a part of a system's name, whatever its last word is.
 _NO_SETTING: Final = any_case(
     r"[%/\u2191\u2193]|\b(?:per|average|avg|mean|median|error|success|win|pass|acceptance|hit|model|param\w*|drop"
@@ -41,16 +44,14 @@ DESCRIBES: Final = any_case(
     r"|\bav(?:era)?g|^#|\bgpus?\b|\bflops?\b|\bdepth\b|\bwidth\b|\bexperts?\b|\bseeds?\b|\bsteps?\b|\bepochs?\b"
     r"|\bbudgets?\b|\bbatch\b"
 )
-_MEASURED_WORDS: Final = """
+MEASURED: Final = _stems("""
 task benchmark dataset data metric endpoint measure measurement corpus suite domain language category
-"""
-MEASURED: Final = frozenset(map(stem, _MEASURED_WORDS.split()))
+""")
 """Heads of columns that say what was measured."""
-_SYSTEMS: Final = frozenset(map(stem, ("model", "method", "system", "name", "approach", "algorithm", "llm", "agent")))
-_REMARK_WORDS: Final = """
+_SYSTEMS: Final = _stems("model method system name approach algorithm llm agent")
+_REMARKS: Final = _SYSTEMS | _stems("""
 unit outcome status folder file path note comment reference id type source group team author
-"""
-_REMARKS: Final = frozenset(map(stem, _REMARK_WORDS.split())) | _SYSTEMS
+""")
 _IN_FULL: Final = {
     "eval": "evaluation",
     "temp": "temperature",
@@ -69,7 +70,7 @@ _IN_FULL: Final = {
     "train": "training",
 }
 EMPTY_WORDS: Final = frozenset({"num", "number", "n", "no", "nr", "of", "the", "a", "an"})
-_WEAK_ENDS: Final = frozenset(map(stem, ("factor", "value", "level", "setting", "number", "count", "parameter")))
+_WEAK_ENDS: Final = _stems("factor value level setting number count parameter")
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LABELLED: Final = re.compile(r"[A-Za-z]{1,3}[=_-]?(\d+(?:\.\d+)?)")
 _COUNTS: Final = "zero one two three four five six seven eight nine ten"

@@ -75,7 +75,7 @@ class TableIndex:
         values: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for table in self.tables:
             rows, columns = (
-                {getattr(one.cell, f"{axis}_path") for one in table.readings} for axis in ("row", "column")
+                {getattr(result.cell, f"{axis}_path") for result in table.readings} for axis in ("row", "column")
             )
             for axis, paths in (("row", rows), ("column", columns)):
                 for name, run in ((name, run) for path in paths for name, run in vocabulary.names(path).items()):
@@ -104,15 +104,19 @@ class TableIndex:
         named = [("benchmarks", head.benchmark) for head in heads] + [("metrics", head.metric) for head in heads]
         return frozenset((kind, known) for kind, known in named if known)
 
-    def shared_left(self, one: Measurement, other: Measurement) -> int:
+    def shared_left(self, result: Measurement, other: Measurement) -> int:
         """Count what stands to the left of two numbers and is the same: a setting need not be a header."""
-        edge = min(one.cell.column, other.cell.column)
-        mine, theirs = (self.of(reading).lines.rows[reading.cell.row] for reading in (one, other))
+        edge = min(result.cell.column, other.cell.column)
+        mine, theirs = (self.of(reading).lines.rows[reading.cell.row] for reading in (result, other))
         return sum(column < edge and text == theirs.get(column) for column, text in mine.items())
 
 
 def matching(readings: Iterable[Measurement], benchmark: str, words: frozenset[str]) -> list[Measurement]:
     """Return the readings on a benchmark: by id where it is known, else those with all its words in their headers."""
     if benchmark:
-        return [one for one in readings if one.benchmark == benchmark]
-    return [one for one in readings if words <= one.words | one.around and (words & one.words or not one.words)]
+        return [result for result in readings if result.benchmark == benchmark]
+    return [
+        result
+        for result in readings
+        if words <= result.words | result.around and (words & result.words or not result.words)
+    ]

@@ -20,17 +20,18 @@ claim is faithful and contested: that is the second axis. Granularity and citati
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import agreement, cell_rules, certainty, mentions, named_cells, worth_a_look
-from trimtab.claims.cell_lookup import target
+from trimtab.claims.cell_lookup import cell_evidence
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.citation_years import years
 from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
 from trimtab.claims.granularity import unattainable
 from trimtab.claims.passages import Statement
+from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,15 +50,39 @@ _STANCES: Final = {
     "misattributed": Stance.REFUTES,
     "none": Stance.NEUTRAL,
 }
-_KEPT: Final = 3
-_PICTURED: Final = re.compile(r"\b(table|figure|fig|appendix|section)s?\.?\s*([A-Z]?\d+)", re.IGNORECASE)
+_SHOWN: Final = 3
+_PICTURED: Final = any_case(r"\b(table|figure|fig|appendix|section)s?\.?\s*([A-Z]?\d+)")
 _LABEL: Final = re.compile(r"Table\s+([A-Z]?\d+)")
 _GAP: Final = " … "
 MODEL_READING: Final = "a model's reading"
 """How the rule path begins where a model read the sentence; such verdicts are calibrated by themselves."""
 
-Finding = tuple[Fidelity, tuple[str, ...], tuple[str, ...]]
-"""A word, the rules that led to it, and the reasons."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """A word, the rules that led to it, and the reasons."""
+
+    word: Fidelity
+    rules: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cited:
+    """The documents (SHA-256) that a claim rests on, the rule that chose them, and why there are none."""
+
+    documents: frozenset[str] = frozenset()
+    rule: str
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CellEvidence:
+    """What the cells of a claim's facts say, what cells say of values no fact was read from, and remarks."""
+
+    facts: tuple[Evidence, ...]
+    misfits: tuple[Evidence, ...]
+    flags: tuple[Flag, ...]
 
 
 def check(
@@ -78,38 +103,39 @@ def check(
     """
     flags = granularity_flags(claim)
     evidence: tuple[Evidence, ...] = ()
-    cited, path, missing = _cited(claim, sources, references)
-    if missing:
-        finding: Finding = Fidelity.NOT_AVAILABLE, (), (missing,)
+    cited = _cited(claim, sources, references)
+    if cited.missing:
+        finding = _Finding(word=Fidelity.NOT_AVAILABLE, reasons=(cited.missing,))
     elif claim.kind is Kind.OPINION and not claim.facts:
-        finding = Fidelity.NOT_CHECKABLE, ("opinion",), ("an opinion: no source can support or refute it",)
+        why = "an opinion: no source can support or refute it"
+        finding = _Finding(word=Fidelity.NOT_CHECKABLE, rules=("opinion",), reasons=(why,))
     else:
-        cells, misfits, remarks = _cells(claim, sources, cited)
-        passages = _passages(claim, sources, cited)
-        cited_passages = [passage for passage, is_cited in passages if is_cited]
-        own, strays = ([one for one in found if one.cited] for found in (cells, misfits))
-        fidelity, rule, reasons = _fidelity(claim, own, strays, cited_passages)
-        evidence = (*_ordered([*cells, *misfits]), *(_evidence(passage, is_cited) for passage, is_cited in passages))
-        flags = (*flags, *remarks, *years(claim, cited_passages), *_document_flags(sources, cited))
-        if fidelity in (Fidelity.NOT_FOUND, Fidelity.PARTIAL) and claim.extractor != TABLE_EXTRACTOR:
-            flags = (*flags, *worth_a_look.flags(claim, sources.places, cells))
-        finding = fidelity, rule, (*reasons, *(flag.text for flag in flags))
-    fidelity, rule, reasons = finding
+        cells = _cells(claim, sources, cited.documents)
+        passages = _passages(claim, sources, cited.documents)
+        own = [passage for passage in passages if passage.document.sha256 in cited.documents]
+        finding = _fidelity(claim, cells, own)
+        flags = (*flags, *cells.flags, *years(claim, own), *_document_flags(sources, cited.documents))
+        if finding.word in (Fidelity.NOT_FOUND, Fidelity.PARTIAL) and claim.extractor != TABLE_EXTRACTOR:
+            flags = (*flags, *worth_a_look.flags(claim, sources.places, cells.facts))
+        finding = replace(finding, reasons=(*finding.reasons, *(flag.text for flag in flags)))
+        # What the cited source says first, fact by fact.
+        of_cells = sorted((*cells.facts, *cells.misfits), key=lambda item: (item.fact or 0, not item.cited))
+        evidence = (*of_cells, *(_evidence(passage, cited.documents) for passage in passages))
     evidence = (*evidence, *measured)
-    axis, how = agreement.judge(claim, fidelity, evidence)
+    axis, how = agreement.judge(claim, finding.word, evidence)
     whose = (MODEL_READING,) if claim.extractor.startswith(MODEL_EXTRACTOR) else ()
-    rule_path = (*whose, *path, *rule, *(("study",) if measured else ()), *how)
+    rule_path = (*whose, cited.rule, *finding.rules, *(("study",) if measured else ()), *how)
     graded, confidence = certainty.Certainty(), None
     if grading is not None:
-        graded = certainty.rate(fidelity, axis, evidence, grading.overrides.get(claim.id))
+        graded = certainty.rate(finding.word, axis, evidence, grading.overrides.get(claim.id))
         if grading.labelled is not None:
-            confidence = grading.labelled.confidence(path_of(fidelity, rule_path))
+            confidence = grading.labelled.confidence(path_of(finding.word, rule_path))
     return ClaimVerdict(
         claim=claim.id,
-        fidelity=fidelity,
+        fidelity=finding.word,
         agreement=axis,
         rule_path=rule_path,
-        reasons=(*reasons, *(one.why for one in measured)),
+        reasons=(*finding.reasons, *(item.why for item in measured)),
         evidence=evidence,
         flags=flags,
         certainty=graded.word,
@@ -118,146 +144,121 @@ def check(
     )
 
 
-def _cited(
-    claim: Claim, sources: Sources, references: Sequence[str]
-) -> tuple[frozenset[str], tuple[str, ...], str]:  # fmt: skip
-    """Return the documents the claim rests on, the rule that chose them, and why there are none."""
+def _cited(claim: Claim, sources: Sources, references: Sequence[str]) -> _Cited:
+    """Return what a claim rests on; a report that cites nothing that is here is checked against everything that is."""
     if not sources.documents:
-        return frozenset(), ("no sources",), "there is no document to check against"
+        return _Cited(rule="no sources", missing="there is no document to check against")
+    documents = frozenset[str]().union(*map(sources.texts_of, claim.cites or references))
     if claim.cites:
-        found = frozenset().union(*map(sources.texts_of, claim.cites))
-        missing = "" if found else f"{', '.join(claim.cites)}: no text of it among the sources"
-        return found, ("cited work",), missing
-    found = frozenset().union(*map(sources.texts_of, references)) if references else frozenset()
-    if found:
-        return found, ("reference list",), ""
-    # A report that cites nothing that is here is checked against everything that is.
-    return frozenset(document.sha256 for document in sources.documents), ("all sources",), ""
+        missing = "" if documents else f"{', '.join(claim.cites)}: no text of it among the sources"
+        return _Cited(documents=documents, rule="cited work", missing=missing)
+    if documents:
+        return _Cited(documents=documents, rule="reference list")
+    return _Cited(documents=frozenset(document.sha256 for document in sources.documents), rule="all sources")
 
 
-def _cells(
-    claim: Claim, sources: Sources, cited: frozenset[str]
-) -> tuple[list[Evidence], list[Evidence], tuple[Flag, ...]]:  # fmt: skip
-    """Return what the cells of its facts say, what cells say of values no fact was read from, and remarks."""
-    found: list[Evidence] = []
-    flags: list[Flag] = []
+def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEvidence:
+    """Return what cells say of a claim."""
     fit = named_cells.ValueFit()
     if claim.extractor != TABLE_EXTRACTOR and not any(fact.setting.columns for fact in claim.facts):
         # A sentence that says what stands in a column names cells of the rows with it alone.
         fit = named_cells.fit(claim.statement, sources.places)
+    facts: list[Evidence] = []
+    flags: list[Flag] = []
     for index, fact in enumerate(claim.facts):
         looked = cell_rules.look_up(fact, index, sources.readings)
         flags += looked.flags
-        for one in looked.evidence:
+        for item in looked.evidence:
             # What stands in the cell of the very names beside it is not refuted by a cell of names farther off.
-            settled = fact.relation == "equals" and one.stance is Stance.REFUTES and fact.start in fit.settled
-            found.append(_marked(replace(one, stance=Stance.NEUTRAL, home=None) if settled else one, cited))
+            settled = fact.relation == "equals" and item.stance is Stance.REFUTES and fact.start in fit.settled
+            facts.append(replace(item, stance=Stance.NEUTRAL, home=None) if settled else item)
     stated = " ".join(claim.statement.split())
-    read = not any(fact.negated for fact in claim.facts) and all(words in stated for words in claim.unread)
-    misfits = []
-    if read:
-        misfits = [_misfit(one, claim, sources) for one in fit.misfits if not _several_rows(one.reading, sources)]
-        misfits += [_turn(one, sources) for one in fit.turned if not _several_rows(one.reading, sources)]
-        misfits = [_marked(one, cited) for one in misfits]
-    return found, misfits, tuple(flags)
+    misfits: list[Evidence] = []
+    if not any(fact.negated for fact in claim.facts) and all(words in stated for words in claim.unread):
+        # Where rows of one name were measured otherwise, a sentence that does not say how names no cell.
+        otherwise: tuple[named_cells.Misfit | named_cells.Turn, ...] = (*fit.misfits, *fit.turned)
+        misfits = [_misfit(item, claim, sources) for item in otherwise if not _several_rows(item.reading, sources)]
+    return _CellEvidence(facts=_marked(facts, cited), misfits=_marked(misfits, cited), flags=tuple(flags))
 
 
 def _several_rows(reading: Measurement, sources: Sources) -> bool:
-    """Whether a sentence would have to say how a row was measured to name a cell."""
     return sources.readings.of(reading).several_settings(reading)
 
 
-def _misfit(misfit: named_cells.Misfit, claim: Claim, sources: Sources) -> Evidence:
-    """Return the evidence that no cell which a statement names has its value."""
-    cell = misfit.reading.cell
+def _misfit(misfit: named_cells.Misfit | named_cells.Turn, claim: Claim, sources: Sources) -> Evidence:
+    """Return the evidence that no cell which a statement names has its value, or that a change goes the other way."""
+    if isinstance(misfit, named_cells.Turn):
+        why = f"{misfit.words!r}: both values stand in cells, and the change goes the other way"
+        return cell_evidence(misfit.reading, Stance.REFUTES, why, sources.readings)
+    cell, value = misfit.reading.cell, misfit.value
     where = f"{' > '.join(cell.row_path)} under {' > '.join(cell.column_path)}"
-    return Evidence(
-        backend="table",
-        stance=Stance.REFUTES,
-        why=f"{misfit.value.quantity.text} is in no cell that is named here: {where} has {cell.text}",
-        target=target(misfit.reading, sources.readings),
-        fact=next((index for index, fact in enumerate(claim.facts) if fact.start == misfit.value.start), None),
-        home=target(misfit.home, sources.readings) if misfit.home else None,
-    )
+    why = f"{value.quantity.text} is in no cell that is named here: {where} has {cell.text}"
+    evidence = cell_evidence(misfit.reading, Stance.REFUTES, why, sources.readings, misfit.home)
+    return replace(evidence, fact=next((at for at, fact in enumerate(claim.facts) if fact.start == value.start), None))
 
 
-def _turn(turn: named_cells.Turn, sources: Sources) -> Evidence:
-    """Return the evidence that a change goes the other way."""
-    return Evidence(
-        backend="table",
-        stance=Stance.REFUTES,
-        why=f"{turn.words!r}: both values stand in cells, and the change goes the other way",
-        target=target(turn.reading, sources.readings),
-    )
+def _marked(evidence: Iterable[Evidence], cited: frozenset[str]) -> tuple[Evidence, ...]:
+    """Say of evidence whether it comes from the claim's own source."""
+    return tuple(replace(item, cited=item.target is not None and item.target.sha256 in cited) for item in evidence)
 
 
-def _marked(evidence: Evidence, cited: frozenset[str]) -> Evidence:
-    """Say whether it comes from the claim's own source."""
-    return replace(evidence, cited=evidence.target is not None and evidence.target.sha256 in cited)
-
-
-def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[tuple[Passage, bool]]:
+def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[Passage]:
     """Return the most telling passages of the cited documents, then of the others."""
     if claim.extractor == TABLE_EXTRACTOR:
         return []
     text = without_citations(claim.statement)
-    names = mentions.find(text, sources.registry, sources.vocabulary)
-    statement = Statement(
-        text=text, whole=claim.statement, names=tuple(one.id for one in names if one.kind in ("models", "benchmarks"))
-    )
+    named = mentions.find(text, sources.registry, sources.vocabulary)
+    names = tuple(name.id for name in named if name.kind in ("models", "benchmarks"))
+    statement = Statement(text=text, whole=claim.statement, names=names)
     others = frozenset(document.sha256 for document in sources.documents) - cited
-    own = sources.passages.find(statement, cited)[:_KEPT]
-    foreign = sources.passages.find(statement, others)[:_KEPT] if others else []
-    return [(one, True) for one in own] + [(one, False) for one in foreign if one.finding not in ("none", "partial")]
-
-
-def _fidelity(
-    claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evidence], passages: Sequence[Passage]
-) -> Finding:  # fmt: skip
-    """Return the word, the rules that led to it, and the reasons."""
-    best = passages[0] if passages else None
-    if best and best.finding in ("verbatim", "supported"):
-        word = Fidelity.VERBATIM if best.finding == "verbatim" else Fidelity.SUPPORTED
-        return word, ("passage", best.finding), (best.why,)
-    if found := _from_cells(claim, cells, misfits):
-        return found
-    if cells and claim.unread:
-        return Fidelity.PARTIAL, ("cell", "partly read"), (_unread(claim), *_whys(cells))
-    if any(one.stance in (Stance.SUPPORTS, Stance.MIXED) for one in cells):
-        return Fidelity.PARTIAL, ("cell", "some facts"), _whys(cells)
-    if best and best.finding == "partial":
-        return Fidelity.PARTIAL, ("passage", "partial"), (best.why,)
-    near = (best.why,) if best and best.finding in ("contradicted", "misattributed") else ()
-    reasons = (*((_unread(claim),) if claim.unread else ()), *near, *_whys(cells))
-    return Fidelity.NOT_FOUND, ("nothing",), (*reasons, "not found in what was read, which refutes nothing")
-
-
-def _unread(claim: Claim) -> str:
-    return f"partly read: not understood was {', '.join(map(repr, claim.unread))}"
-
-
-def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evidence]) -> Finding | None:
-    """Return what exact tuples decide: one that differs, where its part was understood, or all, where all was."""
-    refuted = [
-        one
-        for one in cells
-        if one.stance is Stance.REFUTES
-        and one.fact not in claim.uncertain
-        and not _borne_out(one.fact, cells)
-        and _in_table_meant(one, claim)
+    foreign = sources.passages.find(statement, others)[:_SHOWN] if others else []
+    return [
+        *sources.passages.find(statement, cited)[:_SHOWN],
+        *(passage for passage in foreign if passage.finding not in ("none", "partial")),
     ]
-    misfits = [one for one in misfits if _in_table_meant(one, claim)]
+
+
+def _fidelity(claim: Claim, evidence: _CellEvidence, passages: Sequence[Passage]) -> _Finding:
+    """Return what the cited source says."""
+    cells, misfits = ([item for item in group if item.cited] for group in (evidence.facts, evidence.misfits))
+    best = passages[0].finding if passages else ""
+    in_passage = (passages[0].why,) if passages else ()
+    if best in ("verbatim", "supported"):
+        return _Finding(word=Fidelity(best), rules=("passage", best), reasons=in_passage)
+    if finding := _from_cells(claim, cells, misfits):
+        return finding
+    unread = (f"partly read: not understood was {', '.join(map(repr, claim.unread))}",) if claim.unread else ()
+    if cells and unread:
+        return _Finding(word=Fidelity.PARTIAL, rules=("cell", "partly read"), reasons=(*unread, *_whys(cells)))
+    if any(item.stance in (Stance.SUPPORTS, Stance.MIXED) for item in cells):
+        return _Finding(word=Fidelity.PARTIAL, rules=("cell", "some facts"), reasons=_whys(cells))
+    if best == "partial":
+        return _Finding(word=Fidelity.PARTIAL, rules=("passage", "partial"), reasons=in_passage)
+    near = in_passage if best in ("contradicted", "misattributed") else ()
+    nothing = "not found in what was read, which refutes nothing"
+    return _Finding(word=Fidelity.NOT_FOUND, rules=("nothing",), reasons=(*unread, *near, *_whys(cells), nothing))
+
+
+def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evidence]) -> _Finding | None:
+    """Return what exact tuples decide: one that differs, where its part was understood, or all, where all was."""
+    equal = [item for item in cells if item.stance is Stance.SUPPORTS]
+    borne_out = {item.fact for item in equal}
+    refuted = [
+        item
+        for item in cells
+        if item.stance is Stance.REFUTES
+        and item.fact not in claim.uncertain
+        and item.fact not in borne_out
+        and _in_table_meant(item, claim)
+    ]
+    misfits = [item for item in misfits if _in_table_meant(item, claim)]
     if refuted:
-        homes = [one for one in refuted if one.home is not None]
-        word = Fidelity.MISATTRIBUTED if homes else Fidelity.CONTRADICTED
-        return word, ("cell", "value elsewhere" if homes else "value differs"), _whys(homes or refuted)
-    equal = [one for one in cells if one.stance is Stance.SUPPORTS]
-    if equal and not claim.unread and len({one.fact for one in equal}) == len(claim.facts):
-        return Fidelity.SUPPORTED, ("cell", "value equal"), _whys(equal)
-    if misfits:
-        word = Fidelity.MISATTRIBUTED if any(one.home for one in misfits) else Fidelity.CONTRADICTED
-        return word, ("cell", "no named cell"), _whys(misfits)
-    return None
+        homes = [item for item in refuted if item.home is not None]
+        rule = "value elsewhere" if homes else "value differs"
+        return _failed(homes or refuted, rule)
+    if equal and not claim.unread and len(borne_out) == len(claim.facts):
+        return _Finding(word=Fidelity.SUPPORTED, rules=("cell", "value equal"), reasons=_whys(equal))
+    return _failed(misfits, "no named cell") if misfits else None
 
 
 def _in_table_meant(evidence: Evidence, claim: Claim) -> bool:
@@ -267,28 +268,30 @@ def _in_table_meant(evidence: Evidence, claim: Claim) -> bool:
     return not meant or (label is not None and ("table", label[1]) in {(kind.casefold(), at) for kind, at in meant})
 
 
-def _borne_out(fact: int | None, cells: Sequence[Evidence]) -> bool:
-    return any(one.fact == fact and one.stance is Stance.SUPPORTS for one in cells)
+def _failed(evidence: Sequence[Evidence], rule: str) -> _Finding:
+    """Return that cells say otherwise, or have the value elsewhere."""
+    word = Fidelity.MISATTRIBUTED if any(item.home for item in evidence) else Fidelity.CONTRADICTED
+    return _Finding(word=word, rules=("cell", rule), reasons=_whys(evidence))
 
 
 def _whys(evidence: Iterable[Evidence]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.why for one in evidence))
+    return tuple(dict.fromkeys(item.why for item in evidence))
 
 
-def _ordered(cells: Sequence[Evidence]) -> list[Evidence]:
-    """Put what the cited source says first, fact by fact."""
-    return sorted(cells, key=lambda one: (one.fact or 0, not one.cited))
-
-
-def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of one pair
+def _evidence(passage: Passage, cited: frozenset[str]) -> Evidence:
+    """Return what a passage says; its words that match the statement are marked in the quote."""
     first = passage.spans[0]
-    quote, marked = _quoted(passage)
+    quote, marked = "", []
+    for span in passage.spans:
+        at = len(quote := f"{quote}{_GAP if quote else ''}") - span.start
+        marked += [(start + at, end + at) for start, end in passage.matched if span.start <= start and end <= span.end]
+        quote += span.text
     return Evidence(
         backend="passage",
         stance=_STANCES[passage.finding],
         why=passage.why,
         score=round(passage.score, 3),
-        cited=cited,
+        cited=passage.document.sha256 in cited,
         target=EvidenceTarget(
             kind="span",
             document=passage.document.path,
@@ -298,19 +301,9 @@ def _evidence(passage: Passage, cited: bool) -> Evidence:  # noqa: FBT001 - of o
             start=passage.start,
             end=passage.end,
             quote=quote,
-            marked=marked,
+            marked=tuple(marked),
         ),
     )
-
-
-def _quoted(passage: Passage) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Return a passage's words, and the characters of them that match the statement."""
-    quote, marked = "", []
-    for span in passage.spans:
-        at = len(quote := f"{quote}{_GAP if quote else ''}") - span.start
-        marked += [(start + at, end + at) for start, end in passage.matched if span.start <= start and end <= span.end]
-        quote += span.text
-    return quote, tuple(marked)
 
 
 def granularity_flags(claim: Claim) -> tuple[Flag, ...]:
