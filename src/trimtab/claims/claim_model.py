@@ -6,20 +6,19 @@ precision. A claim is plain data: ``claims.jsonl`` holds one a line, and :func:`
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from operator import not_
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
+from trimtab.claims.json_lines import RecordLines
 from trimtab.errors import ClaimError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 EXTRACTOR: Final = "rules/2"
@@ -291,7 +290,6 @@ class Claim:
     extractor: str = EXTRACTOR
 
 
-_CLAIM: Final = TypeAdapter(Claim)
 _NUMBER: Final = re.compile(r"[-+\u2212]?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -305,24 +303,8 @@ def number(text: str) -> str | None:
     return match[0].replace(",", "").replace("\u2212", "-").removeprefix("+") if match else None
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line of ``claims.jsonl``."""
-    return {
-        **_CLAIM.json_schema(),
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A claim, one a line of claims.jsonl",
-    }
-
-
-def dump(claims: Iterable[Claim]) -> str:
-    """Return the lines of ``claims.jsonl``."""
-    return "".join(_CLAIM.dump_json(claim).decode() + "\n" for claim in claims)
-
-
-def record(claim: Claim) -> dict[str, Any]:
-    """Return a claim as plain values."""
-    found: dict[str, Any] = _CLAIM.dump_python(claim, mode="json")
-    return found
+_LINES: Final = RecordLines(Claim, "A claim, one a line of claims.jsonl")
+schema, dump, record, parse = _LINES.schema, _LINES.dump, _LINES.record, _LINES.parse
 
 
 def load(path: Path) -> tuple[Claim, ...]:
@@ -331,7 +313,7 @@ def load(path: Path) -> tuple[Claim, ...]:
     Raises:
         ClaimError: A line is not a claim, or two have one id; the message says which line and what is wrong.
     """
-    found: dict[str, Claim] = {}
+    claims: dict[str, Claim] = {}
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # U+2028 ends no line of JSON
     except (OSError, UnicodeDecodeError) as error:
@@ -340,26 +322,7 @@ def load(path: Path) -> tuple[Claim, ...]:
         if not line.strip():
             continue
         claim = parse(line, f"{path}, line {index}")
-        if claim.id in found:
+        if claim.id in claims:
             raise ClaimError(f"{path}, line {index}: the id {claim.id!r} is used twice")
-        found[claim.id] = claim
-    return tuple(found.values())
-
-
-def parse(line: str, where: str) -> Claim:
-    """Read one claim.
-
-    Raises:
-        ClaimError: It is not one.
-    """
-    try:
-        return _CLAIM.validate_json(line)
-    except ClaimError as error:  # a value that is no number; raised as it is, pydantic wraps only ValueError
-        raise ClaimError(f"{where}: {error.message}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ClaimError(
-            f"{where}: {place or 'the line'}: {first['msg']} (got {json.dumps(first['input'], default=str)[:120]})",
-            hint="`trimtab evidence schema` prints what a claim may hold",
-        ) from error
+        claims[claim.id] = claim
+    return tuple(claims.values())

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 
 from trimtab.claims import claim_model
+from trimtab.claims.json_lines import RecordLines
 from trimtab.disk import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trimtab.claims.claim_model import Claim
@@ -261,21 +262,8 @@ class CheckedClaim(NamedTuple):
     verdict: ClaimVerdict
 
 
-_VERDICT: Final = TypeAdapter(ClaimVerdict)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line of ``verdicts.jsonl``."""
-    return {
-        **_VERDICT.json_schema(mode="serialization"),
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What is known about a claim, one a line of verdicts.jsonl",
-    }
-
-
-def dump(verdicts: Iterable[ClaimVerdict]) -> str:
-    """Return the lines of ``verdicts.jsonl``."""
-    return "".join(_VERDICT.dump_json(verdict).decode() + "\n" for verdict in verdicts)
+_LINES: Final = RecordLines(ClaimVerdict, "What is known about a claim, one a line of verdicts.jsonl")
+schema, dump, record, parse = _LINES.schema, _LINES.dump, _LINES.record, _LINES.read
 
 
 def write(checked: Sequence[CheckedClaim], folder: Path) -> None:
@@ -283,18 +271,3 @@ def write(checked: Sequence[CheckedClaim], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "claims.jsonl", claim_model.dump(claim for claim, _ in checked))
     write_atomic(folder / "verdicts.jsonl", dump(verdict for _, verdict in checked))
-
-
-def record(verdict: ClaimVerdict) -> dict[str, Any]:
-    """Return a verdict as plain values."""
-    found: dict[str, Any] = _VERDICT.dump_python(verdict, mode="json")
-    return found
-
-
-def parse(line: str) -> ClaimVerdict:
-    """Read back a line of ``verdicts.jsonl``.
-
-    Raises:
-        pydantic.ValidationError: It is not one.
-    """
-    return _VERDICT.validate_json(line)

@@ -35,10 +35,10 @@ def read(folder: Path) -> tuple[tuple[Work, ...], tuple[UnreadFile, ...]]:
     root = folder.resolve()
     works: list[Work] = []
     unread: list[UnreadFile] = []
-    for path in sorted(
-        one for one in folder.rglob("*") if one.suffix.lower() in reference_files.SUFFIXES and one.is_file()
-    ):
-        if path.name.startswith(".") or not path.resolve().is_relative_to(root):
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in reference_files.SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        if not path.resolve().is_relative_to(root):
             continue
         try:
             works += reference_files.read(path)
@@ -64,30 +64,34 @@ class Library:
         """Return the id of the work a document is a text of; its own word first, "" where nothing or too much fits."""
         if document.work:
             return document.work
-        for names in (_numbers(document), (f"key:{Path(document.path).stem.casefold()}",), (_title(document.title),)):
-            found = set[str]().union(*(self._by_name.get(name, set()) for name in names))
-            if found:
-                return found.pop() if len(found) == 1 else ""
+        stem = Path(document.path).stem
+        for names in (identifiers(stem) or identifiers(first_line(document)), (_key(stem),), (_title(document.title),)):
+            works = set[str]().union(*(self._by_name.get(name, set()) for name in names))
+            if works:
+                return works.pop() if len(works) == 1 else ""
         return ""
+
+
+def identifiers(text: str) -> tuple[str, ...]:
+    """Return the arXiv numbers and DOIs in a text, as "arxiv:…" and "doi:…"."""
+    numbers = (f"arxiv:{number}" for number in _ARXIV.findall(text))
+    return (*numbers, *(f"doi:{doi.lower()}" for doi in _DOI.findall(text)))
+
+
+def first_line(document: Document) -> str:
+    """Return the line on which a document may say which work it is."""
+    return document.text[:_HEAD].split("\n", 1)[0]
 
 
 def _names(work: Work) -> Iterator[str]:
     yield from work.ids.addresses
     if title := _title(work.title):
         yield title
-    for origin in work.found_by:
-        if "#" in origin:
-            yield f"key:{origin.rpartition('#')[2].casefold()}"
+    yield from (_key(origin.rpartition("#")[2]) for origin in work.found_by if "#" in origin)
 
 
-def _numbers(document: Document) -> tuple[str, ...]:
-    """Return the arXiv numbers and DOIs of a document's file name, or else of its first line."""
-    for text in (Path(document.path).stem, document.text[:_HEAD].split("\n", 1)[0]):
-        found = [f"arxiv:{number}" for number in _ARXIV.findall(text)]
-        found += [f"doi:{doi.lower()}" for doi in _DOI.findall(text)]
-        if found:
-            return tuple(found)
-    return ()
+def _key(text: str) -> str:
+    return f"key:{text.casefold()}"
 
 
 def _title(text: str) -> str:

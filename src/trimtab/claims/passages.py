@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims import mentions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.name_registry import Mention, Registry
+    from trimtab.claims.wording import PlacedWord
     from trimtab.documents.parts import Document, Span
 
 NEAR: Final = 0.8
@@ -103,17 +105,16 @@ class Passages:
         if len(words) < 3:
             return []
         shortlist = self._shortlist(set(words), documents)
-        found = [judge(statement, place.document, place.span, self.registry) for place in shortlist]
-        if shortlist and not any(one.finding in ("verbatim", "supported") for one in found):
-            together = [one for place in shortlist[:3] if (one := self._together(set(words), place))]
-            found += {one.matched: one for one in together}.values()
+        passages = [judge(statement, place.document, place.span, self.registry) for place in shortlist]
+        if not any(passage.finding in ("verbatim", "supported") for passage in passages):
+            together = (_together(set(words), place) for place in shortlist[:3])
+            passages += {passage.matched: passage for passage in together if passage}.values()
         order = ("verbatim", "supported", "contradicted", "misattributed", "partial", "none")
-        return sorted(found, key=lambda one: (order.index(one.finding), -one.score))
+        return sorted(passages, key=lambda passage: (order.index(passage.finding), -passage.score))
 
     def nearest(self, text: str, documents: frozenset[str], most: int) -> list[Span]:
         """Return the sentences of ``documents`` (SHA-256) that share most rare words with a text, nearest first."""
-        words = set(stems(text))
-        return [place.span for place in self._shortlist(words, documents)[:most]]
+        return [place.span for place in self._shortlist(set(stems(text)), documents)[:most]]
 
     def _shortlist(self, words: set[str], documents: frozenset[str]) -> list[_Place]:
         scores: dict[int, float] = defaultdict(float)
@@ -124,47 +125,42 @@ class Passages:
             if places and len(places) <= max(50, total // 2):
                 for place in places:
                     scores[place] += math.log(total / len(places))
-        ranked = sorted(scores, key=lambda place: (-scores[place], place))
-        ranked_places = (self._places[place] for place in ranked)
-        return [
-            place
-            for _, place in zip(
-                range(_SHORTLIST), (p for p in ranked_places if p.document.sha256 in documents), strict=False
-            )
-        ]
+        ranked = (self._places[place] for place in sorted(scores, key=lambda place: (-scores[place], place)))
+        return list(islice((place for place in ranked if place.document.sha256 in documents), _SHORTLIST))
 
-    def _together(self, words: set[str], place: _Place) -> Passage | None:
-        """Return whether neighboring sentences of one section hold the statement's words together: said in part."""
-        spans, at = place.document.spans, place.index
-        near = [
-            one
-            for one in spans[max(0, at - _NEIGHBORS) : at + _NEIGHBORS + 1]
-            if one.section == place.span.section and one.kind != "reference"
-        ]
-        held = {one: words & {stem(word) for word, _, _ in tokens(one.text)} for one in near}
-        chosen: list[Span] = []
-        covered: set[str] = set()
-        while len(chosen) < _NEIGHBORS:
-            gain = max(near, key=lambda one: len(held[one] - covered))
-            if not held[gain] - covered:
-                break
-            chosen.append(gain)
-            covered |= held[gain]
-        share = len(covered) / len(words)
-        digits = {word for word in words if word[0].isdigit()}
-        if share < NEAR - 0.1 or len(chosen) < 2 or not digits <= covered:
-            return None
-        chosen.sort(key=lambda one: one.start)
-        return Passage(
-            finding="partial",
-            spans=tuple(chosen),
-            document=place.document,
-            score=share,
-            why=f"{share:.0%} of its words are spread over {len(chosen)} neighboring passages; no single one says it",
-            start=chosen[0].start,
-            end=chosen[-1].end,
-            matched=tuple(run for one in chosen for run in _held(one, words)),
-        )
+
+def _together(words: set[str], place: _Place) -> Passage | None:
+    """Return whether neighboring sentences of one section hold the statement's words together: said in part."""
+    spans, at = place.document.spans, place.index
+    near = [
+        span
+        for span in spans[max(0, at - _NEIGHBORS) : at + _NEIGHBORS + 1]
+        if span.section == place.span.section and span.kind != "reference"
+    ]
+    held = {span: words & {stem(word) for word, _, _ in tokens(span.text)} for span in near}
+    chosen: list[Span] = []
+    covered: set[str] = set()
+    while len(chosen) < _NEIGHBORS:
+        gain = max(near, key=lambda span: len(held[span] - covered))
+        if not held[gain] - covered:
+            break
+        chosen.append(gain)
+        covered |= held[gain]
+    share = len(covered) / len(words)
+    digits = {word for word in words if word[0].isdigit()}
+    if share < NEAR - 0.1 or len(chosen) < 2 or not digits <= covered:
+        return None
+    chosen.sort(key=lambda span: span.start)
+    return Passage(
+        finding="partial",
+        spans=tuple(chosen),
+        document=place.document,
+        score=share,
+        why=f"{share:.0%} of its words are spread over {len(chosen)} neighboring passages; no single one says it",
+        start=chosen[0].start,
+        end=chosen[-1].end,
+        matched=tuple(run for span in chosen for run in _held(span, words)),
+    )
 
 
 def judge(statement: Statement, document: Document, span: Span, registry: Registry) -> Passage:
@@ -186,23 +182,23 @@ def judge(statement: Statement, document: Document, span: Span, registry: Regist
 
 def _held(span: Span, words: set[str]) -> list[tuple[int, int]]:
     """Return the characters of the runs of a passage's words that are among ``words``."""
-    placed = [(stem(word), start, end) for word, start, end in tokens(span.text) if content(word)]
-    found = _runs([index for index, (word, _, _) in enumerate(placed) if word in words], placed)
-    return [(span.start + start, span.start + end) for start, end in found]
+    placed = _placed(span.text)
+    runs = _runs([index for index, word in enumerate(placed) if word.word in words], placed)
+    return [(span.start + start, span.start + end) for start, end in runs]
 
 
-def _runs(indices: Iterable[int], placed: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
+def _placed(text: str) -> list[PlacedWord]:
+    """Return the stems of the words with content, with their places."""
+    return [word._replace(word=stem(word.word)) for word in tokens(text) if content(word.word)]
+
+
+def _runs(indices: Sequence[int], placed: Sequence[PlacedWord]) -> list[tuple[int, int]]:
     """Return the characters of runs of words; what stands between two words of a run belongs to it."""
-    found: list[tuple[int, int]] = []
-    last = -2
-    for index in indices:
-        _, start, end = placed[index]
-        if index == last + 1:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
-        last = index
-    return found
+    runs: list[tuple[int, int]] = []
+    for before, index in pairwise((-2, *indices)):
+        start = runs.pop()[0] if index == before + 1 else placed[index].start
+        runs.append((start, placed[index].end))
+    return runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,107 +234,80 @@ class _Alignment:
 
 
 def _align(text: str, passage: str) -> _Alignment:
-    ours = stems(text)
-    placed = [(stem(word), start, end) for word, start, end in tokens(passage) if content(word)]
-    theirs = [word for word, _, _ in placed]
+    ours, placed = stems(text), _placed(passage)
+    theirs = [word.word for word in placed]
     blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     pairs = [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
-    window = (placed[pairs[0][1]][1], placed[pairs[-1][1]][2]) if pairs else (0, 0)
     runs = _runs([index for _, index in pairs], placed)
+    window = (runs[0][0], runs[-1][1]) if runs else (0, 0)
     return _Alignment(ours=ours, theirs=theirs, pairs=pairs, window=window, runs=runs)
 
 
 def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Registry) -> tuple[Finding, str]:
+    """Return what a passage does to a statement, and why."""
     if f" {plain(statement.whole)} " in f" {plain(span.text)} ":
         return "verbatim", "the passage holds the statement word for word"
     mine, theirs = aligned.left()
-    score = aligned.score
     swapped = [(word, other) for word in mine for other in theirs if other in OPPOSITES.get(word, ())]
-    numbers = _numbers(statement.text)
-    missing = [one for one in numbers if one not in _numbers(span.text)]
-    known = {one: HeaderTerm(kind="models", spellings=frozenset()) for one in statement.names}
-    theirs_named = mentions.find(span.text, registry, HeaderVocabulary(known))
-    strangers = [one for one in dict.fromkeys(statement.names) if one not in {other.id for other in theirs_named}]
+    missing = [number for number in _numbers(statement.text) if number not in _numbers(span.text)]
+    known = {name: HeaderTerm(kind="models", spellings=frozenset()) for name in statement.names}
+    named = mentions.find(span.text, registry, HeaderVocabulary(known))
+    strangers = [name for name in dict.fromkeys(statement.names) if name not in {other.id for other in named}]
     # What was replaced counts as one place: the sentence around it is what makes the passage the same statement.
     around = (len(aligned.pairs) + len(missing) + len(swapped) + len(strangers)) / max(1, len(aligned.ours))
-    overlap = f"{score:.0%} of its words stand in the passage in order"
+    overlap = f"{aligned.score:.0%} of its words stand in the passage in order"
     if around < NEAR:
-        enough = score >= PART and not missing and not strangers and not swapped
+        enough = aligned.score >= PART and not missing and not strangers and not swapped
         return ("partial", overlap) if enough else ("none", overlap)
-    turned = (
-        _other_name(strangers, theirs_named, statement)
-        or _other_number(missing, numbers, span, aligned)
-        or _turned(statement, span, aligned, swapped, theirs_named)
-    )
-    finding, how = turned or ("supported", "with the same numbers, names and negations")
+    start, end = aligned.window
+    inside = span.text[max(0, len(span.text[:start].rstrip()) - 12) : end]  # with the word before it: "does not"
+    replaced = _replaced(statement, inside, strangers, missing, named)
+    finding, how = replaced or _turned(statement, span, inside, swapped, named)
     return finding, f"{overlap}, {how}"
 
 
-def _turned(
-    statement: Statement,
-    span: Span,
-    aligned: _Alignment,
-    swapped: Sequence[tuple[str, str]],
-    named: Sequence[Mention],
+def _replaced(
+    statement: Statement, inside: str, strangers: Sequence[str], missing: Sequence[str], named: Sequence[Mention]
 ) -> tuple[Finding, str] | None:
-    """A sentence that is there, turned around."""
-    if swapped:
-        return "contradicted", f"with {swapped[0][1]!r} where it says {swapped[0][0]!r}"
-    window = span.text[slice(*_widened(aligned.window, span.text))]
-    if _negations(statement.text) % 2 != _negations(window) % 2:
-        return "contradicted", "but one is negated and the other is not"
-    if not _in_order(_numbers(statement.text), _numbers(span.text)) or not _same_order(statement, named):
-        return "contradicted", "but its numbers or names stand in another order"
+    """Return what a sentence that is there about another name, or with another number, does; None for any other."""
+    numbers, theirs = _numbers(statement.text), _numbers(inside)
+    others = [name for name in named if name.id not in statement.names and name.kind in ("models", "benchmarks")]
+    if strangers and (not others or len(strangers) > 1):
+        return "none", f"but not {', '.join(strangers)}"
+    if strangers:
+        return "misattributed", f"but of {', '.join(dict.fromkeys(name.text for name in others))}, not {strangers[0]}"
+    if missing and len(theirs) < len(numbers):
+        return "none", f"but not {', '.join(missing)}"
+    if missing:
+        instead = [number for number in theirs if number not in numbers] or theirs
+        return "contradicted", f"with {', '.join(instead)} where it says {', '.join(missing)}"
     return None
 
 
-def _other_name(
-    strangers: list[str], named: Sequence[Mention], statement: Statement
-) -> tuple[Finding, str] | None:  # fmt: skip
-    """A sentence that is there, about another name."""
-    if not strangers:
-        return None
-    others = [one.text for one in named if one.id not in statement.names and one.kind in ("models", "benchmarks")]
-    if not others or len(strangers) > 1:
-        return "none", f"but not {', '.join(strangers)}"
-    return "misattributed", f"but of {', '.join(dict.fromkeys(others))}, not {strangers[0]}"
-
-
-def _other_number(
-    missing: list[str], numbers: list[str], span: Span, aligned: _Alignment
-) -> tuple[Finding, str] | None:  # fmt: skip
-    """A sentence that is there, with another number."""
-    if not missing:
-        return None
-    inside = _numbers(span.text[slice(*_widened(aligned.window, span.text))])
-    if len(inside) < len(numbers):
-        return "none", f"but not {', '.join(missing)}"
-    instead = [one for one in inside if one not in numbers] or inside
-    return "contradicted", f"with {', '.join(instead)} where it says {', '.join(missing)}"
+def _turned(
+    statement: Statement, span: Span, inside: str, swapped: Sequence[tuple[str, str]], named: Sequence[Mention]
+) -> tuple[Finding, str]:
+    """Return what a sentence that is there with the same numbers and names does: it may be turned around."""
+    if swapped:
+        return "contradicted", f"with {swapped[0][1]!r} where it says {swapped[0][0]!r}"
+    if _negations(statement.text) % 2 != _negations(inside) % 2:
+        return "contradicted", "but one is negated and the other is not"
+    compares = not _COMPARES.isdisjoint(word.word for word in tokens(statement.text))
+    in_order = _in_order(_numbers(statement.text), _numbers(span.text))
+    if not in_order or (compares and not _in_order(statement.names, [name.id for name in named])):
+        return "contradicted", "but its numbers or names stand in another order"
+    return "supported", "with the same numbers, names and negations"
 
 
 def _numbers(text: str) -> list[str]:
-    return [format(one.value.normalize(), "f") for one in numerals.read(text)]
-
-
-def _widened(window: tuple[int, int], text: str) -> tuple[int, int]:
-    """Return the window with the word before it: "does not", "without"."""
-    before = text[: window[0]].rstrip()
-    return max(0, len(before) - 12), window[1]
+    return [format(number.value.normalize(), "f") for number in numerals.read(text)]
 
 
 def _negations(text: str) -> int:
-    return sum(negates(word) for word, _, _ in tokens(text))
+    return sum(negates(word.word) for word in tokens(text))
 
 
 def _in_order(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     """Whether ``ours`` is a subsequence of ``theirs``."""
     rest = iter(theirs)
-    return all(one in rest for one in ours)
-
-
-def _same_order(statement: Statement, named: Sequence[Mention]) -> bool:
-    """Whether the names come in the passage's order; only a comparison depends on it."""
-    if not _COMPARES & {word for word, _, _ in tokens(statement.text)}:
-        return True
-    return _in_order(statement.names, [one.id for one in named])
+    return all(item in rest for item in ours)

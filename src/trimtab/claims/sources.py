@@ -7,14 +7,13 @@ reads most of a corpus.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.header_places import HeaderPlaces
-from trimtab.claims.known_works import Library
+from trimtab.claims.known_works import Library, first_line, identifiers
 from trimtab.claims.passages import Passages
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.wording import plain
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from trimtab.documents.work import Work
 
 _COPY: Final = 0.8
-_HEAD: Final = 400
 _TITLE: Final = 20
 """Characters of a title that is found inside a bibliography's entry; a shorter one may stand there by chance."""
 
@@ -68,15 +66,15 @@ class Sources:
         cls, documents: Iterable[Document], works: Iterable[Work], registry: Registry, report: Document | None = None
     ) -> Sources:  # fmt: skip
         """Index documents, without the report that is checked."""
-        read_documents, left_out = [], []
-        sentences = long_sentences(report) if report else ()
-        for document in documents:
-            reason = copy_of(document, report, sentences) if report else ""
-            left_out.extend([(document.path, reason)] if reason else [])
-            read_documents.extend([] if reason else [document])
         known = {work.id: work for work in works}
         library = Library(known.values())
-        read_documents = [replace(document, work=library.work_of(document)) for document in read_documents]
+        sentences = long_sentences(report) if report else ()
+        read_documents, left_out = [], []
+        for document in documents:
+            if report and (reason := copy_of(document, report, sentences)):
+                left_out.append((document.path, reason))
+            else:
+                read_documents.append(replace(document, work=library.work_of(document)))
         readings = TableIndex(read_documents, registry)
         return cls(
             documents=tuple(read_documents),
@@ -136,11 +134,8 @@ def _titled(document: Document, entry: str) -> bool:
 def _ids(document: Document, work: Work | None) -> frozenset[str]:
     """Return every name a document can be cited by, in lower case."""
     path = Path(document.path)
-    found = {document.work, path.name, path.stem, document.title}
+    names = {document.work, path.name, path.stem, document.title}
+    names.update(identifiers(path.name), identifiers(first_line(document)))
     if work is not None:
-        found |= {work.id, work.title}
-        found |= set(work.ids.addresses)
-    # A file that says at its very top which work it is.
-    for text in (path.name, document.text[:_HEAD].split("\n", 1)[0]):
-        found |= {f"arxiv:{number}" for number in re.findall(r"(?<!\d)\d{4}\.\d{4,5}(?=v\d|\D|$)", text)}
-    return frozenset(name.casefold() for name in found if name)
+        names.update((work.id, work.title), work.ids.addresses)
+    return frozenset(name.casefold() for name in names if name)

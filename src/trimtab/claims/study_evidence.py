@@ -83,7 +83,7 @@ def ask(claim: Claim, table: StudyTable, registry: Registry) -> StudyQuery | Non
         factor=stressor.factor if stressor else "",
         endpoint=endpoint,
         turned=turned,
-        mismatches=tuple(_mismatches(claim, table, benchmark, endpoint)),
+        mismatches=(*_other_conditions(asked, table), *_other_measure(claim, benchmark, endpoint)),
     )
 
 
@@ -98,48 +98,44 @@ def _name(registry: Registry, kind: str, text: str) -> Name | None:
 
 def _level(registry: Registry, text: str, table: StudyTable) -> str:
     """Return the balancer level of the study that is this method, those of its contrast first."""
-    name = _name(registry, "methods", text)
-    if name is None:
-        return ""
-    study = table.study
+    name, study = _name(registry, "methods", text), table.study
     levels = (study.contrast.treatment, study.contrast.control, *map(str, study.factors["balancer"]))
-    return next((level for level in levels if study.balancers[level].rule in name.rules), "")
+    return next((level for level in levels if name and study.balancers[level].rule in name.rules), "")
 
 
 def _endpoint(claim: Claim, table: StudyTable, registry: Registry) -> tuple[str, str]:
     """Return the benchmark a claim names, and the endpoint of the study that measures it, else the primary one."""
+    endpoints = table.study.endpoints
+    mention = next(iter(registry.find(claim.statement, ("benchmarks",))), None)
+    if mention is None:
+        return "", endpoints.primary
+    measures = registry.entries["benchmarks"][mention.id].endpoints
+    measured = (name for name in measures if name in (endpoints.primary, *endpoints.secondary))
+    return mention.text, next(measured, endpoints.primary)
+
+
+def _other_conditions(asked: Conditions, table: StudyTable) -> Iterator[str]:
+    """Yield in what the study was run otherwise than what the claim is about."""
     study = table.study
-    measured = (study.endpoints.primary, *study.endpoints.secondary)
-    for mention in registry.find(claim.statement, ("benchmarks",)):
-        for endpoint in registry.entries["benchmarks"][mention.id].endpoints:
-            if endpoint in measured:
-                return mention.text, endpoint
-        return mention.text, study.endpoints.primary
-    return "", study.endpoints.primary
-
-
-def _mismatches(claim: Claim, table: StudyTable, benchmark: str, endpoint: str) -> Iterator[str]:
-    """Yield in what the study is not what the claim is about."""
-    asked, study = claim.conditions, table.study
     size = next((result.training for result in table.results.values()), {})
-    for name, size_claimed in (("parameters", asked.parameters), ("tokens", asked.tokens)):
+    for name, wanted in (("parameters", asked.parameters), ("tokens", asked.tokens)):
         ours = float(size.get(name, 0))
-        if size_claimed and ours and max(size_claimed / ours, ours / size_claimed) > _FACTOR:
-            yield f"scale: the claim is about {_big(size_claimed)} {name}, the study has {_big(ours)}"
+        if wanted and ours and max(wanted / ours, ours / wanted) > _FACTOR:
+            yield f"scale: the claim is about {_big(wanted)} {name}, the study has {_big(ours)}"
     router = next(iter(study.models.values())).router
-    for name, wanted, ours in (
+    for name, count, its in (
         ("experts", asked.num_experts, router.num_experts if router else 0),
         ("experts a token", asked.top_k, router.num_experts_per_tok if router else 0),
     ):
-        if wanted is not None and wanted != ours:
-            yield f"granularity: the claim is about {wanted} {name}, the study has {ours}"
+        if count is not None and count != its:
+            yield f"granularity: the claim is about {count} {name}, the study has {its}"
     factors = {level.factor for level in study.capacities.values()}
     if asked.capacity_factor is not None and asked.capacity_factor not in factors:
         yield f"capacity: the claim is about a factor of {asked.capacity_factor:g}, the study has none"
-    yield from _other_measure(claim, benchmark, endpoint)
 
 
 def _other_measure(claim: Claim, benchmark: str, endpoint: str) -> Iterator[str]:
+    """Yield in what the study's endpoint is not what the claim measures."""
     measured = ENDPOINTS[endpoint]
     version = claim.conditions.benchmark_version
     if version and version not in measured.benchmark:
@@ -157,9 +153,12 @@ def _big(value: float) -> str:
 
 
 def _evidence(row: Answer, asked: Conditions, query: StudyQuery, table: StudyTable) -> Evidence:
-    turned = query.turned
-    margin = asked.margin if asked.margin is not None else row.margin
-    stance, why = judge(row, _expected(asked, turned=turned), _signed(asked.effect, turned=turned), margin)
+    """Return what one row of the study says; its signs are turned where the claim names the control first."""
+    expects: str = asked.expects or "more"
+    if query.turned:
+        expects = {"more": "less", "less": "more"}.get(expects, expects)
+    effect = -asked.effect if query.turned and asked.effect is not None else asked.effect
+    stance, why = judge(row, expects, effect, asked.margin if asked.margin is not None else row.margin)
     if query.mismatches:
         why = f"not comparable ({'; '.join(query.mismatches)}); what it measured: {why}"
         stance = Stance.NOT_COMPARABLE
@@ -173,19 +172,10 @@ def _evidence(row: Answer, asked: Conditions, query: StudyQuery, table: StudyTab
             kind="run",
             document=str(table.folder),
             location=f"{row.method} against {row.control}, {row.stressor.label}, {ENDPOINTS[row.endpoint].title}",
-            quote=_told(row),
+            quote=_measured(row),
             beside=tuple(("cell", name) for name in row.cells),
         ),
     )
-
-
-def _expected(asked: Conditions, *, turned: bool) -> str:
-    expects = asked.expects or "more"
-    return {"more": "less", "less": "more"}.get(expects, expects) if turned else expects
-
-
-def _signed(effect: float | None, *, turned: bool) -> float | None:
-    return -effect if turned and effect is not None else effect
 
 
 def judge(row: Answer, expects: str, effect: float | None, margin: float | None) -> tuple[Stance, str]:
@@ -197,7 +187,7 @@ def judge(row: Answer, expects: str, effect: float | None, margin: float | None)
         effect: The claim's size, signed; None if it states none.
         margin: What counts as no difference; None leaves equivalence out.
     """
-    estimate, measured = row.difference, _told(row)
+    estimate, measured = row.difference, _measured(row)
     if "positive control failed" in row.reason:
         return Stance.INCONCLUSIVE, f"{measured}: this endpoint could not have felt the stress ({row.reason})"
     if row.ranks is not None:
@@ -217,21 +207,24 @@ def _interval(
     if effect is not None and interval.excludes(effect):
         return Stance.REFUTES, f"excludes the claimed {effect:+g}"
     if interval.excludes(0):
-        found = "more" if estimate.value > 0 else "less"
-        return (Stance.SUPPORTS if found == expects else Stance.REFUTES), "excludes 0"
-    return Stance.INCONCLUSIVE, f"the interval is too wide; {_settle(estimate, margin)}"
+        return _as_expected(estimate.value > 0, expects), "excludes 0"
+    needed = seeds_to_settle(estimate.per_seed, margin)
+    settle = f"about {needed} seeds would settle it" if needed else f"over {_MOST_SEEDS} seeds would be needed"
+    return Stance.INCONCLUSIVE, f"the interval is too wide; {settle}"
 
 
-def _ranked(row: Answer, expects: str, told: str) -> tuple[Stance, str]:
+def _ranked(row: Answer, expects: str, measured: str) -> tuple[Stance, str]:
     more, less = row.ranks or (0, 0)
     p = stats.sign_test(more, less)
-    if p > 0.05:
-        return Stance.INCONCLUSIVE, f"{told}: sign test p = {p:.2g}"
-    found = "more" if more > less else "less"
-    return (Stance.SUPPORTS if found == expects else Stance.REFUTES), f"{told}: sign test p = {p:.2g}"
+    stance = Stance.INCONCLUSIVE if p > 0.05 else _as_expected(more > less, expects)
+    return stance, f"{measured}: sign test p = {p:.2g}"
 
 
-def _told(row: Answer) -> str:
+def _as_expected(more: bool, expects: str) -> Stance:  # noqa: FBT001 - the direction that was measured
+    return Stance.SUPPORTS if ("more" if more else "less") == expects else Stance.REFUTES
+
+
+def _measured(row: Answer) -> str:
     if row.difference is None:
         return f"{len(row.diverged)} of its cells diverged" if row.diverged else "not measured"
     unit, estimate = ENDPOINTS[row.endpoint].unit, row.difference
@@ -241,11 +234,6 @@ def _told(row: Answer) -> str:
     low, high = estimate.interval.low, estimate.interval.high
     span = f"{estimate.interval.confidence:.0%} interval [{low:+.4g}, {high:+.4g}]"
     return f"{place}: {estimate.value:+.4g} {unit}, {span}, {len(row.seeds)} seeds"
-
-
-def _settle(estimate: stats.Estimate, margin: float | None) -> str:
-    needed = seeds_to_settle(estimate.per_seed, margin)
-    return f"about {needed} seeds would settle it" if needed else f"over {_MOST_SEEDS} seeds would be needed"
 
 
 def seeds_to_settle(per_seed: Sequence[float], margin: float | None, alpha: float = 0.05) -> int | None:
