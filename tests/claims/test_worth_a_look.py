@@ -54,11 +54,18 @@ def test_a_number_that_fits_nothing_it_leads_to_is_shown_with_the_nearest_cell(s
     assert "paper.md: table" in flag.text
 
 
-def test_values_in_another_order_than_their_names_are_shown():
-    sentence = "As for the flat store and the sorted store, the retrieval rate was, all told, {} against {}."
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "As for the flat store and the sorted store, the retrieval rate was, all told, {} against {}.",
+        "Retrieval rates, by our count, were {} for the flat store and {} for the sorted store.",
+        "By our count the flat store ({}) and the sorted store ({}) had these retrieval rates.",
+    ],
+)
+def test_values_at_each_others_names_are_shown(sentence):
     assert not verdict(sentence.format("58.3", "61.7")).worth_a_look
     (flag,) = verdict(sentence.format("61.7", "58.3")).worth_a_look
-    assert "another order" in flag.text
+    assert "at each other's names" in flag.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import ne
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, own_arithmetic
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import Evidence
-    from trimtab.claims.header_places import HeaderMention, HeaderPlaces, NamedCell
+    from trimtab.claims.header_places import HeaderMention, HeaderPlaces
     from trimtab.claims.header_reader import Measurement
 
 _MANY: Final = 20
@@ -36,6 +36,8 @@ _STRANGERS: Final = 2
 """Numbers of a sentence that may fit nothing where none of its numbers fits; with more it is about other tables."""
 _SMALL: Final = 20
 """A whole number below it stands in a cell by chance."""
+_TELLING_DIGITS: Final = 3
+"""Digits of a value that stands in another line by chance next to never."""
 _NEAR: Final = 35
 """Per cent of a whole number by which another one is still near it."""
 _SETTING: Final = re.compile(r"[A-Za-z]\w*\s?=\s?(\d+\.\d+)")
@@ -59,6 +61,15 @@ class Suspect:
     value: TextNumber
     reading: Measurement
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A value, the only name of a sentence under which a table has it, and where."""
+
+    value: TextNumber
+    name: HeaderMention
+    reading: Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +120,9 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
     fitting = {value.start: [reading for reading in led if fits(value, reading)] for value in values}
     anchors = {reading.table for value in values if _telling(value) for reading in fitting[value.start]}
     unfit = [
-        value for value in values if not fitting[value.start] and _may_be_a_cell(text, value, anchored=bool(anchors))
+        value
+        for value in values
+        if not fitting[value.start] and _digits(value) > 1 and _may_be_a_cell(text, value, anchored=bool(anchors))
     ]
     for value in unfit if anchors or len(unfit) <= _STRANGERS else ():
         near = (
@@ -120,7 +133,7 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
         if near:
             nearest = min(near, key=lambda reading: abs(reading.value - value.quantity.value))
             yield Suspect(value=value, reading=nearest, why="is in no cell that is named here, the nearest has")
-    yield from _crossed(values, own)
+    yield from _exchanged(values, named, places)
 
 
 def _values(text: str, named: Iterable[HeaderMention]) -> list[TextNumber]:
@@ -170,24 +183,59 @@ def _leads(
     return leads
 
 
-def _crossed(values: Sequence[TextNumber], own: Sequence[NamedCell]) -> Iterator[Suspect]:
-    """Yield values of one line that stand in the other order than the names of their cells."""
-    fitting = {value.start: [cell for cell in own if _telling(value) and fits(value, cell.reading)] for value in values}
-    for first, second in pairwise(values):
-        for axis, other in (("row", "column"), ("column", "row")):
-            pairs = [
-                (mine, its)
-                for mine in fitting[first.start]
-                for its in fitting[second.start]
-                if mine.reading.table == its.reading.table
-                and getattr(mine.reading.cell, other) == getattr(its.reading.cell, other)
-                and getattr(mine.reading.cell, axis) != getattr(its.reading.cell, axis)
-            ]
-            if pairs and not any(getattr(mine, axis).start <= getattr(its, axis).start for mine, its in pairs):
-                why = (
-                    f"and {second.quantity.text} stand in another order than the names of their cells, the first is of"
-                )
-                yield Suspect(value=first, reading=pairs[0][0].reading, why=why)
+def _exchanged(
+    values: Sequence[TextNumber], named: Sequence[HeaderMention], places: HeaderPlaces
+) -> Iterator[Suspect]:  # fmt: skip
+    """Yield the first of some values that stand at each other's names.
+
+    Names come before their values, behind them, or in a list in the same order. Where none of the three is kept, but
+    for one value of three or more, the values have changed places, or the names.
+    """
+    sure = [mention for mention in named if mention.sure]
+    for side in sorted({line[:2] for mention in sure for line in mention.lines}):
+        names = [mention for mention in sure if any(line[:2] == side for line in mention.lines)]
+        names = [
+            mention
+            for mention in names
+            if not any(other is not mention and mention.within(other.start, other.end) for other in names)
+        ]
+        owned = [
+            owner
+            for value in values
+            if _digits(value) >= _TELLING_DIGITS and (owner := _owner(value, names, side, places))
+        ]
+        owners = [owner.name.lines for owner in owned]
+        if len(set(owners)) < 2:
+            continue
+        starts = [owner.value.start for owner in owned]
+        orders = (
+            [next((name.lines for name in reversed(names) if name.end <= start), None) for start in starts],
+            [next((name.lines for name in names if name.start > start), None) for start in starts],
+            [name.lines for name in names] if len(names) == len(owners) else [],
+        )
+        spare = len(owners) > 2
+        if all(len(order) != len(owners) or sum(map(ne, order, owners)) > spare for order in orders):
+            yield Suspect(
+                value=owned[0].value, reading=owned[0].reading, why="and others stand at each other's names, it is of"
+            )
+
+
+def _owner(
+    value: TextNumber, names: Sequence[HeaderMention], side: tuple[tuple[str, int], str], places: HeaderPlaces
+) -> Owner | None:  # fmt: skip
+    """Return the only one of some names of which a table has a value."""
+    owners = [
+        Owner(value=value, name=name, reading=reading)
+        for name in names
+        for reading in places.by_table[side[0]]
+        if (*side, getattr(reading.cell, side[1])) in name.lines and fits(value, reading)
+    ]
+    return owners[0] if len({owner.name.lines for owner in owners}) == 1 else None
+
+
+def _digits(value: TextNumber) -> int:
+    """Return how many digits of a number count: one of "0.05", three of "0.290"."""
+    return len(value.quantity.text.replace(".", "").lstrip("-0"))
 
 
 def _telling(value: TextNumber) -> bool:
