@@ -78,13 +78,14 @@ def search(  # noqa: PLR0913 - those of the options that are no wishes
     """
     from trimtab.literature import offline as guard  # noqa: PLC0415
     from trimtab.literature import search_plan, search_session  # noqa: PLC0415
+    from trimtab.literature.arxiv import EXPORT_HOST  # noqa: PLC0415
 
     model = _embedder(embed) if embed else None
     wishes = search_plan.Wishes(
         question=question,
         corpora=tuple(str(Path(name).resolve()) if name.endswith(".jsonl") else name for name in corpora),
-        hosts=("export.arxiv.org", *hosts),
-        embed=(model.name, model.sha256) if model else None,
+        hosts=(EXPORT_HOST, *hosts),
+        embed=search_plan.EmbeddingModel(model.name, model.sha256) if model else None,
         **{name: options[name] for name in _WISHES},
     )
     with guard.offline() if offline or replay else contextlib.nullcontext():
@@ -133,8 +134,9 @@ def _embedder(path: Path) -> LocalEmbedder:
 
 def _cost_before(plan: Plan) -> str:
     from trimtab.literature import openalex  # noqa: PLC0415
+    from trimtab.literature.database import PAGE  # noqa: PLC0415
 
-    pages = len(plan.queries) * -(-plan.wishes.limit // 100)
+    pages = len(plan.queries) * -(-plan.wishes.limit // PAGE)
     cost = pages * openalex.DOLLARS_A_SEARCH
     key = "with" if os.environ.get("OPENALEX_API_KEY") else "without"
     return f"OpenAlex: at most {pages} searches, {cost:.3f} dollars of the day's allowance, {key} a key"

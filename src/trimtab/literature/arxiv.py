@@ -14,6 +14,9 @@ from trimtab.literature.transport import Unreadable
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
+EXPORT_HOST: Final = "export.arxiv.org"
+"""The host arXiv keeps for programs."""
+
 _SPACES: Final = {
     None: "http://www.w3.org/2005/Atom",
     "search": "http://a9.com/-/spec/opensearch/1.1/",
@@ -84,7 +87,7 @@ def _year(entry: Element, path: str) -> int | None:
 ARXIV: Final = Database(
     id="arxiv",
     name="arXiv",
-    url="https://export.arxiv.org/api/query",
+    url=f"https://{EXPORT_HOST}/api/query",
     interval_s=3.0,
     ask=_ask,
     parse=_page,

@@ -60,6 +60,10 @@ def _record(item: object) -> Found:
         url=text(item, "URL") or f"https://doi.org/{doi}",
         doi=doi,
     )
+    retraction, notices = None, tuple(_withdrawn(item, "update-to"))
+    if update := next(_withdrawn(item, "updated-by"), None):
+        by = metadata.doi(text(update, "DOI"))
+        retraction = Retraction(kind=update["type"], date=_date(update, "updated"), notice=by)
     work = Work(
         id=metadata.work_id(ids),
         title=metadata.plain(text(item, "title.0")),
@@ -72,10 +76,9 @@ def _record(item: object) -> Found:
         ids=ids,
         versions=(published,),
         abstract=metadata.plain(text(item, "abstract")),
-        retraction=_retraction(item),
+        retraction=retraction,
     )
     licence = next((text(terms, "URL") for terms in objects(item, "license")), "")
-    notices = tuple(_withdrawn(item, "update-to"))
     return Found(
         work=work,
         database="Crossref",
@@ -98,12 +101,6 @@ def _record(item: object) -> Found:
 def _withdrawn(item: object, field: str) -> Iterator[dict[str, Any]]:
     """Yield the updates of a field by which a work is withdrawn."""
     return (update for update in objects(item, field) if update.get("type") in _WITHDRAWN)
-
-
-def _retraction(item: object) -> Retraction | None:
-    for update in _withdrawn(item, "updated-by"):
-        return Retraction(kind=update["type"], date=_date(update, "updated"), notice=metadata.doi(text(update, "DOI")))
-    return None
 
 
 def _date(item: object, field: str) -> dt.date | None:

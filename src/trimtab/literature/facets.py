@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trimtab.claims import question as asking
 from trimtab.errors import SearchError
@@ -63,6 +63,13 @@ class FacetTerm:
     text: str
 
 
+class RefusedTerm(NamedTuple):
+    """A word a model proposed that is not searched for, and why."""
+
+    text: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
     """What a model proposed to search for besides; no facet holds it, so no decision depends on it.
@@ -70,13 +77,13 @@ class Expansion:
     Attributes:
         origin: The model.
         terms: Those that are searched for.
-        refused: Others, with the reason.
+        refused: The others.
         reason: Why the model gave none at all; empty if it gave some.
     """
 
     origin: str
     terms: tuple[FacetTerm, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
+    refused: tuple[RefusedTerm, ...] = ()
     reason: str = ""
 
 
@@ -126,9 +133,9 @@ def queries(facets: Sequence[Facet], further: Sequence[FacetTerm] = ()) -> tuple
 
 
 def _query(facets: Sequence[Facet], further: Sequence[FacetTerm]) -> Query:
-    proposed = {facet: [term.text for term in further if term.facet == facet.name] for facet in facets}
+    proposed = [tuple(term.text for term in further if term.facet == facet.name) for facet in facets]
     return Query(
         name=" \u00d7 ".join(facet.name for facet in facets),
-        groups=tuple((*facet.terms, *texts) for facet, texts in proposed.items()),
-        proposed=tuple(text for texts in proposed.values() for text in texts),
+        groups=tuple(facet.terms + texts for facet, texts in zip(facets, proposed, strict=True)),
+        proposed=tuple(text for texts in proposed for text in texts),
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from trimtab.documents import reader
 from trimtab.errors import DocumentError, MissingExtraError, SearchError
+from trimtab.literature.arxiv import EXPORT_HOST
 from trimtab.literature.request import Request
 from trimtab.literature.transport import Unreadable
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from trimtab.literature.transport import Transport
 
 _ARXIV: Final = ("arxiv.org", "www.arxiv.org")
-_EXPORT: Final = "export.arxiv.org"  # the host arXiv keeps for programs
 _OPEN: Final = ("cc", "public-domain", "publicdomain", "arxiv", "http://creativecommons", "https://creativecommons")
 
 
@@ -64,8 +64,8 @@ def _read(text: FullText, transport: Transport, hosts: tuple[str, ...]) -> Docum
         MissingExtraError: A package for its format is missing.
     """
     address, host = text.url, urlsplit(text.url).netloc.lower()
-    if host in _ARXIV and _EXPORT in hosts:
-        address, host = urlsplit(text.url)._replace(scheme="https", netloc=_EXPORT).geturl(), _EXPORT
+    if host in _ARXIV and EXPORT_HOST in hosts:
+        address, host = urlsplit(text.url)._replace(scheme="https", netloc=EXPORT_HOST).geturl(), EXPORT_HOST
     if host not in hosts:
         raise SearchError(f"{host or text.url} is no host full texts may be fetched from")
     if not text.licence.casefold().startswith(_OPEN):

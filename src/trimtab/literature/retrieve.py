@@ -52,7 +52,7 @@ class SearchLogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
-    """What was found on one page, or on all of them in the order of databases, queries and ranks, and the log."""
+    """Everything that was found, in the order of databases, queries and ranks, and the log."""
 
     records: tuple[Found, ...]
     log: tuple[SearchLogEntry, ...]
@@ -74,43 +74,45 @@ def search(
         limit: Records of one query at most.
         tell: Is given a line of progress a page.
     """
-    pages: list[Retrieved] = []
+    records: list[Found] = []
+    log: list[SearchLogEntry] = []
     for database in databases:
         for query in queries:
             count = 0
-            for page in _pages(database, query, transport, limit):
-                pages.append(page)
-                (entry,) = page.log
-                count += entry.records
+            for entry, taken in _pages(database, query, transport, limit):
+                records += taken
+                log.append(entry)
+                count += len(taken)
                 progress = f", {query.name}: {count} of {'?' if entry.total is None else entry.total} records"
                 tell(f"{database.name}{f': {entry.problem}' if entry.problem else progress}")
-    return Retrieved(
-        records=tuple(record for page in pages for record in page.records),
-        log=tuple(entry for page in pages for entry in page.log),
-    )
+    return Retrieved(records=tuple(records), log=tuple(log))
 
 
-def _pages(database: Database, query: Query, transport: Transport, limit: int) -> Iterator[Retrieved]:
-    """Yield page after page until there is no more, enough, or a problem."""
+def _pages(
+    database: Database, query: Query, transport: Transport, limit: int
+) -> Iterator[tuple[SearchLogEntry, tuple[Found, ...]]]:
+    """Yield page after page, with its line of the log, until there is no more, enough, or a problem."""
     head = SearchLogEntry(database=database.name, query=query.name, words=str(query), proposed=query.proposed)
-    count, request = 0, database.first(query, limit) if limit else None
+    place = f"{database.name}: {query.name}"
+    count, request = 0, database.first(query, limit) if limit > 0 else None
     while request:
         entry = replace(head, url=request.shown)
         try:
             answer, page = transport.fetch(request, partial(database.read, request))
         except SearchError as error:
-            yield Retrieved(records=(), log=(replace(entry, problem=error.message),))
+            yield replace(entry, problem=error.message), ()
             return
         entry = replace(entry, date=answer.date, sha256=answer.sha256)
         if empty := _empty(page):
             problem = f"{', '.join(empty)} empty in all {len(page.records)} records: its answers have another form now"
-            yield Retrieved(records=(), log=(replace(entry, problem=problem),))
+            yield replace(entry, problem=problem), ()
             return
-        ranked = enumerate(page.records[: limit - count], count + 1)
-        taken = tuple(_placed(record, query, rank) for rank, record in ranked)
+        taken = tuple(
+            replace(record, query=query.name, rank=rank, work=replace(record.work, found_by=(f"{place} #{rank}",)))
+            for rank, record in enumerate(page.records[: limit - count], count + 1)
+        )
         count += len(taken)
-        entry = replace(entry, size=len(answer.body), records=len(taken), total=page.total, skipped=page.skipped)
-        yield Retrieved(records=taken, log=(entry,))
+        yield replace(entry, size=len(answer.body), records=len(taken), total=page.total, skipped=page.skipped), taken
         request = page.following(request) if count < limit else None
 
 
@@ -119,8 +121,3 @@ def _empty(page: ResultPage) -> list[str]:
     works = [record.work for record in page.records]
     fields = ("title", "authors", "year") if len(works) >= _TELLING else ()
     return [field for field in fields if not any(getattr(work, field) for work in works)]
-
-
-def _placed(record: Found, query: Query, rank: int) -> Found:
-    work = replace(record.work, found_by=(f"{record.database}: {query.name} #{rank}",))
-    return replace(record, work=work, query=query.name, rank=rank)

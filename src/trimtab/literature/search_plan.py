@@ -10,7 +10,7 @@ import difflib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path  # noqa: TC003 - pydantic reads it
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -18,6 +18,7 @@ from trimtab.claims.name_registry import Registry
 from trimtab.disk import read_json, write_atomic, write_json
 from trimtab.errors import SearchError
 from trimtab.literature import catalogue, facets, local_records, published_figures
+from trimtab.literature.arxiv import EXPORT_HOST
 from trimtab.literature.facets import Expansion  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     from trimtab.literature.local_records import Held
 
 WISHES: Final = "wishes.json"
+
+
+class EmbeddingModel(NamedTuple):
+    """A model by its name and the SHA-256 over everything it is made of."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +53,7 @@ class Wishes:
         limit: Records of one query at most.
         texts: Full texts fetched at most.
         hosts: Hosts full texts may be fetched from.
-        embed: Name and SHA-256 of the model whose embeddings rank beside words.
+        embed: The model whose embeddings rank beside words.
         expansion: What a model proposed to search for besides.
     """
 
@@ -59,8 +67,8 @@ class Wishes:
     aliases: tuple[Path, ...] = ()
     limit: int = 200
     texts: int = 0
-    hosts: tuple[str, ...] = ("export.arxiv.org",)
-    embed: tuple[str, str] | None = None
+    hosts: tuple[str, ...] = (EXPORT_HOST,)
+    embed: EmbeddingModel | None = None
     expansion: Expansion | None = None
 
     def keep(self, folder: Path) -> None:

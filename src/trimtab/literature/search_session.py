@@ -78,10 +78,6 @@ class Search:
         """Return a work by its id."""
         return next(merged for merged in self.works.works if merged.work.id == name)
 
-    def decision(self, work: str) -> ScreeningDecision:
-        """Return what became of a work."""
-        return next(decision for decision in self.decisions if decision.work == work)
-
 
 def search(
     plan: Plan,
@@ -139,8 +135,8 @@ def _in_order(plan: Plan, works: Sequence[Merged], folder: Path, embed: Embed | 
     merged = [merged.work for merged in works]
     order = record_order.by_words(merged, dict.fromkeys(term for facet in plan.facets for term in facet.terms))
     if plan.wishes.embed is not None:
-        _, model = plan.wishes.embed
-        similarity = record_order.similarities(plan.text, merged, model, embed, folder / "embeddings.sqlite")
+        model, path = plan.wishes.embed.sha256, folder / "embeddings.sqlite"
+        similarity = record_order.similarities(plan.text, merged, model, embed, path)
         order = record_order.fuse(order, record_order.by_meaning(merged, similarity))
     place = {name: at for at, name in enumerate(order)}
     return sorted(works, key=lambda merged: place.get(merged.work.id, len(place)))

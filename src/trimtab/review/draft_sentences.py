@@ -86,7 +86,7 @@ def method(search: Search) -> tuple[TracedSentence, ...]:
     # In quotation marks, because a name of a file may hold numbers that count nothing.
     places = ", ".join((*flow.databases, *(f'"{name}"' for name in flow.others)))
     merged, possible = len(search.works.merges), len(search.works.possible)
-    fused = f', fused by reciprocal rank with embeddings of "{plan.wishes.embed[0]}"' if plan.wishes.embed else ""
+    fused = f', fused by reciprocal rank with embeddings of "{plan.wishes.embed.name}"' if plan.wishes.embed else ""
     return (
         TracedSentence(
             text=f"Searched: {places}{f', on {search.date}' if search.date else ''}; of each query at most"

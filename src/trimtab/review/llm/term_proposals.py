@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.literature.facets import Expansion, FacetTerm
+from trimtab.literature.facets import Expansion, FacetTerm, RefusedTerm
 from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
     return Expansion(
         origin=asker.model,
         terms=tuple(term for term, why in checked if not why),
-        refused=tuple((f"{term.facet}: {term.text[:80]}", why) for term, why in checked if why)[:_REFUSED],
+        refused=tuple(RefusedTerm(f"{term.facet}: {term.text[:80]}", why) for term, why in checked if why)[:_REFUSED],
     )
 
 
