@@ -99,7 +99,7 @@ def test_the_report_is_never_its_own_source(seed, evidence_data, tmp_path):
     copy.write_text("# A copy\n\n" + report.text.replace("\n", "\n\n"))
     sources = Sources.build([reader.read(copy)], [], REGISTRY, report)
     assert sources.documents == ()
-    assert "repeats" in sources.left_out[0][1]
+    assert "repeats" in sources.left_out[0].reason
 
 
 TABLE = """# Paper arXiv 2401.00001

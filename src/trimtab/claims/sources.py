@@ -17,6 +17,7 @@ from trimtab.claims.known_works import Library, first_line, identifiers
 from trimtab.claims.passages import Passages
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.wording import plain
+from trimtab.documents.source_folder import UnreadFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Sources:
     documents: tuple[Document, ...]
     works: Mapping[str, Work]
     registry: Registry
-    left_out: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[UnreadFile, ...] = ()
     readings: TableIndex
     passages: Passages
     vocabulary: HeaderVocabulary
@@ -72,7 +73,7 @@ class Sources:
         read_documents, left_out = [], []
         for document in documents:
             if report and (reason := copy_of(document, report, sentences)):
-                left_out.append((document.path, reason))
+                left_out.append(UnreadFile(path=document.path, reason=reason, tried=False))
             else:
                 read_documents.append(replace(document, work=library.work_of(document)))
         readings = TableIndex(read_documents, registry)

@@ -29,10 +29,8 @@ def lines(check: ReportCheck, *, every: bool = False) -> Iterator[str]:
     if not check.checked:
         yield "nothing to check: no sentence or table of the report says anything about a system or a benchmark"
     yield from _claims(check, every=every)
-    for one in check.unread:
-        yield f"not read: {one.path}: {one.reason}"
-    for path, reason in check.sources.left_out:
-        yield f"left out: {path}: {reason}"
+    yield from (f"not read: {file.path}: {file.reason}" for file in check.unread)
+    yield from (f"left out: {file.path}: {file.reason}" for file in check.sources.left_out)
     if check.findings:
         yield ""
     for finding in check.findings:
@@ -81,14 +79,14 @@ def _claim(claim: Claim, verdict: ClaimVerdict) -> Iterator[str]:
     yield f"{claim.id}  {words:34} {_short(claim.statement)}"
     if claim.unread:
         yield f"     not understood: {', '.join(map(repr, claim.unread))}"
-    wanted = (Stance.SUPPORTS,) if verdict.fidelity.holds else (Stance.REFUTES,) if verdict.fidelity.fails else ()
-    deciding = [
-        one for one in verdict.evidence if (one.stance in wanted if wanted else one.stance is not Stance.NEUTRAL)
-    ]
-    for one in deciding[:1] if verdict.fidelity.holds else deciding[:3]:
-        if one.target is not None:
-            place = f"{one.target.document}: {one.target.location}"
-            yield f"     {_short(one.why if one.backend != 'passage' else one.target.quote)}  [{place}]"
+    wanted = set(Stance) - {Stance.NEUTRAL}
+    if verdict.fidelity.holds or verdict.fidelity.fails:
+        wanted = {Stance.SUPPORTS if verdict.fidelity.holds else Stance.REFUTES}
+    deciding = [piece for piece in verdict.evidence if piece.stance in wanted]
+    for piece in deciding[:1] if verdict.fidelity.holds else deciding[:3]:
+        if piece.target is not None:
+            place = f"{piece.target.document}: {piece.target.location}"
+            yield f"     {_short(piece.why if piece.backend != 'passage' else piece.target.quote)}  [{place}]"
     yield from (f"     home: {home.document}: {home.location}" for home in verdict.homes)
 
 

@@ -46,15 +46,15 @@ _MARKS: Final = {
 }
 
 
-def write(check: ReportCheck, folder: Path, found: Sequence[Proposal] = ()) -> Path:
+def write(check: ReportCheck, folder: Path, pointed: Sequence[Proposal] = ()) -> Path:
     """Write ``report.html`` and ``report.md`` into ``folder``; return the page's path."""
-    return page_files.write(document(check, found), folder / "report.html")
+    return page_files.write(document(check, pointed), folder / "report.html")
 
 
-def document(check: ReportCheck, found: Sequence[Proposal] = ()) -> ReportDocument:
+def document(check: ReportCheck, pointed: Sequence[Proposal] = ()) -> ReportDocument:
     """Return the report of a check, with what a model pointed to, if one was asked."""
     counts = Counter(verdict.fidelity.value for _, verdict in check.checked)
-    pointed = (proposals(found),) if found else ()
+    by_model = (proposals(pointed),) if pointed else ()
     return ReportDocument(
         title=check.report.path.rsplit("/", 1)[-1],
         subtitle=check.question.text if check.question else "No question was found in the report.",
@@ -64,7 +64,7 @@ def document(check: ReportCheck, found: Sequence[Proposal] = ()) -> ReportDocume
             ("sources", str(len(check.sources.documents))),
             ("findings", str(len(check.findings))),
         ),
-        sections=(_answer(check), _claims(check), *pointed, _lint(check), _sources(check)),
+        sections=(_answer(check), _claims(check), *by_model, _lint(check), _sources(check)),
         brand="trimtab evidence",
     )
 
@@ -182,7 +182,7 @@ def _sources(check: ReportCheck) -> Section:
     table = ReportTable(
         head=("file", "work", "read", "SHA-256"), rows=tuple(tuple(map(cell, row)) for row in rows), kind="numbers"
     )
-    remarks = [f"{path}: left out, {why}" for path, why in check.sources.left_out]
+    remarks = [f"{file.path}: left out, {file.reason}" for file in check.sources.left_out]
     remarks += [f"{file.path}: not read, {file.reason}" for file in check.unread]
     for record in check.screened:
         remarks.append(f"{record.record}: {'eligible' if record.eligible else 'excluded'}, {record.reason}")

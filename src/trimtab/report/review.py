@@ -78,7 +78,9 @@ def _sentences(title: str, sentences: Iterable[TracedSentence], otherwise: str =
 
 def _items(sentences: Iterable[TracedSentence]) -> tuple[tuple[Inline, ...], ...]:
     """Return sentences, each with the claims it tells."""
-    return tuple((said.text, *(part for name in said.claims for part in (" ", Code(name)))) for said in sentences)
+    return tuple(
+        (sentence.text, *(part for name in sentence.claims for part in (" ", Code(name)))) for sentence in sentences
+    )
 
 
 def _answer(draft: Draft) -> Section:
@@ -96,7 +98,7 @@ def _answer(draft: Draft) -> Section:
         f"{study}Nearest are claims about the method on the benchmark without the stress, then about the method under"
         " the stress elsewhere: alone they answer nothing."
     )
-    if any(one.cell.certainty for one in draft.answers):
+    if any(answer.cell.certainty for answer in draft.answers):
         note = f"{note} {EXPLAINED}"
     return Section(
         title="Answer",
@@ -141,7 +143,7 @@ def _method(draft: Draft, search: Search) -> Section:
     return Section(
         title="Method",
         blocks=(
-            Bullets(tuple((one.text,) for one in draft.method)),
+            Bullets(tuple((sentence.text,) for sentence in draft.method)),
             Figure(name="prisma", svg=figure.svg, caption=caption, data=figure.data),
             queries,
         ),
@@ -161,33 +163,33 @@ def _limits(draft: Draft) -> Section:
     blocks: list[Block] = [Bullets(_items(draft.limits))]
     if draft.hidden:
         blocks.append(Paragraph((Strong("Hidden text"), " was found and not read:")))
-        blocks.append(Bullets(tuple((one,) for one in draft.hidden)))
+        blocks.append(Bullets(tuple((text,) for text in draft.hidden)))
     if draft.possible:
         blocks.append(Paragraph((Strong("Possibly the same work"), ", left apart:")))
-        blocks.append(Bullets(tuple((one,) for one in draft.possible), kind="note"))
+        blocks.append(Bullets(tuple((text,) for text in draft.possible), kind="note"))
     return Section(title="Limits", blocks=tuple(blocks))
 
 
 def _references(references: Sequence[CitedWork]) -> Section:
-    rows = tuple(_reference(one) for one in references)
+    rows = tuple(map(_reference, references))
     head = ("work", "identifiers", "version read", "claims")
     return Section(title="References", blocks=(ReportTable(head=head, rows=rows, kind="pairs"),))
 
 
-def _reference(one: CitedWork) -> tuple[ReportCell, ...]:
-    work, ids = one.work, one.work.ids
+def _reference(cited: CitedWork) -> tuple[ReportCell, ...]:
+    work, ids = cited.work, cited.work.ids
     people = "; ".join(str(person) for person in work.authors[:3]) + (" et al." if len(work.authors) > 3 else "")
     names = [f"doi:{ids.doi}" if ids.doi else "", f"arXiv:{ids.arxiv}" if ids.arxiv else ""]
     names += [f"OpenAlex {ids.openalex}" if ids.openalex else "", f"S2 {ids.s2[:12]}" if ids.s2 else ""]
     shown = [name for name in names if name] or [work.id]
     named = dict.fromkeys(version.name or version.venue for version in work.versions)
-    versions = ", ".join(name for name in named if name not in ("", one.version))
+    versions = ", ".join(name for name in named if name not in ("", cited.version))
     year = f" ({work.year})" if work.year else ""
     return (
         ReportCell(((Strong(work.title or work.id), year), (people,))),
         ReportCell(tuple((Code(name),) for name in shown)),
-        ReportCell(((one.version or "not stated",), (f"others known: {versions}" if versions else "",))),
-        cell(str(len(one.claims))),
+        ReportCell(((cited.version or "not stated",), (f"others known: {versions}" if versions else "",))),
+        cell(str(len(cited.claims))),
     )
 
 

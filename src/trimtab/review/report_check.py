@@ -95,7 +95,7 @@ class ReportCheck:
         return {
             "report": {"path": self.report.path, "sha256": self.report.sha256},
             "sources": [{"path": text.path, "sha256": text.sha256, "work": text.work} for text in documents],
-            "left_out": [list(pair) for pair in self.sources.left_out],
+            "left_out": [[file.path, file.reason] for file in self.sources.left_out],
             "unread": [[file.path, file.reason] for file in self.unread],
             "study": self.study,
             "question": asdict(self.question) if self.question else None,
