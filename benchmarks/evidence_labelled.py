@@ -66,7 +66,7 @@ def verdict_of(path: Path, sentence: str, text: str) -> ClaimVerdict | None:
 
 
 def flagged(verdict: ClaimVerdict | None) -> bool:
-    return bool(verdict) and any(str(flag.name) == FLAGGED for flag in verdict.flags)
+    return verdict is not None and bool(verdict.worth_a_look)
 
 
 def word(verdict: ClaimVerdict | None, *, altered: bool) -> str:

@@ -28,7 +28,8 @@ _CHANGE: Final = (
     rf"{_NUMBER.format('second')}{_UNIT}"
 )
 _PAIR: Final = (
-    rf"(?:{_CHANGE}|{_NUMBER.format('left')}{_UNIT}{_NOTE}\s*(?:vs\.?|versus|\u2192|->|compared (?:to|with)|against)\s+"
+    rf"(?:{_CHANGE}|{_NUMBER.format('left')}{_UNIT}{_NOTE}\s*"
+    r"(?:(?:vs\.?|versus|compared (?:to|with)|against)\s+|(?:\u2192|->)\s*)"
     rf"{_NUMBER.format('right')}{_UNIT})"
 )
 _SIGN: Final = r"(?:[+\u2212-]|\u0394\s*=?\s*[+\u2212-]?|~|\u2248)?"

@@ -8,6 +8,7 @@ seconds, so what a number is need not be certain, only likely.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from operator import ne
 from typing import TYPE_CHECKING, Final
@@ -36,8 +37,7 @@ _STRANGERS: Final = 2
 """Numbers of a sentence that may fit nothing where none of its numbers fits; with more it is about other tables."""
 _SMALL: Final = 20
 """A whole number below it stands in a cell by chance."""
-_TELLING_DIGITS: Final = 3
-"""Digits of a value that stands in another line by chance next to never."""
+_ACROSS: Final = {"row": "column", "column": "row"}
 _NEAR: Final = 35
 """Per cent of a whole number by which another one is still near it."""
 _SETTING: Final = re.compile(r"[A-Za-z]\w*\s?=\s?(\d+\.\d+)")
@@ -119,17 +119,14 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
     led = [reading for lead in leads for reading in (*lead.lines, *lead.cells)] + [cell.reading for cell in own]
     fitting = {value.start: [reading for reading in led if fits(value, reading)] for value in values}
     anchors = {reading.table for value in values if _telling(value) for reading in fitting[value.start]}
-    unfit = [
-        value
-        for value in values
-        if not fitting[value.start] and _digits(value) > 1 and _may_be_a_cell(text, value, anchored=bool(anchors))
-    ]
-    for value in unfit if anchors or len(unfit) <= _STRANGERS else ():
-        near = (
-            [reading for reading in led if _slip(value, reading)]
-            or [cell.reading for cell in own if min(cell.row.sure, cell.column.sure) and _near(value, cell.reading)]
-            or [cell for lead in leads for cell in lead.cells if cell.table in anchors and _near(value, cell)]
-        )
+    strange = [value for value in values if not fitting[value.start] and _digits(value) > 1]
+    unfit = [value for value in strange if _may_be_a_cell(text, value, anchored=bool(anchors))]
+    for value in strange if anchors or len(unfit) <= _STRANGERS else ():
+        near = [reading for reading in led if _slip(value, reading)]
+        if value in unfit and not near:
+            near = [
+                cell.reading for cell in own if min(cell.row.sure, cell.column.sure) and _near(value, cell.reading)
+            ] or [cell for lead in leads for cell in lead.cells if cell.table in anchors and _near(value, cell)]
         if near:
             nearest = min(near, key=lambda reading: abs(reading.value - value.quantity.value))
             yield Suspect(value=value, reading=nearest, why="is in no cell that is named here, the nearest has")
@@ -186,51 +183,56 @@ def _leads(
 def _exchanged(
     values: Sequence[TextNumber], named: Sequence[HeaderMention], places: HeaderPlaces
 ) -> Iterator[Suspect]:  # fmt: skip
-    """Yield the first of some values that stand at each other's names.
+    """Yield the first of some values of one line that stand at each other's names, once a table.
 
     Names come before their values, behind them, or in a list in the same order. Where none of the three is kept, but
     for one value of three or more, the values have changed places, or the names.
     """
+    telling = [value for value in values if value.quantity.decimals and _digits(value) > 1]
     sure = [mention for mention in named if mention.sure]
-    for side in sorted({line[:2] for mention in sure for line in mention.lines}):
-        names = [mention for mention in sure if any(line[:2] == side for line in mention.lines)]
+    for table, axis in sorted({line[:2] for mention in sure for line in mention.lines}):
+        names = [mention for mention in sure if any(line[:2] == (table, axis) for line in mention.lines)]
         names = [
             mention
             for mention in names
             if not any(other is not mention and mention.within(other.start, other.end) for other in names)
         ]
-        owned = [
-            owner
-            for value in values
-            if _digits(value) >= _TELLING_DIGITS and (owner := _owner(value, names, side, places))
-        ]
-        owners = [owner.name.lines for owner in owned]
-        if len(set(owners)) < 2:
-            continue
-        starts = [owner.value.start for owner in owned]
-        orders = (
-            [next((name.lines for name in reversed(names) if name.end <= start), None) for start in starts],
-            [next((name.lines for name in names if name.start > start), None) for start in starts],
-            [name.lines for name in names] if len(names) == len(owners) else [],
-        )
-        spare = len(owners) > 2
-        if all(len(order) != len(owners) or sum(map(ne, order, owners)) > spare for order in orders):
-            yield Suspect(
-                value=owned[0].value, reading=owned[0].reading, why="and others stand at each other's names, it is of"
-            )
+        beside: dict[int, list[Measurement]] = defaultdict(list)
+        for reading in places.by_table[table] if len(telling) > 1 and len(names) > 1 else ():
+            beside[getattr(reading.cell, _ACROSS[axis])].append(reading)
+        for readings in beside.values():
+            owned = [owner for value in telling if (owner := _owner(value, names, axis, readings))]
+            if len({owner.name.lines for owner in owned}) > 1 and not _in_an_order(owned, names):
+                why = "and others stand at each other's names, it is of"
+                yield Suspect(value=owned[0].value, reading=owned[0].reading, why=why)
+                break
 
 
 def _owner(
-    value: TextNumber, names: Sequence[HeaderMention], side: tuple[tuple[str, int], str], places: HeaderPlaces
+    value: TextNumber, names: Sequence[HeaderMention], axis: str, readings: Sequence[Measurement]
 ) -> Owner | None:  # fmt: skip
-    """Return the only one of some names of which a table has a value."""
+    """Return the only one of some names under which a line has a value."""
     owners = [
         Owner(value=value, name=name, reading=reading)
+        for reading in readings
+        if fits(value, reading)
         for name in names
-        for reading in places.by_table[side[0]]
-        if (*side, getattr(reading.cell, side[1])) in name.lines and fits(value, reading)
+        if (reading.table, axis, getattr(reading.cell, axis)) in name.lines
     ]
     return owners[0] if len({owner.name.lines for owner in owners}) == 1 else None
+
+
+def _in_an_order(owned: Sequence[Owner], names: Sequence[HeaderMention]) -> bool:
+    """Whether the names of values come all before them, or all behind, or in a list in the order of the values."""
+    owners = [owner.name.lines for owner in owned]
+    starts = [owner.value.start for owner in owned]
+    orders = (
+        [next((name.lines for name in reversed(names) if name.end <= start), None) for start in starts],
+        [next((name.lines for name in names if name.start > start), None) for start in starts],
+        [name.lines for name in names],
+    )
+    spare = len(owners) > 2
+    return any(len(order) == len(owners) and sum(map(ne, order, owners)) <= spare for order in orders)
 
 
 def _digits(value: TextNumber) -> int:
@@ -257,6 +259,8 @@ def _slip(value: TextNumber, reading: Measurement) -> bool:
     mine = str(value.quantity.value)
     for number in arithmetic.scales(value.quantity, reading.value, reading.cell.unit):
         its = format(round(number, value.quantity.decimals), "f")
+        if len(mine) == 2 and arithmetic.places(number):
+            continue  # too short to be told from a rounded number
         if len(mine) == len(its) and [mine[at] != its[at] for at in range(len(mine))].count(True) == 2:
             return sorted(mine) == sorted(its)
     return False
