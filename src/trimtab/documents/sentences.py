@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # A stop, closing marks, white space, then something that can open a sentence.
-BOUNDARY = re.compile(r"(?<=[.!?])[\"'”\u2019)\]]*(?P<gap>\s+)(?=[\"'“\u2018(\[]*[A-Z0-9])")
+BOUNDARY = re.compile(r"[.!?][\"'”\u2019)\]]*(?P<gap>\s+)(?=[\"'“\u2018(\[]*[A-Z0-9])")
 ABBREVIATION = re.compile(
     r"(?:\b(?:al|e\.g|i\.e|etc|cf|vs|resp|approx|ca|w\.r\.t|Figs?|Eqs?|Secs?|Tabs?|Refs?|Nos?|Chs?|App|Dr|Prof|Mr|Ms|St|Vol|pp?|ed|eds"
     r"|Inc|Corp)\.|\b[A-Z]\.)$"

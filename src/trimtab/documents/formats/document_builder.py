@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
 TAGS = re.compile("[\U000e0000-\U000e007f]+")
 SOFT = str.maketrans(dict.fromkeys(map(ord, "\u00ad\x00")))
+UNSEEN = re.compile(f"{INVISIBLE.pattern}|{TAGS.pattern}|[\u00ad\0]")
+NARROW = re.compile("[\u00a0\u2009\u202f]")
 # "37 323" is one number where a thin space groups it, or where nothing else stands beside a no-break space.
 GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u2009\u202f]\d{3})+(?!\d)|\A\s*\d{1,3}(?:\u00a0\d{3})+(?:\.\d+)?\s*\Z")
 TABLE_LABEL = re.compile(r"^\s*(?P<label>(?:Table|TABLE|Tab\.)\s*(?:[A-Z]\.?)?(?:\d+(?:\.\d+)*|[IVX]+)\b)[.:|\s]*")
@@ -123,15 +125,20 @@ class Builder:
         """Return a text on one line, normalized (NFC), without characters nobody sees; these are reported."""
         if text.isascii():
             return " ".join(text.replace("\0", "").split())
+        if UNSEEN.search(text):
+            text = self._visible(text, position)
+        if NARROW.search(text):
+            text = GROUPED.sub(lambda match: "".join(match[0].split()), text)
+        return " ".join(unicodedata.normalize("NFC", text).split())
+
+    def _visible(self, text: str, position: Position) -> str:
         for match in TAGS.finditer(text):
             self.hide("unicode tags", "".join(chr(ord(letter) - 0xE0000) for letter in match[0]), position)
         untagged = TAGS.sub("", text.translate(SOFT)).removeprefix("\ufeff")
         for match in INVISIBLE.finditer(untagged):
             start, end = max(0, match.start() - 20), match.end() + 20
             self.hide("zero-width", INVISIBLE.sub("|", untagged[start:end]), position)
-        visible = INVISIBLE.sub("", untagged)
-        joined = GROUPED.sub(lambda match: "".join(match[0].split()), visible)
-        return " ".join(unicodedata.normalize("NFC", joined).split())
+        return INVISIBLE.sub("", untagged)
 
     def finish(self, path: str, format_: Format) -> Document:
         """Return the document."""
