@@ -15,7 +15,7 @@ from trimtab.documents.formats.markup import owner, place, tag
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
-    from trimtab.documents.parts import Format, Position
+    from trimtab.documents.parts import Format
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 SECTIONS = {"article", "aside", "body", "details", "figcaption", "figure", "footer", "header", "html", "main", "nav"}
@@ -62,7 +62,7 @@ class PageWalk:
     def walk(self, element: Element) -> None:
         """Read an element and what is in it."""
         self._children(element)
-        self._flush(place(element))
+        self._flush(element)
 
     def _children(self, element: Element) -> None:
         self._buffer.append(element.text or "")
@@ -77,40 +77,40 @@ class PageWalk:
         elif name in markup.UNSEEN or child in self._captions or markup.struck(child) or self._text.hidden(child):
             pass
         elif name in HEADINGS:
-            self._flush(place(parent))
+            self._flush(parent)
             self._before = self._text.of(child)
             self._builder.heading(self._before, HEADINGS[name], place(child))
         elif name == "table" and (not any(True for _ in child.iterdescendants("table")) or _tabular(child)):
-            self._flush(place(parent))
+            self._flush(parent)
             self._table(child)
             for nested in child.iterdescendants("table"):
                 if owner(nested) is child:
                     self._child(nested, child)
         elif name == "pre":
-            self._flush(place(parent))
+            self._flush(parent)
             self._builder.add("code", self._text.of(child), place(child))
         elif name in BLOCKS or name == "table":
-            self._block(child, place(parent))
+            self._block(child, parent)
         elif any(tag(each) in BLOCKS or tag(each) == "table" for each in child.iterdescendants()):
             self._children(child)
         else:
             inner = self._text.shifted(child, name)
             self._buffer.append(f" {inner} " if name == "br" else inner)
 
-    def _block(self, element: Element, before: Position) -> None:
+    def _block(self, element: Element, parent: Element) -> None:
         """Read a block; what stood before it in its parent is a paragraph of its own."""
-        self._flush(before)
+        self._flush(parent)
         if "ltx_bibitem" in (element.get("class") or "").split():
             self._builder.add("reference", self._text.of(element), place(element))
         else:
             self.walk(element)
 
-    def _flush(self, position: Position) -> None:
+    def _flush(self, element: Element) -> None:
         text = " ".join("".join(self._buffer).split())
         self._buffer.clear()
         if text:
             self._before = text
-            self._builder.add("sentence", text, position)
+            self._builder.add("sentence", text, place(element))
 
     def _table(self, element: Element) -> None:
         rows, heads = self._text.rows(element)
