@@ -63,10 +63,10 @@ def scales(quantity: Quantity, found: Decimal, unit: str) -> tuple[Decimal, ...]
     >>> scales(Quantity(text="72.0"), Decimal("0.72"), ""), scales(Quantity(text="0.72"), Decimal("72.0"), "")
     ((Decimal('72.00'), Decimal('0.72')), (Decimal('0.72'), Decimal('72.0')))
     """
-    large = quantity.unit in ("%", "points") or abs(quantity.value) > 1
-    if large and quantity.unit != "x" and unit != "%" and abs(found) <= 1 and places(found) >= 2:
+    large = quantity.unit in ("%", "points") or quantity.value.copy_abs() > 1
+    if large and quantity.unit != "x" and unit != "%" and found.copy_abs() <= 1 and places(found) >= 2:
         return found * 100, found
-    if not quantity.unit and abs(quantity.value) <= 1 < abs(found) <= 100 and quantity.decimals >= 2:
+    if not quantity.unit and quantity.value.copy_abs() <= 1 < found.copy_abs() <= 100 and quantity.decimals >= 2:
         return found / 100, found
     return (found,)
 

@@ -197,8 +197,8 @@ def test_a_turned_page_reads_as_it_is_shown(turn):
     assert drawn(draw).text == "A turned page still says this in one line."
 
 
-def table_cells(texts, *, rules=(), caption="Table 1: Scores.", turned=False):
-    """A page with a caption, three full rules, and texts at (x, y from the caption downwards)."""
+def table_cells(texts, *, rules=(), caption="Table 1: Scores.", turned=False, top=True):
+    """A page with a caption, three full rules or only the lower two, and texts at (x, y from the caption downwards)."""
     out = io.BytesIO()
     page = canvas.Canvas(out, pagesize=A4, invariant=True)
     if turned:
@@ -208,7 +208,7 @@ def table_cells(texts, *, rules=(), caption="Table 1: Scores.", turned=False):
     page.setFont("Helvetica", 9)
     page.drawString(72, 700, caption)
     depth = max(down for _, down, _ in texts) + 8
-    for down, left, right in ((10, 72, 400), (30, 72, 400), (depth, 72, 400), *rules):
+    for down, left, right in (*[(10, 72, 400)] * top, (30, 72, 400), (depth, 72, 400), *rules):
         page.line(left, 700 - down, right, 700 - down)
     for x, down, text in texts:
         page.drawString(x, 700 - down, text)
@@ -309,3 +309,24 @@ def test_a_name_between_two_lines_of_its_values():
         for at, name in enumerate(["Kestrel", "Merlin"])
         for column, text in (("Base", f"4{at}.48"), ("A", "0.01 (-40.48)"), ("B", "90.24 (+49.76)"))
     ]
+
+
+def test_heads_that_no_rule_stands_above():
+    heads = [(72, 24, "Model"), (190, 14, "Pass rates"), (200, 24, "HumanEval"), (300, 14, "Others"), (300, 24, "MBPP")]
+    rows = [(72, 44, "Kestrel"), (204, 44, "71.3"), (304, 44, "64.0"), (72, 58, "Merlin"), (204, 58, "62.2")]
+    expected = [
+        (("Kestrel",), ("HumanEval",), "71.3"),
+        (("Kestrel",), ("MBPP",), "64.0"),
+        (("Merlin",), ("HumanEval",), "62.2"),
+    ]
+    single = [head for head in heads if head[1] == 24]
+    assert table_cells([*single, *rows], caption="", top=False) == expected
+    doubled = table_cells([*heads, *rows], caption="", top=False)
+    assert [path for _, path, _ in doubled[:2]] == [("Pass rates", "HumanEval"), ("Others", "MBPP")]
+
+
+def test_prose_above_a_rule_is_no_head():
+    prose = [(72, 24, "All of the models were run on the same machine, and none of them twice.")]
+    rows = [(72, 44, "Kestrel"), (204, 44, "71.3"), (304, 44, "64.0"), (72, 58, "Merlin"), (204, 58, "62.2")]
+    cells = table_cells([*prose, *rows], caption="Table 1: Scores.", top=False)
+    assert not any("machine" in head for _, path, _ in cells for head in path)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TOUCHING = 1.5
+HEAD_HEIGHT = 40  # points at most of heads that no rule stands above
 SHORT_RULE = 8  # points at most from a head to the short rule below it
 _NAME = re.compile(r"[^\W\d_]{2}")
 DECIMAL = re.compile(r"[-+\u2212]?\d+\.\d+%?")
@@ -106,14 +107,39 @@ def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
             (round(rule.left), round(rule.right)),
         )
         groups.setdefault(key, []).append(rule)
-    captions = [word for word in words if CAPTION.match(word.text)]
+    captions = [word for word in words if _captions(word)]
     for group in groups.values():
         for run in _runs(group, captions):
             inside = tuple(word for word in words if _inside(word, run[0], run[-1])) if len(run) > 1 else ()
             if len(inside) > 3:
                 tables.append(Region(rules=tuple(run), words=inside))
     outer = [each for each in tables if not any(other is not each and other.holds(each.rules[0]) for other in tables)]
-    return sorted(outer, key=lambda each: each.rules[0].top)
+    return [_headed(each, words) for each in sorted(outer, key=lambda each: each.rules[0].top)]
+
+
+def _headed(region: Region, words: Sequence[Word]) -> Region:
+    """Return a table without a rule above its heads together with them: lines of as many parts that touch its rule."""
+    first = region.rules[0]
+    lines = [_fragments(line) for line in _lines(region.words)]
+    heads: list[Word] = []
+    above = [word for word in words if _inside(word, first._replace(top=first.top - HEAD_HEIGHT), first)]
+    for line in reversed(_lines([word for word in above if word.bottom < first.top + 1])):
+        parts = _fragments(line)
+        top = min(word.top for word in heads) if heads else first.top
+        near = top - max(word.bottom for word in line) < 0.6 * (line[0].bottom - line[0].top)
+        least = 2 if heads else 2 * max(map(len, lines)) / 3
+        values = sum(numeric(part.text) for part in parts)
+        if not near or len(parts) < max(2, least) or 2 * values >= len(parts) or any(map(_captions, line)):
+            break
+        heads += line
+    if not heads or not any(numeric(part.text) for part in lines[0][1:]):
+        return region
+    border = first._replace(top=min(word.top for word in heads))
+    return Region(rules=(border, *region.rules), words=(*heads, *region.words))
+
+
+def _captions(word: Word) -> bool:
+    return CAPTION.match(word.text) is not None
 
 
 def _whole(rules: Sequence[RuledLine]) -> list[RuledLine]:
