@@ -52,6 +52,8 @@ _TIED_BEHIND: Final = re.compile(r"\s*%?\s*(?:\(\s*(?:for|on|in|with)?\s*|(?:on|
 _UNKNOWN: Final = re.compile(r"(?<![\w.-])(?:[A-Z][\w+.-]*\w|\w*[a-z][A-Z]\w*|[A-Za-z]+-?\d[\w.-]*)")
 _VERSION: Final = re.compile(r"\s*\([^()]*(?:19|20)\d\d|,\s*[\w-]+ed\b(?!\s+(?:by|in|on)\b[^,]*$)")
 _BRACKET: Final = re.compile(r"[\s%]*\(([^()\d]+)\)")
+NO_ENGLISH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Scripts of sentences of which nothing is held against a cell that no fact names."""
 _MANY: Final = 20
 """Values that no sentence of prose has."""
 
@@ -110,7 +112,7 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     stated = [value for value in values if meant(text, value, named)]
     unfit = [value for value in stated if not fitting[id(value)] and not _in_other_list(text, value, values, fitting)]
     settled = frozenset(value.start for value in values if fitting[id(value)] and len(allowed[id(value)]) < len(cells))
-    if _UNREAL.search(text) or re.search("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text):
+    if _UNREAL.search(text) or NO_ENGLISH.search(text):
         return ValueFit(settled=settled)  # only English accuses, and nothing hypothetical
     turned = tuple(_turns(text, values, fitting))
     swapped = any(fits(value, candidate.reading) for value in unfit for candidate in cells)

@@ -18,7 +18,7 @@ from trimtab.claims.cell_lookup import target
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.claim_model import Quantity
 from trimtab.claims.claim_verdict import Flag, Stance
-from trimtab.claims.named_cells import alike, fits
+from trimtab.claims.named_cells import NO_ENGLISH, alike, fits
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.value_meaning import DELTA, DELTA_BEHIND
 from trimtab.claims.wording import stems
@@ -115,12 +115,21 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
     own = places.cells(named)
     if not own and not any(fact.subject in text and re.search(r"[A-Z\d]", fact.subject) for fact in claim.facts):
         own = [cell for cell in places.cells([*named, *before]) if (cell.row in named) != (cell.column in named)]
-    leads = _leads(text, places, named, before)
+    # Words lead only where they can be told from each other; names do in every script.
+    leads = [] if NO_ENGLISH.search(text) else _leads(text, places, named, before)
     led = [reading for lead in leads for reading in (*lead.lines, *lead.cells)] + [cell.reading for cell in own]
+    heads = " ".join({head for reading in led for head in (*reading.cell.row_path, *reading.cell.column_path)})
     fitting = {value.start: [reading for reading in led if fits(value, reading)] for value in values}
     anchors = {reading.table for value in values if _telling(value) for reading in fitting[value.start]}
-    strange = [value for value in values if not fitting[value.start] and _digits(value) > 1]
-    unfit = [value for value in strange if _may_be_a_cell(text, value, anchored=bool(anchors))]
+    strange = [
+        value
+        for value in values
+        if not fitting[value.start]
+        and _digits(value) > 1
+        and value.quantity.text not in heads  # "Selective (at 0.15)"
+        and _may_be_a_result(text, value, anchored=bool(anchors))
+    ]
+    unfit = [value for value in strange if not _is_a_size(text, value)]
     for value in strange if anchors or len(unfit) <= _STRANGERS else ():
         near = [reading for reading in led if _slip(value, reading)]
         if value in unfit and not near:
@@ -259,28 +268,35 @@ def _slip(value: TextNumber, reading: Measurement) -> bool:
     mine = str(value.quantity.value)
     for number in arithmetic.scales(value.quantity, reading.value, reading.cell.unit):
         its = format(round(number, value.quantity.decimals), "f")
-        if len(mine) == 2 and arithmetic.places(number):
+        if _digits(value) == 2 and (number != reading.value or arithmetic.places(number) != value.quantity.decimals):
             continue  # too short to be told from a rounded number
         if len(mine) == len(its) and [mine[at] != its[at] for at in range(len(mine))].count(True) == 2:
             return sorted(mine) == sorted(its)
     return False
 
 
-def _may_be_a_cell(text: str, value: TextNumber, *, anchored: bool) -> bool:
-    """Whether a number may be a cell's: no difference, factor, bound, end of an interval or number of a theorem.
+def _may_be_a_result(text: str, value: TextNumber, *, anchored: bool) -> bool:
+    """Whether a number may be a result: no bound, end of an interval or number of a theorem or version.
 
-    Of a range an end may be a cell's where another number of the sentence is (``anchored``).
+    Of a range an end may be one where another number of the sentence is (``anchored``).
     """
     before, behind = text[: value.start], text[value.end :]
     return not (
         value.hedge not in ("exactly", "about")
-        or value.quantity.unit == "x"
-        or text[value.start] in "+-\u2212"
-        or DELTA.search(before)
-        or _SIZE_OF.search(before)
-        or DELTA_BEHIND.match(behind)
         or _INTERVAL[0].search(before)
         or _INTERVAL[1].match(behind)
         or (not anchored and (_RANGE[0].search(before) or _RANGE[1].match(behind)))
         or any(match.start() < value.start < match.end() for match in _NUMBERED.finditer(text))
+    )
+
+
+def _is_a_size(text: str, value: TextNumber) -> bool:
+    """Whether a number says how large a difference, a ratio or a change is."""
+    before, behind = text[: value.start], text[value.end :]
+    return bool(
+        value.quantity.unit == "x"
+        or text[value.start] in "+-\u2212"
+        or DELTA.search(before)
+        or _SIZE_OF.search(before)
+        or DELTA_BEHIND.match(behind)
     )
