@@ -6,16 +6,17 @@ were rounded, too, one unit off in the last digit refutes nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, vocabulary
+from trimtab.claims import arithmetic, settings, vocabulary
 from trimtab.claims.cell_lookup import candidates, cell_evidence
 from trimtab.claims.claim_verdict import Stance
 from trimtab.claims.setting_columns import DESCRIBES
-from trimtab.claims.wording import key
+from trimtab.claims.wording import any_case, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from trimtab.claims.table_index import TableIndex
 
     _Pair = tuple[Measurement, Measurement]
+
+_PERIOD: Final = any_case(
+    r"(?:(?:FY|Q[1-4]|H[12]|fiscal|year|in)\s*)*(?:19|20)\d\d(?:\s*[-/\u2013]\s*\d{2,4})?(?:\s*Q[1-4])?|Q[1-4]|H[12]"
+    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?(?:\s+(?:19|20)\d\d)?"
+)
+_UNIT: Final = re.compile(
+    r"[(\[]([%$\u20ac\u00a3#]|USD|EUR|pp|[mun\u00b5]?s|min|h|hours|days|years|[mk]?g|[cmk]?m|[kKMGT]i?B|mmHg|t/ha|k?Wh?|J|k?Hz"
+    r"|dB|\u00b0C|tok(?:ens)?/s|fps|FPS|[GT]?FLOPs)[)\]]\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +51,24 @@ class _Compared:
         return self.evidence.stance is Stance.SUPPORTS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extreme:
+    """A cell of a superlative's subject: whether it is the most of all beside it, of its group, or cannot be asked."""
+
+    reading: Measurement
+    over_all: bool
+    of_group: bool
+    undecided: bool
+    why: str
+
+
 def compare(fact: Fact, tables: TableIndex) -> list[Evidence]:
     """Return what the tables say about a comparison, whether or not it is denied."""
     over_all = not fact.benchmark and not fact.metric and bool(fact.comparator)
     ours = candidates(tables, fact.subject, fact.benchmark, fact)
     if fact.relation in ("best", "worst", "highest", "lowest"):
         over_all = False
-        compared = [_extreme(fact, one, tables) for one in ours]
+        compared = _extremes(fact, ours, tables)
     else:
         others = fact.comparator or fact.subject, fact.comparator_benchmark or fact.benchmark
         theirs = candidates(tables, *others, fact)
@@ -227,18 +248,77 @@ def _direction(fact: Fact, *, lower: bool) -> str:
     return ", where lower is better" if lower and fact.relation in ("better", "worse", "best", "worst") else ""
 
 
-def _extreme(fact: Fact, one: Measurement, tables: TableIndex) -> _Compared:
-    """Judge "the best on B" by all systems beside a cell: its column, or its row where the columns are systems."""
-    down = tables.subject_id(fact.subject) in vocabulary.names(one.cell.row_path)
-    table, lower = tables.of(one), _lower(fact, one, tables)
-    line = [other for other in table.readings if _beside(one, other, down=down) and table.alike(one, other)]
-    most = {"highest": True, "lowest": False, "best": not lower, "worst": lower}[fact.relation]
-    top = (max if most else min)(other.value for other in line)
-    paths = [other.cell.row_path if down else other.cell.column_path for other in line if other.value == top]
-    why = f"of {len(line)} {'rows' if down else 'columns'}, {top} is {fact.relation}"
-    why += f" ({', '.join(map(' > '.join, paths))})"
-    stance = Stance.SUPPORTS if one.value == top else Stance.REFUTES
-    return _Compared(reading=one, evidence=cell_evidence(one, stance, why + _direction(fact, lower=lower), tables))
+def _extremes(fact: Fact, ours: Sequence[Measurement], tables: TableIndex) -> list[_Compared]:
+    """Judge "the best on B" in each column that a system has cells in, or row where the columns are systems.
+
+    It has to be the best of all rows, and is not if it is not even the best of those that were measured alike. What is
+    the best of these alone is left open, and so is a column whose rows are different measures or years of one.
+    """
+    lines: dict[object, list[_Extreme]] = defaultdict(list)
+    for reading in ours:
+        extreme = _extreme(fact, reading, tables)
+        lines[reading.table, reading.cell.column, reading.index].append(extreme)
+    compared: list[_Compared] = []
+    for group in lines.values():
+        is_best = any(item.over_all for item in group)
+        left_open = any(item.undecided for item in group) or (not is_best and any(item.of_group for item in group))
+        for item in group:
+            stance = Stance.NEUTRAL if left_open else Stance.SUPPORTS if item.over_all else Stance.REFUTES
+            if left_open or item.over_all or not item.of_group:
+                evidence = cell_evidence(item.reading, stance, item.why, tables)
+                compared.append(_Compared(reading=item.reading, evidence=evidence))
+    return compared
+
+
+def _extreme(fact: Fact, reading: Measurement, tables: TableIndex) -> _Extreme:
+    """Hold a cell against all beside it that were measured as the fact says, and against those of its group."""
+    table, lower = tables.of(reading), _lower(fact, reading, tables)
+    down = tables.subject_id(fact.subject) in vocabulary.names(reading.cell.row_path)
+    line = [
+        other
+        for other in table.readings
+        if _beside(reading, other, down=down)
+        and not settings.conflicts(fact.setting, table.setting_of(other, fact.setting))
+    ]
+    path = _path(reading, down=down)
+    alike = [other for other in line if table.alike(reading, other)]
+    headed = [other for other in line if len(path) > 1 and _path(other, down=down)[:-1] == path[:-1]]
+    most = {"highest": max, "lowest": min, "best": min if lower else max, "worst": max if lower else min}[fact.relation]
+    top = most(other.value for other in line)
+    best = [" > ".join(_path(other, down=down)) for other in line if other.value == top]
+    why = f"of {len(line)} {'rows' if down else 'columns'}, {top} is {fact.relation} ({', '.join(best)})"
+    groups = [alike, *([headed] if len(headed) > 1 else [])]
+    return _Extreme(
+        reading=reading,
+        over_all=reading.value == top,
+        of_group=any(reading.value == most(other.value for other in group) for group in groups),
+        undecided=len(line) == 1 or not _comparable(fact, reading, line, tables, down=down),
+        why=why + _direction(fact, lower=lower),
+    )
+
+
+def _comparable(
+    fact: Fact, reading: Measurement, line: Sequence[Measurement], tables: TableIndex, *, down: bool
+) -> bool:
+    """Whether cells beside each other are one measure of several systems, and not several measures or years of one.
+
+    "Net debt was highest in 2022" is over the years of its row. The rows beside it are other things than a net debt.
+    """
+    periods = any(_PERIOD.fullmatch(text.strip()) for text in (fact.benchmark, *_path(reading, down=not down)))
+    measures = {tables.headers.read(" ".join(_path(other, down=down))).metric for other in line}
+    units = {(other.cell.unit, _unit(_path(other, down=down))) for other in line}
+    return not periods and len(measures) == 1 and len(units) == 1
+
+
+def _path(reading: Measurement, *, down: bool) -> tuple[str, ...]:
+    """Return the header of a cell on the axis of the systems."""
+    return reading.cell.row_path if down else reading.cell.column_path
+
+
+def _unit(path: Sequence[str]) -> str:
+    """Return the unit that a header gives in brackets at its end."""
+    bracket = _UNIT.search(path[-1]) if path else None
+    return bracket[1] if bracket else ""
 
 
 def _beside(one: Measurement, other: Measurement, *, down: bool) -> bool:
