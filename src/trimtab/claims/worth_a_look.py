@@ -256,8 +256,8 @@ def _telling(value: TextNumber) -> bool:
 def _near(value: TextNumber, reading: Measurement) -> bool:
     """Whether a number is written like a cell and is of about its size."""
     quantity = value.quantity
-    if (quantity.value < 0) != (reading.value < 0):
-        return False
+    if (quantity.value < 0) != (reading.value < 0) or reading.cell.text.startswith("["):
+        return False  # of the other sign, or an interval
     if quantity.decimals or arithmetic.places(reading.value) or abs(quantity.value) < _SMALL // 2:
         return alike(value, reading)
     return abs(quantity.value - reading.value) * 100 <= abs(reading.value) * _NEAR
@@ -285,6 +285,7 @@ def _may_be_a_result(text: str, value: TextNumber, *, anchored: bool) -> bool:
         value.hedge not in ("exactly", "about")
         or _INTERVAL[0].search(before)
         or _INTERVAL[1].match(behind)
+        or re.match(r"\s?/\s?\d", behind)  # "55/61" is a share, which own_arithmetic reads
         or (not anchored and (_RANGE[0].search(before) or _RANGE[1].match(behind)))
         or any(match.start() < value.start < match.end() for match in _NUMBERED.finditer(text))
     )
