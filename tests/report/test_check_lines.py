@@ -88,3 +88,25 @@ def test_a_report_without_claims_says_so(place):
 def test_one_claim_is_not_called_claims(place):
     (place / "report.md").write_text("Kestrel-8B scores 71.3 on HumanEval.\n")
     assert any(line.startswith("1 claim: 1 supported") for line in told(place))
+
+
+def test_what_is_worth_a_look_comes_behind_the_accused_and_changes_the_exit_code_only_when_asked(place):
+    report = place / "report.md"
+    look = "Kestrel-8B, quantized by a friend, came in at 71.9 on HumanEval."
+    report.write_text(f"Kestrel-8B scores 71.3 on HumanEval. {look}\n")
+    lines = told(place)
+    at = lines.index("worth a look (nothing is decided):")
+    assert lines[at + 1].endswith(look)
+    assert "71.9 is in no cell" in lines[at + 2]
+    assert "71.3" in lines[at + 2]
+    assert any(line.endswith("; 1 worth a look") for line in lines)
+    assert any("supported" in line for line in lines[at + 3 :])
+    assert run(report, "--sources", place / "sources").exit_code == 0
+    done = run(report, "--sources", place / "sources", "--strict", "-o", place / "out")
+    assert done.exit_code == 1
+    assert "71.9 is in no cell" in (place / "out" / "report.md").read_text()
+    assert "71.9 is in no cell" in (place / "out" / "verdicts.jsonl").read_text()
+    report.write_text(f"Kestrel-8B scores 70.3 on HumanEval. {look}\n")
+    lines = told(place)
+    assert "contradicted" in lines[0]
+    assert lines.index("worth a look (nothing is decided):") > 0
