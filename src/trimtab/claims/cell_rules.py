@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, setting_columns, settings
 from trimtab.claims.cell_lookup import candidates, cell_evidence, place
+from trimtab.claims.cell_objections import StatedValue, measured_otherwise, wrong_beside
 from trimtab.claims.claim_verdict import Flag, Stance
 from trimtab.claims.comparison_rules import compare
 from trimtab.claims.table_index import matching
@@ -43,12 +44,12 @@ class Lookup:
     flags: tuple[Flag, ...] = ()
 
 
-def look_up(fact: Fact, index: int, tables: TableIndex) -> Lookup:
-    """Return what the tables say about a fact."""
+def look_up(fact: Fact, index: int, tables: TableIndex, statement: str = "") -> Lookup:
+    """Return what the tables say about a fact; ``statement`` is the sentence that it was read from."""
     if fact.relation != "equals":
         looked = Lookup(evidence=tuple(compare(fact, tables)))
     else:
-        looked = _value(fact, tables) if fact.value else Lookup()
+        looked = _value(fact, tables, statement) if fact.value else Lookup()
     evidence = [_turned(result) for result in looked.evidence] if fact.negated else looked.evidence
     left = list(_not_in_tables(fact, tables)) if any(result.stance is Stance.REFUTES for result in evidence) else []
     if left:
@@ -101,7 +102,7 @@ def _same(fact: Fact, reading: Measurement) -> Sameness:
     return min(ways, key=("equal", "truncated", "finer", "near", "different").index)
 
 
-def _value(fact: Fact, tables: TableIndex) -> Lookup:
+def _value(fact: Fact, tables: TableIndex, statement: str) -> Lookup:
     """Return what the cells of a value's tuple say."""
     cells = candidates(tables, fact.subject, fact.benchmark, fact)
     judged = {result: _same(fact, result) for result in cells}
@@ -117,13 +118,14 @@ def _value(fact: Fact, tables: TableIndex) -> Lookup:
             for result, how in judged.items()
             if how == "equal" and (fact.subject or own_result(result.cell))
         }
+    said = StatedValue(fact=fact, statement=statement)
     unlike = [result for result, how in judged.items() if how == "different" and not _explained(result, judged)]
     homes = {document: _home(fact, document, tables) for document in {result.cell.document for result in unlike}}
-    evidence = [_agrees(result, judged, tables) for result, how in judged.items() if how != "different"]
+    evidence = [_agrees(said, result, judged, tables) for result, how in judged.items() if how != "different"]
     evidence += [
         _undecided(result, judged, tables)
         if _contested(result, judged)
-        else _differs(fact, result, homes[result.cell.document], tables)
+        else _differs(said, result, homes[result.cell.document], tables)
         for result in unlike
     ]
     remarks = _remarks(judged.values()) if judged else _no_such_row(fact, tables)
@@ -168,9 +170,13 @@ def _to_be_said(apart: str) -> str:
     return f"; the sentence would have to say its {apart}" if apart else ""
 
 
-def _agrees(reading: Measurement, judged: Mapping[Measurement, Sameness], tables: TableIndex) -> Evidence:
+def _agrees(
+    said: StatedValue, reading: Measurement, judged: Mapping[Measurement, Sameness], tables: TableIndex
+) -> Evidence:  # fmt: skip
     """Return that a cell has the value, or nearly; a row with its name and another value makes that a part."""
     table, how = tables.of(reading), judged[reading]
+    if otherwise := measured_otherwise(said, reading, table):
+        return _measured_otherwise(reading, otherwise, tables)
     rivals = [
         other
         for other, its in judged.items()
@@ -185,13 +191,23 @@ def _agrees(reading: Measurement, judged: Mapping[Measurement, Sameness], tables
     )
     if how == "equal" and rivals:
         remark = f", and another value for the same name{_to_be_said(table.apart([reading, *rivals]))}"
+    if wrong := wrong_beside(said, reading, table):
+        remark += f", and is {wrong}" if wrong.startswith("no ") else f", {wrong}"
     stance = Stance.MIXED if remark else Stance.SUPPORTS
     return cell_evidence(reading, stance, f"the table has {reading.cell.text}{remark}", tables)
 
 
-def _differs(fact: Fact, reading: Measurement, home: Measurement | None, tables: TableIndex) -> Evidence:
+def _measured_otherwise(reading: Measurement, otherwise: str, tables: TableIndex) -> Evidence:
+    """Return that a cell is of another measure or setting than the fact: it decides nothing."""
+    why = f"the table has {reading.cell.text}, which is {otherwise}"
+    return cell_evidence(reading, Stance.NEUTRAL, why, tables)
+
+
+def _differs(said: StatedValue, reading: Measurement, home: Measurement | None, tables: TableIndex) -> Evidence:
     """Return that a cell has another value, and where the fact's stands."""
-    why = f"the table has {reading.cell.text}"
+    fact, why = said.fact, f"the table has {reading.cell.text}"
+    if otherwise := measured_otherwise(said, reading, tables.of(reading)):
+        return _measured_otherwise(reading, otherwise, tables)
     if open_parts := _unsaid(fact, reading, tables):
         # Another variant, language or part may be meant, so this cell is shown and refutes nothing.
         why += f" for {', '.join(open_parts)}, which is not said"

@@ -33,17 +33,26 @@ def read(text: str) -> MeasurementSetting:
     '0-shot, k=1'
     """
     text = text.replace("_", " ")
-    shots = (word.casefold() for word in _SHOTS.findall(text))
     decoding: Iterable[Literal["greedy", "sampled"]] = (
         "greedy" if word[0] in "gG" else "sampled" for word in _DECODING.findall(text)
     )
     return MeasurementSetting(
-        shots=_single(int(word) if word.isdigit() else _COUNTS[word] for word in shots),
+        shots=_single(shots(text)),
         k=_single(map(int, _PASS.findall(text))),
         decoding=_single(decoding),
         split=_single(word.casefold() for word in _SPLIT.findall(text)),
         problems=_single(map(int, _PROBLEMS.findall(text))),
     )
+
+
+def shots(text: str) -> frozenset[int]:
+    """Return the numbers of shots that ``text`` gives.
+
+    >>> sorted(shots("MATH is 4-shot, MMLU zero-shot"))
+    [0, 4]
+    """
+    words = (word.casefold() for word in _SHOTS.findall(text.replace("_", " ")))
+    return frozenset(int(word) if word.isdigit() else _COUNTS[word] for word in words)
 
 
 def over(first: MeasurementSetting, second: MeasurementSetting) -> MeasurementSetting:

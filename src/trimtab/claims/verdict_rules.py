@@ -166,7 +166,7 @@ def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEviden
     facts: list[Evidence] = []
     flags: list[Flag] = []
     for index, fact in enumerate(claim.facts):
-        looked = cell_rules.look_up(fact, index, sources.readings)
+        looked = cell_rules.look_up(fact, index, sources.readings, claim.statement)
         flags += looked.flags
         for item in looked.evidence:
             # What stands in the cell of the very names beside it is not refuted by a cell of names farther off.

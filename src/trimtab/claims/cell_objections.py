@@ -1,0 +1,220 @@
+"""What speaks against a cell as that of a value: another measure or setting, or a wrong part beside it.
+
+A cell of another measure or setting neither supports nor refutes. A cell that has the value, but not what is said
+beside it (a per cent sign, a spread, a size of the system), supports a part only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from trimtab.claims import arithmetic, settings
+from trimtab.claims.header_reader import SIZE
+from trimtab.claims.setting_columns import same_value
+from trimtab.claims.wording import any_case, any_of, key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from trimtab.claims.claim_model import Fact
+    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.measured_table import MeasuredTable
+
+_CUTOFF: Final = re.compile(r"(?P<measure>[A-Za-z][\w-]*)?\s?@\s?(?P<k>\d+)")
+_BRACKET: Final = re.compile(r"\(([^()]*[A-Za-z][^()]*)\)")
+_IN_BRACKETS: Final = re.compile(r"\d\s*%?\s*[(\[]\s*[-+\u2212]?\d")
+_REPEATS: Final = any_case(
+    r"(?<![\w.])(?P<count>\d+|two|three|four|five|six|seven|eight|nine|ten)\s+(?:(?:random|independent|different)\s+)?"
+    r"(?P<what>seed|run|trial|fold|repetition)s\b"
+)
+_PIECE: Final = re.compile(r"[;,]\s|\.\s")
+# What is never given in per cent, whatever its number.
+_NO_PERCENTAGE: Final = any_of(
+    r"perplexity|ppl|loss|nll|bits|rmse|mae|mse|psnr|fid|ratio|sharpe|rank|latency|throughput|score out of"
+)
+_NOT_IN_PER_CENT: Final = frozenset(
+    {"perplexity", "loss", "bits", "rmse", "mean_absolute_error", "psnr", "fid", "real_time_factor"}
+)
+_UNIT: Final = re.compile(r"\(([^()\s\d@]{1,6})\)")
+_SPREAD: Final = re.compile(r"\s*%?\s*(?:\u00b1|\+/-|\\pm)\s*(\d+(?:\.\d+)?)")
+_PARAMETERS: Final = (
+    r"\W*(?:(?:with|has|having|is|at|of|an?|the|about|only)\W+){0,3}(?P<size>\d+(?:\.\d+)?)\s?-?(?P<unit>[BM]|billion|million)"
+    r"[\s-]*(?:param\w*|weights)\b"
+)
+_OWN_SIZE: Final = re.compile(r"(?<![\w.])(?:\d+x)?(\d+(?:\.\d+)?)\s?([BM])(?![A-Za-z])|-A(\d+(?:\.\d+)?)(B)")
+_OF_PARAMETERS: Final = any_case(r"param")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedValue:
+    """A fact with a value, and the statement that it was read from."""
+
+    fact: Fact
+    statement: str
+
+
+def measured_otherwise(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+    """Return in words what else a cell is than what a fact gives: another cut-off, another number of shots."""
+    objections = (
+        _other_shots(said.fact, reading),
+        _other_repeats(said, reading),
+        _other_cutoff(said.fact, reading, table),
+        _other_side_of_brackets(said.fact, reading, table),
+        _no_share(said.fact, reading),
+    )
+    return next(filter(None, objections), "")
+
+
+def wrong_beside(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+    """Return in words what a statement says beside a cell's value that the cell or its row does not bear out."""
+    objections = (
+        "no percentage" if _no_percentage(said.fact, reading, table) else "",
+        _other_spread(said, reading),
+        _other_size(said, reading, table),
+    )
+    return next(filter(None, objections), "")
+
+
+def _heads(reading: Measurement) -> tuple[str, ...]:
+    return (*reading.cell.row_path, *reading.cell.column_path)
+
+
+def _other_shots(fact: Fact, reading: Measurement) -> str:
+    """Return how many shots a caption gives, of the part that names the cell's headers if one does."""
+    if fact.setting.shots is None or reading.setting.shots is not None:
+        return ""
+    pieces = _PIECE.split(reading.cell.caption)
+    own = [piece for piece in pieces if any(key(head) and key(head) in key(piece) for head in _heads(reading))]
+    of_cell = settings.shots(" ".join(own)) or settings.shots(reading.cell.caption)
+    return "" if fact.setting.shots in of_cell else ", ".join(f"{shots}-shot" for shots in sorted(of_cell))
+
+
+def _other_repeats(said: StatedValue, reading: Measurement) -> str:
+    """Return over how many seeds or runs a caption says that its values are, where a statement says another number."""
+    stated = {match["what"]: match["count"] for match in _REPEATS.finditer(said.statement)}
+    around = " ".join((reading.cell.caption, *_heads(reading)))
+    for match in _REPEATS.finditer(around):
+        if match["what"] in stated and not same_value(stated[match["what"]], match["count"]):
+            return match[0]
+    return ""
+
+
+def _other_cutoff(fact: Fact, reading: Measurement, table: MeasuredTable) -> str:
+    """Return the cut-off of a cell's measure, or its own measure, where a fact names another: "nDCG@10" for nDCG@1."""
+    stated = _CUTOFF.search(f"{fact.metric} {fact.benchmark}")
+    if not stated or not stated["measure"]:
+        return ""
+    measure = key(stated["measure"])
+    for text in (" ".join(_heads(reading)), reading.cell.caption):
+        cutoffs = [match for match in _CUTOFF.finditer(text) if key(match["measure"] or measure) == measure]
+        if cutoffs:
+            own = {match["k"] for match in cutoffs}
+            if stated["k"] not in own:
+                return cutoffs[0][0].strip()
+            break
+    named = {key(part) for other in table.readings for part in _heads(other)}
+    return "" if measure not in named or measure in map(key, _heads(reading)) else " > ".join(_heads(reading))
+
+
+def _other_side_of_brackets(fact: Fact, reading: Measurement, table: MeasuredTable) -> str:
+    """Return what the number in a cell's brackets is, where a fact's measure is that of the other number."""
+    if not fact.metric or not _IN_BRACKETS.search(reading.cell.text) or len(reading.cell.numbers) != 2:
+        return ""
+    if any("(+)" in head.replace(" ", "") for head in _heads(reading)):
+        return ""  # it is the same measure on a harder version
+    brackets = _BRACKET.findall(" ".join((*_heads(reading), reading.cell.caption)))
+    inside = next((text for text in brackets if _same_measure(fact.metric, text, table)), "")
+    if bool(inside) == bool(reading.index):
+        return ""
+    return f"the number outside of brackets, beside {inside}" if inside else "the number in brackets"
+
+
+def _same_measure(metric: str, text: str, table: MeasuredTable) -> bool:
+    """Whether a text names a measure: by its name, or by its first letter and the same cut-off."""
+    registry = table.headers.registry
+    known = registry.id_of(metric, "metrics")
+    own, other = _CUTOFF.search(metric), _CUTOFF.search(text)
+    if own and other:
+        initials = [(match["measure"] or " ")[0].casefold() for match in (own, other)]
+        return own["k"] == other["k"] and initials[0] == initials[1]
+    return key(metric) in key(text) or bool(known and table.headers.read(text).metric == known)
+
+
+def _no_share(fact: Fact, reading: Measurement) -> str:
+    """Say that a cell is a number below one where less is better: a plain 7.7 is no 0.077 of it."""
+    value = fact.value
+    if value is None or value.unit or not reading.lower or reading.cell.unit == "%":
+        return ""
+    return "given as a number below one" if abs(value.value) > 1 >= abs(reading.value) else ""
+
+
+def _no_percentage(fact: Fact, reading: Measurement, table: MeasuredTable) -> bool:
+    """Whether a value is told in per cent, and its cell's measure is none that is."""
+    value = fact.value
+    if value is None or value.unit != "%" or _in_per_cent(reading):
+        return False
+    heads = " ".join(_heads(reading))
+    head_metric = table.headers.read(heads).metric
+    if abs(reading.value) > 100 or head_metric in _NOT_IN_PER_CENT or _NO_PERCENTAGE.search(heads):
+        return True
+    line = [abs(other.value) for other in _of_its_measure(reading, table)]
+    if value.value == reading.value and arithmetic.places(reading.value) > 1 and len(line) > 1 and max(line) <= 1:
+        return True
+    elsewhere = any(_in_per_cent(other) for other in table.readings)
+    return elsewhere and not any(table.headers.read(part).named for part in _heads(reading))
+
+
+def _in_per_cent(reading: Measurement) -> bool:
+    """Whether a cell, its headers, or a caption that gives no other unit say that it is in per cent."""
+    units = set(_UNIT.findall(reading.cell.caption))
+    own = any("%" in text for text in (reading.cell.text, *_heads(reading)))
+    return own or (reading.cell.unit == "%" and len(units) < 2)
+
+
+def _of_its_measure(reading: Measurement, table: MeasuredTable) -> Iterator[Measurement]:
+    """Yield the numbers beside a cell that are of its measure: those of its column, or of its row."""
+    for other in table.readings:
+        same = other.cell.column == reading.cell.column
+        if (same if table.axis == "row" else other.cell.row == reading.cell.row) and other.index == reading.index:
+            yield other
+
+
+def _other_spread(said: StatedValue, reading: Measurement) -> str:
+    """Return a cell's spread where a statement gives another one behind the value."""
+    stated = _SPREAD.match(said.statement, said.fact.end) if said.fact.end else None
+    spread = reading.cell.spread
+    if not stated or spread is None:
+        return ""
+    quantity = Decimal(stated[1])
+    same = arithmetic.same(quantity, arithmetic.places(quantity), spread)
+    return "" if same == "equal" else f"with a spread of {spread}"
+
+
+def _other_size(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+    """Return the size that a row gives of its system, where a statement gives the system another one."""
+    names = "|".join(re.escape(name) for name in (said.fact.subject, said.fact.benchmark) if name)
+    stated = re.search(rf"(?:{names}){_PARAMETERS}", said.statement, re.IGNORECASE)
+    if not names or not stated:
+        return ""
+    sizes = _sizes(reading, table)
+    own = f"{stated['size']}{stated['unit'][0].upper()}"
+    return "" if not sizes or any(same_value(own, size) for size in sizes) else f"of {', '.join(sizes)} parameters"
+
+
+def _sizes(reading: Measurement, table: MeasuredTable) -> Collection[str]:
+    """Return the sizes in a row: in its name, in a cell that is only a size, and under a head of parameters."""
+    sizes = [
+        f"{match[1] or match[3]}{match[2] or match[4]}"
+        for part in _heads(reading)
+        for match in _OWN_SIZE.finditer(part.replace("-", " "))
+    ]
+    for column, text in table.lines.rows.get(reading.cell.row, {}).items():
+        head = table.lines.heads.get(column, "")
+        if SIZE.fullmatch(text.strip()):
+            sizes.append(text.strip().replace(" ", ""))
+        elif _OF_PARAMETERS.search(head) and (unit := re.search(r"\b([BM])\b", head)):
+            sizes.append(f"{text.strip()}{unit[1]}")
+    return tuple(dict.fromkeys(sizes))
