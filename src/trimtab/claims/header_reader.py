@@ -171,7 +171,7 @@ class HeaderReader:
         metrics = {mention.id for mention in mentions if mention.kind == "metrics"}
         setting = settings.read(spaced)
         named = bool(mentions) or setting != settings.NOTHING
-        subject = "" if named else registry.id_of(text, "models") or key(text)
+        subject = "" if named else registry.id_of(name := vocabulary.called(text), "models") or key(name)
         arrows = {bool(match["down"]) for match in _ARROW.finditer(text)}
         return Header(
             subject="" if subject in vocabulary.ORDINARY else subject,

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from trimtab.claims.table_index import TableIndex
 
 _MEANS: Final = re.compile(
-    r"\b(?:average|averaged|avg|mean|median|normali[sz]ed|weighted|total|cumulative|relative)\b", re.IGNORECASE
+    r"\b(?:averages?|averaged|averaging|avg|mean|median|normali[sz]ed|weighted|total|cumulative|relative)\b",
+    re.IGNORECASE,
 )
 _UNREAL: Final = re.compile(
     r"\b(?:would|could|might|if|unless|never|hypothetical\w*|assuming|expected|projected)\b", re.IGNORECASE

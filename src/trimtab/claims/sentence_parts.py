@@ -72,6 +72,7 @@ class Sentence(TextRange):
         origins: The words that say what a system was made from, "trained from Foo-7B": no system of this sentence.
         carried: The system a clause is about that names none before its verb.
         settings: What it says of columns that part the rows of a table.
+        several: What it says of one column twice and not once for each value: "X at 3 bits beats Y at 4 bits".
     """
 
     text: str
@@ -82,6 +83,7 @@ class Sentence(TextRange):
     carried: str
     origins: tuple[TextRange, ...] = ()
     settings: tuple[SettingPhrase, ...] = ()
+    several: tuple[SettingPhrase, ...] = ()
 
     @property
     def values(self) -> tuple[TextNumber, ...]:
@@ -118,7 +120,9 @@ def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary | None, ca
     known = vocabulary or HeaderVocabulary()
     phrases = setting_phrases.read(text, known.settings)
     sentence = _parse(text, registry, known, carried, phrases)
-    return sentence if setting_phrases.paired(phrases, sentence.values) else _parse(text, registry, known, carried, ())
+    if setting_phrases.paired(phrases, sentence.values):
+        return sentence
+    return replace(_parse(text, registry, known, carried, ()), several=phrases)
 
 
 def _parse(

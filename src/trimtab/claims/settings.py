@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 _COUNTS: Final = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
-_SHOTS: Final = any_case(rf"(?<![\w.])(\d+|{'|'.join(_COUNTS)})[\s_-]*shots?(?![a-z])")
+_COUNT: Final = rf"(?:\d+|{'|'.join(_COUNTS)})"
+_SHOTS: Final = any_case(rf"(?<![\w.])({_COUNT})[\s_-]*shots?(?![a-z])")
+_SHOT_LIST: Final = any_case(
+    rf"(?<![\w.])(?:(?:{_COUNT}\s*,\s*)*{_COUNT}\s*,?\s*(?:and|or|/|&)\s*(?={_COUNT}\s+shots\b)"
+    rf"|{_COUNT}-\s*(?:and|or|/|&)\s*(?={_COUNT}-shots?\b))"
+)
 _PASS: Final = any_case(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])")
 _DECODING: Final = any_case(r"\b(greedy|greedily|sampled|sampling(?!\s+temperature))\b")
 _PROBLEMS: Final = any_case(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b")
@@ -22,7 +28,7 @@ _SPLIT: Final = any_case(r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|val
 
 NOTHING: Final = MeasurementSetting()
 
-SPANS: Final = (_SHOTS, _PASS, _PROBLEMS)
+SPANS: Final = (_SHOT_LIST, _SHOTS, _PASS, _PROBLEMS)
 """Expressions whose numbers describe a setting and are never results."""
 
 
@@ -48,10 +54,12 @@ def read(text: str) -> MeasurementSetting:
 def shots(text: str) -> frozenset[int]:
     """Return the numbers of shots that ``text`` gives.
 
-    >>> sorted(shots("MATH is 4-shot, MMLU zero-shot"))
-    [0, 4]
+    >>> sorted(shots("MATH is 4-shot, MMLU zero-shot")), sorted(shots("with 0, 4 and 16 shots"))
+    ([0, 4], [0, 4, 16])
     """
-    words = (word.casefold() for word in _SHOTS.findall(text.replace("_", " ")))
+    text = text.replace("_", " ")
+    listed = (word for head in _SHOT_LIST.findall(text) for word in re.findall(r"\w+", head))
+    words = [word.casefold() for word in (*listed, *_SHOTS.findall(text)) if word.casefold() not in ("and", "or")]
     return frozenset(int(word) if word.isdigit() else _COUNTS[word] for word in words)
 
 

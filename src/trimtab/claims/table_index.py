@@ -67,6 +67,7 @@ class TableIndex:
 
     def subject_id(self, text: str) -> str:
         """Return the id a subject is looked up by."""
+        text = vocabulary.called(text)
         return self.registry.id_of(text, "models") or key(text)
 
     def vocabulary(self) -> HeaderVocabulary:

@@ -19,12 +19,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
+from trimtab.claims import settings
 from trimtab.claims.citation_marks import MARKS
 from trimtab.claims.other_measurements import another_measurement, may_change
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange, covered, outside
 from trimtab.claims.vocabulary import SYSTEM_BEHIND
-from trimtab.claims.wording import WORD, any_case, any_of, word_set
+from trimtab.claims.wording import MEANS, WORD, any_case, any_of, key, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,6 +120,7 @@ _DOUBT: Final = any_of(
     r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*"
 )
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
+_AVERAGED: Final = any_of("averages?|averaged|averaging|avg|mean")
 _JOINS: Final = any_case(r"(?:but|and|yet)\b")
 
 
@@ -146,7 +148,7 @@ def unread(understood: Understood) -> UnreadWords:
     parts = [TextRange(start, end) for start, end in pairwise(cuts)]
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
     words = outside(map(TextRange.of, WORD.finditer(sentence.text)), explained)
-    left = _in_no_fact(understood, explained)
+    left = [*_in_no_fact(understood, explained), *_of_several(understood)]
     for part in parts:
         left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
     # Characters of an aside bear on its facts, all others on every fact.
@@ -162,6 +164,23 @@ def unread(understood: Understood) -> UnreadWords:
             if conditioned or covered(fact.start, bearing) or fact in doubled or fact.start in understood.unordered
         ),
     )
+
+
+def _of_several(understood: Understood) -> list[TextRange]:
+    """Return the settings of a comparison in two of them, and the word for a mean of several benchmarks.
+
+    Which of two settings is whose, and what the mean of some cells is, no cell says.
+    """
+    sentence = understood.sentence
+    left: list[TextRange] = []
+    if any(fact.relation != "equals" for fact in understood.facts):
+        left += sentence.several
+        if len(settings.shots(sentence.text)) > 1:
+            left += (number for number in sentence.numbers if number.kind == "setting")
+    marks = [name for name in sentence.benchmarks if key(name.text) not in MEANS]
+    if len(sentence.values) < len(marks):
+        left += map(TextRange.of, _AVERAGED.finditer(sentence.text))
+    return left
 
 
 def _said(sentence: Sentence, word: TextRange) -> str:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from trimtab.claims.setting_phrases import SettingHead
 
-_WITHOUT: Final = any_case(r"^\s*(?:w/o\.?|without|\u2212|-)\s+")
+_WITHOUT: Final = any_case(r"^\s*(?:w/o\.?|without)\s+")
+# A hyphen or dash before a capital, or before "w/o", may as well mark a row that belongs to the one above.
+_MINUS: Final = re.compile(r"^\s*(?:\u2212\s*(?=[A-Za-z])|[\u2013\u2014-]\s+(?=[a-z]))(?!w/|with)")
+_DASH: Final = re.compile(r"^\s*[\u2212\u2013\u2014-]\s+")
 _WITH: Final = any_case(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*")
 _BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _SELF: Final = any_case(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$")
@@ -40,6 +43,11 @@ SYSTEM_BEHIND: Final = re.compile(
 SHAPED: Final = re.compile(r"[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]|[A-Za-z]-\d")
 """What a model's name looks like."""
 
+# A measure's height, and not whether it is better, which its header may not say; a high rank is a low number.
+_COMPARED_BEFORE: Final = any_case(r"\b(?:higher|lower|greater|smaller|larger)\s+$")
+_MOST_BEFORE: Final = any_case(r"\bthe\s+(?:highest|lowest)\s+$")
+_RANKS: Final = frozenset({"rank", "ranking", "place", "position"})
+
 Axis = Literal["row", "column"]
 
 
@@ -57,11 +65,21 @@ class HeaderTerm:
     spellings: frozenset[str]
 
     def fits(self, text: str, start: int, end: int) -> bool:
-        """Whether words of a sentence are this name; an ordinary word is with a noun behind it: "hybrid model"."""
+        """Whether words of a sentence are this name; an ordinary word is with a noun behind it: "hybrid model".
+
+        A measure in small letters is one where its height is said: "a lower recall than", "a recall of 0.7".
+        """
         word = text[start:end]
         if not word.isalpha() or not self.spellings or word in self.spellings:
             return True
-        return self.kind == "models" and SYSTEM_BEHIND.match(text, end) is not None
+        if self.kind == "models":
+            return SYSTEM_BEHIND.match(text, end) is not None
+        before = text[:start]
+        return word not in _RANKS and bool(
+            (_COMPARED_BEFORE.search(before) and re.match(r"\s+than\b", text[end:]))
+            or _MOST_BEFORE.search(before)
+            or (re.search(r"\b(?:an?|the)\s+$", before) and re.match(r"\s+of\s+\d", text[end:]))
+        )
 
 
 class HeaderVocabulary(dict[str, HeaderTerm]):
@@ -79,6 +97,16 @@ class HeaderVocabulary(dict[str, HeaderTerm]):
         self.settings = settings
 
 
+def called(part: str) -> str:
+    """Return a header as it is named in words: "− tool use" is without tool use, and never called by what it lacks.
+
+    >>> called("\u2212 tool use"), called("+ tool use")
+    ('without tool use', '+ tool use')
+    """
+    minus = _MINUS.match(part)
+    return f"without {part[minus.end() :]}" if minus else part
+
+
 @lru_cache(maxsize=65536)
 def spellings(part: str) -> tuple[str, ...]:
     """Return what one header may be called: as printed, without marks and brackets at its end, with its "+" in words.
@@ -88,8 +116,9 @@ def spellings(part: str) -> tuple[str, ...]:
     >>> spellings("Foo-7B (ours)")
     ('Foo-7B (ours)', 'Foo-7B')
     """
+    part = called(part)
     names = [part]
-    if match := _WITHOUT.match(part):
+    if (match := _WITHOUT.match(part)) or (match := _DASH.match(part)):
         names.append(f"without {part[match.end() :]}")
     elif match := _WITH.match(part):
         names += [f"with {part[match.end() :]}", part[match.end() :]]
@@ -133,7 +162,7 @@ def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
     for start in range(len(path)):
         for end in range(start + 1, min(len(path), start + 4) + 1):
             run = path[start:end]
-            texts = spellings(run[0]) if len(run) == 1 else (" ".join(run), " ".join(map(_in_words, run)))
+            texts = spellings(run[0]) if len(run) == 1 else (" ".join(map(called, run)), " ".join(map(_in_words, run)))
             bracket = _BRACKET.search(_MARKS.sub("", run[-1]))
             for text in texts:
                 cut = bool(bracket and not _SELF.search(bracket[0]) and bracket[0].strip() not in text)
