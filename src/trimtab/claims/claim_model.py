@@ -270,6 +270,8 @@ class Claim:
         unread: Words of the statement that were not understood: it is never wholly supported then.
         uncertain: Indices of the facts on which these words may bear: nothing is decided against the statement by them.
         context: The sentence before it in its section, and the section's heading; empty where there is none.
+        scope: Words above it, of a heading, a caption or an earlier sentence, that may make other numbers of its own:
+            nothing is decided against it by a table that does not have them, too.
         asserted_in: Where.
         extractor: What read the facts, with its version.
     """
@@ -286,6 +288,7 @@ class Claim:
     unread: tuple[str, ...] = ()
     uncertain: tuple[int, ...] = ()
     context: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
     asserted_in: ClaimPlace | None = None
     extractor: str = EXTRACTOR
 

@@ -32,16 +32,16 @@ def find(text: str, registry: Registry, vocabulary: HeaderVocabulary | None = No
         Mention(match.start(), match.end(), id=key(match[0]), kind="models", text=match[0])
         for match in _SHAPED.finditer(text)
         if not any(TextRange.of(match).overlaps(mention) for mention in known)
-        and _looks_like_a_model(match[0])
+        and looks_like_a_model(match[0])
         and not joined(text, *match.span())
     ]
     return sorted((*known, *shaped), key=lambda mention: mention.start)
 
 
-def _looks_like_a_model(word: str) -> bool:
+def looks_like_a_model(word: str) -> bool:
     """Whether a word has the shape of a model's name.
 
-    >>> [word for word in ("DeepseekCoder-33B-instruct", "o1-mini", "instruction-tuned") if _looks_like_a_model(word)]
+    >>> [word for word in ("DeepseekCoder-33B-instruct", "o1-mini", "instruction-tuned") if looks_like_a_model(word)]
     ['DeepseekCoder-33B-instruct', 'o1-mini']
     """
     if (

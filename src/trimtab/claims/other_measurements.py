@@ -110,7 +110,8 @@ def _depends(sentence: Sentence, number: TextNumber) -> bool:
         return bool(_AMOUNT.search(sentence.text[: number.end]))
     if number.kind == "date":
         return said.startswith("(")  # behind a system, of its version
-    return number.kind in ("year", "version", "rank")
+    released = re.search(r"\b(?:released|published|announced|introduced)\s+$", sentence.text[: number.start])
+    return number.kind in ("version", "rank") or (number.kind == "year" and not released)
 
 
 def _bracket(sentence: Sentence, end: int) -> bool:

@@ -7,6 +7,7 @@ and no benchmark, so they are no claims; the linter lists their numbers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact,
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.result_words import RESULT_VERB
+from trimtab.claims.scope_words import above_line, lines_above, scope_words, sets_apart, speaks_of_what_follows
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import makes_a_condition, unread
 from trimtab.claims.vocabulary import HeaderVocabulary, spellings
@@ -144,11 +146,13 @@ def _prose(
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
     carried, section, intro, before = "", "", "", ""
+    above: tuple[str, ...] = ()
     for span in report.spans:
         if span.kind != "sentence":
             continue
         if span.section != section:
             carried, section, intro, before = "", span.section, "", ""
+            above = _headings(report, section, registry, vocabulary)
         text = span.text.strip().lstrip("-*\u2022 ").strip()
         found = claim(text, registry, vocabulary, carried, _place(report, span))
         if intro and found.facts:
@@ -159,10 +163,30 @@ def _prose(
         carried = _carried_on(text, named, carried)
         context = tuple(filter(None, (before, section.rpartition(" > ")[2])))
         before = text
+        if not found.facts and speaks_of_what_follows(text):
+            above += scope_words(text, registry, vocabulary)
         if _checkable(found, named, text, only_values=only_values) or (
             vocabulary and not only_values and _measures(text)
         ):
-            yield replace(found, context=context)
+            stated = set(text.casefold().split())
+            yield replace(found, context=context, scope=tuple(word for word in above if word.casefold() not in stated))
+
+
+def _headings(
+    report: Document, section: str, registry: Registry, vocabulary: HeaderVocabulary | None
+) -> tuple[str, ...]:
+    """Return the words of the headings above a section that may make other numbers of its own.
+
+    A title above other headings says what the report is about; only a word that is a setting makes other numbers.
+    """
+    title = next((span.text.strip() for span in report.spans if span.kind == "heading"), "")
+    headings = [part.strip() for part in section.split(" > ")]
+    return tuple(
+        word
+        for part in headings
+        for word in scope_words(part, registry, vocabulary)
+        if len(headings) == 1 or part != title or sets_apart(word)
+    )
 
 
 def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
@@ -204,17 +228,28 @@ def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary |
     """Yield a claim for each number of the report's tables: what its headers say, whatever was measured."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
     index = TableIndex([report], registry)
+    lines = lines_above(report)
+    heads: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for row_label in report.labels:
+        heads[row_label.table, row_label.row].append(row_label.head)
     for reading in index.all:
         cell = reading.cell
         if cell.table in lists or reading.index or not (cell.row_path and cell.column_path):
             continue
         label = cell.label or f"table {cell.table}"
+        columns = (column.head for column in index.of(reading).settings)
+        around = " ; ".join((cell.caption, *heads[cell.table, cell.row], *columns))
+        above = above_line(lines, cell.position.line)
+        words = _headings(report, above.section, registry, vocabulary)
+        words += tuple(word for text in above.sentences for word in scope_words(text, registry, vocabulary))
+        signed = ("difference",) if cell.text.strip().startswith(("+", "\u0394")) else ()
         yield Claim(
             id="",
             statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
             kind=Kind.NUMERIC,
             facts=(_fact(reading, index, vocabulary or HeaderVocabulary()),),
             extractor=TABLE_EXTRACTOR,
+            scope=(*scope_words(around, registry, vocabulary), *words, *signed),
             asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
         )
 

@@ -7,6 +7,7 @@ reads most of a corpus.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.header_places import HeaderPlaces
 from trimtab.claims.known_works import Library, first_line, identifiers
 from trimtab.claims.passages import Passages
+from trimtab.claims.scope_words import SYMBOL, above_line, lines_above
 from trimtab.claims.table_index import TableIndex
-from trimtab.claims.wording import plain
+from trimtab.claims.wording import plain, stems
 from trimtab.documents.source_folder import UnreadFile
 
 if TYPE_CHECKING:
@@ -92,6 +94,23 @@ class Sources:
     def places(self) -> HeaderPlaces:
         """Where each header of the tables stands."""
         return HeaderPlaces(self.readings)
+
+    @cached_property
+    def table_words(self) -> Mapping[tuple[str, int | None], frozenset[str]]:
+        """The stems of the words in and above each table, by document (SHA-256) and number."""
+        words: dict[tuple[str, int | None], frozenset[str]] = defaultdict(frozenset)
+        lines = {document.sha256: lines_above(document) for document in self.documents}
+        for reading in self.readings.all:
+            table = reading.document.sha256, reading.cell.table
+            if table not in words:
+                above = above_line(lines[reading.document.sha256], reading.cell.position.line)
+                words[table] = frozenset(stems(" ".join((above.section, *above.sentences))))
+            words[table] |= reading.words | reading.around
+            words[table] |= set(SYMBOL.findall(" ".join((*reading.cell.row_path, *reading.cell.column_path))))
+        for document in self.documents:
+            for row_label in document.labels:
+                words[document.sha256, row_label.table] |= frozenset(stems(f"{row_label.head} {row_label.text}"))
+        return words
 
     def texts_of(self, cite: str) -> frozenset[str]:
         """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title.

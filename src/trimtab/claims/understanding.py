@@ -62,7 +62,10 @@ _OPENING: Final = any_of(
 _WHAT_IT_IS: Final = any_case(
     r"[,(]\s*(?:an?|the)\s+(?:[\w-]+\s+){0,4}?(?:evaluations?|benchmarks?|suites?|collections?|leaderboards?|datasets?|tests?)\b"
 )
-_RELEASES: Final = any_case(r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b")
+_RELEASES: Final = any_case(
+    r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b"
+    r"|\b(?:released|published|announced|introduced)\s+(?:in\s+)?(?:[A-Z][a-z]+\s+)?(?:19|20)\d\d\b"
+)
 _CONCEDES: Final = any_case(r"\s*(?:although|though)\b")
 # What changes a sentence wherever in it it stands.
 _TURNING: Final = any_case(

@@ -31,7 +31,8 @@ from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
 from trimtab.claims.granularity import unattainable
 from trimtab.claims.passages import Statement
-from trimtab.claims.wording import any_case
+from trimtab.claims.scope_words import header_words, sets_apart
+from trimtab.claims.wording import any_case, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,7 +179,32 @@ def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEviden
         # Where rows of one name were measured otherwise, a sentence that does not say how names no cell.
         otherwise: tuple[named_cells.Misfit | named_cells.Turn, ...] = (*fit.misfits, *fit.turned)
         misfits = [_misfit(item, claim, sources) for item in otherwise if not _several_rows(item.reading, sources)]
+    facts, misfits = ([_in_scope(item, claim, sources) for item in items] for items in (facts, misfits))
     return _CellEvidence(facts=_marked(facts, cited), misfits=_marked(misfits, cited), flags=tuple(flags))
+
+
+def _in_scope(evidence: Evidence, claim: Claim, sources: Sources) -> Evidence:
+    """Return evidence that refutes nothing where words above the claim, or of its own headers, are not the source's."""
+    if evidence.target is None or evidence.target.kind != "cell":
+        return evidence
+    known = sources.table_words[evidence.target.sha256, evidence.target.table]
+    apart = [word for word in claim.scope if not set(stems(word)) <= known]
+    headers: list[str] = []
+    if claim.extractor == TABLE_EXTRACTOR:
+        said = claim.statement.rpartition(": ")[0]
+        headers = [
+            word
+            for word in header_words(said, sources.registry, sources.vocabulary)
+            if word not in known and not (stems(word) and set(stems(word)) <= known)
+        ]
+    if not (apart or headers):
+        return evidence
+    why = f"{evidence.why}; {', '.join(map(repr, (*headers, *apart)))} may make another number of it"
+    if evidence.stance is Stance.REFUTES:
+        return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
+    named = claim.extractor != TABLE_EXTRACTOR and any(map(mentions.looks_like_a_model, apart))
+    unsupported = evidence.stance is Stance.SUPPORTS and (headers or named or any(map(sets_apart, apart)))
+    return replace(evidence, stance=Stance.MIXED, why=why) if unsupported else evidence
 
 
 def _several_rows(reading: Measurement, sources: Sources) -> bool:
@@ -251,7 +277,7 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evide
         and item.fact not in borne_out
         and _in_table_meant(item, claim)
     ]
-    misfits = [item for item in misfits if _in_table_meant(item, claim)]
+    misfits = [item for item in misfits if item.stance is Stance.REFUTES and _in_table_meant(item, claim)]
     if refuted:
         homes = [item for item in refuted if item.home is not None]
         rule = "value elsewhere" if homes else "value differs"
