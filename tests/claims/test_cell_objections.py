@@ -32,10 +32,10 @@ CUTOFFS = """| Model | Metric | @1 | @20 |
 | Owl-2 | Recall | 13.0 | 44.7 |
 | Owl-2 | nDCG | 13.0 | 30.2 |
 """
-UNITS = """| Model | PPL \u2193 | AUROC | ECE \u2193 | Coverage (%) | Speed | MMLU |
-|---|---|---|---|---|---|---|
-| Finch-1B | 12.4 | 0.771 | 0.034 | 91.2 | 44 | 61.7 |
-| Wren-2B | 9.8 | 0.802 | 0.021 | 93.0 | 38 | 66.0 |
+UNITS = """| Model | PPL \u2193 | AUROC | ECE \u2193 | Coverage (%) | Speed | MMLU | Regret |
+|---|---|---|---|---|---|---|---|
+| Finch-1B | 12.4 | 0.771 | 0.034 | 91.2 | 44 | 61.7 | 0.21 |
+| Wren-2B | 9.8 | 0.802 | 0.021 | 93.0 | 38 | 66.0 | 0.18 |
 """
 SIZES = """| Model | Params | RACE |
 |---|---|---|
@@ -99,6 +99,8 @@ def test_a_row_of_another_measure_is_not_the_one_that_is_named():
         ("Finch-1B has an AUROC of 0.771%.", "partial"),
         ("Finch-1B has an ECE of 3.4%.", "supported"),
         ("Finch-1B has an ECE of 3.4.", "not found"),
+        ("Finch-1B has a regret of 21%.", "supported"),
+        ("Finch-1B has a regret of 0.21%.", "partial"),
         ("Finch-1B has 44% on Speed.", "partial"),
         ("Finch-1B has 91.2% on Coverage.", "supported"),
     ],

@@ -161,8 +161,9 @@ def _no_percentage(fact: Fact, reading: Measurement, table: MeasuredTable) -> bo
     if abs(reading.value) > 100 or head_metric in _NOT_IN_PER_CENT or _NO_PERCENTAGE.search(heads):
         return True
     line = [abs(other.value) for other in _of_its_measure(reading, table)]
-    if value.value == reading.value and arithmetic.places(reading.value) > 1 and len(line) > 1 and max(line) <= 1:
-        return True
+    if abs(reading.value) <= 1 and arithmetic.places(reading.value) > 1:
+        # A share of one in per cent is a hundred times as much.
+        return value.value == reading.value and len(line) > 1 and max(line) <= 1
     elsewhere = any(_in_per_cent(other) for other in table.readings)
     return elsewhere and not any(table.headers.read(part).named for part in _heads(reading))
 
