@@ -141,3 +141,41 @@ def test_the_cells_of_a_table_are_what_it_says(table):
         claims = report_claims.claims(source, REGISTRY, sources.vocabulary)
         assert claims
         assert {verdict_rules.check(claim, sources).fidelity.value for claim in claims} == {"supported"}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The hybrid method outperforms Naive Bayes only in accuracy.",
+        "The lexicon baseline is the only method above 0.9 accuracy.",
+        "The lexicon baseline solely outperforms Naive Bayes in accuracy.",
+        "The hybrid method narrowly outperforms Naive Bayes in accuracy.",
+        "The hybrid method is third, behind the lexicon baseline, in accuracy.",
+        "The hybrid method has a lower recall than the lexicon baseline.",
+        "The lexicon baseline has a lead of 0.04 in accuracy.",
+        "The lexicon baseline has a lead of 4 points in accuracy.",
+        "More data gives the hybrid method 6.7 accuracy points.",
+        "Is the hybrid method better than the lexicon baseline in accuracy?",
+        "Does the lexicon baseline obtain 0.9167 accuracy?",
+        "The lexicon baseline outperforms the hybrid method by more than 5 points in accuracy.",
+    ],
+)
+def test_what_no_rule_knows_is_neither_right_nor_wrong(sentence):
+    sources = Sources.build([reader.read_bytes(WORDS.encode(), "paper.md")], [], REGISTRY)
+    fidelity = verdict_rules.check(report_claims.claim(sentence, REGISTRY, sources.vocabulary), sources).fidelity
+    assert not fidelity.holds
+    assert not fidelity.fails or "by more than" in sentence
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The hybrid method only obtains 0.8750 accuracy.",
+        "The hybrid method obtains only 0.8750 accuracy.",
+        "The lexicon baseline is 0.0417 accuracy points better than the hybrid method.",
+        "The lexicon baseline outperforms the hybrid method by more than 3 points in accuracy.",
+    ],
+)
+def test_only_before_a_value_changes_nothing(sentence):
+    sources = Sources.build([reader.read_bytes(WORDS.encode(), "paper.md")], [], REGISTRY)
+    assert verdict_rules.check(report_claims.claim(sentence, REGISTRY, sources.vocabulary), sources).fidelity.holds

@@ -67,10 +67,21 @@ EVERYONE: Final = any_case(
     r"^\s*(?:the scores? of\s+)?(?:all|any|every)\s+(?:of\s+)?(?:the\s+)?(?:other\s+)?(?:models?|methods?|systems?"
     r"|baselines?|llms?|others|competitors?|rows?)\b"
 )
-_DELTA_AFTER: Final = any_case(rf"^[\s-]*(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b")
+_DELTA_AFTER: Final = any_case(
+    rf"^[\s-]*(?:(?:[\w-]+\s+){{0,2}}points?\s+)?(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b"
+)
 _BY: Final = any_case(
     r"\b(?:by|gains?|with (?:a|an) (?:\w+ )?(?:margin|lead|advantage|gap) of)\s+(?:about\s+|around\s+|roughly\s+"
-    r"|over\s+|an?\s+|absolute\s+|relative\s+|margin\s+of\s+)*$"
+    r"|over\s+|under\s+|(?:more|less) than\s+|at (?:least|most)\s+|up to\s+|an?\s+|absolute\s+"
+    r"|relative\s+|margin\s+of\s+)*$"
+)
+# "A lead of 4.7 points", "more data gives 6.7 points": the size of a difference, whoever has it.
+_SIZE_BEFORE: Final = any_case(
+    r"\b(?:lead|advantage|margin|gap|gains?|improvement|boost|increase|decrease|drop|loss|reduction|difference)\s+"
+    r"(?:of|is|was)\s+(?:about\s+|only\s+|up to\s+)*$"
+)
+_GIVES: Final = any_case(
+    r"\b(?:gives?|gave|adds?|added|brings?|brought|costs?|loses?|lost|gains?|gained)\s+(?:\w+\s+){0,3}$"
 )
 _BRACKETED: Final = re.compile(r"[(,]\s*$")
 _LISTED: Final = re.compile(r"\s*(?:,|,?\s*and)\s*")
@@ -173,6 +184,13 @@ def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
         if joined and other in read and value.quantity.unit == other.quantity.unit != "":
             read.setdefault(value, read[other])
     return {value: read[value] for value in sentence.values if value in read}
+
+
+def sizes_a_difference(sentence: Sentence, value: TextNumber) -> bool:
+    """Whether a value says how large a difference is, of which no two sides were read."""
+    before = sentence.own[: value.start]
+    points = value.quantity.unit == "points" and _GIVES.search(before)
+    return bool(points or _SIZE_BEFORE.search(before))
 
 
 def words_of(values: Iterable[TextNumber], sentence: Sentence) -> list[TextRange]:

@@ -85,6 +85,8 @@ def claim(
 ) -> Claim:
     """Return a statement as a claim; its id is left empty."""
     understood = sentence_facts.understand(citation_marks.without_citations(statement), registry, vocabulary, carried)
+    if statement.rstrip().endswith("?"):
+        understood = replace(understood, facts=())  # a question asserts nothing
     marks, left = tuple(citation_marks.citations(statement)), unread(understood)
     return Claim(
         id="",

@@ -108,7 +108,7 @@ def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
     facts = []
     for index, (value, benchmark, subject) in enumerate(zip(values, benchmarks, subjects, strict=True)):
         metric = pairing.nearest(sentence.metrics, value)
-        if not (benchmark or metric):
+        if not (benchmark or metric) or compare.sizes_a_difference(sentence, value):
             continue
         known = subject and (metric or (benchmark and benchmark.id))
         if not (value.quantity.unit or value.quantity.decimals or known):
@@ -165,7 +165,15 @@ def _comparisons(sentence: Sentence, deltas: Mapping[TextNumber, Relation]) -> R
             for fact in facts
             if _beside(sentence, fact, other)
         ]  # fmt: skip
-    return ReadFacts(facts=tuple(facts), used=((at,) if cue else ()) + scope.used)
+    return ReadFacts(facts=tuple(facts), used=(*(_ends(cue) if cue else ()), *scope.used))
+
+
+def _ends(cue: re.Match[str]) -> tuple[TextRange, ...]:
+    """Return the words that compare, without those between: what "recall" is in "lower recall than" has to be read."""
+    first, _, rest = cue[0].partition(" ")
+    if not rest.endswith("than"):
+        return (TextRange.of(cue),)
+    return TextRange(cue.start(), cue.start() + len(first)), TextRange(cue.end() - len("than"), cue.end())
 
 
 def _beside(sentence: Sentence, fact: Fact, other: str) -> bool:

@@ -67,6 +67,12 @@ _RELEASES: Final = any_case(
     r"|\b(?:released|published|announced|introduced)\s+(?:in\s+)?(?:[A-Z][a-z]+\s+)?(?:19|20)\d\d\b"
 )
 _CONCEDES: Final = any_case(r"\s*(?:although|though)\b")
+# "Beats it only on A", "is second": no rule knows whether that is so. "Only 61.1" only colors the value.
+_QUALIFIES: Final = any_case(
+    r"\b(?:only(?!\s+(?:about\s+|around\s+)?[\d~]|\s+(?:achiev|reach|obtain|scor|attain|get|got|manag|has|have|had|an?\b))"
+    r"|solely|exclusively|nothing but|narrowly|barely|(?:second|third|fourth|fifth|sixth)(?!-))\b"
+    r"(?!\s+(?:of|to)\s+(?:January|February|March|April|May|June|July|August))"
+)
 # What changes a sentence wherever in it it stands.
 _TURNING: Final = any_case(
     r"\b(?:not(?!\s+only\b)|never|no(?!\s+longer)|none|neither|nor|cannot|unless|except|excluding|if|would|could|might"
@@ -152,6 +158,7 @@ def unread(understood: Understood) -> UnreadWords:
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
     words = outside(map(TextRange.of, WORD.finditer(sentence.text)), explained)
     left = [*_in_no_fact(understood, explained), *_of_several(understood)]
+    left += (TextRange.of(match) for match in _QUALIFIES.finditer(sentence.text))
     for part in parts:
         left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
     # Characters of an aside bear on its facts, all others on every fact.
