@@ -65,6 +65,7 @@ _WHAT_IT_IS: Final = any_case(
 _RELEASES: Final = any_case(
     r"\bwe\s+(?:have\s+|also\s+)*(?:releas|introduc|present|announc|launch|propos)(?:e|ed)\b"
     r"|\b(?:released|published|announced|introduced)\s+(?:in\s+)?(?:[A-Z][a-z]+\s+)?(?:19|20)\d\d\b"
+    r"|\bas\s+tables?\s+\w+\s+(?:shows?|reports?|lists?)\b"
 )
 _CONCEDES: Final = any_case(r"\s*(?:although|though)\b")
 # "Beats it only on A", "is second": no rule knows whether that is so. "Only 61.1" only colors the value.
