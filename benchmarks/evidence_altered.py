@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.claims import report_claims, verdict_rules
 from trimtab.claims.name_registry import Registry
+from trimtab.claims.passages import Passages
 from trimtab.claims.sources import Sources
 from trimtab.documents import reader
 from trimtab.errors import TrimtabError
@@ -111,7 +112,8 @@ def main() -> None:
             continue
         if not document.cells:
             continue
-        sources = Sources.build([replace(document, spans=(), text="")], [], REGISTRY)
+        # Its tables with what stands above them; its sentences would find themselves.
+        sources = replace(Sources.build([document], [], REGISTRY), passages=Passages([], REGISTRY))
         for claim in report_claims.claims(replace(document, cells=()), REGISTRY, sources.vocabulary):
             claims += 1
             verdict = verdict_rules.check(claim, sources)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evidence_altered import REGISTRY, read_again
 from trimtab.claims import report_claims, verdict_rules
 from trimtab.claims.claim_verdict import Fidelity
+from trimtab.claims.passages import Passages
 from trimtab.claims.sources import Sources
 from trimtab.documents import reader
 from trimtab.errors import TrimtabError
@@ -48,7 +49,8 @@ class Read(NamedTuple):
 @cache
 def read(path: Path) -> Read:
     document = reader.read(path)
-    sources = Sources.build([replace(document, spans=(), text="")], [], REGISTRY)
+    # Its tables with what stands above them; its sentences would find themselves.
+    sources = replace(Sources.build([document], [], REGISTRY), passages=Passages([], REGISTRY))
     places: dict[str, int] = {}
     for place, span in enumerate(document.spans):
         if span.kind == "sentence":
