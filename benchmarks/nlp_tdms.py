@@ -27,7 +27,7 @@ from trimtab.claims.claim_model import Claim, Fact, Kind, Quantity
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.sources import Sources
 from trimtab.claims.wording import key
-from trimtab.documents.formats.cell_grid import values
+from trimtab.documents.formats.cell_text import values
 from trimtab.documents.parts import Document, TableCell
 
 KINDS = ("true", "swapped dataset", "other paper's dataset", "changed value")

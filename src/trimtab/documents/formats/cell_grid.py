@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from trimtab.documents import numerals
+from trimtab.documents.formats.cell_text import EMPTY, counted, mostly_numeric, names_a_column, numeric, unit, values
 from trimtab.documents.parts import Position, RowLabel, TableCell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from decimal import Decimal
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NOWHERE = Position()
 MAX_SPAN = 1_000  # as in the HTML standard's limit on colspan
-UNITS = r"%|‰|ms|µs|s|sec|seconds|min|minutes|h|hours|GPU hours|days|[KMGT]i?B|[KMBT]|[GTP]?FLOPs?|tokens/s|×|pp|points|nats|bits|dB"  # noqa: E501, RUF001
-UNIT_IN_HEAD = re.compile(rf"[(\[]\s*(?:in )?(?P<unit>{UNITS})\s*[)\]]")
-UNIT_IN_CELL = re.compile(rf"\d\s*(?P<unit>{UNITS})(?!\w)")
 SIZE = re.compile(r"[~\u2248]?\d+(?:[.x\u00d7]\d+)*\s?[BMK]?(?:-A\d+(?:\.\d+)?B)?", re.IGNORECASE)
 SIZE_HEAD = re.compile(r"\bsizes?\b|param|^#\s?p\b", re.IGNORECASE)
 # A column beside the names that points somewhere: no part of a row's name.
@@ -32,10 +28,7 @@ POINTS = re.compile(
     r"|org|developer|creator|vendor)\W*",
     re.IGNORECASE,
 )
-# "0.014 (paired t)" is a measurement, "13B (chat)" is none.
-REMARK = re.compile(r"(?<=\.\d)\d*%?\s*\([A-Za-z][^()\d]*\)$")
 ADDED = re.compile(r"(?:[\u2514\u21b3\u2570]\s*)?(?:\+|w/o?\b\.?)\s*(?=[A-Za-z])")
-EMPTY = {"", "-", "–", "—", "--", "---", "−", "n/a", "na", "·", "…", "/", "?", "x", "✓", "✗"}  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +186,47 @@ class GridReader:
 
     def _heads(self, given: int | None) -> int:
         heads = given if given is not None and 0 < given < len(self.grid) else self._seen_heads()
-        while heads < len(self.grid) - 1 and self._continues_head(self.grid[heads], self.grid[heads - 1]):
+        while heads < len(self.grid) - 1 and self.width > 2:
+            above, line = self.grid[heads - 1], self.grid[heads]
+            groups = _column_groups(above, line)
+            if self._names_columns(heads, groups):
+                self.grid[heads - 1] = [above[0], *(head for columns, head in groups.items() for _ in columns)]
+            elif not self._continues_head(line, above):
+                break
             heads += 1
         return heads
+
+    def _names_columns(self, row: int, groups: Mapping[range, RawCell]) -> bool:
+        """Whether a row names the columns of groups: "Model, P, R, P, R" below "-, CoNLL, -, WNUT, -".
+
+        Each of them has a name of its own in its group, no number or answer, and they hold mostly numbers. Where empty
+        places show only one group, its end may be a column of remarks: then each holds numbers, and other heads stay.
+        A head that is printed once more, on the next page or over another part, names nothing new.
+        """
+        above, names = [cell.text for cell in self.grid[row - 1]], [cell.text for cell in self.grid[row]]
+        wide = [columns for columns, head in groups.items() if head.text and len(columns) > 1]
+        lone = [0, *(columns.start for columns, head in groups.items() if head.text and len(columns) == 1)]
+        bare = [column for columns, head in groups.items() if not head.text for column in columns]
+        grouped = [column for columns in wide for column in columns]
+        unsure = len(wide) == 1 and not above[grouped[1]]
+        if unsure and any(above[column] and names[column] not in {"", above[column]} for column in lone):
+            return False
+        distinct = all(len({*names[columns.start : columns.stop]}) == len(columns) for columns in wide)
+        repeated = {names[column] for column in bare} & {names[column] for column in grouped}
+        seen = [[cell.text for cell in line] for line in (self.grid if unsure else self.grid[: row + 1])]
+        if (
+            not wide
+            or not distinct
+            or repeated
+            or seen.count(names) > 1
+            or any(counted(names[column]) for column in lone)
+        ):
+            return False
+        body = [line for line in self.grid[row + 1 :] if self._group(line) is None]
+        together = [[column] for column in grouped] if unsure else [grouped]
+        return all(names_a_column(names[column]) for column in [*grouped, *bare]) and all(
+            mostly_numeric(line[column].text for line in body for column in columns) for columns in together
+        )
 
     def _seen_heads(self) -> int:
         for row, line in enumerate(self.grid):
@@ -272,41 +303,49 @@ class GridReader:
             text=raw.text,
             numbers=numbers,
             spread=spread,
-            unit=_unit(raw.text, column_path, row_path, self.shared.caption) if numbers else "",
+            unit=unit(raw.text, column_path, row_path, self.shared.caption) if numbers else "",
             bold=raw.bold,
             position=raw.position,
         )
 
 
-def values(text: str) -> tuple[tuple[Decimal, ...], Decimal | None]:
-    """Return the numbers of a cell in order, and the deviation behind ± apart from them."""
-    text = numerals.DECIMAL_COMMA.sub(lambda match: match[1].replace(",", "."), text.strip())
-    deviation = numerals.spread(text)
-    numbers = [number.value for number in numerals.read(text) if deviation is None or number.start != deviation.start]
-    return tuple(numbers), None if deviation is None else deviation.value
+def _column_groups(above: Sequence[RawCell], line: Sequence[RawCell]) -> dict[range, RawCell]:
+    """Return the columns behind the first in groups that share a head, with that head.
+
+    A head in the row above goes on to the right where the next place repeats it or, without merged cells, is empty; one
+    that the row below repeats does not. Heads may also stand in the middle of their groups, where the row below repeats
+    the same names under each.
+    """
+    if any(cell.colspan > 1 for cell in above):
+        goes_on = set[str]()
+    elif parts := _centered_heads(above, [cell.text for cell in line]):
+        return parts
+    else:
+        goes_on = {""}
+    starts = [1]
+    for column in range(2, len(above)):
+        last = above[column - 1].text
+        if above[column].text not in {last, *goes_on} or (last and line[column - 1].text == last):
+            starts.append(column)
+    return {range(start, end): above[start] for start, end in pairwise([*starts, len(above)])}
 
 
-def numeric(text: str) -> bool:
-    """Whether a cell holds a measurement and not a name with digits in it."""
-    text = REMARK.sub("", text)
-    numbers = numerals.read(text)
-    if not numbers:
-        return False
-    outside = text
-    for number in reversed(numbers):
-        outside = outside[: number.start] + " " + outside[number.end :]
-    letters = re.sub(rf"\b(?:{UNITS}|e|x)(?!\w)", "", outside)
-    return sum(letter.isalpha() and letter.isascii() for letter in letters) < 2
+def _centered_heads(above: Sequence[RawCell], names: Sequence[str]) -> dict[range, RawCell]:
+    """Return the equal parts of a row of names, with the one head that stands somewhere over each, else nothing."""
+    width = len(above)
+    size = names.index(names[1], 2) - 1 if names[1] in names[2:] else width
+    if size == 1 or (width - 1) % size or names[1 + size :] != names[1:-size]:
+        return {}
+    parts = [range(start, start + size) for start in range(1, width, size)]
+    heads = [{above[column].text: above[column] for column in part if above[column].text} for part in parts]
+    if any(len(texts) != 1 for texts in heads):
+        return {}
+    return {part: head for part, texts in zip(parts, heads, strict=True) for head in texts.values()}
 
 
 def starts_bold(text: str, bold: Iterable[str]) -> bool:
     """Whether a cell's text begins in bold, as in **97.6** (90.2)."""
     return any(part and text.startswith(part) for part in bold)
-
-
-def _unit(text: str, column_path: Sequence[str], row_path: Sequence[str], caption: str) -> str:
-    heads = map(UNIT_IN_HEAD.search, (*reversed(column_path), *reversed(row_path), caption))
-    return next((match["unit"] for match in (UNIT_IN_CELL.search(text), *heads) if match), "")
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
-from trimtab.documents.formats.cell_grid import RawCell, numeric, starts_bold
+from trimtab.documents.formats.cell_grid import RawCell, starts_bold
+from trimtab.documents.formats.cell_text import numeric
 from trimtab.documents.formats.latex_source import arguments, blank, macro_name, written
 from trimtab.documents.parts import Position
 

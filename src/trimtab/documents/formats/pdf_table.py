@@ -10,7 +10,8 @@ from operator import itemgetter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from trimtab.documents.formats.cell_grid import RawCell, numeric
+from trimtab.documents.formats.cell_grid import RawCell
+from trimtab.documents.formats.cell_text import numeric
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
