@@ -73,10 +73,10 @@ def compare(fact: Fact, tables: TableIndex) -> list[Evidence]:
         others = fact.comparator or fact.subject, fact.comparator_benchmark or fact.benchmark
         theirs = candidates(tables, *others, fact)
         pairs = _measured_alike(ours, theirs, tables) if over_all else _pairs(ours, theirs, tables)
-        compared = [_compared(fact, one, other, tables) for one, other in pairs]
+        compared = [_compared(fact, reading, other, tables) for reading, other in pairs]
     documents: dict[str, list[_Compared]] = defaultdict(list)
-    for one in compared:
-        documents[one.reading.document.sha256].append(one)
+    for result in compared:
+        documents[result.reading.document.sha256].append(result)
     judge = _over_all if over_all else _in_some_setting
     return [evidence for group in documents.values() for evidence in judge(fact, group, tables)]
 
@@ -87,10 +87,10 @@ def _in_some_setting(fact: Fact, compared: Sequence[_Compared], _: TableIndex) -
     One that it bears out in one setting is not refuted by another. A direction that it bears out in one and not in
     another is decided by neither.
     """
-    holding = [one.evidence for one in compared if one.holds]
+    holding = [result.evidence for result in compared if result.holds]
     if not holding or len(holding) == len(compared) or fact.value:
-        return holding or [one.evidence for one in compared]
-    return [replace(one, stance=Stance.MIXED, why=f"{one.why}; in another setting it is not so") for one in holding]
+        return holding or [result.evidence for result in compared]
+    return [replace(item, stance=Stance.MIXED, why=f"{item.why}; in another setting it is not so") for item in holding]
 
 
 def _pairs(ours: Sequence[Measurement], theirs: Sequence[Measurement], tables: TableIndex) -> list[_Pair]:
@@ -101,14 +101,14 @@ def _pairs(ours: Sequence[Measurement], theirs: Sequence[Measurement], tables: T
     model at a different one.
     """
     pairs = [
-        (one, other)
-        for one in ours
+        (reading, other)
+        for reading in ours
         for other in theirs
-        if one is not other and one.document is other.document and not one.setting.conflicts(other.setting)
+        if reading is not other and reading.document is other.document and not reading.setting.conflicts(other.setting)
     ]
-    close = [(one, other) for one, other in pairs if one.table == other.table]
-    headed = _most_alike(close or pairs, lambda one: one.table, _shared_heads)
-    return _most_alike(headed, lambda one: (one.table, one.cell.column), tables.shared_left)
+    close = [(reading, other) for reading, other in pairs if reading.table == other.table]
+    headed = _most_alike(close or pairs, lambda reading: reading.table, _shared_heads)
+    return _most_alike(headed, lambda reading: (reading.table, reading.cell.column), tables.shared_left)
 
 
 def _most_alike(
@@ -118,8 +118,8 @@ def _most_alike(
 ) -> list[_Pair]:
     """Return of the pairs whose sides stand in the same two places those with most likeness."""
     groups: dict[object, list[_Pair]] = defaultdict(list)
-    for one, other in pairs:
-        groups[place(one), place(other)].append((one, other))
+    for reading, other in pairs:
+        groups[place(reading), place(other)].append((reading, other))
     chosen: list[_Pair] = []
     for group in groups.values():
         alike = [likeness(*pair) for pair in group]
@@ -127,48 +127,50 @@ def _most_alike(
     return chosen
 
 
-def _shared_heads(one: Measurement, other: Measurement) -> int:
+def _shared_heads(reading: Measurement, other: Measurement) -> int:
     """Count the headers that two cells have in common."""
-    return _common(one.cell.row_path, other.cell.row_path) + _common(one.cell.column_path, other.cell.column_path)
+    return _common(reading.cell.row_path, other.cell.row_path) + _common(
+        reading.cell.column_path, other.cell.column_path
+    )
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
+def _common(first: Sequence[str], other: Sequence[str]) -> int:
     """Count equal headers, place by place where both have as many."""
-    if len(one) == len(other):
-        return sum(map(str.__eq__, one, other))
-    return (Counter(one) & Counter(other)).total()
+    if len(first) == len(other):
+        return sum(map(str.__eq__, first, other))
+    return (Counter(first) & Counter(other)).total()
 
 
-def _compared(fact: Fact, one: Measurement, other: Measurement, tables: TableIndex) -> _Compared:
+def _compared(fact: Fact, reading: Measurement, other: Measurement, tables: TableIndex) -> _Compared:
     """Return what two cells say of a comparison."""
-    gap = one.value - other.value
-    lower = _lower(fact, one, tables)
+    gap = reading.value - other.value
+    lower = _lower(fact, reading, tables)
     better = -gap if lower else gap
     holds = {"greater": gap > 0, "less": gap < 0, "better": better > 0, "worse": better < 0, "same": gap == 0}
     stance = Stance.SUPPORTS if holds[fact.relation] else Stance.REFUTES
     if holds[fact.relation] and fact.value is not None:
-        stance = _sized(fact, one.value, other.value)
+        stance = _sized(fact, reading.value, other.value)
     share = gap / other.value * 100 if other.value else Decimal(0)
-    why = f"computed from the cells, {one.value} \u2212 {other.value} = {gap}"
+    why = f"computed from the cells, {reading.value} \u2212 {other.value} = {gap}"
     why += (f" ({share:.1f} % of it)" if fact.relative else "") + _direction(fact, lower=lower)
-    return _Compared(reading=one, evidence=cell_evidence(one, stance, why, tables))
+    return _Compared(reading=reading, evidence=cell_evidence(reading, stance, why, tables))
 
 
-def _sized(fact: Fact, one: Decimal, other: Decimal) -> Stance:
+def _sized(fact: Fact, first: Decimal, other: Decimal) -> Stance:
     """Return whether two values differ by as much as a fact says; "18 % better" may mean points or a share."""
     assert fact.value is not None  # noqa: S101 - the caller's condition
     claimed, decimals, unit = abs(fact.value.value), fact.value.decimals, fact.value.unit
-    gap = abs(one - other)
+    gap = abs(first - other)
     share = abs(gap / other * 100) if other else Decimal(0)
     if unit == "x":
-        sizes = [abs(one / other) if other else Decimal(0)]
+        sizes = [abs(first / other) if other else Decimal(0)]
     elif fact.relative:
         sizes = [share]
     else:
         sizes = [*arithmetic.scales(fact.value, gap, ""), *([share] if unit == "%" else [])]
     if any(arithmetic.same(claimed, decimals, size, fact.hedge) == "equal" for size in sizes):
         return Stance.SUPPORTS
-    coarse = min(decimals, arithmetic.places(one), arithmetic.places(other))
+    coarse = min(decimals, arithmetic.places(first), arithmetic.places(other))
     near = any(abs(claimed - size) <= Decimal(1).scaleb(-coarse) for size in sizes)
     return Stance.MIXED if near and fact.hedge == "exactly" else Stance.REFUTES
 
@@ -182,12 +184,12 @@ def _measured_alike(
         places[other.table, "column", other.cell.column, other.index].append(other)
         places[other.table, "row", other.cell.row, other.index].append(other)
     return [
-        (one, other)
-        for one in ours
-        if not DESCRIBES.search(" ".join((*one.cell.row_path, *one.cell.column_path)))
-        for axis, place in (("column", one.cell.column), ("row", one.cell.row))
-        for other in places.get((one.table, axis, place, one.index), [])
-        if other is not one and tables.of(one).alike(one, other)
+        (reading, other)
+        for reading in ours
+        if not DESCRIBES.search(" ".join((*reading.cell.row_path, *reading.cell.column_path)))
+        for axis, place in (("column", reading.cell.column), ("row", reading.cell.row))
+        for other in places.get((reading.table, axis, place, reading.index), [])
+        if other is not reading and tables.of(reading).alike(reading, other)
     ]
 
 
@@ -198,22 +200,22 @@ def _over_all(fact: Fact, compared: Sequence[_Compared], tables: TableIndex) -> 
     """
     compared = _where_it_may_hold(compared, tables)
     left_out = {tables.registry.id_of(name, "benchmarks") or key(name) for name in fact.exceptions}
-    excepted = [bool(left_out & {one.reading.benchmark, *one.reading.names}) for one in compared]
-    inside = [one.evidence for one, out in zip(compared, excepted, strict=True) if not out]
-    stances = Counter(one.stance for one in inside)
+    excepted = [bool(left_out & {result.reading.benchmark, *result.reading.names}) for result in compared]
+    inside = [result.evidence for result, out in zip(compared, excepted, strict=True) if not out]
+    stances = Counter(item.stance for item in inside)
     if fact.quantifier == "count":
         if len(inside) != fact.of or stances[Stance.MIXED]:
-            return [one for one in inside if one.stance is Stance.MIXED]
+            return [item for item in inside if item.stance is Stance.MIXED]
         stance = Stance.SUPPORTS if stances[Stance.SUPPORTS] == fact.count else Stance.REFUTES
-        return [replace(one, stance=stance) for one in inside]
+        return [replace(item, stance=stance) for item in inside]
     if fact.quantifier == "all":
-        outside = [one for one, out in zip(compared, excepted, strict=True) if out]
-        if not stances[Stance.REFUTES] and any(one.holds for one in outside):
-            return [replace(one.evidence, stance=Stance.MIXED) for one in outside]
+        outside = [result for result, out in zip(compared, excepted, strict=True) if out]
+        if not stances[Stance.REFUTES] and any(result.holds for result in outside):
+            return [replace(result.evidence, stance=Stance.MIXED) for result in outside]
         if stances[Stance.REFUTES]:
-            return [one for one in inside if one.stance is Stance.REFUTES]
+            return [item for item in inside if item.stance is Stance.REFUTES]
     differ = fact.quantifier != "all" and stances[Stance.SUPPORTS] and stances[Stance.REFUTES]
-    return [replace(one, stance=Stance.MIXED) for one in inside] if differ or stances[Stance.MIXED] else inside
+    return [replace(item, stance=Stance.MIXED) for item in inside] if differ or stances[Stance.MIXED] else inside
 
 
 def _where_it_may_hold(compared: Sequence[_Compared], tables: TableIndex) -> list[_Compared]:
@@ -223,13 +225,13 @@ def _where_it_may_hold(compared: Sequence[_Compared], tables: TableIndex) -> lis
     it says so in columns of settings, the comparison holds in one setting and not in another, and is left open.
     """
     columns: dict[object, list[_Compared]] = defaultdict(list)
-    for one in compared:
-        columns[one.reading.table, one.reading.cell.column, one.reading.index].append(one)
+    for result in compared:
+        columns[result.reading.table, result.reading.cell.column, result.reading.index].append(result)
     chosen: list[_Compared] = []
     for group in columns.values():
-        holding = [one for one in group if one.holds]
+        holding = [result for result in group if result.holds]
         if holding and len(holding) < len(group) and tables.of(group[0].reading).settings:
-            holding = [replace(one, evidence=replace(one.evidence, stance=Stance.MIXED)) for one in holding]
+            holding = [replace(result, evidence=replace(result.evidence, stance=Stance.MIXED)) for result in holding]
         chosen += holding or group
     return chosen
 
@@ -321,7 +323,7 @@ def _unit(path: Sequence[str]) -> str:
     return bracket[1] if bracket else ""
 
 
-def _beside(one: Measurement, other: Measurement, *, down: bool) -> bool:
+def _beside(reading: Measurement, other: Measurement, *, down: bool) -> bool:
     """Whether two cells hold the same measure of two systems, the same number of each cell."""
-    same = one.cell.column == other.cell.column if down else one.cell.row == other.cell.row
-    return same and one.index == other.index
+    same = reading.cell.column == other.cell.column if down else reading.cell.row == other.cell.row
+    return same and reading.index == other.index
