@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import mentions
+from trimtab.claims.number_kinds import numbers
 from trimtab.claims.other_measurements import may_change
 from trimtab.claims.text_range import TextRange, outside
 from trimtab.claims.wording import WORD, any_case, word_set
@@ -114,7 +115,8 @@ def lines_above(document: Document) -> list[AboveLine]:
             speaking = ()
         if speaks_of_what_follows(span.text):
             speaking += (span.text,)
-        sentences = tuple(dict.fromkeys((*speaking, span.text)))
+        result = any(number.kind == "value" for number in numbers(span.text))  # it speaks of itself
+        sentences = speaking if result else tuple(dict.fromkeys((*speaking, span.text)))
         lines.append(AboveLine(line=span.position.line, section=span.section, sentences=sentences))
     return lines
 
