@@ -68,3 +68,13 @@ def test_a_setting_above_a_sentence_keeps_it_from_being_supported(heading):
 def test_a_header_of_another_quantity_keeps_a_cell_from_being_supported():
     table = "# README\n\n| Model | MMLU error | MMLU (SD) |\n|---|---|---|\n| Heron-7B | 74.2 | 74.2 |\n"
     assert not any(fidelity.holds for fidelity in verdicts(table))
+
+
+def test_a_number_in_a_heading_is_not_the_sources_because_a_name_there_has_it():
+    source = "# Results\n\nTable 1: Llama-2 at different widths.\n\n| Method | Bits | PPL |\n|---|---|---|\n"
+    source += "| GPTQ | 3 | 8.06 |\n| AWQ | 3 | 6.24 |\n"
+    sources = Sources.build([reader.read_bytes(source.encode(), "paper.md")], [], REGISTRY)
+    for heading, set_apart in (("At 2 bits", True), ("Results", False)):
+        report = reader.read_bytes(f"# {heading}\n\nGPTQ beats AWQ in perplexity.\n".encode(), "r.md")
+        (claim,) = report_claims.claims(report, REGISTRY, sources.vocabulary)
+        assert verdict_rules.check(claim, sources).fidelity.fails is not set_apart

@@ -188,13 +188,14 @@ def _in_scope(evidence: Evidence, claim: Claim, sources: Sources) -> Evidence:
     if evidence.target is None or evidence.target.kind != "cell":
         return evidence
     known = sources.table_words[evidence.target.sha256, evidence.target.table]
-    apart = [word for word in claim.scope if not set(stems(word)) <= known]
+    # A number that the source has somewhere, too, need not be the same thing there: "2 bits" and "Llama-2".
+    apart = [word for word in claim.scope if word.isdigit() or not set(stems(word)) <= known]
     headers: list[str] = []
     if claim.extractor == TABLE_EXTRACTOR:
-        said = claim.statement.rpartition(": ")[0]
+        header = claim.statement.rpartition(": ")[0]
         headers = [
             word
-            for word in header_words(said, sources.registry, sources.vocabulary)
+            for word in header_words(header, sources.registry, sources.vocabulary)
             if word not in known and not (stems(word) and set(stems(word)) <= known)
         ]
     if not (apart or headers):
