@@ -156,8 +156,9 @@ def careless(inputs, monkeypatch):
 
 
 def test_a_child_ignores_empty_entries_of_pythonpath(careless, decoys):
-    command = isolation.command("trimtab.documents.formats.pdf_pages", "1", "60", str(3 << 30))
-    done = subprocess.run(command, input=pdf(), capture_output=True, check=True)
+    command = isolation.command("trimtab.documents.formats.pdf_pages")
+    question = b"1 60 %d %d\n" % (3 << 30, len(pdf()))
+    done = subprocess.run(command, input=question + pdf(), capture_output=True, check=True)
     assert b"GPT-4o" in done.stdout
     assert decoys.run_by(careless) == []
 

@@ -1,6 +1,8 @@
 """PDF gives the cells a reader sees; what a reader cannot see is reported; bombs end in an error."""
 
 import io
+import os
+import signal
 import zlib
 
 import pytest
@@ -8,6 +10,8 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen import canvas
 
+from trimtab import isolation
+from trimtab.documents.formats import pdf_reader
 from trimtab.documents.formats.limits import DocumentLimits
 from trimtab.documents.reader import read_bytes
 from trimtab.errors import DocumentError
@@ -122,6 +126,20 @@ def test_a_bomb_ends_in_an_error_and_not_in_the_caller():
     assert len(raw) < 20_000
     with pytest.raises(DocumentError, match=r"bomb.pdf is not read: it needs more than"):
         read_bytes(raw, "bomb.pdf", limits=DocumentLimits(cpu_seconds=4, memory_bytes=1 << 30))
+
+
+def test_one_process_reads_file_after_file_and_is_started_again_when_it_was_ended():
+    pids = []
+    for raw in (b"%PDF-1.7\nnothing else", booktabs(), booktabs()):
+        try:
+            assert "After it." in read_bytes(raw, "a.pdf").text
+        except DocumentError:
+            assert b"nothing" in raw
+        pids.append(pdf_reader._started(os.getpid(), *isolation.command("trimtab.documents.formats.pdf_pages"))[0].pid)
+    assert len(set(pids)) == 1
+    os.kill(pids[0], signal.SIGKILL)
+    os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
+    assert "After it." in read_bytes(booktabs(), "a.pdf").text
 
 
 def test_what_is_no_pdf_inside_is_refused():

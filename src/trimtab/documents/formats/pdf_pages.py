@@ -1,8 +1,9 @@
-"""A PDF to words and rules, run as a process of its own that :mod:`trimtab.documents.formats.pdf_reader` starts.
+"""PDF files to words and rules: a process that :mod:`trimtab.documents.formats.pdf_reader` starts and asks.
 
-A PDF can expand to any size and loop for any time, so limits of memory and CPU are set first, by the system:
-a bomb ends this process and not the caller. Out comes JSON; words that a reader cannot see are apart, with the reason.
-A file that cannot be read is an answer too, ``{"refused": why}``: another exit code than 0 says that the reader failed.
+A PDF can expand to any size and loop for any time, so each is read in a copy of this process, and limits of memory and
+CPU are set there first, by the system: a bomb ends that copy and nobody else. Out comes a line of JSON for each file;
+words that a reader cannot see are apart, with the reason. A file that cannot be read is an answer too, ``{"refused":
+why}``; a copy that was ended is ``{"ended": code}``.
 
 PDFium reads the file. A page's coordinates are points from its top left, as it is shown: its rotation is undone.
 """
@@ -11,19 +12,28 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import resource
+import signal
 import sys
 from collections import Counter
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from ctypes import byref, c_double, c_float, c_int, c_uint, create_string_buffer
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pypdfium2
+from pypdfium2 import raw
+
+from trimtab.documents.formats.limits import TINY_PT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-# PDFium hands out pointers without declared types.
-Handle = Any
+    from numpy.typing import NDArray
 
-TINY_PT = 2.0
+Address = int
+
 WHITE = 250  # of 255, each of red, green and blue
 BOLD = ("bold", "cmbx", "-bd", "black", "heavy", "medi")
 INVISIBLE_MODE = 3
@@ -33,7 +43,24 @@ DESCENT = 0.22  # of the type size, below the line that letters stand on
 DRAWING = 400  # segments of one path; a chart has more, a rule has one
 NESTED = 8  # forms inside forms
 BLANKS = (0xA, 0xD, 0x20)  # what PDFium adds to the characters of the file
+SPACES = [code for code in range(0x3001) if chr(code).isspace()]
 HYPHENS = (0x2, 0xFFFE)  # how PDFium gives a hyphen at the end of a line
+SLOW = 10  # times its CPU seconds a file may take by the clock
+
+
+class _Pdfium:
+    """PDFium's functions, with addresses in place of typed pointers, which take longer to make than all the rest."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        declared = getattr(raw, name)
+        kinds = (declared.restype, *declared.argtypes)
+        plain = [ctypes.c_void_p if hasattr(kind, "contents") else kind for kind in kinds]
+        function = ctypes.PYFUNCTYPE(*plain)(_address(declared))
+        setattr(self, name, function)
+        return function
+
+
+_PDFIUM: Final = _Pdfium()
 
 
 class _Font(NamedTuple):
@@ -47,15 +74,38 @@ class _Font(NamedTuple):
     white: bool
 
 
-class _Char(NamedTuple):
-    """A character with its box in points from the top left."""
+class _Letters(NamedTuple):
+    """The characters of a page, or some of them, in the order in which the file draws them.
 
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    font: _Font
+    Attributes:
+        code: Of each in Unicode.
+        font: Which of ``fonts`` each is set in.
+        box: Left, top, right and bottom, a row each, in points from the top left.
+        fonts: Of the page.
+    """
+
+    code: NDArray[np.uint32]
+    font: NDArray[np.intp]
+    box: NDArray[np.float64]
+    fonts: Sequence[_Font]
+
+    def of(self, field: str) -> Any:  # noqa: ANN401 - an array of what the field holds
+        """Return for each character what a field of its font holds."""
+        return np.array([getattr(font, field) for font in self.fonts])[self.font]
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Letters:
+        """Return some of the characters."""
+        return self._replace(code=self.code[chosen], font=self.font[chosen], box=self.box[:, chosen])
+
+    @property
+    def blank(self) -> NDArray[np.bool_]:
+        """Which are white space."""
+        return np.isin(self.code, SPACES)
+
+    @property
+    def text(self) -> str:
+        """All of them."""
+        return self.code.astype("<u4").tobytes().decode("utf-32-le", errors="surrogatepass")
 
 
 class _Rectangle(NamedTuple):
@@ -68,23 +118,36 @@ class _Rectangle(NamedTuple):
     filled: bool
 
 
-def main(pages: int, cpu_seconds: int, memory_bytes: int) -> None:
-    """Read a PDF from standard input and write its pages to standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+def main() -> None:
+    """Answer what standard input asks until it ends.
+
+    A question is a line with the most pages, CPU seconds and bytes of memory and the size of a PDF, and then the PDF.
+    """
+    for line in sys.stdin.buffer:
+        pages, cpu_seconds, memory_bytes, size = map(int, line.split())
+        content = sys.stdin.buffer.read(size)
+        child = os.fork()
+        if not child:
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+            signal.alarm(SLOW * cpu_seconds)
+            sys.stdout.write(f"{_answer(content, pages)}\n")
+            sys.stdout.flush()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            sys.stdout.write(f'{{"ended": {os.waitstatus_to_exitcode(status)}}}\n')
+            sys.stdout.flush()
+
+
+def _answer(content: bytes, pages: int) -> str:
     try:
-        answer = _document(pages)
+        document = pypdfium2.PdfDocument(content)
+        count = len(document)
+        read = [_Page(document[number]).read() for number in range(min(pages, count))]
+        return json.dumps({"pages": read, "count": count})
     except Exception as error:  # noqa: BLE001 - a damaged file ends in whatever its reader stumbled over
-        answer = {"refused": f"{type(error).__name__}: {error}"}
-    json.dump(answer, sys.stdout)
-
-
-def _document(pages: int) -> dict[str, Any]:
-    import pypdfium2  # noqa: PLC0415 - below the limits
-
-    document = pypdfium2.PdfDocument(sys.stdin.buffer.read())
-    count = len(document)
-    return {"pages": [_Page(document[number]).read() for number in range(min(pages, count))], "count": count}
+        return json.dumps({"refused": f"{type(error).__name__}: {error}"})
 
 
 class _Page:
@@ -95,16 +158,13 @@ class _Page:
         lying: By how many degrees it is turned, clockwise, besides: a table that lies on its side is set upright.
     """
 
-    def __init__(self, page: Handle, lying: int = 0) -> None:
-        from pypdfium2 import raw  # noqa: PLC0415
-
-        self._raw: Handle = raw
-        self._page = page
+    def __init__(self, page: pypdfium2.PdfPage, lying: int = 0) -> None:
+        self._page, self._address = page, _address(page.raw)
         self._angle = (page.get_rotation() + lying) % 360
         self.width, self.height = page.get_size()[:: -1 if lying else 1]
         left, bottom, right, top = page.get_cropbox()
         # From left, bottom, right, top as in the file to left, top, right, bottom as it is shown.
-        self._turned: Callable[[float, float, float, float], tuple[float, float, float, float]] = {
+        self._turned: Callable[[Any, Any, Any, Any], tuple[Any, Any, Any, Any]] = {
             0: lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0),
             90: lambda x0, y0, x1, y1: (y0 - bottom, x0 - left, y1 - bottom, x1 - left),
             180: lambda x0, y0, x1, y1: (right - x1, y0 - bottom, right - x0, y1 - bottom),
@@ -113,25 +173,17 @@ class _Page:
 
     def read(self) -> dict[str, Any]:
         """Return its words, rules and hidden texts."""
-        chars = list(self._chars())
-        if self._angle == 0:
-            lying = Counter(char.font.lying for char in chars).most_common(1)
-            if lying and lying[0][0]:
-                return _Page(self._page, lying[0][0]).read()
+        letters = self._letters()
+        lying = Counter(letters.of("lying").tolist()).most_common(1)
+        if self._angle == 0 and lying and lying[0][0]:
+            return _Page(self._page, lying[0][0]).read()
         drawn = list(self._rectangles())
-        filled = [each for each in drawn if each.filled]
-        invisible = sum(char.font.invisible for char in chars)
-        scan = bool(chars) and invisible > SCAN_SHARE * len(chars)
-        seen, unseen = [], []
-        for char in chars:
-            reason = self._hidden(char, filled, scan=scan)
-            if reason:
-                unseen.append((reason, char.text))
-            else:
-                seen.append(char)
+        scan = bool(np.count_nonzero(letters.of("invisible")) > SCAN_SHARE * len(letters.code) > 0)
+        reasons = self._reasons(letters, [each for each in drawn if each.filled], scan=scan)
+        unseen = zip(reasons[reasons != ""].tolist(), letters.where(reasons != "").text, strict=True)
         return {
             "scan": scan,
-            "words": list(_words(seen)),
+            "words": list(_words(letters.where(reasons == ""))),
             "rules": sorted(
                 (round(each.top, 1), round(each.left, 1), round(each.right, 1))
                 for each in drawn
@@ -143,114 +195,126 @@ class _Page:
             ],
         }
 
-    def _chars(self) -> Iterator[_Char]:
-        """Yield the characters in the order in which the file draws them.
+    def _letters(self) -> _Letters:
+        """Return the characters.
 
         Most of a PDF's time is spent here: PDFium is asked three things of each character, and others only where the
         answer can be another than for the characters before.
         """
-        raw = self._raw
-        raw.FPDFText_GetTextObject.restype = ctypes.c_void_p  # to make a typed pointer takes longer than all the rest
-        code_of, owner_of, box_of = raw.FPDFText_GetUnicode, raw.FPDFText_GetTextObject, raw.FPDFText_GetLooseCharBox
-        text = raw.FPDFText_LoadPage(self._page.raw)
-        x, y, box = ctypes.c_double(), ctypes.c_double(), raw.FS_RECTF()
-        fonts: dict[int, _Font] = {}
-        feet: dict[tuple[int, float], float] = {}
-        for index in range(raw.FPDFText_CountChars(text)):
-            code = code_of(text, index)
-            if not code or (code in BLANKS and raw.FPDFText_IsGenerated(text, index) == 1):
-                continue
-            owner = owner_of(text, index) or 0
-            font = fonts.get(owner)
-            if font is None:
-                font = fonts[owner] = self._font(text, index, owner)
-            box_of(text, index, box)
-            left, top, right, bottom = self._turned(box.left, box.bottom, box.right, box.top)
-            if font.upright:  # boxes of two fonts in one line differ, the line they stand on does not
-                foot = feet.get((owner, box.bottom))
-                if foot is None:
-                    raw.FPDFText_GetCharOrigin(text, index, x, y)
-                    foot = self._turned(x.value, y.value, x.value, y.value)[1] + DESCENT * font.size
-                    feet[owner, box.bottom] = foot
-                top, bottom = foot - font.size, foot
-            yield _Char("-" if code in HYPHENS else chr(code), left, top, right, bottom, font)
-        raw.FPDFText_ClosePage(text)
+        text = _PDFIUM.FPDFText_LoadPage(self._address)
+        code_of, owner_of, box_of = (
+            _PDFIUM.FPDFText_GetUnicode,
+            _PDFIUM.FPDFText_GetTextObject,
+            _PDFIUM.FPDFText_GetLooseCharBox,
+        )
+        codes = [code_of(text, at) for at in range(_PDFIUM.FPDFText_CountChars(text))]
+        places = [
+            at
+            for at, code in enumerate(codes)
+            if code and not (code in BLANKS and _PDFIUM.FPDFText_IsGenerated(text, at) == 1)
+        ]
+        boxes = np.zeros((len(places), 4), np.float32)  # an FS_RECTF each
+        for at, address in zip(places, range(boxes.ctypes.data, sys.maxsize, boxes.strides[0]), strict=False):
+            box_of(text, at, address)
+        owners = np.array([owner_of(text, at) or 0 for at in places], np.uint64)
+        known, first, font = np.unique(owners, return_index=True, return_inverse=True)
+        left, top, right, bottom = boxes.astype(np.float64).T
+        letters = _Letters(
+            code=np.array(
+                [ord("-") if code in HYPHENS else code for code in map(codes.__getitem__, places)], np.uint32
+            ),
+            font=font,
+            box=np.array(self._turned(left, bottom, right, top)),
+            fonts=[self._font(text, places[at], owner) for at, owner in zip(first, known.tolist(), strict=True)],
+        )
+        self._stand(text, places, letters, bottom)
+        _PDFIUM.FPDFText_ClosePage(text)
+        return letters
 
-    def _font(self, text: Handle, index: int, owner: int) -> _Font:
-        raw = self._raw
-        name, flags, matrix = ctypes.create_string_buffer(256), ctypes.c_int(), raw.FS_MATRIX()
-        raw.FPDFText_GetFontInfo(text, index, name, len(name), flags)
-        raw.FPDFText_GetMatrix(text, index, matrix)
+    def _stand(self, text: Address, places: list[int], letters: _Letters, bottoms: NDArray[np.float64]) -> None:
+        """Set upright letters on their line: boxes of two fonts in one line differ, the line they stand on does not."""
+        x, y = c_double(), c_double()
+        runs = np.flatnonzero((np.diff(letters.font, prepend=-1) != 0) | (np.diff(bottoms, prepend=bottoms[:1]) != 0))
+        lines = list(zip(letters.font[runs].tolist(), bottoms[runs].tolist(), strict=True))
+        feet: dict[tuple[int, float], float] = {}
+        for line, start in zip(lines, runs.tolist(), strict=True):
+            if line not in feet:
+                _PDFIUM.FPDFText_GetCharOrigin(text, places[start], byref(x), byref(y))
+                feet[line] = self._turned(x.value, y.value, x.value, y.value)[1] + DESCENT * letters.fonts[line[0]].size
+        foot = np.repeat([feet[line] for line in lines], np.diff(runs, append=len(places)))
+        upright = letters.of("upright")
+        letters.box[1] = np.where(upright, foot - letters.of("size"), letters.box[1])
+        letters.box[3] = np.where(upright, foot, letters.box[3])
+
+    def _font(self, text: Address, index: int, owner: Address) -> _Font:
+        name, flags, matrix, color = create_string_buffer(256), c_int(), raw.FS_MATRIX(), [c_uint() for _ in range(4)]
+        _PDFIUM.FPDFText_GetFontInfo(text, index, name, len(name), byref(flags))
+        _PDFIUM.FPDFText_GetMatrix(text, index, byref(matrix))
         along, across = (matrix.b, matrix.a) if self._angle % 180 else (matrix.a, matrix.b)
         scale = (matrix.c**2 + matrix.d**2) ** 0.5
-        mode = raw.FPDFTextObj_GetTextRenderMode(ctypes.cast(owner, raw.FPDF_PAGEOBJECT))
-        color = [ctypes.c_uint() for _ in range(4)]
-        known = raw.FPDFText_GetFillColor(text, index, *color)
+        known = _PDFIUM.FPDFText_GetFillColor(text, index, *map(byref, color))
         return _Font(
             name=name.value.decode(errors="replace").casefold(),
-            size=raw.FPDFText_GetFontSize(text, index) * (scale or 1.0),
+            size=_PDFIUM.FPDFText_GetFontSize(text, index) * (scale or 1.0),
             upright=abs(along) > abs(across),
             lying=0 if abs(along) > abs(across) else 90 if across > 0 else 270,
-            invisible=mode == INVISIBLE_MODE,
+            invisible=_PDFIUM.FPDFTextObj_GetTextRenderMode(owner) == INVISIBLE_MODE,
             white=bool(known) and all(part.value >= WHITE for part in color[:3]),
         )
 
-    def _hidden(self, char: _Char, filled: Iterable[_Rectangle], *, scan: bool) -> str | None:
-        if char.font.invisible and not scan:
-            return "invisible"
-        if char.right < 0 or char.left > self.width or char.bottom < 0 or char.top > self.height:
-            return "off-page"
-        if char.font.size < TINY_PT and char.text.strip():
-            return "tiny"
-        if not char.font.white:
-            return None
-        x, y = (char.left + char.right) / 2, (char.top + char.bottom) / 2
-        behind = any(each.left <= x <= each.right and each.top <= y <= each.bottom for each in filled)
-        return None if behind else "white"
+    def _reasons(self, letters: _Letters, filled: Sequence[_Rectangle], *, scan: bool) -> NDArray[np.str_]:
+        """Return for each character why a reader does not see it, "" where one does."""
+        left, top, right, bottom = letters.box
+        white = letters.of("white").astype(bool)
+        if white.any():
+            x, y = (left + right) / 2, (top + bottom) / 2
+            for each in filled:
+                white &= ~((each.left <= x) & (x <= each.right) & (each.top <= y) & (y <= each.bottom))
+        hidden = {
+            "invisible": letters.of("invisible").astype(bool) & (not scan),
+            "off-page": (right < 0) | (left > self.width) | (bottom < 0) | (top > self.height),
+            "tiny": (letters.of("size") < TINY_PT) & ~letters.blank,
+            "white": white,
+        }
+        return np.select([*hidden.values()], [*hidden], "")
 
     def _rectangles(self) -> Iterator[_Rectangle]:
         """Yield the lines and rectangles of the page and of the forms drawn on it."""
-        raw = self._raw
-        count = raw.FPDFPage_CountObjects(self._page.raw)
-        for index in range(count):
-            yield from self._drawn(raw.FPDFPage_GetObject(self._page.raw, index), (), 0)
+        for index in range(_PDFIUM.FPDFPage_CountObjects(self._address)):
+            yield from self._drawn(_PDFIUM.FPDFPage_GetObject(self._address, index), (), 0)
 
-    def _drawn(self, each: Handle, outer: tuple[Handle, ...], depth: int) -> Iterator[_Rectangle]:
-        raw = self._raw
-        kind = raw.FPDFPageObj_GetType(each)
+    def _drawn(self, each: Address, outer: tuple[raw.FS_MATRIX, ...], depth: int) -> Iterator[_Rectangle]:
+        kind = _PDFIUM.FPDFPageObj_GetType(each)
         if kind not in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM):
             return
         matrix = raw.FS_MATRIX()
-        raw.FPDFPageObj_GetMatrix(each, matrix)
+        _PDFIUM.FPDFPageObj_GetMatrix(each, byref(matrix))
         matrices = (matrix, *outer)
         if kind == raw.FPDF_PAGEOBJ_FORM:
-            for index in range(raw.FPDFFormObj_CountObjects(each) if depth < NESTED else 0):
-                yield from self._drawn(raw.FPDFFormObj_GetObject(each, index), matrices, depth + 1)
+            for index in range(_PDFIUM.FPDFFormObj_CountObjects(each) if depth < NESTED else 0):
+                yield from self._drawn(_PDFIUM.FPDFFormObj_GetObject(each, index), matrices, depth + 1)
             return
-        if not 1 < raw.FPDFPath_CountSegments(each) < DRAWING:
+        if not 1 < _PDFIUM.FPDFPath_CountSegments(each) < DRAWING:
             return
-        fill, stroke = ctypes.c_int(), ctypes.c_int()
-        raw.FPDFPath_GetDrawMode(each, fill, stroke)
-        color = [ctypes.c_uint() for _ in range(4)]
-        known = fill.value and raw.FPDFPageObj_GetFillColor(each, *color)
+        fill, stroke, color = c_int(), c_int(), [c_uint() for _ in range(4)]
+        _PDFIUM.FPDFPath_GetDrawMode(each, byref(fill), byref(stroke))
+        known = fill.value and _PDFIUM.FPDFPageObj_GetFillColor(each, *map(byref, color))
         filled = bool(known) and not all(part.value >= WHITE for part in color[:3])
         for left, top, right, bottom in self._outlines(each, matrices):
             yield _Rectangle(left, top, right, bottom, filled)
 
-    def _outlines(self, path: Handle, matrices: tuple[Handle, ...]) -> Iterator[tuple[float, float, float, float]]:
+    def _outlines(
+        self, path: Address, matrices: tuple[raw.FS_MATRIX, ...]
+    ) -> Iterator[tuple[float, float, float, float]]:
         """Yield the box of each part of a path that is drawn in one go and is a line or a rectangle."""
-        raw = self._raw
-        segment_of, kind_of, point_of = (
-            raw.FPDFPath_GetPathSegment,
-            raw.FPDFPathSegment_GetType,
-            raw.FPDFPathSegment_GetPoint,
-        )
-        x, y = ctypes.c_float(), ctypes.c_float()
+        segment_of, kind_of = _PDFIUM.FPDFPath_GetPathSegment, _PDFIUM.FPDFPathSegment_GetType
+        x, y = c_float(), c_float()
+        at_x, at_y = ctypes.addressof(x), ctypes.addressof(y)
         points: list[tuple[float, float]] = []
         across: set[float] = set()
         down: set[float] = set()
         straight = True
-        for index in range(raw.FPDFPath_CountSegments(path)):
+        for index in range(_PDFIUM.FPDFPath_CountSegments(path)):
             segment = segment_of(path, index)
             if kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
                 if straight and len(points) > 1:
@@ -258,7 +322,7 @@ class _Page:
                 points, across, down, straight = [], set(), set(), True
             elif not straight:
                 continue
-            point_of(segment, x, y)
+            _PDFIUM.FPDFPathSegment_GetPoint(segment, at_x, at_y)
             point = x.value, y.value
             for matrix in matrices:
                 point = (
@@ -274,41 +338,47 @@ class _Page:
             yield _around(points)
 
 
+def _address(pointer: Any) -> Address:  # noqa: ANN401 - of ctypes, declared nowhere
+    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+
+
 def _around(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
     across, down = zip(*points, strict=True)
     return min(across), min(down), max(across), max(down)
 
 
-def _words(chars: Iterable[_Char]) -> Iterator[list[Any]]:
+def _words(letters: _Letters) -> Iterator[list[Any]]:
     """Yield words as [text, left, top, right, bottom, bold]."""
-    word: list[_Char] = []
-    for char in chars:
-        blank = char.text.isspace()
-        if word and (blank or _begins(word[-1], char)):
-            yield _word(word)
-            word = []
-        if not blank:
-            word.append(char)
-    if word:
-        yield _word(word)
+    begins = np.append(True, letters.blank[:-1] | _apart(letters))[: len(letters.code)]
+    starts = np.flatnonzero(begins[~letters.blank])
+    letters = letters.where(~letters.blank)
+    if not len(starts):
+        return
+    left, top, right, bottom = letters.box
+    least, most = np.minimum.reduceat, np.maximum.reduceat
+    edges = (least(left, starts), least(top, starts), most(right, starts), most(bottom, starts))
+    bold = [any(mark in font.name for mark in BOLD) for font in letters.fonts]
+    text = letters.text
+    for font, (start, end), *box in zip(
+        letters.font[starts].tolist(),
+        pairwise([*starts.tolist(), len(text)]),
+        *(edge.tolist() for edge in edges),
+        strict=True,
+    ):
+        yield [text[start:end], *(round(edge, 2) for edge in box), bold[font]]
 
 
-def _begins(last: _Char, char: _Char) -> bool:
-    """Whether a character begins a new word: another font, a gap, another line."""
-    _, left, top, right, bottom, font = last
-    if font is not char.font and (font.name != char.font.name or font.upright != char.font.upright):
-        return True
-    if not font.upright:
-        return abs(char.left - left) > char.font.size / 2
-    apart = not left <= char.left <= right + GAP * font.size
-    return apart or abs(char.top - top) > 3 or abs(char.bottom - bottom) > 3
-
-
-def _word(chars: list[_Char]) -> list[Any]:
-    texts, lefts, tops, rights, bottoms, fonts = zip(*chars, strict=True)
-    box = min(lefts), min(tops), max(rights), max(bottoms)
-    return ["".join(texts), *(round(edge, 2) for edge in box), any(mark in fonts[0].name for mark in BOLD)]
+def _apart(letters: _Letters) -> NDArray[np.bool_]:
+    """Return for each character but the first whether another font, a gap or another line parts it from the last."""
+    left, top, right, bottom = letters.box
+    name, size, upright = letters.of("name"), letters.of("size"), letters.of("upright").astype(bool)
+    gap = ~((left[:-1] <= left[1:]) & (left[1:] <= right[:-1] + GAP * size[:-1]))
+    line = (abs(np.diff(top)) > 3) | (abs(np.diff(bottom)) > 3)
+    aside = abs(np.diff(left)) > size[1:] / 2
+    apart: NDArray[np.bool_] = np.where(upright[1:], gap | line, aside)
+    apart |= (name[1:] != name[:-1]) | (upright[1:] != upright[:-1])
+    return apart
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
+import tempfile
+import threading
+from contextlib import ExitStack, suppress
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from trimtab import isolation
 from trimtab.documents.formats import pdf_table
@@ -19,8 +27,15 @@ from trimtab.errors import DocumentError, EvidenceError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from io import BufferedRWPair
+
+    from trimtab.documents.formats.limits import DocumentLimits
 
 HEADING = re.compile(r"^(?:(?:\d+|[A-Z])(?:\.\d+)*\.?\s+[A-Z]|Abstract$|References$)")
+
+_LOCK: Final = threading.Lock()
+_OPEN: Final = ExitStack()  # the process that reads PDF files, and what leads to it
+atexit.register(_OPEN.close)
 
 
 def read(raw: bytes, name: str, builder: Builder) -> None:
@@ -33,7 +48,7 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
     """
     if find_spec("pypdfium2") is None:
         raise MissingExtraError("pypdfium2", extra="evidence")
-    pages = _pages(raw, name, builder)
+    pages = _pages(raw, name, builder.limits)
     if pages["count"] > len(pages["pages"]):
         builder.warn(f"pages after number {len(pages['pages'])} of {pages['count']} were left out")
     for number, page in enumerate(pages["pages"], start=1):
@@ -44,45 +59,72 @@ def read(raw: bytes, name: str, builder: Builder) -> None:
         _page(page, number, builder)
 
 
-def _pages(raw: bytes, name: str, builder: Builder) -> dict[str, Any]:
-    limits = builder.limits
-    numbers = (limits.pages, limits.cpu_seconds, limits.memory_bytes)
-    command = isolation.command("trimtab.documents.formats.pdf_pages", *map(str, numbers))
-    slow = f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds"
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and our own module
-            command, input=raw, capture_output=True, check=False, timeout=10 * limits.cpu_seconds, cwd="/"
+def _pages(raw: bytes, name: str, limits: DocumentLimits) -> dict[str, Any]:
+    answer, remark = _ask(b"%d %d %d %d\n" % (limits.pages, limits.cpu_seconds, limits.memory_bytes, len(raw)) + raw)
+    refusal = answer.get("refused", "")
+    if answer.get("ended", 0) < 0:
+        raise DocumentError(
+            f"{name} is not read: it needs more than {limits.cpu_seconds} CPU seconds (or crashed its reader)"
         )
-    except subprocess.TimeoutExpired as error:
-        raise DocumentError(slow) from error
-    last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
-    if done.returncode < 0:
-        raise DocumentError(f"{slow} (or crashed its reader)")
-    answer = _answer(done.stdout) if done.returncode == 0 else {"refused": last} if _memory(last) else {}
-    if _memory(answer.get("refused", "")):
+    if "MemoryError" in refusal or "allocate" in refusal:
         raise DocumentError(f"{name} is not read: it needs more than {limits.memory_bytes:,} bytes of memory")
-    if "refused" in answer:
-        raise DocumentError(f"{name} is no PDF that can be read: {answer['refused']}")
-    if not answer:
+    if refusal:
+        raise DocumentError(f"{name} is no PDF that can be read: {refusal}")
+    if not {"pages", "count"} <= answer.keys():
         raise EvidenceError(
-            f"the reader of PDF files failed on {name}: {last or 'it gave no answer'}",
+            f"the reader of PDF files failed on {name}: {remark or 'it gave no answer'}",
             hint="the file may be sound: `python -m pip check` looks at what is installed; pypdfium2 reads PDF files",
         )
     return answer
 
 
-def _answer(text: bytes) -> dict[str, Any]:
-    """Return what the reader wrote; nothing if it is not of the form it writes."""
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return {}
-    whole = isinstance(answer, dict) and ("refused" in answer or {"pages", "count"} <= answer.keys())
-    return answer if whole else {}
+def _ask(question: bytes) -> tuple[dict[str, Any], str]:
+    """Return what the process answers to a PDF; where it fails nothing, and the last that it said of errors."""
+    with _LOCK:
+        start = partial(_started, os.getpid(), *isolation.command("trimtab.documents.formats.pdf_pages"))
+        process, channel, errors = start()
+        if process.poll() is not None:  # somebody ended it since
+            _started.cache_clear()
+            process, channel, errors = start()
+        answer: object = None
+        try:
+            with suppress(OSError, ValueError):  # it has ended, or answers something else
+                channel.write(question)
+                channel.flush()
+                answer = json.loads(channel.readline())
+        finally:
+            errors.seek(0)
+            remarks = errors.read().decode(errors="replace").strip().splitlines()
+            if not isinstance(answer, dict):
+                _started.cache_clear()
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    _OPEN.close()
+        return (answer, "") if isinstance(answer, dict) else ({}, "".join(remarks[-1:]))
 
 
-def _memory(text: str) -> bool:
-    return "MemoryError" in text or "allocate" in text
+@lru_cache(maxsize=1)
+def _started(_owner: int, *command: str) -> tuple[subprocess.Popen[bytes], BufferedRWPair, IO[bytes]]:
+    """Return the process that reads PDF files, what leads to and from it, and its errors."""
+    _OPEN.close()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        errors = _OPEN.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is a context, of _OPEN
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+            command,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=errors,
+            cwd="/",
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # more would take of the memory that is allowed
+            start_new_session=True,
+        )
+    _OPEN.enter_context(process)
+    _OPEN.callback(process.kill)
+    _OPEN.enter_context(ours)
+    channel = ours.makefile("rwb")
+    _OPEN.callback(channel.close)
+    return process, channel, errors
 
 
 def _page(page: dict[str, Any], number: int, builder: Builder) -> None:
