@@ -35,6 +35,9 @@ GOES = [
     "import no_such_package as plt\nplt.plot(f(1))\n",
     "import no_such_package\n@no_such_package.mark(1)\ndef test_f():\n    assert f(1) == 2\n",
     "import unittest\nclass T(unittest.TestCase):\n    pass\nunittest.main()\n",
+    "import no_such_package.pyplot as plt\nplt.plot([1])\nplt.show()\n",
+    "import time\ntime.no_such_function(100)\n",
+    "import os, sys\nos.no_such_function()\n",
 ]
 
 
@@ -62,6 +65,17 @@ STAYS = {
     "a wrapped function": ("import functools\n" + F + "f = functools.lru_cache(None)(f)\n", ()),
     "an attribute": ("def f(x):\n    return x + f.k\nf.k = 1\n", ()),
     "a setting": ("import sys\n" + F + "sys.setrecursionlimit(5000)\n", ("sys.setrecursionlimit",)),
+    "a setting by its own name": (
+        "from sys import setrecursionlimit as limit\n" + F + "limit(5000)\n",
+        ("limit(5000)",),
+    ),
+    "a setting beside another module": ("import time, sys\n" + F + "sys.setrecursionlimit(5000)\n", ("(5000)",)),
+    "an object that is handed on": (
+        "def f(x):\n    return T[x]\ndef fill(into):\n    into[1] = 2\nT = {}\nfill(T)\n",
+        (),
+    ),
+    "an object within an expression": ("def f(x):\n    return T[x]\nT = []\n[T.append(n + 1) for n in (0, 1)]\n", ()),
+    "a class that is handed on": ("def f(x):\n    return C.k + x\nclass C:\n    pass\nsetattr(C, 'k', 1)\n", ()),
     "a helper of a helper": ("def f(x):\n    return g(x)\ndef g(x):\n    return x + K\nK = 1\n", ()),
     "an import that may fail": (MAY_FAIL, ()),
     "names looked up by text": ("def f(x):\n    return globals()['K'] + x\nK = 1\n", ()),

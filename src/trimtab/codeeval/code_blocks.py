@@ -352,6 +352,6 @@ def _binds(statement: python_scan.TopStatement) -> set[str]:
     """Return the names that a definition, an import or a plain assignment at column 0 binds."""
     head = statement.head
     if python_scan.DEFINES.match(head):
-        return python_scan.defined(head) or python_scan.imported(statement.code)
+        return python_scan.defined(head) or set(python_scan.imported(statement.code))
     match = _ASSIGNS.match(head)
     return set() if match is None else {match[1]}

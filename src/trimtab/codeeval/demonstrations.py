@@ -33,6 +33,12 @@ _PERHAPS: Final = re.compile(
 )
 _GUARD: Final = re.compile(r"if[ \t]*\(?[ \t]*__name__\b")
 _NOTHING: Final = re.compile(r"(?:pass\b|\.\.\.)?\s*\Z")
+# Modules whose settings reach every function of a process, whether it names them or not.
+_REACHES_ALL: Final = frozenset(
+    {"builtins", "decimal", "gc", "locale", "random", "resource", "sys", "threading", "warnings"}
+)
+_CALLED: Final = re.compile(r"([A-Za-z_]\w*)[ \t]*\(")
+_HANDED: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\b(?![ \t]*\()")  # a name that is not called itself
 _BY_TEXT: Final = re.compile(r"(?<![\w.])(?:globals|eval|exec)[ \t]*\(")
 
 
@@ -71,7 +77,13 @@ def _demonstrations(
         for name in python_scan.defined(statement.head)
         if name not in needed
     }
-    modules = {name for statement in every for name in python_scan.imported(statement.code)}
+    objects = _objects(every) - {entry_point}
+    settable = {
+        name
+        for statement in every
+        for name, module in python_scan.imported(statement.code).items()
+        if module in _REACHES_ALL
+    }
     calls = re.compile(rf"(?<![\w.])(?:{re.escape(entry_point)})[ \t]*\(")
     dropped: set[int] = set()
     for at, statement in enumerate(every):
@@ -85,11 +97,33 @@ def _demonstrations(
         elif by_text:
             drop = shows
         else:
-            setting = not shows and bool(python_scan.changed(statement.head) & modules)
-            drop = not setting and not _changes(code, functions) & needed
+            changes = _changes(code, functions) if shows else _changes(code, functions) | _handed(code, objects)
+            drop = not changes & needed and (shows or not _sets(statement, settable))
         if drop:
             dropped.add(at)
     return dropped
+
+
+def _objects(every: Sequence[TopStatement]) -> set[str]:
+    """Return the names that are bound to values and classes, which whoever gets them may change."""
+    names: set[str] = set()
+    for statement in every:
+        if statement.head.startswith("class"):
+            names |= python_scan.defined(statement.head)
+        elif not python_scan.DEFINES.match(statement.head):
+            names |= python_scan.assigned(statement.code)
+    return names
+
+
+def _handed(code: str, objects: set[str]) -> set[str]:
+    """Return the objects that a statement hands to something else, or asks to do something: either may change them."""
+    return objects & set(_HANDED.findall(code))
+
+
+def _sets(statement: TopStatement, settable: set[str]) -> bool:
+    """Tell whether a statement sets something that reaches every function, as ``sys.setrecursionlimit`` does."""
+    call = _CALLED.match(statement.head)
+    return bool((python_scan.changed(statement.head) | {call[1] if call else ""}) & settable)
 
 
 def _idle_imports(every: Sequence[TopStatement], needed: set[str], dropped: set[int]) -> set[int]:
@@ -98,7 +132,7 @@ def _idle_imports(every: Sequence[TopStatement], needed: set[str], dropped: set[
     With them go decorated definitions that the function does not need and that use such an import, as tests do.
     """
     bound = {
-        at: python_scan.imported(statement.code) - {"*"}
+        at: python_scan.imported(statement.code).keys() - {"*"}
         for at, statement in enumerate(every)
         if at not in dropped and (match := _PACKAGE.match(statement.head)) and match[1] not in sys.stdlib_module_names
     }

@@ -33,7 +33,7 @@ _OTHER_BINDING: Final = re.compile(
     r"\bfor[ \t]+([^\n]{1,200}?)[ \t]in\b|\bas[ \t]+\(?([A-Za-z_][\w, \t]*)|([A-Za-z_]\w*)[ \t]{0,20}:="
 )
 _IMPORT: Final = re.compile(
-    r"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+(?:\(([^)]{0,4000})\)|([^\n;]*))", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(?:\(([^)]{0,4000})\)|([^\n;]*))", re.MULTILINE
 )
 _DEFINED: Final = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 _CHANGED: Final = re.compile(
@@ -163,16 +163,18 @@ def assigned(code: str) -> set[str]:
         names.update(_WORD.findall(match[1]))
     for match in _OTHER_BINDING.finditer(code):
         names.update(_WORD.findall(match[1] or match[2] or match[3]))
-    return names | imported(code)
+    return names | imported(code).keys()
 
 
-def imported(code: str) -> set[str]:
-    """Return the names that imports bind."""
-    names = set()
+def imported(code: str) -> dict[str, str]:
+    """Return the names that imports bind, and of each the top-level module that it comes from."""
+    modules = {}
     for match in _IMPORT.finditer(code):
-        for part in (match[1] or match[2] or "").split(","):
-            names.add(part.split(" as ")[-1].strip().partition(".")[0])
-    return names
+        for part in (match[2] or match[3] or "").split(","):
+            name, _, alias = part.strip().partition(" as ")
+            bound = alias.strip() or name.strip().partition(".")[0]
+            modules[bound] = (match[1] or name).strip().partition(".")[0]
+    return modules
 
 
 def defined(code: str) -> set[str]:
