@@ -18,6 +18,9 @@ BY_HELPER = "def f(x):\n    return g(x)\n"
 STUB = "def f(x):\n    pass\n"
 DOCUMENTED = 'def f(x):\n    """Add."""\n'
 RAISING = "def f(x: int = (1)) -> int:\n    raise NotImplementedError()\n"
+NOT_YET = "def f(x):\n    raise Exception('not yet')\n"
+PRINTING = "def f(x):\n    print('to do')\n"
+REFUSING = "def f(x):\n    return NotImplemented\n"
 
 
 def fence(code, info="python", marks="```"):
@@ -36,6 +39,11 @@ REPLIES = {
     "a stub of a docstring": f"{fence(DOCUMENTED)}\n{fence(RIGHT)}",
     "a stub that raises": f"{fence(RAISING)}\n{fence(RIGHT)}",
     "a stub in dots": f"{fence(RIGHT)}\nIts shape is\n{fence('def f(x): ...' + chr(10))}",
+    "a stub that raises anything": f"{fence(RIGHT)}\nIts header is\n{fence(NOT_YET)}",
+    "a stub that prints": f"{fence(RIGHT)}\nYou were given\n{fence(PRINTING)}",
+    "a stub that returns what says so": f"{fence(RIGHT)}\nYou were given\n{fence(REFUSING)}",
+    "a stub in a block and the answer in none": f"{fence(STUB)}\n{RIGHT}",
+    "a header in prose and the body in a block": f"Complete\n{DOCUMENTED}\nlike this:\n{fence(RIGHT)}",
     "a correction": f"{fence(WRONG)}\nWait, this is wrong. Let me fix it:\n{fence(RIGHT)}",
     "a second thought without a word": f"{fence(WRONG)}\n{fence(RIGHT)}",
     "a correction of what was bad": f"A naive try:\n{fence(WRONG)}\nThat fails for 0. So:\n{fence(RIGHT)}",

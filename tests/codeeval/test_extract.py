@@ -105,6 +105,10 @@ BODY = "def f(xs):\n    return sum(xs)\n"
         (f"{BODY}\nThis function adds its items.\n", False, ("demo",)),
         (f"{BODY}\nExample:\n```python\nprint(f([1]))\n```\n", False, ("fence", "demo")),
         (f"\ufeff{BODY}", False, ("mark",)),
+        (f"\n\ufeff{BODY}", False, ("mark",)),
+        (f" \ufeff{BODY}", False, ("mark", "dedent")),
+        (f"\u00ef\u00bb\u00bf{BODY}", False, ("mark",)),  # the mark's bytes read as Latin-1
+        ("\n\ufeff    return sum(xs)\n", True, ("mark",)),
         (f"[BEGIN]\n{BODY}[DONE]", False, ("delimiters",)),
         ("    return sum(xs)<|im_end|>", True, ("end",)),
         (f"Here it is:\n\n{BODY}\nprint(f([1]))\n", True, ("demo",)),

@@ -29,6 +29,9 @@ PAIRS = {
         "<|channel|>analysis<|message|>",
         "<|end|><|start|>assistant<|channel|>final<|message|>",
     ),
+    "start and end behind the word": ("<|thought_start|>", "<|thought_end|>"),
+    "with hyphens": ("<chain-of-thought>", "</chain-of-thought>"),
+    "with blanks": ("<think >", "</think >"),
     "Apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
     "Gemma 4": ("<|channel>thought\n", "<channel|>"),
     "MedGemma": ("<unused94>thought\n", "<unused95>"),
@@ -109,6 +112,11 @@ ENDS = (
     "<|fim_pad|>",
     "<fim_middle>",
     "<extra_id_1>",
+    "[|endofturn|]",
+    "<reserved_107>",
+    "<eop>",
+    "<sep>",
+    "<end_of_code>",
     "<|im_en",
     "<end_of_tur",
     "</s",
@@ -134,6 +142,13 @@ def test_a_token_that_ends_the_turn_ends_the_text_wherever_it_stands(token, befo
         "[/INST] ",
         "<\uff5cAssistant\uff5c>",
         "<bos><|turn>model\n",
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\ndef f(): ...<|im_end|>\n<|im_start|>assistant\n",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\nf?<|eot_id|><|start_header_id|>assistant<|end_header_id|>",
+        "<bos><start_of_turn>user\ndef f(): pass<end_of_turn>\n<start_of_turn>model\n",
+        "<s>[INST] Complete def f(): [/INST] ",
+        "<\uff5cbegin\u2581of\u2581sentence\uff5c><\uff5cUser\uff5c>f?<\uff5cAssistant\uff5c>",
+        "<|user|>\nWrite f<|end|>\n<|assistant|>\n",
+        "<|start|>user<|message|>f?<|end|><|start|>assistant<|channel|>final<|message|>",
     ],
 )
 def test_a_token_that_begins_the_turn_is_taken_away(token):
@@ -151,6 +166,7 @@ def test_a_token_that_begins_the_turn_is_taken_away(token):
         "x <y> z",
         "return '''<pad>'''",
         "# a <b> c",
+        "SEP, PAD = 0, 1\n    return ids[PAD]",
     ],
 )
 def test_what_only_looks_like_a_token_stays(line):

@@ -27,8 +27,8 @@ _PYTHON: Final = frozenset(
 )
 _NEUTRAL: Final = frozenset({"text", "txt", "plain", "plaintext", "none", "solution", "answer", "markdown", "md"})
 _NO_BODY: Final = re.compile(
-    r"(?:\s|;|\bpass\b|\.\.\.|\breturn(?:[ \t]+(?:None|\.\.\.))?[ \t]*$"
-    r"|\braise[ \t]+NotImplementedError\b(?:\([^()\n]*\))?)*\Z",
+    r"(?:\s|;|\bpass\b|\.\.\.|\breturn(?:[ \t]+(?:None|NotImplemented|\.\.\.))?[ \t]*$"
+    r"|\braise[ \t]+\w+\b(?:\([^()\n]*\))?|\bprint\([^()\n]*\))*\Z",
     re.MULTILINE,
 )
 _OFFERS_ANOTHER: Final = re.compile(
@@ -97,12 +97,11 @@ def read(text: str, entry_point: str, *, continues: bool) -> Reading | None:
         return None
     python = [block for block in every if block.language in _PYTHON and block.code.strip()]
     defines = definition(entry_point)
-    if entry_point and not any(defines.search(block.code) for block in python):
+    if entry_point and not _answers(python, entry_point):
         python += [block for block in every if block.language in _NEUTRAL and defines.search(block.code)]
         outside = "\n".join(block.words for block in every)
-        if re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", outside, re.MULTILINE) and not any(
-            defines.search(block.code) for block in python
-        ):
+        whole = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", outside, re.MULTILINE)
+        if whole and not _answers(python, entry_point) and not _restates(outside, entry_point):
             return Reading(outside, opened=True, helpers=False)
     if not python:
         # A block that was begun for the reply and ended at once is an answer without code.
@@ -237,9 +236,7 @@ def _choose(python: Sequence[Block], entry_point: str) -> Block:
     """Return the block that answers; ``python`` is not empty."""
     if not entry_point:
         return max(reversed(python), key=lambda block: len(block.code))
-    defines = definition(entry_point)
-    defining = [block for block in python if defines.search(block.code)]
-    answers = [block for block in defining if not _restates(block.code, entry_point)]
+    answers = _answers(python, entry_point)
     for at in range(len(answers) - 1, 0, -1):
         words = answers[at].words.strip()[-300:].rpartition("\n\n")[2]
         sentence = re.split(r"[.!?]\s", words)[-1]
@@ -248,8 +245,15 @@ def _choose(python: Sequence[Block], entry_point: str) -> Block:
             return answers[at]
     if answers:
         return answers[0]
+    defining = [block for block in python if definition(entry_point).search(block.code)]
     body = next((block for block in python if block not in defining and is_body(block.code)), None)
     return body or (defining[-1] if defining else python[0])
+
+
+def _answers(python: Sequence[Block], entry_point: str) -> list[Block]:
+    """Return the blocks that define the function with a body."""
+    defines = definition(entry_point)
+    return [block for block in python if defines.search(block.code) and not _restates(block.code, entry_point)]
 
 
 def _restates(code: str, entry_point: str) -> bool:

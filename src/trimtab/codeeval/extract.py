@@ -36,8 +36,11 @@ _PROSE: Final = re.compile(
 _MAGIC: Final = re.compile(r"^(?:%%?\w|!\w|\$ )[^\n]*\n?", re.MULTILINE)
 _SIGNS: Final = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-", "\u00a0": " ", "\u3000": " "}
-    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")
+    | dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", "")
 )
+# A byte order mark, also as it looks when UTF-8 is read as Latin-1.
+_ORDER_MARK: Final = re.compile("\ufeff|\u00ef\u00bb\u00bf")
+_BEGINNING: Final = re.compile(r"(?:\s|\ufeff|\u00ef\u00bb\u00bf)*")
 _JSON_FENCE: Final = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL | re.IGNORECASE)
 _INDENTATION: Final = re.compile(r"^[ \t]*", re.MULTILINE)
 _LEVEL: Final = 4  # spaces before a function's body
@@ -110,7 +113,7 @@ def clean(problem: AskedFunction, text: str, *, continues: bool = False, tokens:
     """
     steps: list[str] = []
     name = problem.entry_point
-    text = _step(steps, "mark", text, text.lstrip("\ufeff"))
+    text = _step(steps, "mark", text, _BEGINNING.sub(lambda blank: _ORDER_MARK.sub("", blank[0]), text, count=1))
     answer = reply_marks.answer(text, tokens)
     steps += [step for step, taken in (("reasoning", answer.thought), ("end", answer.ended)) if taken]
     if not answer.text.strip():

@@ -17,28 +17,29 @@ from trimtab.codeeval import python_scan
 
 # The bar is ASCII's, the full-width one (U+FF5C), or missing on one side as in Gemma's ``<|turn>`` and ``<turn|>``.
 _THOUGHT: Final = (
-    r"(?:[\w.-]{1,20}[:_]|ant)?(?:think(?:ing)?|thoughts?|thought_process|reason(?:ing)?|reflect(?:ion)?|scratch_?pad|analysis"
-    r"|(?:inner_)?monologue|deliberation|chain_of_thought|cot)(?:_(?:process|content|block|on))?"
+    r"(?:[\w.-]{1,20}[:_-]|ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|scratch[_-]?pad|analysis"
+    r"|monologue|deliberation|chain[_-]of[_-]thought|cot)(?:[_-](?:process|content|block|on))?"
 )
 _OPENS: Final = (
     rf"<{_THOUGHT}(?:[ \t][^<>\n]{{0,80}})?>|\[{_THOUGHT}\]|◁{_THOUGHT}▷"
-    rf"|<[|\uff5c](?:begin_of_|start_)?{_THOUGHT}[|\uff5c]>"
+    rf"|<[|\uff5c](?:begin_of_|start_)?{_THOUGHT}(?:_(?:start|begin))?[|\uff5c]>"
     r"|\bThinking\.\.\.$|Here is my thought process:|<\|channel>thought\b|<\|inner_prefix\|>|<unused94>(?:thought\b)?"
     r"|<\|channel\|>(?:analysis|commentary)\b[^<\n]{0,80}<\|message\|>"
 )
 _CLOSES: Final = (
-    rf"</{_THOUGHT}>|\[/{_THOUGHT}\]|◁/{_THOUGHT}▷|<[|\uff5c]/{_THOUGHT}[|\uff5c]>|<[|\uff5c]end_(?:of_)?{_THOUGHT}[|\uff5c]>"
+    rf"</{_THOUGHT}[ \t]*>|\[/{_THOUGHT}\]|◁/{_THOUGHT}▷|<[|\uff5c]/{_THOUGHT}[|\uff5c]>"
+    rf"|<[|\uff5c](?:end_(?:of_)?{_THOUGHT}|{_THOUGHT}_end)[|\uff5c]>"
     r"|\.\.\.done thinking\.|Here is my response:|<channel\|>|<\|inner_suffix\|>|<unused95>"
     r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final\b[^<\n]{0,80}<\|message\|>"
     r"|(?:<\|end\|>)?<\|begin\|>assistant<\|content\|>"
 )
 _TURN: Final = (
     r"<[|\uff5c][^<>|\uff5c\n]{1,40}[|\uff5c]?>|<[a-z_]{1,20}[|\uff5c]>|</?s>"
-    r"|<(?:eos|bos|pad|unk|eot|eod|eom|suf|mid|endoftext|end_of_text|end_of_turn|start_of_turn|end_of_utterance"
+    r"|<(?:eos|eos_token|im_end|bos|pad|unk|eot|eod|eom|suf|mid|endoftext|end_of_text|end_of_turn|start_of_turn|end_of_utterance"
     r"|end_of_sentence|fim_\w{1,10}|file_?(?:sep|name)|repo_?name|gh_stars|issue_\w{1,10}|jupyter_\w{1,12}|commit_\w{1,10}"
-    r"|empty_output|extra_id_\d{1,3}|unused\d{1,4})>"
-    r"|<(?:end|stop|done|eof)>(?=[ \t]*$)"
-    r"|\[/?INST\]|\[(?:EOS|BOS|PAD|SEP|CLS)\]|\[e~\[|\]~!?b\["
+    r"|empty_output|extra_id_\d{1,3}|unused\d{1,4}|reserved_\d{1,4}|eoa|eoh|eop|sop)>"
+    r"|</?(?:end|stop|done|eof|sep|cls|end_of_\w{1,12})>(?=[ \t]*$)"
+    r"|\[/?INST\]|(?P<bracketed>\[(?:EOS|BOS|PAD|SEP|CLS|UNK|gMASK)\])|\[\|[\w ]{1,40}\|\]|\[e~\[|\]~!?b\["
     r"|(?:<[|\uff5c][\w▁ /]{0,40}[|\uff5c]?|</s|<end_of_\w{0,12})\Z"
 )
 _BOX: Final = re.compile(r"<\|begin_of_(?:box|answer|solution|code)\|>")  # begins the answer, within the turn
@@ -50,6 +51,17 @@ _FOLD: Final = (
 _FOLDED: Final = re.compile(rf"{_FOLD}.*?</details>", re.DOTALL | re.IGNORECASE)
 _FOLDED_OPEN: Final = re.compile(rf"\A\s*{_FOLD}", re.IGNORECASE)
 _UNFOLD: Final = "</details>"
+# A conversation that a tool decoded from its beginning: the question's turn, and where the reply's begins.
+_HEADER: Final = r"<\|(?:im_start|start_header_id|start)\|>"
+_ECHO: Final = re.compile(
+    r"(?:\s|<s>|<bos>|<\|startoftext\|>|<[|\uff5c]begin[_\u2581]of[_\u2581](?:text|sentence)[|\uff5c]>)*"
+    r"(?:\[INST\]|<start_of_turn>user|<\|turn>(?:user|system)|<[|\uff5c](?:user|system)[|\uff5c]>"
+    rf"|{_HEADER}(?:user|system|developer))",
+    re.IGNORECASE,
+)
+_REPLY_TURN: Final = re.compile(
+    rf"\[/INST\]|<start_of_turn>model|<\|turn>model|<[|\uff5c]assistant[|\uff5c]>|{_HEADER}assistant", re.IGNORECASE
+)
 _NOT_BLANK: Final = re.compile(r"\S")
 _NEAR: Final = 1000  # characters of a line that are looked at around a mark
 _ROLE: Final = re.compile(r"[ \t]*(?:assistant|model|ai|bot)\b[: \t]*", re.IGNORECASE)
@@ -114,6 +126,8 @@ def answer(text: str, tokens: tuple[str, ...] = ()) -> ReplyAnswer:
         text: The reply, or text that continues a prompt.
         tokens: Special tokens of the model's tokenizer, beside those that are known by their shape.
     """
+    turn = _REPLY_TURN.search(text) if _ECHO.match(text) else None
+    text = text if turn is None else text[turn.start() :]
     last = text.rfind(_UNFOLD) + len(_UNFOLD) if _UNFOLD in text else 0
     before, folded = _FOLDED.subn("", text[:last])
     text = before + text[last:]
@@ -132,7 +146,7 @@ def _without_marks(text: str, tokens: tuple[str, ...]) -> ReplyAnswer:
     last = max((match.start() for match in marks if match["closes"]), default=-1)
     for match in marks:
         start = match.start()
-        if start < at or _in_string(text, match):
+        if start < at or _in_string(text, match) or _is_subscript(text, match):
             continue
         before = "" if thinking else text[at:start]
         if match["closes"]:
@@ -187,6 +201,13 @@ def _in_string(text: str, match: re.Match[str]) -> bool:
             prose = re.search(r"[^\W\d_]{3}\Z|n\Z", line[max(0, begin - 3) : begin])
             return end - begin > 1 and line[end - 1] == line[begin] and not prose
     return False
+
+
+def _is_subscript(text: str, match: re.Match[str]) -> bool:
+    """Tell whether a mark such as ``[PAD]`` is the index of a value, by a name that the text binds."""
+    if match["bracketed"] is None or not text[match.start() - 1 : match.start()].strip():
+        return False
+    return re.search(rf"\b{match[0][1:-1]}[ \t]*[=,:]", text) is not None
 
 
 def delimited(text: str, entry_point: str) -> str:
