@@ -5,7 +5,7 @@ import json
 import pytest
 
 from trimtab.errors import SearchError
-from trimtab.literature import catalogue, json_paths, search_plan, search_session
+from trimtab.literature import catalogue, json_paths, search_plan
 from trimtab.literature.arxiv import ARXIV
 from trimtab.literature.crossref import CROSSREF
 from trimtab.literature.database import Query
@@ -39,7 +39,8 @@ def test_a_search_keeps_the_pause_each_database_asks_for(tmp_path):
     """Three seconds is arXiv's own rule; a faster one would get every user's network shut out."""
     names = ("arxiv", "openalex", "semanticscholar", "crossref", "dblp")
     wishes = Wishes(question="How robust is ALF-LB to expert capacity?", databases=names, texts=1)
-    with search_session.transport(search_plan.prepare(wishes), tmp_path, "replay") as asking:
+    plan = search_plan.prepare(wishes)
+    with catalogue.transport(plan.databases, tmp_path, "replay", texts=plan.wishes.hosts) as asking:
         assert asking.hosts == {
             "export.arxiv.org": 3.0, "api.openalex.org": 0.1, "api.semanticscholar.org": 1.0,
             "api.crossref.org": 0.2, "dblp.org": 1.0,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.citation_marks import addresses
 from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.sources import Sources
@@ -53,6 +54,51 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """One side of a question.
+
+    Attributes:
+        name: "methods", "stressors", "benchmarks", or a name the user gave.
+        terms: Every spelling that is searched for.
+        ids: Ids in the registry; empty for a facet the user gave in words.
+        spoken: The usual name of each id.
+        since: First month in which the oldest of its names existed ("2024-08"); empty if one is not known.
+    """
+
+    name: str
+    terms: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    spoken: tuple[str, ...] = ()
+    since: str = ""
+
+    def used(self, text: str, registry: Registry) -> str:
+        """Return the first term of this facet that a text uses; empty if it uses none."""
+        if self.ids:
+            return next((name.text for name in registry.find(text, (self.name,)) if name.id in self.ids), "")
+        match = _pattern(self.terms).search(text)
+        return match[0] if match else ""
+
+    def too_early(self, date: str) -> bool:
+        """Whether a work of a year or a month ("2024", "2024-05") is older than everything this facet names.
+
+        Within the first year a work that has no month is not.
+        """
+        return bool(date and self.since) and date < self.since[: len(date)]
+
+    @property
+    def shown(self) -> str:
+        """A short name of it for a reason."""
+        few = ", ".join((*self.terms[:3], *(("\u2026",) if len(self.terms) > 3 else ())))
+        return f"{self.name} ({few})"
+
+
+@cache
+def _pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
+    spaced = (r"[\s\-_]+".join(map(re.escape, re.split(r"[\s\-_]+", term))) for term in terms)
+    return any_case(rf"(?<!\w)(?:{'|'.join(spaced)})s?(?!\w)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
     """One record and whether it bears on the question.
 
@@ -82,17 +128,30 @@ def asked_in(report: Document, registry: Registry) -> Question | None:
     return max(parsed, key=lambda question: (len(question.facets()), len(question.cells)), default=None)
 
 
+def facets_of(question: Question, registry: Registry) -> tuple[Facet, ...]:
+    """Return the facets of a question, with every spelling of its names."""
+    facets = []
+    for kind, ids in question.facets().items():
+        names = [registry.entries[kind][name] for name in ids]
+        terms = dict.fromkeys(term for name in names for term in name.names if "_" not in term and len(term) > 2)
+        dates = [name.since for name in names]
+        since, spoken = min(dates) if all(dates) else "", tuple(name.names[0] for name in names)
+        facets.append(Facet(name=kind, terms=tuple(terms), ids=ids, spoken=spoken, since=since))
+    return tuple(facets)
+
+
 def screen(question: Question, references: Sequence[str], sources: Sources) -> tuple[Screened, ...]:
     """Return every record of the reference list and of the sources, with the gate's decision."""
+    facets = facets_of(question, sources.registry)
     cited = {record: sources.texts_of(record) for record in references}
     screened = [
-        _screened(question, record, "reference list", _text(record, held, sources), sources.registry)
-        for record, held in cited.items()
+        _screened(facets, record, "reference list", _text(record, texts, sources), sources.registry)
+        for record, texts in cited.items()
     ]
     for document in sources.documents:
-        if not any(document.sha256 in held for held in cited.values()):
+        if not any(document.sha256 in texts for texts in cited.values()):
             text = _text(document.work, {document.sha256}, sources)
-            screened.append(_screened(question, document.path, "sources", text, sources.registry))
+            screened.append(_screened(facets, document.path, "sources", text, sources.registry))
     return tuple(screened)
 
 
@@ -108,34 +167,18 @@ def _text(record: str, held: Collection[str], sources: Sources) -> str:
     return "\n".join(dict.fromkeys(filter(None, parts)))
 
 
-def _screened(question: Question, record: str, source: str, text: str, registry: Registry) -> Screened:
-    reason = _too_old(question, record, registry) or ("" if text else "nothing of it is here to read")
-    lacking, using = [], []
-    for facet, ids in question.facets().items() if not reason else ():
-        term = next((name.text for name in registry.find(text, (facet,)) if name.id in ids), None)
-        if term is None:
-            lacking.append(f"{facet} ({', '.join(_spoken(registry, facet, ids))})")
-        else:
-            using.append(term)
-    if lacking:
-        reason = f"off topic: no term of {'; '.join(lacking)}"
-    return Screened(record=record, source=source, eligible=not reason, reason=reason or f"uses {', '.join(using)}")
-
-
-def _spoken(registry: Registry, kind: str, ids: Iterable[str]) -> list[str]:
-    return [registry.entries[kind][name].names[0] for name in ids]
-
-
-def _too_old(question: Question, record: str, registry: Registry) -> str:
-    """Return why a work is older than everything that a facet names; "" where it is not, or its month is not known."""
+def _screened(facets: Sequence[Facet], record: str, source: str, text: str, registry: Registry) -> Screened:
     match = _ARXIV.match(record)
     month = f"20{match[1]}-{match[2]}" if match else ""
-    for facet, ids in question.facets().items():
-        dates = [registry.entries[facet][name].since for name in ids]
-        if month and all(dates) and month < min(dates):
-            spoken = " or ".join(_spoken(registry, facet, ids))
-            return f"off topic: it is of {month}, and there was no {spoken} before {min(dates)}"
-    return ""
+    uses = {facet.name: facet.used(text, registry) for facet in facets}
+    reason = "" if text else "nothing of it is here to read"
+    if early := next((facet for facet in facets if facet.too_early(month)), None):
+        reason = f"off topic: it is of {month}, and there was no {' or '.join(early.spoken)} before {early.since}"
+    elif text and not all(uses.values()):
+        lacking = (f"{facet.name} ({', '.join(facet.spoken)})" for facet in facets if not uses[facet.name])
+        reason = f"off topic: no term of {'; '.join(lacking)}"
+    using = f"uses {', '.join(uses.values())}"
+    return Screened(record=record, source=source, eligible=not reason, reason=reason or using)
 
 
 def references(report: Document) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -50,8 +49,6 @@ def references(  # noqa: PLR0913 - one argument an option
     from trimtab.claims.name_registry import Registry  # noqa: PLC0415
     from trimtab.documents.bibliography import reference_files  # noqa: PLC0415
     from trimtab.literature import catalogue  # noqa: PLC0415
-    from trimtab.literature.request import Bodies  # noqa: PLC0415
-    from trimtab.literature.transport import Transport  # noqa: PLC0415
     from trimtab.review import reference_check, reference_list  # noqa: PLC0415
 
     if offline and output is None:
@@ -73,12 +70,7 @@ def references(  # noqa: PLR0913 - one argument an option
             click.echo(f"not read: {unreadable.path}: {unreadable.reason}", err=True)
     places = catalogue.named(databases, file)
     question = asking.asked_in(listed.report, registry) if listed.report else None
-    with Transport(
-        hosts={database.host: database.interval_s for database in places},
-        agent=f"trimtab/{version('trimtab')} references",
-        bodies=Bodies(output / "bodies") if output else None,
-        mode="offline" if offline else "live",
-    ) as transport:
+    with catalogue.transport(places, output, "offline" if offline else "live") as transport:
         archives = [reference_check.Archive(database=database, transport=transport) for database in places]
         checked = reference_check.check(listed.entries, works, registry, archives, question)
     if as_json:

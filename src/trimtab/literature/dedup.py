@@ -123,7 +123,10 @@ class _Groups:
         for cluster in chain.from_iterable(map(self._by_year, buckets.values())):
             firsts = sorted({self._of[at][0] for at in cluster})
             first, *others = (self._records[at] for at in firsts)
-            if len(self._published(firsts)) > 1:
+            # A preprint server's DOI is no published one.
+            together = (self._records[at].work for first in firsts for at in self._of[first])
+            versions = (version for work in together for version in work.versions if version.name == "published")
+            if len({version.doi for version in versions if version.doi}) > 1:
                 why = "title, year and first author are equal, but their published DOIs differ"
                 unsure += [SamePair.of(*pair, why) for pair in combinations((first, *others), 2)]
                 continue
@@ -143,12 +146,6 @@ class _Groups:
             else:
                 clusters.append([at])
         return clusters if len(clusters) > 1 else [[*chain(*clusters), *undated]]
-
-    def _published(self, firsts: Iterable[int]) -> set[str]:
-        """Return the published DOIs of some groups; a preprint server's is none."""
-        works = (self._records[at].work for first in firsts for at in self._of[first])
-        versions = (version for work in works for version in work.versions if version.name == "published")
-        return {version.doi for version in versions if version.doi}
 
 
 def _names(record: Found) -> Iterator[tuple[str, str]]:

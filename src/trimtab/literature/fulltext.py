@@ -5,7 +5,7 @@ arXiv's e-prints may be read by whoever asks for them and not be passed on; they
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from trimtab.documents import reader
 from trimtab.errors import DocumentError, MissingExtraError, SearchError
 from trimtab.literature.arxiv import EXPORT_HOST
 from trimtab.literature.request import Request
+from trimtab.literature.screening import ScreeningDecision
 from trimtab.literature.transport import Unreadable
 
 if TYPE_CHECKING:
@@ -26,33 +27,24 @@ _ARXIV: Final = ("arxiv.org", "www.arxiv.org")
 _OPEN: Final = ("cc", "public-domain", "publicdomain", "arxiv", "http://creativecommons", "https://creativecommons")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
-    """What came of the search for one full text: a document, or why there is none."""
-
-    document: Document | None = None
-    category: str = ""
-    reason: str = ""
-
-
-def seek(merged: Merged, transport: Transport, hosts: tuple[str, ...]) -> Sought:
-    """Fetch and read a full text of a work.
+def seek(merged: Merged, transport: Transport, hosts: tuple[str, ...]) -> Document | ScreeningDecision:
+    """Return a full text of a work, or the decision that there is none, with what each place said.
 
     Args:
         merged: The work with the places its records name.
         transport: Asks.
         hosts: Hosts a full text may come from.
     """
-    if not merged.texts:
-        return Sought(category="no full text known", reason="no database names a place of its full text")
     reasons = []
     for text in merged.texts:
         try:
             document = _read(text, transport, hosts)
-            return Sought(document=replace(document, work=merged.work.id, version=text.version))
+            return replace(document, work=merged.work.id, version=text.version)
         except (SearchError, DocumentError, MissingExtraError) as error:
             reasons.append(error.message)
-    return Sought(category="not open to us", reason="; ".join(dict.fromkeys(reasons)))
+    category = "not open to us" if reasons else "no full text known"
+    reason = "; ".join(dict.fromkeys(reasons)) or "no database names a place of its full text"
+    return ScreeningDecision(work=merged.work.id, stage="retrieval", category=category, reason=reason)
 
 
 def _read(text: FullText, transport: Transport, hosts: tuple[str, ...]) -> Document:

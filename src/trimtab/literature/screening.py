@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.question import Facet
     from trimtab.literature.dedup import Merged
-    from trimtab.literature.facets import Facet
 
 Stage = Literal["title and abstract", "retrieval", "full text"]
 
@@ -54,7 +54,8 @@ class RelevanceGate:
         elif work.retraction is not None:
             notice = f", notice {work.retraction.notice}" if work.retraction.notice else ""
             category, reason = "withdrawn", f"{work.retraction.kind}{notice}"
-        elif reason := self._too_old(work.year):
+        elif early := next((facet for facet in self.facets if facet.too_early(str(work.year or ""))), None):
+            reason = f"of {work.year}, and there was no {early.shown} before {early.since}"
             category = "older than what it should be about"
         else:
             uses = self._uses(f"{work.title}\n{work.abstract}")
@@ -64,13 +65,6 @@ class RelevanceGate:
             where = "title and abstract" if work.abstract else "title (no abstract is known)"
             category, reason = "off topic", f"{where}: no term of {'; '.join(facet.shown for facet in lacking)}"
         return ScreeningDecision(work=work.id, stage="title and abstract", category=category, reason=reason, uses=uses)
-
-    def _too_old(self, year: int | None) -> str:
-        """Return why a year is too early for the question; within the first year nothing is lost."""
-        for facet in self.facets:
-            if year and facet.since and year < int(facet.since[:4]):
-                return f"of {year}, and there was no {facet.shown} before {facet.since}"
-        return ""
 
     def second(self, work: str, text: str) -> ScreeningDecision:
         """Return the decision by full text."""

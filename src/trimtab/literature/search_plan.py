@@ -22,9 +22,8 @@ from trimtab.literature.arxiv import EXPORT_HOST
 from trimtab.literature.facets import Expansion  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
-    from trimtab.claims.question import Question
+    from trimtab.claims.question import Facet, Question
     from trimtab.literature.database import Database, Query
-    from trimtab.literature.facets import Facet
     from trimtab.literature.local_records import Held
 
 WISHES: Final = "wishes.json"

@@ -6,17 +6,12 @@ That is why a search that was ended anywhere goes on by the same command and end
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trimtab.disk import write_json, write_lines
-from trimtab.literature import dedup, prisma, record_order, retrieve, screening
-from trimtab.literature.fulltext import Sought, seek
-from trimtab.literature.request import Bodies
+from trimtab.literature import catalogue, dedup, fulltext, prisma, record_order, retrieve, screening
 from trimtab.literature.screening import ScreeningDecision
-from trimtab.literature.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +25,7 @@ if TYPE_CHECKING:
     from trimtab.literature.record_order import Embed
     from trimtab.literature.retrieve import SearchLogEntry
     from trimtab.literature.search_plan import Plan
-    from trimtab.literature.transport import Mode
-
-_TEXT_INTERVAL_S: Final = 3.0
+    from trimtab.literature.transport import Mode, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +94,8 @@ def search(
         SearchError: The folder holds another search, or nothing can be asked.
     """
     plan.claim(folder)
-    with transport(plan, folder, mode, contact) as asking:
+    hosts = plan.wishes.hosts if plan.wishes.texts else ()
+    with catalogue.transport(plan.databases, folder, mode, contact, hosts) as asking:
         retrieved = retrieve.search(plan.databases, plan.queries, asking, plan.wishes.limit, tell)
         records = (*retrieved.records, *(record for place in plan.here for record in place.records))
         works = dedup.deduplicate(records)
@@ -119,15 +113,6 @@ def search(
     )
     _write(search_result, folder)
     return search_result
-
-
-def transport(plan: Plan, folder: Path, mode: Mode, contact: str = "") -> Transport:
-    """Return what asks for a plan: only its databases and the hosts of full texts."""
-    hosts = dict.fromkeys(plan.wishes.hosts if plan.wishes.texts else (), _TEXT_INTERVAL_S)
-    hosts |= {database.host: database.interval_s for database in plan.databases}
-    who = f" (mailto:{contact})" if contact else ""
-    agent = f"trimtab/{version('trimtab')} Python/{platform.python_version()}{who}"
-    return Transport(hosts=hosts, agent=agent, bodies=Bodies(folder / "bodies"), mode=mode)
 
 
 def _in_order(plan: Plan, works: Sequence[Merged], folder: Path, embed: Embed | None) -> list[Merged]:
@@ -157,19 +142,20 @@ def _screen(
             decisions.append(early)
             continue
         here = next((texts[record.work.id] for record in merged.records if record.work.id in texts), None)
+        text: Document | ScreeningDecision
         if here is not None:
-            sought = Sought(document=replace(here, work=work.id))
+            text = replace(here, work=work.id)
         elif fetched < most:
-            sought, fetched = seek(merged, transport, plan.wishes.hosts), fetched + 1
+            text, fetched = fulltext.seek(merged, transport, plan.wishes.hosts), fetched + 1
         else:
-            none = "its text is not here, and none was to be fetched (--full-texts)"
-            sought = Sought(category="not fetched", reason=f"the {most} best ranked were fetched" if most else none)
-        if sought.document is None:
-            category, reason = sought.category, sought.reason
-            decisions.append(ScreeningDecision(work=work.id, stage="retrieval", category=category, reason=reason))
+            nobody = "its text is not here, and none was to be fetched (--full-texts)"
+            reason = f"the {most} best ranked were fetched" if most else nobody
+            text = ScreeningDecision(work=work.id, stage="retrieval", category="not fetched", reason=reason)
+        if isinstance(text, ScreeningDecision):
+            decisions.append(text)
             continue
-        documents[work.id] = sought.document
-        decisions.append(gate.second(work.id, f"{work.title}\n{work.abstract}\n{sought.document.text}"))
+        documents[work.id] = text
+        decisions.append(gate.second(work.id, f"{work.title}\n{work.abstract}\n{text.text}"))
     return decisions, documents
 
 

@@ -38,43 +38,34 @@ class ChecklistItem:
 
 def check(draft: Draft) -> tuple[ChecklistItem, ...]:
     """Return every check of a review."""
-    rules = {
-        "each combination is answered or says what was screened": _answered,
-        "each number is traced to a count or a claim": _traced,
-        "each claim points to a passage, a cell or a run": _placed,
-        "no claim says what its source does not say without being listed": _conflicts,
-        "each answer of a database is kept with its hash": lambda draft: draft.unkept,
-        "each reference says which version was read, or the limits that it is not recorded": _versions,
-        "limits are stated, and what was not read is counted": _limits,
-    }
-    return tuple(ChecklistItem(name=name, places=tuple(rule(draft))) for name, rule in rules.items())
-
-
-def _answered(draft: Draft) -> Iterator[str]:
-    """Fail without an answer. One that is there is never empty: the matrix has words for each of its cells."""
-    if not draft.answers:
-        yield "there is no answer"
-
-
-def _traced(draft: Draft) -> Iterator[str]:
-    for sentence in draft.sentences():
-        for number in untraced(sentence, draft.claims):
-            yield f"{number} in {sentence.text[:80]!r}"
-
-
-def _placed(draft: Draft) -> Iterator[str]:
-    for claim, verdict in draft.every:
-        if not (claim.cites and any(piece.target for piece in verdict.evidence)):
-            yield claim.id
     listed = {name for reference in draft.references for name in reference.claims}
-    yield from (f"{claim.id} belongs to no reference" for claim, _ in draft.every if claim.id not in listed)
-
-
-def _conflicts(draft: Draft) -> Iterator[str]:
-    named = {name for sentence in draft.conflicts for name in sentence.claims}
-    for claim, verdict in draft.every:
-        if (verdict.fidelity.fails or verdict.agreement.doubts) and claim.id not in named:
-            yield f"{claim.id}: {verdict.words}"
+    disclosed = {name for sentence in draft.conflicts for name in sentence.claims}
+    rules = {
+        # An answer that is there is never empty: the matrix has words for each of its cells.
+        "each combination is answered or says what was screened": () if draft.answers else ("there is no answer",),
+        "each number is traced to a count or a claim": (
+            f"{number} in {sentence.text[:80]!r}"
+            for sentence in draft.sentences()
+            for number in untraced(sentence, draft.claims)
+        ),
+        "each claim points to a passage, a cell or a run": (
+            *(
+                claim.id
+                for claim, verdict in draft.every
+                if not (claim.cites and any(piece.target for piece in verdict.evidence))
+            ),
+            *(f"{claim.id} belongs to no reference" for claim, _ in draft.every if claim.id not in listed),
+        ),
+        "no claim says what its source does not say without being listed": (
+            f"{claim.id}: {verdict.words}"
+            for claim, verdict in draft.every
+            if (verdict.fidelity.fails or verdict.agreement.doubts) and claim.id not in disclosed
+        ),
+        "each answer of a database is kept with its hash": draft.unkept,
+        "each reference says which version was read, or the limits that it is not recorded": _versions(draft),
+        "limits are stated, and what was not read is counted": _limits(draft),
+    }
+    return tuple(ChecklistItem(name=name, places=tuple(places)) for name, places in rules.items())
 
 
 def _versions(draft: Draft) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
 from trimtab.claims.citation_marks import addresses
+from trimtab.claims.question import facets_of
 from trimtab.claims.wording import plain
 from trimtab.errors import SearchError
 from trimtab.literature.request import Request
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.question import Question
+    from trimtab.claims.question import Facet, Question
     from trimtab.documents.work import Work
     from trimtab.literature.database import Database, Found
     from trimtab.literature.request import ServerAnswer
@@ -78,12 +79,13 @@ class LookUp:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Archive:
-    """A database that is asked, and the transport it is asked through."""
+    """A database to ask, the transport it is asked through, and why it is asked no more; empty while it answers."""
 
     database: Database
     transport: Transport
+    broken: str = ""
 
 
 def check(
@@ -105,38 +107,35 @@ def check(
         archives: Databases to ask for what is not here: arXiv by its numbers, Crossref by DOI, or else by the entry.
         question: Of the report.
     """
-    broken: dict[str, str] = {}
+    facets = facets_of(question, registry) if question else ()
     checked = []
     for number, entry in entries.items():
         record = _local(entry, works)
-        answer = LookUp(record=record, origin="what is here") if record else _asked(entry, archives, broken)
-        word, reasons = answer.word, answer.reasons
+        answer = LookUp(record=record, origin="what is here") if record else _asked(entry, archives)
+        word, reasons, work = answer.word, answer.reasons, ""
         if answer.record is not None:
-            word, reasons = _judged(entry, answer.record, question, registry)
-        work = answer.record.id if answer.record else ""
+            work = answer.record.id
+            word, reasons = _judged(entry, answer.record, facets, registry)
         checked.append(
             CheckedReference(number=number, entry=entry, word=word, reasons=reasons, work=work, origin=answer.origin)
         )
     return tuple(checked)
 
 
-def _asked(entry: str, archives: Sequence[Archive], broken: dict[str, str]) -> LookUp:
-    """Return what the databases know of an entry; one that cannot be reached is added to those that are broken."""
+def _asked(entry: str, archives: Sequence[Archive]) -> LookUp:
+    """Return what the databases know of an entry; one that cannot be reached is marked, so that it is asked no more."""
     tried, troubles = list[str](), list[str]()
     for archive in archives:
         name = archive.database.id
-        if name in broken:
-            troubles.append(broken[name])
-            continue
         try:
-            answer = _remote(entry, archive)
+            answer = None if archive.broken else _remote(entry, archive)
         except SearchError as error:
             troubles.append(f"{name} could not be asked: {error.message}")
-            if not error.status:
-                broken[name] = troubles[-1]
+            archive.broken = "" if error.status else troubles[-1]
             continue
         if answer is not None and (answer.record or answer.reasons):
             return answer
+        troubles += [archive.broken] if archive.broken else []
         tried += [name] if answer is not None else []
     if tried and not troubles:
         return LookUp(word="not found", reasons=(f"{', '.join(tried)} has no work with this title",))
@@ -144,17 +143,16 @@ def _asked(entry: str, archives: Sequence[Archive], broken: dict[str, str]) -> L
     return LookUp(word="not looked up", reasons=tuple(troubles) or (nobody,))
 
 
-def _judged(entry: str, record: Work, question: Question | None, registry: Registry) -> tuple[Word, tuple[str, ...]]:
+def _judged(entry: str, record: Work, facets: Sequence[Facet], registry: Registry) -> tuple[Word, tuple[str, ...]]:
     """Return what a record says of an entry, and why."""
     differences = tuple(_differences(entry, record))
     if record.retraction is not None:
         return "withdrawn", (f"{record.retraction.kind} {record.retraction.notice}".strip(), *differences)
     if differences:
         return "differs", differences
-    if question is not None and record.abstract:
-        names = {mention.id for mention in registry.find(f"{record.title}. {record.abstract}")}
-        if not names & {*question.methods, *question.stressors, *question.benchmarks}:
-            return "off topic", ("its title and abstract name no method, stress or benchmark of the question",)
+    about = f"{record.title}. {record.abstract}"
+    if record.abstract and facets and not any(facet.used(about, registry) for facet in facets):
+        return "off topic", ("its title and abstract name no method, stress or benchmark of the question",)
     return "agrees", ()
 
 

@@ -139,7 +139,6 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
             eligible=sum(record.eligible for record in screened),
         )
         matrix = answer_matrix.build(question, checked, lambda _names: counts, registry, tables)
-    material = report_lint.Material(report=report, claims=checked, matrix=matrix, screened=screened, registry=registry)
     return ReportCheck(
         report=report,
         checked=checked,
@@ -148,7 +147,7 @@ def check(report_path: Path, sources_path: Path, options: Options | None = None)
         question=question,
         screened=screened,
         matrix=matrix,
-        findings=report_lint.lint(material),
+        findings=report_lint.lint(report, checked, matrix, screened, registry),
         study=options.study.study.name if options.study else "",
     )
 

@@ -12,7 +12,7 @@ from trimtab.claims.number_kinds import numbers
 from trimtab.claims.report_claims import statement_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trimtab.claims.claim_verdict import CheckedClaim
     from trimtab.claims.name_registry import Registry
@@ -45,86 +45,76 @@ class LintFinding:
     places: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """Everything the linter looks at."""
+def lint(
+    report: Document,
+    claims: Sequence[CheckedClaim],
+    matrix: Sequence[MatrixCell],
+    screened: Sequence[Screened],
+    registry: Registry,
+) -> tuple[LintFinding, ...]:
+    """Return the findings; a report passes when there are none.
 
-    report: Document
-    claims: Sequence[CheckedClaim]
-    matrix: Sequence[MatrixCell]
-    screened: Sequence[Screened]
-    registry: Registry
-
-
-def lint(material: Material) -> tuple[LintFinding, ...]:
-    """Return the findings; a report passes when there are none."""
-    rules = (_question, _numbers, _sources, _off_topic, _uncalibrated, _marks, _wrong)
-    return tuple(finding for rule in rules if (finding := rule(material)).places)
-
-
-def _question(material: Material) -> LintFinding:
-    """The question is asked and no claim answers any part of it."""
-    unanswered = tuple(cell.name for cell in material.matrix if not cell.claims)
-    return LintFinding(
-        rule="question not answered",
-        text=f"no claim is about {len(unanswered)} of the {len(material.matrix)} combinations it asks for",
-        places=unanswered,
+    Args:
+        report: As it was read.
+        claims: Its claims with their verdicts.
+        matrix: What its question asks for.
+        screened: Its references and sources, and whether they bear on the question.
+        registry: Known names.
+    """
+    unanswered = tuple(cell.name for cell in matrix if not cell.claims)
+    untraced = tuple(_untraced(report, claims, registry))
+    bare = tuple(claim.id for claim, _ in claims if not claim.cites and not _POINTS.search(claim.statement))
+    listed = [record for record in screened if record.source == "reference list"]
+    rejected = tuple(f"{record.record}: {record.reason}" for record in listed if not record.eligible)
+    heads = {part for cell in report.cells for part in cell.column_path if _CONFIDENCE.search(part)}
+    calibrated = re.search(r"calibrat", report.text, re.IGNORECASE)
+    marks = tuple(dict.fromkeys(_wrong_marks(report, claims)))
+    failed = tuple(f"{claim.id}: {verdict.words}" for claim, verdict in claims if verdict.fidelity.fails)
+    findings = (
+        LintFinding(
+            rule="question not answered",
+            text=f"no claim is about {len(unanswered)} of the {len(matrix)} combinations it asks for",
+            places=unanswered,
+        ),
+        LintFinding(rule="number without claim", text=f"{len(untraced)} numbers belong to no claim", places=untraced),
+        LintFinding(
+            rule="claim without source",
+            text=f"{len(bare)} of {len(claims)} claims name no work, passage, table cell or run they rest on",
+            places=bare,
+        ),
+        LintFinding(
+            rule="reference not eligible",
+            text=f"{len(rejected)} of {len(listed)} references do not bear on the question",
+            places=rejected,
+        ),
+        LintFinding(
+            rule="confidence without calibration",
+            text="a confidence is printed, and nothing says on which set it was calibrated",
+            places=() if calibrated else tuple(sorted(f"column {head}" for head in heads)),
+        ),
+        LintFinding(rule="mark is wrong", text=f"{len(marks)} of the report's own marks are wrong", places=marks),
+        LintFinding(rule="claim fails", text=f"{len(failed)} claims say what their source does not say", places=failed),
     )
+    return tuple(finding for finding in findings if finding.places)
 
 
-def _numbers(material: Material) -> LintFinding:
-    """A number stands in the text and belongs to no claim, so nothing can trace it."""
-    statements = {_spaced(claim.statement) for claim, _ in material.claims}
-    places = []
-    for span in material.report.spans:
+def _untraced(report: Document, claims: Sequence[CheckedClaim], registry: Registry) -> Iterator[str]:
+    """Yield the values of sentences that belong to no claim, so that nothing can trace them."""
+    statements = {_spaced(claim.statement) for claim, _ in claims}
+    for span in report.spans:
         sentence = _spaced(span.text)
         if span.kind != "sentence" or any(sentence in claimed or claimed in span.text for claimed in statements):
             continue
         text = without_citations(_DATE.sub("", span.text))
-        names = mentions.find(text, material.registry)
-        values = [number.quantity for number in numbers(text, names) if number.kind == "value"]
-        places += [f"{quantity.text}{quantity.unit} ({span.position})" for quantity in values]
-    return LintFinding(
-        rule="number without claim", text=f"{len(places)} numbers belong to no claim", places=tuple(places)
-    )
+        for number in numbers(text, mentions.find(text, registry)):
+            if number.kind == "value":
+                yield f"{number.quantity.text}{number.quantity.unit} ({span.position})"
 
 
-def _sources(material: Material) -> LintFinding:
-    """A claim points to no work, passage, cell or run."""
-    bare = tuple(claim.id for claim, _ in material.claims if not claim.cites and not _POINTS.search(claim.statement))
-    return LintFinding(
-        rule="claim without source",
-        text=f"{len(bare)} of {len(material.claims)} claims name no work, passage, table cell or run they rest on",
-        places=bare,
-    )
-
-
-def _off_topic(material: Material) -> LintFinding:
-    listed = [record for record in material.screened if record.source == "reference list"]
-    rejected = tuple(f"{record.record}: {record.reason}" for record in listed if not record.eligible)
-    return LintFinding(
-        rule="reference not eligible",
-        text=f"{len(rejected)} of {len(listed)} references do not bear on the question",
-        places=rejected,
-    )
-
-
-def _uncalibrated(material: Material) -> LintFinding:
-    """A confidence is given and no calibration set is named."""
-    heads = {part for cell in material.report.cells for part in cell.column_path if _CONFIDENCE.search(part)}
-    named = re.search(r"calibrat", material.report.text, re.IGNORECASE)
-    return LintFinding(
-        rule="confidence without calibration",
-        text="a confidence is printed, and nothing says on which set it was calibrated",
-        places=() if named else tuple(sorted(f"column {head}" for head in heads)),
-    )
-
-
-def _marks(material: Material) -> LintFinding:
-    """The report's own ticks and crosses against what was found."""
-    checked = {_spaced(claim.statement): (claim, verdict) for claim, verdict in material.claims}
-    wrong = []
-    for cell in material.report.cells:
+def _wrong_marks(report: Document, claims: Sequence[CheckedClaim]) -> Iterator[str]:
+    """Yield the report's own ticks and crosses that are not what was found."""
+    checked = {_spaced(claim.statement): (claim, verdict) for claim, verdict in claims}
+    for cell in report.cells:
         claim, verdict = checked.get(_spaced(statement_of(cell)), (None, None))
         if claim is None or verdict is None:
             continue
@@ -132,16 +122,7 @@ def _marks(material: Material) -> LintFinding:
         for mark in (cell.text.strip(), *(part.strip() for part in cell.row_path)):
             ticked, crossed = mark.casefold() in _YES, mark.casefold() in _NO
             if (ticked and verdict.fidelity.fails) or (crossed and verdict.fidelity.holds):
-                wrong.append(f"{claim.id}: marked {mark}, found {verdict.words}")
-    places = tuple(dict.fromkeys(wrong))
-    return LintFinding(rule="mark is wrong", text=f"{len(places)} of the report's own marks are wrong", places=places)
-
-
-def _wrong(material: Material) -> LintFinding:
-    failed = tuple(f"{claim.id}: {verdict.words}" for claim, verdict in material.claims if verdict.fidelity.fails)
-    return LintFinding(
-        rule="claim fails", text=f"{len(failed)} claims say what their source does not say", places=failed
-    )
+                yield f"{claim.id}: marked {mark}, found {verdict.words}"
 
 
 def _spaced(text: str) -> str:

@@ -74,10 +74,11 @@ def test_a_comparison_is_computed(run):
         (VALUE | {"system": ""}, "names no system"),
     ],
 )
-def test_what_the_sentence_does_not_say_throws_the_reading_away(run, assertion, reason):
-    _, verdict, readings, _ = run(STRANGE.format("71.3"), assertion)
+def test_what_the_sentence_does_not_say_throws_the_reading_away_and_is_not_asked_again(run, assertion, reason):
+    _, verdict, readings, asked = run(STRANGE.format("71.3"), assertion)
     assert verdict.fidelity == "partial"
     assert reason in readings[0].reason
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One question to a model: constrained, checked, repaired once, and else an abstention with its reason.
+"""One question to a model: constrained, checked, repaired once, and else no answer, with the reason.
 
 What a model thought aloud is taken away, the first JSON object in the rest is validated; what does not fit is sent back
 once with what is wrong with it. Nothing is guessed.
@@ -22,12 +22,11 @@ from trimtab.review.llm.model_budget import Budget
 from trimtab.review.llm.model_cache import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from trimtab.codeeval.completion import Completer
 
 Shape = TypeVar("Shape", bound="StrictAnswer")
-Result = TypeVar("Result")
 
 
 class StrictAnswer:
@@ -37,15 +36,8 @@ class StrictAnswer:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Abstention:
-    """No usable answer, and why."""
-
-    reason: str
-
-
 class UnusableAnswerError(Exception):
-    """An answer fits its form and cannot be used: a quote that does not stand in the text, a passage nobody showed.
+    """No answer, or one that cannot be used: a quote that does not stand in the text, a passage nobody showed.
 
     Args:
         reason: Why, in words for a page.
@@ -111,29 +103,23 @@ class Asker:
     cache: Cache = field(default_factory=Cache)
     questions: int = 0
 
-    def ask(self, task: ModelTask[Shape], material: object, use: Callable[[Shape], Result]) -> Result | Abstention:
-        """Return what an answer comes to, or why there is none.
+    def ask(self, task: ModelTask[Shape], material: object) -> Shape:
+        """Return an answer; one that does not fit its form is asked for once more, with what is wrong with it.
 
         Args:
             task: What is asked.
             material: What it is asked of; sent as JSON.
-            use: Makes a result of an answer; what it raises :class:`UnusableAnswerError` for is an abstention.
+
+        Raises:
+            UnusableAnswerError: There is none, and why.
         """
         user = json.dumps(material, ensure_ascii=False, indent=1)
+        first = self._reply(task, user)
         try:
-            reply = self._reply(task, user)
-            try:
-                answer = task.read(reply)
-            except UnusableAnswerError as error:
-                answer = self._repaired(task, user, reply, error.reason)
-            return use(answer)
+            return task.read(first)
         except UnusableAnswerError as error:
-            return Abstention(error.reason)
-
-    def _repaired(self, task: ModelTask[Shape], user: str, reply: str, wrong: str) -> Shape:
-        """Return the second answer, to the question with what is wrong with the first."""
-        again = f"{user}\n\nYour last answer was not usable: {wrong}\nIt was:\n{reply[:2000]}\nAnswer again, only JSON."
-        second = self._reply(task, again)
+            wrong = f"Your last answer was not usable: {error.reason}\nIt was:\n{first[:2000]}"
+        second = self._reply(task, f"{user}\n\n{wrong}\nAnswer again, only JSON.")
         try:
             return task.read(second)
         except UnusableAnswerError as error:

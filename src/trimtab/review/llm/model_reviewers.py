@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer
+from trimtab.review.llm.asker import ModelTask, StrictAnswer, UnusableAnswerError
 from trimtab.review.rating_items import HIGHEST, ITEMS, LOWEST
 from trimtab.review.rating_panel import Rating
 
@@ -53,10 +53,13 @@ def review(draft: Draft, asker: Asker, version: str = "") -> Iterator[Rating]:
     material = _material(draft)
     for role, who in ROLES.items():
         task = ModelTask(stage="review", words=_words(who), shape=Review)
-        scores = asker.ask(task, material, lambda answer: {scored.item: scored for scored in answer.ratings[::-1]})
+        scores, abstained = dict[str, Scored](), "it gave no score from 1 to 5"
+        try:
+            scores = {scored.item: scored for scored in asker.ask(task, material).ratings[::-1]}
+        except UnusableAnswerError as error:
+            abstained = error.reason
         for item in ITEMS:
-            score, why = None, scores.reason if isinstance(scores, Abstention) else "it gave no score from 1 to 5"
-            scored = None if isinstance(scores, Abstention) else scores.get(item.id)
+            score, why, scored = None, abstained, scores.get(item.id)
             if scored is not None and LOWEST <= scored.score <= HIGHEST:
                 score, why = scored.score, scored.why[:500]
             yield Rating(reviewer=f"{role} ({asker.model})", item=item.id, score=score, why=why, version=version)

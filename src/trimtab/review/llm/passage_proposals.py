@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from trimtab.claims.claim_verdict import OPEN
-from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer, UnusableAnswerError
+from trimtab.review.llm.asker import ModelTask, StrictAnswer, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,30 +93,27 @@ def propose(
 def _proposal(claim: Claim, sources: Sources, asker: Asker) -> Proposal:
     """Return what a model points to for one claim, or why nothing came of it."""
     passages = _passages(claim, sources)
-
-    def pointed(answer: ModelReply) -> Proposal:
+    if not passages:
+        return Proposal(claim=claim.id, model=asker.model, reason="no passage shares a rare word with it")
+    numbered = [{"number": number, "text": span.text[:_LETTERS]} for number, span in enumerate(passages, 1)]
+    try:
+        answer = asker.ask(_TASK, {"claim": claim.statement, "passages": numbered})
         if answer.stance == "neutral":
             reason = "it sees no passage that bears on the claim"
             return Proposal(claim=claim.id, model=asker.model, stance="neutral", reason=reason)
         span, start = _place(answer, passages)
-        return Proposal(
-            claim=claim.id,
-            model=asker.model,
-            stance=answer.stance,
-            quote=answer.quote,
-            document=next(document.path for document in sources.documents if document.sha256 == span.document),
-            location=str(span.position),
-            start=start,
-            end=start + len(answer.quote),
-        )
-
-    numbered = [{"number": number, "text": span.text[:_LETTERS]} for number, span in enumerate(passages, 1)]
-    proposal: Proposal | Abstention = Abstention("no passage shares a rare word with it")
-    if passages:
-        proposal = asker.ask(_TASK, {"claim": claim.statement, "passages": numbered}, pointed)
-    if isinstance(proposal, Abstention):
-        return Proposal(claim=claim.id, model=asker.model, reason=proposal.reason)
-    return proposal
+    except UnusableAnswerError as error:
+        return Proposal(claim=claim.id, model=asker.model, reason=error.reason)
+    return Proposal(
+        claim=claim.id,
+        model=asker.model,
+        stance=answer.stance,
+        quote=answer.quote,
+        document=next(document.path for document in sources.documents if document.sha256 == span.document),
+        location=str(span.position),
+        start=start,
+        end=start + len(answer.quote),
+    )
 
 
 def _passages(claim: Claim, sources: Sources) -> list[Span]:

@@ -15,7 +15,7 @@ from trimtab.claims import settings, understanding
 from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Fact, Kind, number
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.text_range import TextRange
-from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer, UnusableAnswerError
+from trimtab.review.llm.asker import ModelTask, StrictAnswer, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,12 +88,13 @@ class SentenceReader:
         if len(self.readings) >= self.most or not _may_be_read(claim):
             return None
         model = self.asker.model
-        read = self.asker.ask(_TASK, {"sentence": claim.statement}, lambda answer: _reread(claim, answer, model))
-        if isinstance(read, Abstention):
-            self.readings.append(Reread(claim=claim.id, model=model, reason=read.reason))
+        try:
+            reread = _reread(claim, self.asker.ask(_TASK, {"sentence": claim.statement}), model)
+        except UnusableAnswerError as error:
+            self.readings.append(Reread(claim=claim.id, model=model, reason=error.reason))
             return None
-        self.readings.append(Reread(claim=claim.id, model=model, facts=tuple(fact.words() for fact in read.facts)))
-        return read
+        self.readings.append(Reread(claim=claim.id, model=model, facts=tuple(fact.words() for fact in reread.facts)))
+        return reread
 
 
 def _may_be_read(claim: Claim) -> bool:

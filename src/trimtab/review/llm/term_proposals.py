@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trimtab.literature.facets import Expansion, FacetTerm, RefusedTerm
-from trimtab.review.llm.asker import Abstention, ModelTask, StrictAnswer
+from trimtab.review.llm.asker import ModelTask, StrictAnswer, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trimtab.literature.facets import Facet
+    from trimtab.claims.question import Facet
     from trimtab.review.llm.asker import Asker
 
 MOST: Final = 5  # of one facet: databases cut long queries, and each further word costs precision
@@ -63,9 +63,10 @@ def propose(question: str, facets: Sequence[Facet], asker: Asker) -> Expansion:
     """
     facets_held = [{"facet": facet.name, "terms": list(facet.terms)} for facet in facets]
     material = {"question": question, "facets": facets_held}
-    checked = asker.ask(_TASK, material, lambda answer: list(_checked(answer, facets)))
-    if isinstance(checked, Abstention):
-        return Expansion(origin=asker.model, reason=checked.reason)
+    try:
+        checked = list(_checked(asker.ask(_TASK, material), facets))
+    except UnusableAnswerError as error:
+        return Expansion(origin=asker.model, reason=error.reason)
     return Expansion(
         origin=asker.model,
         terms=tuple(term for term, why in checked if not why),
