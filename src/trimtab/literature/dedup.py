@@ -20,6 +20,7 @@ from itertools import chain, combinations
 from typing import TYPE_CHECKING, Final
 
 from trimtab.documents.work import Identifiers, Retraction, Version, Work
+from trimtab.literature import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,10 +42,10 @@ class SamePair:
     why: str
 
     @classmethod
-    def of(cls, one: Found, other: Found, why: str) -> SamePair:
+    def of(cls, first: Found, second: Found, why: str) -> SamePair:
         """Return two records by their names."""
-        first, second = (f"{record.work.id} ({record.database})" for record in (one, other))
-        return cls(one=first, other=second, why=why)
+        names = [f"{record.work.id} ({record.database})" for record in (first, second)]
+        return cls(one=names[0], other=names[1], why=why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,8 @@ class _Groups:
         firsts = [group for at, group in enumerate(self._of) if group[0] == at]
         return [[self._records[at] for at in group] for group in firsts]
 
-    def _join(self, one: int, other: int) -> bool:
-        first, second = sorted((self._of[one], self._of[other]))
+    def _join(self, record: int, other: int) -> bool:
+        first, second = sorted((self._of[record], self._of[other]))
         if first is second:
             return False
         first[:] = sorted(first + second)
@@ -163,9 +164,8 @@ def plain_title(title: str) -> str:
 
 
 def _family(name: str) -> str:
-    """Return a family name without accents and case."""
-    apart = unicodedata.normalize("NFKD", name)
-    return "".join(letter for letter in apart if letter.isalpha()).casefold()
+    """Return the letters of a family name without accents and case."""
+    return "".join(filter(str.isalpha, metadata.unaccented(name)))
 
 
 def _alike(works: Sequence[Merged], unsure: Iterable[SamePair]) -> Iterator[SamePair]:

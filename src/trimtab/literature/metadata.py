@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from typing import Final
 
 from trimtab.documents.bibliography.entry import ARXIV_NUMBER
@@ -54,6 +55,12 @@ def arxiv_of(*addresses: str) -> tuple[str, str]:
 def plain(text: str) -> str:
     """Return text without markup and with single spaces."""
     return " ".join(html.unescape(_TAG.sub(" ", text)).split())
+
+
+def unaccented(text: str) -> str:
+    """Return text in small letters without accents."""
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
 
 
 def work_id(ids: Identifiers, other: str = "") -> str:

@@ -117,8 +117,8 @@ def _line(line: JsonLine, path: Path) -> CorpusLine:
         problems = error.errors(include_url=False)
         if missing := sorted(str(problem["loc"][0]) for problem in problems if problem["type"] == "missing"):
             raise SearchError(f"{place}: a {kind} needs {', '.join(missing)}") from error
-        name, told = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"].removeprefix("Value error, ")
-        raise SearchError(f"{place}: {name} is {problems[0]['input']!r}: {told}") from error
+        name, problem = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"].removeprefix("Value error, ")
+        raise SearchError(f"{place}: {name} is {problems[0]['input']!r}: {problem}") from error
 
 
 def _record(name: str, line: PublishedWork, document: Document) -> Found:

@@ -4,7 +4,7 @@ Fusion is by reciprocal rank (Cormack, Clarke and Büttcher, "Reciprocal rank fu
 rank learning methods", SIGIR 2009): the sum of 1 / (60 + rank) over the rankings that have the record.
 
 Embeddings are kept, so that a report needs no model. A vector is rounded to half precision when it is kept, and what is
-ranked is what was kept: the first run, one that was ended and resumed, and a replay see the same numbers.
+ranked is what was vectors: the first run, one that was ended and resumed, and a replay see the same numbers.
 """
 
 from __future__ import annotations
@@ -92,24 +92,24 @@ def similarities(
     """
     texts = (question, *(f"{work.title}\n{work.abstract}".strip() for work in works))
     try:
-        with closing(sqlite3.connect(path)) as kept:
-            kept.execute(_SCHEMA)
-            asked, *others = (_vector(text, model, embed, kept) for text in texts)
+        with closing(sqlite3.connect(path)) as vectors:
+            vectors.execute(_SCHEMA)
+            wanted, *others = (_vector(text, model, embed, vectors) for text in texts)
     except sqlite3.Error as error:
         raise SearchError(f"{path} cannot be used for embeddings: {error}", hint="name another folder") from error
-    return np.array([float(asked @ other) for other in others], dtype=np.float64)
+    return np.array([float(wanted @ other) for other in others], dtype=np.float64)
 
 
-def _vector(text: str, model: str, embed: Embed | None, kept: sqlite3.Connection) -> NDArray[np.float64]:
+def _vector(text: str, model: str, embed: Embed | None, vectors: sqlite3.Connection) -> NDArray[np.float64]:
     key = hashlib.sha256(json.dumps([model, text]).encode()).hexdigest()
-    row = kept.execute("SELECT data FROM vector WHERE key = ?", (key,)).fetchone()
+    row = vectors.execute("SELECT data FROM vector WHERE key = ?", (key,)).fetchone()
     if row is None:
         if embed is None:
             raise SearchError(
                 f"{text[:60]!r} was never embedded", hint="run the same `trimtab evidence search` again with --embed"
             )
         row = (embed(text).astype("<f2").tobytes(),)
-        with kept:
-            kept.execute("INSERT INTO vector VALUES (?, ?)", (key, row[0]))
+        with vectors:
+            vectors.execute("INSERT INTO vector VALUES (?, ?)", (key, row[0]))
     vector = np.frombuffer(row[0], dtype="<f2").astype(np.float64)
     return vector / max(float(np.linalg.norm(vector)), 1e-12)

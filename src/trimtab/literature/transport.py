@@ -89,10 +89,10 @@ class Transport:
                 too much, redirects elsewhere, or the answer is not in the cache and may not be fetched.
             MissingExtraError: The package httpx is not installed.
         """
-        kept = self.bodies.get(request) if self.bodies else None
-        if kept is not None:
+        earlier = self.bodies.get(request) if self.bodies else None
+        if earlier is not None:
             try:
-                return kept, read(kept)
+                return earlier, read(earlier)
             except Unreadable as error:
                 raise SearchError(f"the kept answer of {request.shown} cannot be read: {error}") from error
         if self.mode != "live":
@@ -141,8 +141,8 @@ class Transport:
             hint: str | None = "the same command goes on from here"
             if error.status:
                 hint = "see that the key is right" if error.status in {401, 403} else None
-            told = request.strike(error.message.encode()).decode()
-            raise SearchError(f"{request.shown} {told}", hint=hint, status=error.status) from error
+            message = request.strike(error.message.encode()).decode()
+            raise SearchError(f"{request.shown} {message}", hint=hint, status=error.status) from error
 
 
 def _answer(request: Request, response: Response) -> ServerAnswer:

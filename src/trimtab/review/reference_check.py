@@ -7,7 +7,6 @@ found: only a database that was asked for an identifier of its own and has no su
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from trimtab.claims.citation_marks import addresses
 from trimtab.claims.question import facets_of
 from trimtab.claims.wording import plain
 from trimtab.errors import SearchError
+from trimtab.literature.metadata import unaccented
 from trimtab.literature.request import Request
 from trimtab.literature.transport import ABSENT
 
@@ -211,10 +211,5 @@ def _differences(entry: str, work: Work) -> Iterator[str]:
     later = _PREPRINT_LATER if work.ids.arxiv else _PRINT_LATER
     if years and right and not any(year <= printed <= year + later for year in right for printed in years):
         yield f"year: {', '.join(map(str, sorted(years)))}, the record says {', '.join(map(str, sorted(right)))}"
-    if work.authors and _bare(work.authors[0].family) not in _bare(words):
+    if work.authors and unaccented(work.authors[0].family) not in unaccented(words):
         yield f"authors: the record's first is {work.authors[0].family}"
-
-
-def _bare(text: str) -> str:
-    """Return text in small letters without accents."""
-    return "".join(one for one in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(one))
