@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.codeeval.formats import bigcode_generations, evalplus_results, inspect_log, recognize
+from trimtab.codeeval.formats import bigcode_generations, evalplus_results, inspect_log, plain_lines, recognize
 from trimtab.codeeval.formats.foreign import ForeignReply, TaskNames
 from trimtab.codeeval.judge import Sample
 from trimtab.errors import BenchmarkError
@@ -76,7 +76,7 @@ def read(
             raise BenchmarkError(f"{path} names its problems, so there is no offset to give")
         else:
             replies = list(module.read(content, tasks))
-        tool, notes = module.TOOL, tuple(_notes(path, content, replies))
+        tool, notes = module.TOOL, tuple(_notes(path, content, tasks, replies))
     if not replies:
         raise BenchmarkError(f"{path} holds no samples")
     numbered = _numbered(replies)
@@ -147,11 +147,15 @@ def _number(name: str) -> int:
     return int(digits[-1]) if digits else 0
 
 
-def _notes(path: Path, content: Content, replies: Collection[ForeignReply]) -> Iterator[str]:
+def _notes(path: Path, content: Content, tasks: TaskNames, replies: Collection[ForeignReply]) -> Iterator[str]:
     """Yield what is known of the tool and touches this file."""
     if inspect_log.recognizes(content) and (lost := inspect_log.left_out(content)):
         yield f"{lost} samples of {path} ended in an error of inspect before a reply came: they are left out"
-    if recognize.reader_of(content) is evalplus_results:
+    reader = recognize.reader_of(content)
+    if reader is plain_lines and (others := plain_lines.left_out(content, tasks)):
+        counts = ", ".join(f"{count} of {name}" for name, count in sorted(others.items()))
+        yield f"{path} holds samples of benchmarks that are not judged here: {counts}"
+    if reader is evalplus_results:
         beside = path.with_name(path.name.replace("_eval_results.json", ".jsonl"))
         if beside != path and beside.is_file() and not _same(beside, replies):
             yield (

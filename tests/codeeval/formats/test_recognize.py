@@ -264,3 +264,58 @@ def test_a_problem_is_known_however_it_is_written(tmp_path, made, humaneval, nam
     path = tmp_path / "s.jsonl"
     path.write_bytes(made.lines([{"task_id": name, "completion": "x"}]))
     assert samples.read(path, humaneval).samples[0].task_id == "HumanEval/2"
+
+
+@pytest.mark.parametrize("tool", ["lm-eval", "inspect"])
+@pytest.mark.parametrize(("function", "fits"), [("string_xor", True), ("remove_Occ", False)])
+def test_a_number_is_a_problem_of_the_benchmark_that_its_document_is_about(tmp_path, humaneval, tool, function, fits):
+    test = f'assert {function}("hello","l") == "heo"'
+    path = tmp_path / "samples.json"
+    if tool == "lm-eval":
+        document = {"task_id": 11, "text": "Remove.", "test_list": [test]}
+        record = {"doc": document, "resps": [["def f(): pass"]], "filtered_resps": [["def f(): pass"]]}
+        path.write_text(json.dumps([record]))
+    else:
+        output = {"choices": [{"message": {"content": "def f(): pass"}}]}
+        sample = {"id": 11, "epoch": 1, "input": "Remove.", "target": [test], "output": output}
+        path.write_text(json.dumps({"version": 2, "eval": {}, "samples": [sample]}))
+    if fits:
+        assert samples.read(path, humaneval).samples[0].task_id == "HumanEval/11"
+        return
+    with pytest.raises(BenchmarkError, match="problem 11 of humaneval is about string_xor") as error:
+        samples.read(path, humaneval)
+    assert "-b" in error.value.hint
+
+
+@pytest.mark.parametrize("offset", [None, 1])
+def test_lists_of_other_problems_are_refused_by_what_they_define(tmp_path, made, humaneval, offset):
+    path = tmp_path / "generations.json"
+    lists = made.bigcode(humaneval[:3])
+    lists[2] = made.bigcode(humaneval[7:8])[0]
+    path.write_text(json.dumps(lists))
+    place = "entry 2 defines filter_by_substring" if offset is None else "entry 0 defines has_close_elements"
+    with pytest.raises(BenchmarkError, match=f"{place} and never names") as error:
+        samples.read(path, humaneval, offset=offset)
+    assert "--offset" in error.value.hint
+
+
+def test_no_line_of_a_file_is_passed_over_without_a_word(tmp_path, made, humaneval):
+    sample = {"task_id": "HumanEval/2", "completion": "x"}
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(made.lines([{**next(iter(made.lm_eval(humaneval))), "filter": "none"}, sample]))
+    with pytest.raises(BenchmarkError, match="line 2 is no record of lm-eval: it has 'task_id', 'completion'"):
+        samples.read(path, humaneval)
+    path.write_bytes(made.lines([{**sample, "benchmark": "humaneval"}, sample, {**sample, "benchmark": "mbpp-378"}]))
+    read = samples.read(path, humaneval)
+    assert [s.sample_index for s in read.samples] == [0, 1]
+    assert read.notes == (f"{path} holds samples of benchmarks that are not judged here: 1 of mbpp-378",)
+
+
+def test_another_encoding_is_named_and_is_not_called_cut_off(tmp_path, humaneval):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes('{"task_id": "HumanEval/2", "completion": "# é"}'.encode("latin-1"))
+    with pytest.raises(BenchmarkError, match="line 1 is not UTF-8"):
+        samples.read(path, humaneval)
+    path.write_bytes('{"task_id": "HumanEval/2", "completion": "# é'.encode()[:-1])
+    with pytest.raises(BenchmarkError, match="line 1 was cut off"):
+        samples.read(path, humaneval)

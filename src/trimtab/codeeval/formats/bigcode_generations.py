@@ -7,9 +7,10 @@ said (``--limit_start`` there, ``--offset`` here), unless there is a list for ev
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from trimtab.codeeval.formats.foreign import Content, ForeignReply, TaskNames, defines, list_of
+from trimtab.codeeval.formats.foreign import Content, ForeignReply, TaskNames, defined, defines, list_of
 from trimtab.disk import json_kind
 from trimtab.errors import BenchmarkError
 
@@ -36,7 +37,8 @@ def read(content: Content, tasks: TaskNames, offset: int | None = None) -> Itera
         offset: How many problems come before the first list; None to find out.
 
     Raises:
-        BenchmarkError: An entry is no text, there are more lists than problems, or it is not clear whose they are.
+        BenchmarkError: An entry is no text, there are more lists than problems, or it is not
+            clear whose they are, or a list is about another problem.
     """
     every = list(tasks.problems.values())
     rows: list[list[str]] = []
@@ -53,6 +55,13 @@ def read(content: Content, tasks: TaskNames, offset: int | None = None) -> Itera
         )
     for number, row in enumerate(rows):
         problem = every[first + number]
+        others = {name for text in row for name in defined(text)}
+        if others and not any(re.search(rf"\b{re.escape(problem.entry_point)}\b", text) for text in row):
+            raise BenchmarkError(
+                f"{content.path}, entry {number} defines {', '.join(sorted(others)[:3])} and never names"
+                f" {problem.entry_point} of {problem.task_id}: its lists are about other problems",
+                hint="name the benchmark that it was made for with -b, one alone, and the first problem with --offset",
+            )
         for at, text in enumerate(row):
             yield ForeignReply(
                 task_id=problem.task_id,

@@ -93,13 +93,29 @@ class TaskNames:
                 ("bigcodebench", n): name for (f, n), name in self._numbered.items() if f == "bigcodebenchlitepro"
             }
 
-    def of(self, name: object, place: str) -> str:
+    def of(self, name: object, place: str, document: object = None) -> str:
         """Return the problem that a name or number means.
 
+        Args:
+            name: What the record has.
+            place: Where the record stands, for messages.
+            document: What the record has of the problem itself. A number is a problem of any benchmark, so where there
+                is a document it has to name the function.
+
         Raises:
-            BenchmarkError: It is neither, or means none of the problems that are judged.
+            BenchmarkError: It is neither, means none of the problems that are judged, or one of another benchmark.
         """
-        return self.split(name, place)[0]
+        task_id = self.split(name, place)[0]
+        problem = self.problems.get(task_id)
+        if problem is None or not document or not str(name).isdecimal():
+            return task_id
+        if not re.search(rf"\b{re.escape(problem.entry_point)}\b", str(document)):
+            raise BenchmarkError(
+                f"{place}: problem {name} of {problem.benchmark} is about {problem.entry_point}, which the record does"
+                " not name: it is a problem of another benchmark",
+                hint="name the benchmark that the file was made for with -b",
+            )
+        return task_id
 
     def split(self, name: object, place: str) -> tuple[str, int | None]:
         """Return the problem that a name means, and the number of a sample that the name may end with.
@@ -201,6 +217,11 @@ def names(record: Collection[str]) -> str:
     return (shown or "no fields") + (", …" if len(record) > 12 else "")
 
 
+def defined(text: str) -> list[str]:
+    """Return the functions that a text defines at column 0."""
+    return re.findall(r"^(?:async[ \t]+)?def[ \t]+(\w+)", text, re.MULTILINE)
+
+
 def defines(text: str, problem: Problem) -> bool:
     """Tell whether a text defines the function of a problem at column 0, and so is a program of its own."""
-    return re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(problem.entry_point)}\b", text, re.MULTILINE) is not None
+    return problem.entry_point in defined(text)

@@ -44,7 +44,8 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     for place, sample in _samples(content):
         if sample.get("error") and not _choices(sample, place):
             continue
-        task_id = tasks.of(sample.get("id"), place)
+        document = [sample[field] for field in ("input", "target", "metadata") if sample.get(field)]
+        task_id = tasks.of(sample.get("id"), place, document)
         choices = _choices(sample, place)
         if not choices:
             raise BenchmarkError(f"{place}: the output has no choices, so there is no reply")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.codeeval.formats.foreign import Content, ForeignReply, TaskNames, list_of, object_of
+from trimtab.codeeval.formats.foreign import Content, ForeignReply, TaskNames, list_of, names, object_of
 from trimtab.disk import json_kind
 from trimtab.errors import BenchmarkError
 
@@ -34,13 +34,15 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     """
     first_filter = content.rows[0].record.get("filter")
     for number, record in content.rows:
+        place = f"{content.path}, line {number}"
+        if not {"doc", "resps"} <= record.keys():
+            raise BenchmarkError(f"{place} is no record of lm-eval: it has {names(record)}, and not 'doc' and 'resps'")
         if record.get("filter") != first_filter:
             continue
-        place = f"{content.path}, line {number}"
         doc = object_of(record.get("doc"), place, "the field 'doc'")
         if "task_id" not in doc:
             raise BenchmarkError(f"{place}: the document has no 'task_id', so the problem is not known")
-        task_id = tasks.of(doc["task_id"], place)
+        task_id = tasks.of(doc["task_id"], place, doc)
         texts = _flat(record.get("resps"), place, "resps")
         programs = _flat(record.get("filtered_resps", []), place, "filtered_resps")
         continues = _continues(record, doc)

@@ -7,6 +7,7 @@ its problems and may put several samples into one list.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from trimtab.codeeval.formats.foreign import Content, ForeignReply, TaskNames, list_of, names, text_of
@@ -36,7 +37,7 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
     named = {str(record.get("benchmark")) for _, record in content.rows} & tasks.benchmarks
     for number, record in content.rows:
         place = f"{content.path}, line {number}"
-        if named and record.get("benchmark") not in named:
+        if named and record.get("benchmark") not in {None, *named}:
             continue  # trimtab eval keeps the samples of all benchmarks in one file
         if "task_id" not in record:
             raise BenchmarkError(f"{place} is not a sample: it has {names(record)}, and no 'task_id'")
@@ -61,6 +62,14 @@ def read(content: Content, tasks: TaskNames) -> Iterator[ForeignReply]:
             passed=record["passed"] if isinstance(record.get("passed"), bool) else None,
             program=record["solution"] if field == "raw_solution" and isinstance(record.get("solution"), str) else None,
         )
+
+
+def left_out(content: Content, tasks: TaskNames) -> Mapping[str, int]:
+    """Count the samples of benchmarks that are not judged, by their name, where the file has some that are."""
+    named = Counter(str(record["benchmark"]) for _, record in content.rows if record.get("benchmark"))
+    if named.keys().isdisjoint(tasks.benchmarks):
+        return {}
+    return {name: count for name, count in named.items() if name not in tasks.benchmarks}
 
 
 def _batch(record: Mapping[str, Any], field: str, tasks: TaskNames, place: str) -> Iterator[ForeignReply]:

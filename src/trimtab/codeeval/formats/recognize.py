@@ -112,6 +112,14 @@ def _rows(path: Path, data: bytes) -> list[disk.JsonLine]:
     parsed = disk.parse_lines(data, str(path), error=BenchmarkError)
     if parsed.torn:
         last = data.count(b"\n") + 1
+        try:
+            parsed.torn.decode()
+        except UnicodeDecodeError as error:
+            if error.end < len(parsed.torn):  # else it was cut off within a letter
+                raise BenchmarkError(
+                    f"{path}, line {last} is not UTF-8: {error.reason} ({parsed.torn[error.start : error.end]!r})",
+                    hint="write the file as UTF-8",
+                ) from error
         raise BenchmarkError(
             f"{path}, line {last} was cut off: it ends {parsed.torn[-40:].decode('utf-8', 'replace')!r}",
             hint="take the line out, or write it anew",
