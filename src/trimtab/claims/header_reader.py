@@ -8,7 +8,7 @@ one thing only.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -111,11 +111,25 @@ class HeaderReader:
         """Return what a header says; ``second``: of the number in brackets under one such as "HumanEval (+)"."""
         return self._read_once(text, second)
 
-    def measurements(self, document: Document, cell: TableCell) -> Iterator[Measurement]:
-        """Yield the numbers of a cell; none if it only says how large a system is."""
+    def says_its_measure(self, cell: TableCell) -> bool:
+        """Whether the headers of a cell name a metric, or say which way is better."""
+        heads = [self.read(part) for part in (*cell.row_path, *cell.column_path)]
+        return any(head.metric or head.lower is not None for head in heads)
+
+    def measurements(self, document: Document, cell: TableCell, *, by_caption: bool = True) -> Iterator[Measurement]:
+        """Yield the numbers of a cell; none if it only says how large a system is.
+
+        Args:
+            document: The file.
+            cell: One of its cells.
+            by_caption: Whether a metric that only the caption names is that of this cell. It is not in a table with a
+                column of that metric: "perplexity and recall", with one column for each.
+        """
         if not cell.numbers or SIZE.fullmatch(cell.text.strip()):
             return
         caption = self.read(cell.caption)
+        if not by_caption:
+            caption = replace(caption, metric="", lower=None)
         names = frozenset(
             name
             for path in (cell.row_path, cell.column_path)

@@ -134,7 +134,7 @@ class Registry:
                 mention = self._named(text, words[first : first + size], squashed, wanted, extra)
                 if mention:
                     mentions.append(mention)
-                    end = words[first + size - 1].end
+                    end = max(mention.end, words[first + size - 1].end)
                     break
         return mentions
 
@@ -160,7 +160,10 @@ class Registry:
         start, end = words[0].start, words[-1].end
         written, known = text[start:end], self._known(text[start:end], squashed)
         term = more.get(squashed)
-        if not (known or term) or not _whole(text, start, end) or not _close(text, words):
+        printed = term.printed(text, start) if term else None
+        if printed and _whole(text, printed.start, printed.end):
+            start, end = printed.start, max(end, printed.end)
+        elif not (known or term) or not _whole(text, start, end) or not _close(text, words):
             return None
         if joined(text, start, end):
             known = {kind: spelling for kind, spelling in known.items() if kind != "models"}

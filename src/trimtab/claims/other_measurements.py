@@ -57,7 +57,10 @@ curiously strangely unsurprisingly unfortunately fortunately importantly crucial
 _SEVERAL: Final = any_case(
     r"\W*(?:[\w-]+\s+)?(?:models|systems|LLMs|methods|approaches|baselines)\s+(?:like|such as)\b"
 )
-_ONE_OF_SEVERAL: Final = any_case(r"\b(?:an?|each|every|some|any|another)\s+(?:[a-z-]+\s+)?$")
+# The "A" of "Outlier-A" and of "Model A" is no article.
+_ONE_OF_SEVERAL: Final = re.compile(
+    r"(?:^An?|(?<![\w-])an?|\b(?:[Ee]ach|[Ee]very|[Ss]ome|[Aa]ny|[Aa]nother))\s+(?:[a-z-]+\s+)?$"
+)
 
 
 def another_measurement(sentence: Sentence) -> bool:

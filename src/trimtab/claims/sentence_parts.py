@@ -49,6 +49,9 @@ _PRONOUN: Final = any_case(
     r"|observed|worth|clear|evident|shown|important|found|interesting|noteworthy|known|obvious|possible|likely)\b)"
     r"|the model|this model|the method|this method)\b"
 )
+_ONE_WORD: Final = re.compile(r"[\w.@/+*-]+")
+_MEASURED_BEFORE: Final = any_case(r"\b(?:on|in terms of)\s+(?:the\s+)?$")
+_THE_BEFORE: Final = any_case(r"\bthe\s+$")
 _WORD_BEFORE: Final = re.compile(r"\b[Oo]n\s+(?:the\s+)?$")
 _JOINT: Final = any_case(r"\s*;\s*|,?\s+(?:and|but|while|whereas|although|though|yet)\s+(?:also\s+|it\s+|even\s+)?")
 _VERB_FIRST: Final = any_case(rf"\s*(?:also\s+)?(?:{RESULT_VERBS})\b")
@@ -64,7 +67,8 @@ class Sentence(TextRange):
     """A sentence, or one clause of it, with everything in it that a fact is made of, in order.
 
     Attributes:
-        text: The whole sentence.
+        text: The whole sentence, its headers of several words hidden: "only" in "Phase 2 (temporal only)" says nothing.
+        printed: The whole sentence as it is printed, character for character as long.
         systems: Names of what was measured.
         benchmarks: Names of what it was measured on.
         metrics: Names of measures.
@@ -76,6 +80,7 @@ class Sentence(TextRange):
     """
 
     text: str
+    printed: str
     systems: tuple[Mention, ...]
     benchmarks: tuple[Mention, ...]
     metrics: tuple[Mention, ...]
@@ -118,19 +123,43 @@ class Sentence(TextRange):
 def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary | None, carried: str = "") -> Sentence:
     """Find names and numbers; a name after "on" that no one knows is a benchmark, not a system."""
     known = vocabulary or HeaderVocabulary()
-    phrases = setting_phrases.read(text, known.settings)
-    sentence = _parse(text, registry, known, carried, phrases)
+    mentioned = mentions.find(text, registry, known)
+    headers = [name for name in mentioned if _of_several_words(name, known)]
+    phrases = tuple(
+        phrase
+        for phrase in setting_phrases.read(text, known.settings)
+        if not any(name.start <= phrase.start and phrase.end < name.end for name in headers)
+    )
+    sentence = _parse(text, mentioned, registry, known, carried, phrases)
     if setting_phrases.paired(phrases, sentence.values):
         return sentence
-    return replace(_parse(text, registry, known, carried, ()), several=phrases)
+    return replace(_parse(text, mentioned, registry, known, carried, ()), several=phrases)
+
+
+def _of_several_words(name: Mention, known: HeaderVocabulary) -> bool:
+    """Whether a name is a header as printed with more in it than one word."""
+    return name.id in known and name.text in known[name.id].spellings and not _ONE_WORD.fullmatch(name.text)
+
+
+def _hidden(text: str, headers: Iterable[Mention]) -> str:
+    """Return a text with the same number of characters in which the words of headers say nothing."""
+    for name in headers:
+        text = f"{text[: name.start]}X{'x' * (name.end - name.start - 1)}{text[name.end :]}"
+    return text
 
 
 def _parse(
-    text: str, registry: Registry, known: HeaderVocabulary, carried: str, phrases: tuple[SettingPhrase, ...]
+    printed: str,
+    mentioned: Sequence[Mention],
+    registry: Registry,
+    known: HeaderVocabulary,
+    carried: str,
+    phrases: tuple[SettingPhrase, ...],
 ) -> Sentence:
     """Take a sentence apart of which some phrases say what stands in columns."""
-    mentioned = mentions.find(text, registry, known)
     named = [name for name in mentioned if not any(name.overlaps(phrase) for phrase in phrases)]
+    text = _hidden(printed, (name for name in named if _of_several_words(name, known)))
+    named = _in_place(named, text, known)
     benchmarks = [name for name in named if name.kind == "benchmarks"]
     systems: list[Mention] = []
     for name in (name for name in named if name.kind == "models"):
@@ -156,6 +185,7 @@ def _parse(
         0,
         len(text),
         text=text,
+        printed=printed,
         systems=tuple(systems),
         benchmarks=tuple(sorted(benchmarks, key=lambda name: name.start)),
         metrics=metrics,
@@ -163,6 +193,30 @@ def _parse(
         origins=tuple(TextRange(match.start(), name.end) for name, match in made_from.items()),
         carried=carried if begins_with_pronoun(text) else "",
         settings=phrases,
+    )
+
+
+def _in_place(named: Sequence[Mention], text: str, known: HeaderVocabulary) -> list[Mention]:
+    """Return names, those that are systems in one table and benchmarks in another as what they are where they stand."""
+    measured_on = {name for name in named if _says_what_was_measured(name, text)}
+    if not measured_on:
+        return list(named)
+    either = {
+        name for name in named if name.id in known and known[name.id].either and name.kind in ("models", "benchmarks")
+    }
+    return [
+        replace(name, kind="benchmarks" if name in measured_on else "models") if name in either else name
+        for name in named
+    ]
+
+
+def _says_what_was_measured(name: Mention, text: str) -> bool:
+    """Whether a name stands where a benchmark does: "on A", "the A of X", "the A benchmark"."""
+    before = text[: name.start]
+    return bool(
+        _MEASURED_BEFORE.search(before)
+        or _NOUN_BEHIND.match(text, name.end)
+        or (_THE_BEFORE.search(before) and text.startswith(" of ", name.end))
     )
 
 

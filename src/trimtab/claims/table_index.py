@@ -41,10 +41,11 @@ class TableIndex:
                 lines = self._tables[document.sha256, label.table].lines
                 lines.add(label.row, label.column, label.head, label.text)
                 lines.labels.add(label.column)
+            said_by_heads = {cell.table for cell in document.cells if self.headers.says_its_measure(cell)}
             for cell in document.cells:
                 table = self._tables[document.sha256, cell.table]
                 table.lines.add(cell.row, cell.column, " ".join(cell.column_path), cell.text)
-                for reading in self.headers.measurements(document, cell):
+                for reading in self.headers.measurements(document, cell, by_caption=cell.table not in said_by_heads):
                     table.readings.append(reading)
                     self._add(reading)
 
@@ -74,6 +75,7 @@ class TableIndex:
         """Return every header that can be a name in a sentence: systems, and what they were measured on."""
         said: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         values: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        told_of: set[str] = set()
         for table in self.tables:
             rows, columns = (
                 {getattr(result.cell, f"{axis}_path") for result in table.readings} for axis in ("row", "column")
@@ -81,6 +83,9 @@ class TableIndex:
             for axis, paths in (("row", rows), ("column", columns)):
                 for name, run in ((name, run) for path in paths for name, run in vocabulary.names(path).items()):
                     kind = "models" if axis == table.axis and run.text not in table.measured else "benchmarks"
+                    if run.text in table.measured:
+                        # "Legal queries score 71.3 on nDCG": what is measured on is told of like a system.
+                        told_of.add(name)
                     if vocabulary.nameable(name) and not (kind == "models" and self.headers.read(run.text).named):
                         said[name][kind].add(run.text)
                 for path in paths if axis != table.axis else ():
@@ -92,6 +97,7 @@ class TableIndex:
             name: HeaderTerm(
                 kind="models" if "models" in kinds and (len(kinds) == 1 or SHAPED.search(name)) else "benchmarks",
                 spellings=frozenset().union(*kinds.values()),
+                either=len(kinds) > 1 or name in told_of,
             )
             for name, kinds in said.items()
         }

@@ -159,7 +159,7 @@ def unread(understood: Understood) -> UnreadWords:
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
     words = outside(map(TextRange.of, WORD.finditer(sentence.text)), explained)
     left = [*_in_no_fact(understood, explained), *_of_several(understood)]
-    left += (TextRange.of(match) for match in _QUALIFIES.finditer(sentence.text))
+    left += outside(map(TextRange.of, _QUALIFIES.finditer(sentence.text)), explained)
     for part in parts:
         left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
     # Characters of an aside bear on its facts, all others on every fact.
@@ -168,7 +168,7 @@ def unread(understood: Understood) -> UnreadWords:
     conditioned = another_measurement(sentence) or any(may_change(_said(sentence, word)) for word in telling)
     doubled = _doubled(facts)
     return UnreadWords(
-        words=_runs(sentence.text, left),
+        words=_runs(sentence.printed, left),
         facts=tuple(
             index
             for index, fact in enumerate(facts)
@@ -190,7 +190,7 @@ def _of_several(understood: Understood) -> list[TextRange]:
             left += (number for number in sentence.numbers if number.kind == "setting")
     marks = [name for name in sentence.benchmarks if key(name.text) not in MEANS]
     if len(sentence.values) < len(marks):
-        left += map(TextRange.of, _AVERAGED.finditer(sentence.text))
+        left += outside(map(TextRange.of, _AVERAGED.finditer(sentence.text)), sentence.names)
     return left
 
 

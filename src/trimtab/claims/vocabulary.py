@@ -13,7 +13,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
-from trimtab.claims.wording import SAYING, any_case, key, stem
+from trimtab.claims.text_range import TextRange
+from trimtab.claims.wording import SAYING, any_case, key, name_words, stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,10 +60,22 @@ class HeaderTerm:
         kind: "models" for a system, "benchmarks" for what was measured.
         spellings: As printed; an ordinary word in other letters is no name ("Base", but not "base"). None: in any
             letters.
+        either: Whether it may be told of as a system and as what was measured, for tables have it as both.
     """
 
     kind: str
     spellings: frozenset[str]
+    either: bool = False
+
+    def printed(self, text: str, start: int) -> TextRange | None:
+        """Return where the longest of its spellings stands in a text as it is printed, its first word at ``start``."""
+        places = (
+            TextRange(begin, begin + len(spelling))
+            for spelling in self.spellings
+            for begin in (start - lead(spelling),)
+            if begin >= 0 and text.startswith(spelling, begin)
+        )
+        return max(places, key=lambda place: place.end - place.start, default=None)
 
     def fits(self, text: str, start: int, end: int) -> bool:
         """Whether words of a sentence are this name; an ordinary word is with a noun behind it: "hybrid model".
@@ -80,6 +93,11 @@ class HeaderTerm:
             or _MOST_BEFORE.search(before)
             or (re.search(r"\b(?:an?|the)\s+$", before) and re.match(r"\s+of\s+\d", text[end:]))
         )
+
+
+def lead(spelling: str) -> int:
+    """Return how many characters stand before the first word of a spelling."""
+    return next((word.start for word in name_words(spelling)), 0)
 
 
 class HeaderVocabulary(dict[str, HeaderTerm]):
@@ -176,4 +194,4 @@ def nameable(name: str) -> bool:
     """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
     if re.fullmatch(r"[\d.]+[bmkt]?", name) or name in SAYING or name in ORDINARY:
         return False
-    return len(name) > 2 or (len(name) == 2 and not name.isalpha())
+    return len(name) > 2 or (len(name) == 2 and not (name.isalpha() and name.isascii()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -35,9 +36,15 @@ NEGATIONS: Final = word_set(
 )
 WORD: Final = re.compile(r"[^\W_](?:[\w'\u2019+/@.-]*\w)?\+?")
 """A word of a sentence as a reader sees it: "fine-tuned", "don't", "w/o", "HumanEval+"."""
-_NAME_WORD: Final = re.compile(r"[A-Za-z0-9]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?")
+# Letters of alphabets that part words by spaces; in others a run is a word, and "\u5728HumanEval\u4e0a" three.
+_LETTER: Final = (
+    "A-Za-z0-9\u00b2\u00b3\u00b9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f\u1d62-\u1d6a\u1e00-\u1fff\u2070-\u209c\u2207"
+)
+_NAME_WORD: Final = re.compile(
+    rf"[{_LETTER}]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+)
 _PLUS: Final = re.compile(r"\s*\(\+\)")
-_LONGEST: Final = 8
+_LONGEST: Final = 16
 _STOP: Final = word_set("""
 a an the of to in on for at by with from as and or is are was were be been being that this these those it its we our
 their they them which who also then thus hence so such can may might will would could has have had do does did into
@@ -122,6 +129,8 @@ def key(text: str) -> str:
 
     >>> key("DeepSeek-Coder 6.7B_base") == key("deepseekcoder-6.7b-base")
     True
+    >>> key("R\u00b2") == key("R2"), key("\u0394 loss") == key("loss")
+    (True, False)
     """
     return "".join(word for word, _, _ in name_words(text))
 
@@ -131,13 +140,18 @@ def name_words(text: str) -> list[PlacedWord]:
     words = []
     for match in _NAME_WORD.finditer(text):
         plus = _PLUS.match(text, match.end())
-        word = match[0].casefold()
+        word = match[0].casefold() if match[0].isascii() else _without_accents(match[0])
         words.append(PlacedWord(word + "+" * bool(plus), match.start(), plus.end() if plus else match.end()))
     return words
 
 
+def _without_accents(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word).casefold()
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 def keys_from(words: Sequence[PlacedWord], first: int) -> list[str]:
-    """Return the keys of the texts that begin with a word: of one word, of two, and so on up to eight.
+    """Return the keys of the texts that begin with a word: of one word, of two, and so on up to sixteen.
 
     >>> keys_from(name_words("HumanEval Pro (0-shot)"), 0)
     ['humaneval', 'humanevalpro', 'humanevalpro0', 'humanevalpro0shot']
