@@ -105,3 +105,18 @@ def test_what_a_tool_can_be_fooled_by_is_noted_where_samples_hold_it(box, one, t
     assert all(part in note for part, note in zip(notes, found.notes, strict=True))
     assert [entry.outcome for entry in found.differ] == ["wrong", "exit"]
     assert reported(box, one, tool, {"text": EQUAL}).notes == ()
+
+
+LACKING = ("def truncate_number(number):\n    return fraction(number)\n", "from functools import lru_cache\n")
+
+
+@pytest.mark.parametrize(("tool", "texts", "count"), [
+    ("EvalPlus", (RIGHT, WRONG, *LACKING), 2),
+    ("EvalPlus", (RIGHT, WRONG), 0),
+    ("bigcode", LACKING, 0),
+])  # fmt: skip
+def test_names_that_a_sanitizer_may_have_dropped_are_noted(box, one, tool, texts, count):
+    found = reported(box, one, tool, *({"text": text, "passed": text == RIGHT, "program": text} for text in texts))
+    assert found.differ == ()
+    counts = [note.split(" lack a function")[0] for note in found.notes if "sanitizer" in note]
+    assert counts == [f"{count} samples"] * bool(count)

@@ -104,7 +104,8 @@ def compare(
                     why=_why(file.tool, reply, problem, record, sandbox),
                 )
             )
-    notes = (*file.notes, *_shares(file, every, records), *(note for b in every for note in _notes(file, b)))
+    notes = [*file.notes, *_shares(file, every, records), *(note for b in every for note in _notes(file, b))]
+    notes += _lacking(file.tool, records)
     return PeerReport(tool=file.tool, compared=compared, differ=tuple(differ), notes=tuple(dict.fromkeys(notes)))
 
 
@@ -123,6 +124,21 @@ def _shares(file: SampleFile, benchmarks: Iterable[Benchmark], records: Iterable
                     f"{benchmark.name} {task_id}: {file.tool} passed {there} samples, and {sum(passed)}"
                     f" of the {len(passed)} pass here"
                 )
+
+
+def _lacking(tool: str, records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how many programs lack a name, where the tool's own extraction may have taken it out of the reply."""
+    lacking = sum(
+        record["benchmark"].startswith(("humaneval", "mbpp"))  # a file of BigCodeBench has another sanitizer's programs
+        and (record["outcome"] == Outcome.MISSING or str(record["detail"]).startswith("NameError"))
+        for record in records
+    )
+    if tool == "EvalPlus" and lacking:
+        yield (
+            f"{lacking} samples lack a function or another name that they need, which EvalPlus' sanitizer may have"
+            " dropped: it keeps nothing with a decorator, no function without return and no loop at the top of a reply."
+            " The replies are in the file .raw.jsonl beside its samples"
+        )
 
 
 def _why(tool: str, reply: ForeignReply, problem: Problem, record: Mapping[str, Any], sandbox: Sandbox) -> str:
