@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # pylatexenc ships no type information.
 Node = Any
 
-PLAIN = re.compile(r"( ?)([\w.,;:=+/])")
+PLAIN = re.compile(r"([ \n]?)([\w.,;:=+/])(?:[ \n]? *[\w.,;:=+/]+)*")
 MAX_EXPANDED = 200_000
 NEVER_PRINTED = re.compile(
     # No piece runs over its own beginning, so that a thousand without an end cost no more than one.
@@ -64,13 +64,15 @@ class Macro:
 
 
 class _Walker(LatexWalker):  # type: ignore[misc]
-    """pylatexenc's parser, spared the look at a plain character for all that could begin there."""
+    """pylatexenc's parser, spared the look at plain characters for all that could begin there."""
 
     def get_token(self, pos: int, *args: Any, **options: Any) -> LatexToken:  # noqa: ANN401 - handed on as they come
         plain = PLAIN.match(self.s, pos)
         if plain is None:
             return super().get_token(pos, *args, **options)
-        return LatexToken(tok="char", arg=plain[2], pos=plain.end() - 1, len=1, pre_space=plain[1])
+        # Plain text is one token; where one character may be a macro's argument, no environment can begin.
+        chars = plain[0].removeprefix(plain[1]) if options.get("environments", True) else plain[2]
+        return LatexToken(tok="char", arg=chars, pos=plain.start(2), len=len(chars), pre_space=plain[1])
 
 
 class LatexSource:
