@@ -15,7 +15,7 @@ from trimtab.documents.formats.cell_text import numeric
 from trimtab.documents.parts import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 TOUCHING = 1.5
 HEAD_HEIGHT = 40  # points at most of heads that no rule stands above
@@ -108,12 +108,12 @@ def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
             (round(rule.left), round(rule.right)),
         )
         groups.setdefault(key, []).append(rule)
-    captions = [word for word in words if _captions(word)]
+    captions = [word for word in words if CAPTION.match(word.text)]
     for group in groups.values():
         for run in _runs(group, captions):
-            inside = tuple(word for word in words if _inside(word, run[0], run[-1])) if len(run) > 1 else ()
+            inside = _inside(words, run[0], run[-1]) if len(run) > 1 else []
             if len(inside) > 3:
-                tables.append(Region(rules=tuple(run), words=inside))
+                tables.append(Region(rules=tuple(run), words=tuple(inside)))
     outer = [each for each in tables if not any(other is not each and other.holds(each.rules[0]) for other in tables)]
     return [_headed(each, words) for each in sorted(outer, key=lambda each: each.rules[0].top)]
 
@@ -121,26 +121,22 @@ def regions(words: Sequence[Word], rules: Sequence[RuledLine]) -> list[Region]:
 def _headed(region: Region, words: Sequence[Word]) -> Region:
     """Return a table without a rule above its heads together with them: lines of as many parts that touch its rule."""
     first = region.rules[0]
-    lines = [_fragments(line) for line in _lines(region.words)]
+    above = _inside(words, first._replace(top=first.top - HEAD_HEIGHT), first)
+    lines = [_fragments(line) for line in _lines(region.words)] if above else []
     heads: list[Word] = []
-    above = [word for word in words if _inside(word, first._replace(top=first.top - HEAD_HEIGHT), first)]
     for line in reversed(_lines([word for word in above if word.bottom < first.top + 1])):
         parts = _fragments(line)
         top = min(word.top for word in heads) if heads else first.top
         near = top - max(word.bottom for word in line) < 0.6 * (line[0].bottom - line[0].top)
         least = 2 if heads else 2 * max(map(len, lines)) / 3
-        values = sum(numeric(part.text) for part in parts)
-        if not near or len(parts) < max(2, least) or 2 * values >= len(parts) or any(map(_captions, line)):
+        named = 2 * sum(numeric(part.text) for part in parts) < len(parts)
+        if not near or not named or len(parts) < max(2, least) or any(CAPTION.match(word.text) for word in line):
             break
         heads += line
     if not heads or not any(numeric(part.text) for part in lines[0][1:]):
         return region
     border = first._replace(top=min(word.top for word in heads))
     return Region(rules=(border, *region.rules), words=(*heads, *region.words))
-
-
-def _captions(word: Word) -> bool:
-    return CAPTION.match(word.text) is not None
 
 
 def _whole(rules: Sequence[RuledLine]) -> list[RuledLine]:
@@ -181,14 +177,16 @@ def _runs(group: list[RuledLine], captions: Sequence[Word]) -> list[list[RuledLi
     """Split rules of one width where a caption stands between two of them."""
     runs = [[group[0]]]
     for above, below in pairwise(group):
-        if any(_inside(word, above, below) for word in captions):
+        if _inside(captions, above, below):
             runs.append([])
         runs[-1].append(below)
     return runs
 
 
-def _inside(word: Word, above: RuledLine, below: RuledLine) -> bool:
-    return above.top - 1 < word.middle < below.top + 1 and above.left - 4 < word.left and word.right < above.right + 4
+def _inside(words: Iterable[Word], above: RuledLine, below: RuledLine) -> list[Word]:
+    """Return the words between two rules of one width."""
+    top, bottom, left, right = above.top - 1, below.top + 1, above.left - 4, above.right + 4
+    return [word for word in words if left < word.left and word.right < right and top < word.middle < bottom]
 
 
 def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[list[RawCell]], int | None]:
@@ -207,12 +205,14 @@ def read(region: Region, rules: Sequence[RuledLine], page: int) -> tuple[list[li
     return rows, heads
 
 
-def _lines(words: Sequence[Word]) -> list[list[Word]]:
+def _lines(words: Iterable[Word]) -> list[list[Word]]:
+    """Return words line by line, each from left to right; one belongs to a line where it stands at its middle."""
     lines: list[list[Word]] = []
     for word in sorted(words, key=lambda each: each.middle):
-        height = word.bottom - word.top
-        if lines and abs(median(each.middle for each in lines[-1]) - word.middle) < 0.35 * height:
-            lines[-1].append(word)
+        line = lines[-1] if lines else []
+        median_height = (line[(len(line) - 1) // 2].middle + line[len(line) // 2].middle) / 2 if line else 0.0
+        if line and abs(median_height - word.middle) < 0.35 * (word.bottom - word.top):
+            line.append(word)
         else:
             lines.append([word])
     return [sorted(line, key=lambda each: each.left) for line in lines]
@@ -344,9 +344,9 @@ def _covered(
     full = columns[-1][1] - columns[0][0]
     for rule in rules:
         below = 0 <= rule.top - bottom < SHORT_RULE and rule.left <= part.box[0] and part.box[2] <= rule.right
-        others = any(each.over(rule.left, rule.right) for each in line if each is not part)
-        if below and not others and rule.right - rule.left < 0.9 * full:
-            left, right = rule.left, rule.right
+        if below and rule.right - rule.left < 0.9 * full:
+            others = any(each.over(rule.left, rule.right) for each in line if each is not part)
+            left, right = (left, right) if others else (rule.left, rule.right)
     over = [index for index, (start, end) in enumerate(columns) if left < end and start < right]
     if over:
         return over[0], over[-1]
