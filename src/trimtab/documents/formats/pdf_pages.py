@@ -285,44 +285,45 @@ class _Page:
 
     def _drawn(self, each: Address, outer: tuple[raw.FS_MATRIX, ...], depth: int) -> Iterator[_Rectangle]:
         kind = _PDFIUM.FPDFPageObj_GetType(each)
-        if kind not in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM):
+        drawing = kind == raw.FPDF_PAGEOBJ_PATH and 1 < _PDFIUM.FPDFPath_CountSegments(each) < DRAWING
+        if not drawing and kind != raw.FPDF_PAGEOBJ_FORM:
             return
         matrix = raw.FS_MATRIX()
         _PDFIUM.FPDFPageObj_GetMatrix(each, byref(matrix))
         matrices = (matrix, *outer)
-        if kind == raw.FPDF_PAGEOBJ_FORM:
-            for index in range(_PDFIUM.FPDFFormObj_CountObjects(each) if depth < NESTED else 0):
+        if drawing and (boxes := list(self._outlines(each, matrices))):
+            fill, stroke, color = c_int(), c_int(), [c_uint() for _ in range(4)]
+            _PDFIUM.FPDFPath_GetDrawMode(each, byref(fill), byref(stroke))
+            known = fill.value and _PDFIUM.FPDFPageObj_GetFillColor(each, *map(byref, color))
+            filled = bool(known) and not all(part.value >= WHITE for part in color[:3])
+            yield from (_Rectangle(*box, filled) for box in boxes)
+        elif not drawing and depth < NESTED:
+            for index in range(_PDFIUM.FPDFFormObj_CountObjects(each)):
                 yield from self._drawn(_PDFIUM.FPDFFormObj_GetObject(each, index), matrices, depth + 1)
-            return
-        if not 1 < _PDFIUM.FPDFPath_CountSegments(each) < DRAWING:
-            return
-        fill, stroke, color = c_int(), c_int(), [c_uint() for _ in range(4)]
-        _PDFIUM.FPDFPath_GetDrawMode(each, byref(fill), byref(stroke))
-        known = fill.value and _PDFIUM.FPDFPageObj_GetFillColor(each, *map(byref, color))
-        filled = bool(known) and not all(part.value >= WHITE for part in color[:3])
-        for left, top, right, bottom in self._outlines(each, matrices):
-            yield _Rectangle(left, top, right, bottom, filled)
 
     def _outlines(
         self, path: Address, matrices: tuple[raw.FS_MATRIX, ...]
     ) -> Iterator[tuple[float, float, float, float]]:
         """Yield the box of each part of a path that is drawn in one go and is a line or a rectangle."""
-        segment_of, kind_of = _PDFIUM.FPDFPath_GetPathSegment, _PDFIUM.FPDFPathSegment_GetType
+        segment_of, kind_of, point_of = (
+            _PDFIUM.FPDFPath_GetPathSegment,
+            _PDFIUM.FPDFPathSegment_GetType,
+            _PDFIUM.FPDFPathSegment_GetPoint,
+        )
         x, y = c_float(), c_float()
         at_x, at_y = ctypes.addressof(x), ctypes.addressof(y)
         points: list[tuple[float, float]] = []
         across: set[float] = set()
         down: set[float] = set()
-        straight = True
         for index in range(_PDFIUM.FPDFPath_CountSegments(path)):
             segment = segment_of(path, index)
             if kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
-                if straight and len(points) > 1:
+                if len(points) > 1 and len(across) <= 2 and len(down) <= 2:
                     yield _around(points)
-                points, across, down, straight = [], set(), set(), True
-            elif not straight:
+                points, across, down = [], set(), set()
+            elif len(across) > 2 or len(down) > 2:
                 continue
-            _PDFIUM.FPDFPathSegment_GetPoint(segment, at_x, at_y)
+            point_of(segment, at_x, at_y)
             point = x.value, y.value
             for matrix in matrices:
                 point = (
@@ -333,8 +334,7 @@ class _Page:
             points.append(point)
             across.add(round(point[0], 1))
             down.add(round(point[1], 1))
-            straight = len(across) <= 2 and len(down) <= 2
-        if straight and len(points) > 1:
+        if len(points) > 1 and len(across) <= 2 and len(down) <= 2:
             yield _around(points)
 
 
