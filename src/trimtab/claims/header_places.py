@@ -86,14 +86,15 @@ class HeaderPlaces:
         self._cells: dict[tuple[tuple[str, int], int, int], list[Measurement]] = defaultdict(list)
         self.index = index
         self.by_table: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
+        headers: dict[tuple[tuple[str, ...], HeaderLine], None] = {}
         for reading in index.all:
+            cell = reading.cell
             self.by_table[reading.table].append(reading)
-            self._cells[reading.table, reading.cell.row, reading.cell.column].append(reading)
-            for axis, path, line in (
-                ("row", reading.cell.row_path, reading.cell.row),
-                ("column", reading.cell.column_path, reading.cell.column),
-            ):
-                self._add(path, (reading.table, axis, line))
+            self._cells[reading.table, cell.row, cell.column].append(reading)
+            headers[cell.row_path, (reading.table, "row", cell.row)] = None
+            headers[cell.column_path, (reading.table, "column", cell.column)] = None
+        for path, line in headers:
+            self._add(path, line)
 
     def _add(self, path: tuple[str, ...], line: HeaderLine) -> None:
         """Add one header under everything it may be called."""

@@ -7,6 +7,7 @@ digit, a hyphen before a digit or a capital inside.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims.name_registry import Mention, joined
@@ -38,6 +39,7 @@ def find(text: str, registry: Registry, vocabulary: HeaderVocabulary | None = No
     return sorted((*known, *shaped), key=lambda mention: mention.start)
 
 
+@lru_cache(maxsize=65536)
 def looks_like_a_model(word: str) -> bool:
     """Whether a word has the shape of a model's name.
 

@@ -249,7 +249,8 @@ def _finding(statement: Statement, span: Span, aligned: _Alignment, registry: Re
         return "verbatim", "the passage holds the statement word for word"
     mine, theirs = aligned.left()
     swapped = [(word, other) for word in mine for other in theirs if other in OPPOSITES.get(word, ())]
-    missing = [number for number in _numbers(statement.text) if number not in _numbers(span.text)]
+    printed = _numbers(span.text)
+    missing = [number for number in _numbers(statement.text) if number not in printed]
     known = {name: HeaderTerm(kind="models", spellings=frozenset()) for name in statement.names}
     named = mentions.find(span.text, registry, HeaderVocabulary(known))
     strangers = [name for name in dict.fromkeys(statement.names) if name not in {other.id for other in named}]

@@ -97,11 +97,19 @@ def speaks_of_what_follows(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AboveLine:
-    """What stands above a line of a document: its headings, and the sentences that may speak of what follows."""
+    """What stands above a line of a document: its headings, sentences that speak of what follows, and the last one."""
 
     line: int
     section: str = ""
-    sentences: tuple[str, ...] = ()
+    speaking: tuple[str, ...] = ()
+    last: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences that may speak of what follows; one with a result speaks of itself."""
+        if not self.last or any(number.kind == "value" for number in numbers(self.last)):
+            return self.speaking
+        return tuple(dict.fromkeys((*self.speaking, self.last)))
 
 
 def lines_above(document: Document) -> list[AboveLine]:
@@ -115,9 +123,7 @@ def lines_above(document: Document) -> list[AboveLine]:
             speaking = ()
         if speaks_of_what_follows(span.text):
             speaking += (span.text,)
-        result = any(number.kind == "value" for number in numbers(span.text))  # it speaks of itself
-        sentences = speaking if result else tuple(dict.fromkeys((*speaking, span.text)))
-        lines.append(AboveLine(line=span.position.line, section=span.section, sentences=sentences))
+        lines.append(AboveLine(line=span.position.line, section=span.section, speaking=speaking, last=span.text))
     return lines
 
 

@@ -33,6 +33,7 @@ _BEFORE: Final = any_case(
 )
 _OTHER_WORD: Final = re.compile(r"(?<![\w.-])[A-Za-z]+\.?[\s_-]+$")
 _LONGEST: Final = 60
+_EMPTY: Final = EMPTY_WORDS - {"n"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def read(text: str, heads: Sequence[SettingHead]) -> tuple[SettingPhrase, ...]:
 def _phrase(text: str, tokens: Sequence[tuple[int, int]], heads: Sequence[SettingHead]) -> SettingPhrase | None:
     """Return what a run of words says, if it is the name of a column or its end, and a value stands beside it."""
     start, end = tokens[0][0], tokens[-1][1]
-    if not {text[slice(*tokens[0])].casefold(), text[slice(*tokens[-1])].casefold()}.isdisjoint(EMPTY_WORDS - {"n"}):
+    if not {text[slice(*tokens[0])].casefold(), text[slice(*tokens[-1])].casefold()}.isdisjoint(_EMPTY):
         return None
     if any(not re.fullmatch(r"[\s_.\-]{1,2}", text[one[1] : other[0]]) for one, other in pairwise(tokens)):
         return None
