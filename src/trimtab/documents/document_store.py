@@ -55,19 +55,8 @@ class DocumentStore:
             raise
 
     def _prepare(self) -> None:
+        """Make the tables of a new file; nothing is written to one that holds something else."""
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        self._refuse_foreign(version)  # before anything is written; the next line already changes the file
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")  # after a power cut the file is whole, perhaps older
-        if version == 0:
-            self._database.executescript(SCHEMA)
-
-    def _refuse_foreign(self, version: int) -> None:
-        """Refuse a file that holds something, but no corpus of this schema.
-
-        Raises:
-            EvidenceError: It does.
-        """
         names = [name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         if names and not ({"work", "document"} <= set(names) and version):
             some = ", ".join(sorted(names)[:3]) + (" \u2026" if len(names) > 3 else "")
@@ -80,6 +69,10 @@ class DocumentStore:
                 f"{self.path} holds a corpus of schema {version}, this is schema {SCHEMA_VERSION}",
                 hint="index the sources again into a new file",
             )
+        self._database.execute("PRAGMA journal_mode = WAL")  # this changes the file
+        self._database.execute("PRAGMA synchronous = NORMAL")  # after a power cut the file is whole, perhaps older
+        if version == 0:
+            self._database.executescript(SCHEMA)
 
     def __enter__(self) -> Self:
         return self

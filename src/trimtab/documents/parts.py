@@ -99,9 +99,14 @@ class TableCell:
         """The first number of the cell, or None."""
         return self.numbers[0] if self.numbers else None
 
+    @property
+    def table_name(self) -> str:
+        """What the paper calls its table, else its number."""
+        return self.label or f"table {self.table}"
+
     def __str__(self) -> str:
-        table = self.label or f"table {self.table}"
-        return f"{table}, row {' > '.join(self.row_path)!r}, column {' > '.join(self.column_path)!r}: {self.text}"
+        row, column = " > ".join(self.row_path), " > ".join(self.column_path)
+        return f"{self.table_name}, row {row!r}, column {column!r}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

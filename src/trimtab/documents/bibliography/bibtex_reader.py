@@ -17,6 +17,7 @@ from bibtexparser.splitter import Splitter
 from pylatexenc.latex2text import LatexNodes2Text
 
 from trimtab.documents.bibliography.entry import READ, BibliographyEntry, EntryPlace, FieldValue
+from trimtab.documents.formats.latex_source import braces
 from trimtab.documents.work import Author
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _value(place: EntryPlace, name: str, text: str, macros: dict[str, str]) -> s
     pieces = []
     for piece in _pieces(text):
         enclosed = piece[:1] + piece[-1:] in ("{}", '""') and len(piece) > 1
-        if enclosed and all(depth >= 0 for _, depth in _marks(piece[1:-1])):
+        if enclosed and all(depth >= 0 for _, depth in braces(piece[1:-1])):
             pieces.append(piece[1:-1])
         elif piece.isdecimal():
             pieces.append(piece)
@@ -164,18 +165,10 @@ def authors(text: str) -> Iterator[Author]:
             yield Author(family=plain(family), given=plain(given))
 
 
-def _marks(text: str) -> Iterator[tuple[re.Match[str], int]]:
-    """Yield braces, quotation marks and ``#``, each with how many braces are open behind it."""
-    depth = 0
-    for match in re.finditer(r'\\.|[{}"#]', text, re.DOTALL):
-        depth += (match[0] == "{") - (match[0] == "}")
-        yield match, depth
-
-
 def _pieces(text: str) -> list[str]:
     """Return the parts of a value between ``#`` outside braces and quotation marks."""
     parts, last, quoted = [], 0, False
-    for match, depth in _marks(text):
+    for match, depth in braces(text):
         if depth == 0 and match[0] == '"':
             quoted = not quoted
         elif depth == 0 and match[0] == "#" and not quoted:

@@ -46,9 +46,9 @@ def bounded(pieces: Iterable[str], mark: re.Pattern[str], count: int) -> tuple[s
     >>> bounded(["a & b & c\nd", " & e"], re.compile("&"), 1)
     ('a & b \n & e', 1)
     """
-    kept, cuts = [], 0
+    parts, cuts = [], 0
     for piece in pieces:
         end = next((match.start() for match in islice(mark.finditer(piece), count, None)), len(piece))
-        kept += [piece[:end], "\n" * piece.count("\n", end)]
+        parts += [piece[:end], "\n" * piece.count("\n", end)]
         cuts += end < len(piece)
-    return "".join(kept), cuts
+    return "".join(parts), cuts

@@ -126,18 +126,18 @@ def main() -> None:
     for line in sys.stdin.buffer:
         pages, cpu_seconds, memory_bytes, size = map(int, line.split())
         content = sys.stdin.buffer.read(size)
-        child = os.fork()
-        if not child:
+        if child := os.fork():
+            _, status = os.waitpid(child, 0)
+            answer = f'{{"ended": {os.waitstatus_to_exitcode(status)}}}\n' if status else ""
+        else:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
             signal.alarm(SLOW * cpu_seconds)
-            sys.stdout.write(f"{_answer(content, pages)}\n")
-            sys.stdout.flush()
+            answer = f"{_answer(content, pages)}\n"
+        sys.stdout.write(answer)
+        sys.stdout.flush()
+        if not child:
             os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if status:
-            sys.stdout.write(f'{{"ended": {os.waitstatus_to_exitcode(status)}}}\n')
-            sys.stdout.flush()
 
 
 def _answer(content: bytes, pages: int) -> str:
@@ -207,12 +207,11 @@ class _Page:
             _PDFIUM.FPDFText_GetTextObject,
             _PDFIUM.FPDFText_GetLooseCharBox,
         )
-        codes = [code_of(text, at) for at in range(_PDFIUM.FPDFText_CountChars(text))]
-        places = [
-            at
-            for at, code in enumerate(codes)
-            if code and not (code in BLANKS and _PDFIUM.FPDFText_IsGenerated(text, at) == 1)
-        ]
+        codes = np.array([code_of(text, at) for at in range(_PDFIUM.FPDFText_CountChars(text))], np.uint32)
+        for at in np.flatnonzero(np.isin(codes, BLANKS)).tolist():
+            codes[at] *= _PDFIUM.FPDFText_IsGenerated(text, at) != 1
+        codes[np.isin(codes, HYPHENS)] = ord("-")
+        places = np.flatnonzero(codes).tolist()
         boxes = np.zeros((len(places), 4), np.float32)  # an FS_RECTF each
         for at, address in zip(places, range(boxes.ctypes.data, sys.maxsize, boxes.strides[0]), strict=False):
             box_of(text, at, address)
@@ -220,9 +219,7 @@ class _Page:
         known, first, font = np.unique(owners, return_index=True, return_inverse=True)
         left, top, right, bottom = boxes.astype(np.float64).T
         letters = _Letters(
-            code=np.array(
-                [ord("-") if code in HYPHENS else code for code in map(codes.__getitem__, places)], np.uint32
-            ),
+            code=codes[places],
             font=font,
             box=np.array(self._turned(left, bottom, right, top)),
             fonts=[self._font(text, places[at], owner) for at, owner in zip(first, known.tolist(), strict=True)],

@@ -92,15 +92,17 @@ def _ask(question: bytes) -> tuple[dict[str, Any], str]:
                 channel.write(question)
                 channel.flush()
                 answer = json.loads(channel.readline())
-        finally:
+                if isinstance(answer, dict):
+                    return answer, ""
             errors.seek(0)
-            remarks = errors.read().decode(errors="replace").strip().splitlines()
+            return {}, "".join(errors.read().decode(errors="replace").strip().splitlines()[-1:])
+        finally:
             if not isinstance(answer, dict):
                 _started.cache_clear()
                 with suppress(OSError):
                     os.killpg(process.pid, signal.SIGKILL)
+                with suppress(OSError):
                     _OPEN.close()
-        return (answer, "") if isinstance(answer, dict) else ({}, "".join(remarks[-1:]))
 
 
 @lru_cache(maxsize=1)
