@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+# `make test` has two workers on two cores, and torch gives each process a thread a core: threads that wait for a core
+# spin, which took six times the CPU seconds of a process with one thread. Set before anything imports torch; the
+# processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def synthetic():

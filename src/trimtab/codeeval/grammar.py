@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trimtab.errors import BenchmarkError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
 Composition = tuple[str, ...]
 Instance = tuple[tuple[str, int | None], ...]
@@ -272,12 +272,15 @@ class Language:
 
 @lru_cache(maxsize=8)  # the folds of a chain come one after the other
 def _outputs(composition: Composition) -> tuple[tuple[Any, ...], ...]:
-    """Return the outputs on the probes of each instance, sharing the work of common beginnings."""
-    if not composition:
-        return (tuple(list(probe) for probe in PROBES),)
+    """Return the outputs on the probes of each instance."""
+    return tuple(_each_output(composition)) if composition else (tuple(list(probe) for probe in PROBES),)
+
+
+def _each_output(composition: Composition) -> Iterator[tuple[Any, ...]]:
+    """Yield what :func:`_outputs` returns, sharing the work of common beginnings."""
     *before, last = composition
     applied = [operation(last, constant) for constant in PRIMITIVES[last].choices]
-    return tuple(tuple(map(apply, values)) for values in _outputs(tuple(before)) for apply in applied)
+    return (tuple(map(apply, values)) for values in _outputs(tuple(before)) for apply in applied)
 
 
 class _Classes:
@@ -305,10 +308,10 @@ def language(grammar: Grammar) -> Language:
         by_behavior: dict[str, set[Composition]] = defaultdict(set)
         for composition in group:
             is_dropped = any(part in dropped for part in parts(composition))
-            shown = set() if is_dropped else _behaviors(composition)
-            if not shown or not shown.isdisjoint(shorter):
+            shown = set() if is_dropped else _new_behaviors(composition, shorter)
+            if not shown:
                 dropped.add(composition)
-            for key in shown if composition not in dropped else ():
+            for key in shown:
                 by_behavior[key].add(composition)
         for key, members in by_behavior.items():
             shorter[key] = min(members)
@@ -327,11 +330,11 @@ def parts(composition: Composition) -> Iterator[Composition]:
         yield from (composition[start : start + size] for start in range(len(composition) - size + 1))
 
 
-def _behaviors(composition: Composition) -> set[str]:
-    """Return what the instances do; empty when one of them ignores its argument."""
+def _new_behaviors(composition: Composition, known: Container[str]) -> set[str]:
+    """Return what the instances do; empty when one of them ignores its argument or does what is known."""
     shown = set()
-    for values in _outputs(composition):
-        if all(value == values[0] for value in values):
+    for values in _each_output(composition):
+        if all(value == values[0] for value in values) or (key := repr(list(values))) in known:
             return set()
-        shown.add(repr(list(values)))
+        shown.add(key)
     return shown
