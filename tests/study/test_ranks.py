@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,17 +55,29 @@ def alone(tmp_path_factory):
     return folder
 
 
+def beside(alone, run, extra):
+    """Prepare the folder of another cell in a run that shares the corpus of ``alone``."""
+    (run / "cache").symlink_to(alone.path.parent.parent / "cache")
+    return folder_of(asked(extra), run)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["replicated", "sharded"])
+def together(request, alone, tmp_path_factory):
+    """The cell trained by two processes: what makes it another, its folder, bench, outcome and steps."""
+    extra = f"processes = 2\nsharded = {str(request.param).lower()}"
+    folder = beside(alone, tmp_path_factory.mktemp("together"), extra)
+    bench, outcome, steps = train(folder)
+    return SimpleNamespace(extra=extra, folder=folder, bench=bench, outcome=outcome, steps=steps)
+
+
 def lines(folder):
     return [json.loads(line) for line in folder.train_log.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("sharded", [False, True])
-def test_two_processes_train_what_one_does(alone, tmp_path, sharded):
-    (tmp_path / "cache").symlink_to(alone.path.parent.parent / "cache")
-    folder = folder_of(asked(f"processes = 2\nsharded = {str(sharded).lower()}"), tmp_path)
-    bench, outcome, steps = train(folder)
-    assert steps == list(range(1, 13))
-    assert outcome == disk.read_json(alone.model / "outcome.json")
+def test_two_processes_train_what_one_does(alone, together):
+    folder = together.folder
+    assert together.steps == list(range(1, 13))
+    assert together.outcome == disk.read_json(alone.model / "outcome.json")
     for line, due in zip(lines(folder), lines(alone), strict=True):
         assert line["loss"] == pytest.approx(due["loss"], rel=1e-5)
         assert line["grad_norm"] == pytest.approx(due["grad_norm"], rel=1e-4)
@@ -78,11 +91,10 @@ def test_two_processes_train_what_one_does(alone, tmp_path, sharded):
     weights, due = (load_file(each.model / "model.safetensors") for each in (folder, alone))
     assert weights.keys() == due.keys()
     assert all(torch.allclose(weights[name], due[name], rtol=1e-3, atol=1e-4) for name in due)
-    assert not next(iter(bench.model.parameters())).is_meta  # the parent has the model, to measure it
+    assert not next(iter(together.bench.model.parameters())).is_meta  # the parent has the model, to measure it
 
 
-@pytest.mark.parametrize("sharded", [False, True])
-def test_processes_that_are_killed_go_on_to_the_same_bytes(alone, tmp_path, sharded):
+def test_processes_that_are_killed_go_on_to_the_same_bytes(alone, together, tmp_path):
     class KilledError(Exception):
         """Stands for a lease that was lost."""
 
@@ -90,33 +102,23 @@ def test_processes_that_are_killed_go_on_to_the_same_bytes(alone, tmp_path, shar
         if step == 7:
             raise KilledError
 
-    study = asked(f"processes = 2\nsharded = {str(sharded).lower()}")
-    folders = []
-    for name in ("whole", "cut"):
-        run = tmp_path / name
-        run.mkdir()
-        (run / "cache").symlink_to(alone.path.parent.parent / "cache")
-        folders.append(folder_of(study, run))
-    whole, cut = folders
-    train(whole)
+    cut = beside(alone, tmp_path, together.extra)
     with pytest.raises(KilledError):
         launch.train_together(cut.path, 2, killing)
     assert [path.name for path in cut.checkpoint.glob("step-*.safetensors")] == ["step-0000004.safetensors"]
     train(cut)
     for name in ("train.jsonl", "model/model.safetensors", "model/gates.safetensors"):
-        assert (cut.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+        assert (cut.path / name).read_bytes() == (together.folder.path / name).read_bytes(), name
 
 
 def test_a_process_that_fails_ends_the_others_and_says_why(alone, tmp_path):
-    folder = folder_of(asked("processes = 2"), tmp_path)
-    (tmp_path / "cache").symlink_to(alone.path.parent.parent / "cache")
-    with pytest.raises(RunFolderError, match=r"process \d of 3 ended with exit code 1[\s\S]*asks for 2 processes"):
-        launch.train_together(folder.path, 3, lambda _: None)
+    folder = beside(alone, tmp_path, "processes = 4")
+    with pytest.raises(RunFolderError, match=r"process \d of 2 ended with exit code 1[\s\S]*asks for 4 processes"):
+        launch.train_together(folder.path, 2, lambda _: None)
 
 
 def test_torchrun_starts_them_too(alone, tmp_path):
-    folder = folder_of(asked("processes = 2"), tmp_path)
-    (tmp_path / "cache").symlink_to(alone.path.parent.parent / "cache")
+    folder = beside(alone, tmp_path, "processes = 2")
     torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, "-m", "trimtab.study.ranks", folder.path],
