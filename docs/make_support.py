@@ -39,6 +39,16 @@ _ABOUT = (
     " (Qwen3-MoE), on a CPU: `LossFree` is attached, two steps are trained, every bias has to move and stay float32,"
     " and what the row says is checked."
 )
+_OLDER_ADAPTERS = (
+    "**Adapters made with transformers 4** had a LoRA for each expert. PEFT 0.21.2 converts them when it loads them for"
+    " transformers 5.17.0, and is exact for plain LoRA on Mixtral, OLMoE and Qwen3-MoE: the logits are those that"
+    " transformers 4.57.1 and PEFT 0.17.1 gave. Two things go wrong without an error, before trimtab sees the model."
+    " With `use_rslora=True` the experts' gate and up projections are changed by 1.414 times what was trained"
+    " ([shown alone](../../findings/peft-rslora-of-experts-is-scaled-by-root-two.sh)). On Qwen2-MoE, Phi-3.5-MoE, Jamba"
+    " and LFM2-MoE what the adapter taught the experts is dropped"
+    " ([shown alone](../../findings/peft-drops-experts-of-qwen2-moe.sh)). Merged by transformers 4 and PEFT 0.17.1,"
+    " both come through: the merged checkpoint gives the adapter's logits."
+)
 _NOT_TRIED = (
     "DistributedDataParallel and FSDP2 (`fully_shard`) with two gloo processes: their biases, counts and gradients"
     " are those of one process with twice the batch; `tests/moe/test_distributed.py` runs both kinds of bias.\n\n"
@@ -246,6 +256,8 @@ def render(rows: dict[str, str] | None = None) -> str:
         "| | GLM-4-MoE | Qwen3-MoE |",
         "|---|---|---|",
         *((rows or {}).get(name) or row(name) for name in ROWS),
+        "",
+        _OLDER_ADAPTERS,
         "",
         _NOT_TRIED,
     ]
