@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.claims import cell_lookup, cell_rules
+from trimtab.claims import cell_rules
 from trimtab.claims.claim_model import Fact, MeasurementSetting, Quantity
 from trimtab.claims.name_registry import Registry
 from trimtab.claims.table_index import TableIndex
@@ -162,4 +162,4 @@ def test_in_a_table_with_a_measure_a_row_only_the_value_column_has_values():
     text = f"cell,arm,endpoint,metric,value,numerator,units\n{name},sign,micro_pass1,pass@1,0.62,3.7,6\n"
     index = TableIndex([reader.read_bytes(text.encode(), "table.csv")], Registry.load())
     fact = Fact(subject=name, benchmark="micro_pass1", value=Quantity(text="3.7"))
-    assert [str(one.value) for one in cell_lookup.candidates(index, name, "micro_pass1", fact)] == ["0.62"]
+    assert [str(one.value) for one in index.candidates(fact)] == ["0.62"]

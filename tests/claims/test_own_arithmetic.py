@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.claims.own_arithmetic import contradictions
+from trimtab.claims.arithmetic import contradictions
 
 # Each with a right and a wrong number.
 SIZES = [

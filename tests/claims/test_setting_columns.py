@@ -343,7 +343,7 @@ def test_a_claim_with_a_setting_is_written_and_read_back():
     ).splitlines()
     (fact,) = claim_model.parse(line, "here").facts
     assert fact.setting.columns == (claim_model.ColumnSetting(head="capacity", value="1.25"),)
-    (plain,) = claim_model.dump([report_claims.claim("Arm-A1 scores 50.0 on MBPP.", REGISTRY, None)]).splitlines()
+    (plain,) = claim_model.dump([report_claims.claim("Arm-A1 scores 50.0 on MBPP.", REGISTRY)]).splitlines()
     assert "columns" not in plain
 
 

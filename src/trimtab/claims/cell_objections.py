@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings
-from trimtab.claims.header_reader import SIZE
+from trimtab.claims.header_reader import ACROSS, SIZE
 from trimtab.claims.setting_columns import same_value
 from trimtab.claims.wording import any_case, any_of, key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from trimtab.claims.claim_model import Fact
     from trimtab.claims.header_reader import Measurement
@@ -45,7 +45,6 @@ _PARAMETERS: Final = (
     r"[\s-]*(?:param\w*|weights)\b"
 )
 _OWN_SIZE: Final = re.compile(r"(?<![\w.])(?:\d+x)?(\d+(?:\.\d+)?)\s?([BM])(?![A-Za-z])|-A(\d+(?:\.\d+)?)(B)")
-_OF_PARAMETERS: Final = any_case(r"param")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +77,12 @@ def wrong_beside(said: StatedValue, reading: Measurement, table: MeasuredTable) 
     return next(filter(None, objections), "")
 
 
-def _heads(reading: Measurement) -> tuple[str, ...]:
-    return (*reading.cell.row_path, *reading.cell.column_path)
-
-
 def _other_shots(fact: Fact, reading: Measurement) -> str:
     """Return how many shots a caption gives, of the part that names the cell's headers if one does."""
     if fact.setting.shots is None or reading.setting.shots is not None:
         return ""
     pieces = _PIECE.split(reading.cell.caption)
-    own = [piece for piece in pieces if any(key(head) and key(head) in key(piece) for head in _heads(reading))]
+    own = [piece for piece in pieces if any(key(head) and key(head) in key(piece) for head in reading.heads)]
     of_cell = settings.shots(" ".join(own)) or settings.shots(reading.cell.caption)
     return "" if fact.setting.shots in of_cell else ", ".join(f"{shots}-shot" for shots in sorted(of_cell))
 
@@ -95,7 +90,7 @@ def _other_shots(fact: Fact, reading: Measurement) -> str:
 def _other_repeats(said: StatedValue, reading: Measurement) -> str:
     """Return over how many seeds or runs a caption says that its values are, where a statement says another number."""
     stated = {match["what"]: match["count"] for match in _REPEATS.finditer(said.statement)}
-    around = " ".join((reading.cell.caption, *_heads(reading)))
+    around = " ".join((reading.cell.caption, *reading.heads))
     for match in _REPEATS.finditer(around):
         if match["what"] in stated and not same_value(stated[match["what"]], match["count"]):
             return match[0]
@@ -108,24 +103,24 @@ def _other_cutoff(fact: Fact, reading: Measurement, table: MeasuredTable) -> str
     if not stated or not stated["measure"]:
         return ""
     measure = key(stated["measure"])
-    for text in (" ".join(_heads(reading)), reading.cell.caption):
+    for text in (" ".join(reading.heads), reading.cell.caption):
         cutoffs = [match for match in _CUTOFF.finditer(text) if key(match["measure"] or measure) == measure]
         if cutoffs:
             own = {match["k"] for match in cutoffs}
             if stated["k"] not in own:
                 return cutoffs[0][0].strip()
             break
-    named = {key(part) for other in table.readings for part in _heads(other)}
-    return "" if measure not in named or measure in map(key, _heads(reading)) else " > ".join(_heads(reading))
+    named = {key(part) for other in table.readings for part in other.heads}
+    return "" if measure not in named or measure in map(key, reading.heads) else " > ".join(reading.heads)
 
 
 def _other_side_of_brackets(fact: Fact, reading: Measurement, table: MeasuredTable) -> str:
     """Return what the number in a cell's brackets is, where a fact's measure is that of the other number."""
     if not fact.metric or not _IN_BRACKETS.search(reading.cell.text) or len(reading.cell.numbers) != 2:
         return ""
-    if any("(+)" in head.replace(" ", "") for head in _heads(reading)):
+    if any("(+)" in head.replace(" ", "") for head in reading.heads):
         return ""  # it is the same measure on a harder version
-    brackets = _BRACKET.findall(" ".join((*_heads(reading), reading.cell.caption)))
+    brackets = _BRACKET.findall(" ".join((*reading.heads, reading.cell.caption)))
     inside = next((text for text in brackets if _same_measure(fact.metric, text, table)), "")
     if bool(inside) == bool(reading.index):
         return ""
@@ -156,31 +151,27 @@ def _no_percentage(fact: Fact, reading: Measurement, table: MeasuredTable) -> bo
     value = fact.value
     if value is None or value.unit != "%" or _in_per_cent(reading):
         return False
-    heads = " ".join(_heads(reading))
+    heads = " ".join(reading.heads)
     head_metric = table.headers.read(heads).metric
     if abs(reading.value) > 100 or head_metric in _NOT_IN_PER_CENT or _NO_PERCENTAGE.search(heads):
         return True
-    line = [abs(other.value) for other in _of_its_measure(reading, table)]
+    line = [
+        abs(other.value)
+        for other in table.readings
+        if other.line(ACROSS[table.axis]) == reading.line(ACROSS[table.axis]) and other.index == reading.index
+    ]
     if abs(reading.value) <= 1 and arithmetic.places(reading.value) > 1:
         # A share of one in per cent is a hundred times as much.
         return value.value == reading.value and len(line) > 1 and max(line) <= 1
     elsewhere = any(_in_per_cent(other) for other in table.readings)
-    return elsewhere and not any(table.headers.read(part).named for part in _heads(reading))
+    return elsewhere and not any(table.headers.read(part).named for part in reading.heads)
 
 
 def _in_per_cent(reading: Measurement) -> bool:
     """Whether a cell, its headers, or a caption that gives no other unit say that it is in per cent."""
     units = set(_UNIT.findall(reading.cell.caption))
-    own = any("%" in text for text in (reading.cell.text, *_heads(reading)))
+    own = any("%" in text for text in (reading.cell.text, *reading.heads))
     return own or (reading.cell.unit == "%" and len(units) < 2)
-
-
-def _of_its_measure(reading: Measurement, table: MeasuredTable) -> Iterator[Measurement]:
-    """Yield the numbers beside a cell that are of its measure: those of its column, or of its row."""
-    for other in table.readings:
-        same = other.cell.column == reading.cell.column
-        if (same if table.axis == "row" else other.cell.row == reading.cell.row) and other.index == reading.index:
-            yield other
 
 
 def _other_spread(said: StatedValue, reading: Measurement) -> str:
@@ -206,16 +197,12 @@ def _other_size(said: StatedValue, reading: Measurement, table: MeasuredTable) -
 
 
 def _sizes(reading: Measurement, table: MeasuredTable) -> Collection[str]:
-    """Return the sizes in a row: in its name, in a cell that is only a size, and under a head of parameters."""
+    """Return the sizes in a row: in its name and in a cell that is only a size."""
     sizes = [
         f"{match[1] or match[3]}{match[2] or match[4]}"
-        for part in _heads(reading)
+        for part in reading.heads
         for match in _OWN_SIZE.finditer(part.replace("-", " "))
     ]
-    for column, text in table.lines.rows.get(reading.cell.row, {}).items():
-        head = table.lines.heads.get(column, "")
-        if SIZE.fullmatch(text.strip()):
-            sizes.append(text.strip().replace(" ", ""))
-        elif _OF_PARAMETERS.search(head) and (unit := re.search(r"\b([BM])\b", head)):
-            sizes.append(f"{text.strip()}{unit[1]}")
+    texts = map(str.strip, table.lines.rows.get(reading.cell.row, {}).values())
+    sizes += (text.replace(" ", "") for text in texts if SIZE.fullmatch(text))
     return tuple(dict.fromkeys(sizes))

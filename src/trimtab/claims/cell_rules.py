@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, setting_columns, settings
-from trimtab.claims.cell_lookup import candidates, cell_evidence, place
 from trimtab.claims.cell_objections import StatedValue, measured_otherwise, wrong_beside
 from trimtab.claims.claim_verdict import Flag, Stance
 from trimtab.claims.comparison_rules import compare
+from trimtab.claims.header_reader import USUAL_METRICS
 from trimtab.claims.table_index import matching
 from trimtab.claims.wording import MEANS, any_of, key
 
@@ -32,8 +32,15 @@ if TYPE_CHECKING:
 _CITES: Final = re.compile(r"et al|\(\s*(?:19|20)\d\d|\[\s*\d+\s*\]|\b(?:19|20)\d\d\s*\)")
 _DEVELOPMENT: Final = any_of(r"dev|val|valid|validation|development|train|training")
 
-# What a column of results measures where no header says it; "" is no known measure.
-_USUAL: Final = frozenset({"", "accuracy", "pass", "exact_match", "f1", "win_rate"})
+_OTHER_DIGITS: Final[Mapping[Sameness, str]] = {
+    "truncated": "digits were cut off, not rounded",
+    "finer": "the source gives fewer digits than the claim",
+}
+_REMARKS: Final[Mapping[Sameness, str]] = {
+    "truncated": ", cut off instead of rounded",
+    "finer": ", with fewer digits",
+    "near": ", near it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,37 +57,27 @@ def look_up(fact: Fact, index: int, tables: TableIndex, statement: str = "") -> 
         looked = Lookup(evidence=tuple(compare(fact, tables)))
     else:
         looked = _value(fact, tables, statement) if fact.value else Lookup()
-    evidence = [_turned(result) for result in looked.evidence] if fact.negated else looked.evidence
-    left = list(_not_in_tables(fact, tables)) if any(result.stance is Stance.REFUTES for result in evidence) else []
-    if left:
-        evidence = [_not_refuting(result, left) for result in evidence]
-    about = f"{fact.words()}: "
+    turned = {Stance.SUPPORTS: Stance.REFUTES, Stance.REFUTES: Stance.SUPPORTS} if fact.negated else {}
+    about, unsaid = f"{fact.words()}: ", ", ".join(_not_in_tables(fact, tables))
+    evidence = []
+    for item in looked.evidence:
+        stance, why = turned.get(item.stance, item.stance), about + item.why
+        home = None if fact.negated else item.home
+        if unsaid and stance is Stance.REFUTES:
+            stance, why, home = Stance.NEUTRAL, f"{why}, and does not say {unsaid}", None
+        evidence.append(replace(item, fact=index, stance=stance, why=why, home=home))
     return Lookup(
-        evidence=tuple(replace(result, fact=index, why=about + result.why) for result in evidence),
+        evidence=tuple(evidence),
         flags=tuple(replace(flag, text=about + flag.text) for flag in looked.flags),
     )
 
 
-def _turned(evidence: Evidence) -> Evidence:
-    """Return evidence on what is said, from that on what the statement denies."""
-    turned = {Stance.SUPPORTS: Stance.REFUTES, Stance.REFUTES: Stance.SUPPORTS}
-    return replace(evidence, stance=turned.get(evidence.stance, evidence.stance), home=None)
-
-
 def _not_in_tables(fact: Fact, tables: TableIndex) -> Iterable[str]:
     """Return in words what a fact says of how it was measured and the tables do not."""
-    cells = candidates(tables, fact.subject, fact.benchmark, fact) if fact.setting != settings.NOTHING else ()
+    cells = tables.candidates(fact) if fact.setting != settings.NOTHING else ()
     unsaid = (settings.unsaid(fact.setting, tables.of(result).setting_of(result, fact.setting)) for result in cells)
     mean = "over what the mean is" if key(fact.benchmark) in MEANS else ""
     return dict.fromkeys(filter(None, (*unsaid, mean)))
-
-
-def _not_refuting(evidence: Evidence, unsaid: Iterable[str]) -> Evidence:
-    """Return evidence that refutes nothing, because the table does not say something that the claim does."""
-    if evidence.stance is not Stance.REFUTES:
-        return evidence
-    why = f"{evidence.why}, and does not say {', '.join(unsaid)}"
-    return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
 
 
 def own_result(cell: TableCell) -> bool:
@@ -93,18 +90,14 @@ def _same(fact: Fact, reading: Measurement) -> Sameness:
     """Return how a fact's value and a cell's agree."""
     quantity = fact.value
     assert quantity is not None  # noqa: S101 - asked of facts with a value
-    ways = [
-        arithmetic.same(quantity.value, quantity.decimals, value, fact.hedge)
-        for value in arithmetic.scales(quantity, reading.value, reading.cell.unit)
-    ]
-    if fact.negated and fact.hedge in ("at least", "at most"):
-        ways = ["different" if how == "near" else how for how in ways]
-    return min(ways, key=("equal", "truncated", "finer", "near", "different").index)
+    how = arithmetic.nearest(quantity, arithmetic.scales(quantity, reading.value, reading.cell.unit), fact.hedge)
+    rounded = fact.negated and fact.hedge in ("at least", "at most")
+    return "different" if how == "near" and rounded else how
 
 
 def _value(fact: Fact, tables: TableIndex, statement: str) -> Lookup:
     """Return what the cells of a value's tuple say."""
-    cells = candidates(tables, fact.subject, fact.benchmark, fact)
+    cells = tables.candidates(fact)
     judged = {result: _same(fact, result) for result in cells}
     if fact.benchmark:
         several = _several((result.table, result.metric) for result in cells if result.metric)
@@ -118,18 +111,17 @@ def _value(fact: Fact, tables: TableIndex, statement: str) -> Lookup:
             for result, how in judged.items()
             if how == "equal" and (fact.subject or own_result(result.cell))
         }
-    said = StatedValue(fact=fact, statement=statement)
     unlike = [result for result, how in judged.items() if how == "different" and not _explained(result, judged)]
+    alike = [result for result, how in judged.items() if how != "different"]
     homes = {document: _home(fact, document, tables) for document in {result.cell.document for result in unlike}}
-    evidence = [_agrees(said, result, judged, tables) for result, how in judged.items() if how != "different"]
-    evidence += [
-        _undecided(result, judged, tables)
-        if _contested(result, judged)
-        else _differs(said, result, homes[result.cell.document], tables)
-        for result in unlike
+    said = StatedValue(fact=fact, statement=statement)
+    evidence = [
+        _evidence(said, result, judged, homes.get(result.cell.document), tables) for result in (*alike, *unlike)
     ]
-    remarks = _remarks(judged.values()) if judged else _no_such_row(fact, tables)
-    return Lookup(evidence=tuple(evidence), flags=tuple(remarks))
+    hows = set(judged.values())
+    remarks = [text for how, text in _OTHER_DIGITS.items() if how in hows and "equal" not in hows]
+    flags = (Flag(name="precision", text=text) for text in remarks) if judged else _no_such_row(fact, tables)
+    return Lookup(evidence=tuple(evidence), flags=tuple(flags))
 
 
 def _several(places: Iterable[tuple[object, object]]) -> bool:
@@ -159,66 +151,53 @@ def _contested(reading: Measurement, cells: Collection[Measurement]) -> bool:
     )
 
 
-def _undecided(reading: Measurement, cells: Collection[Measurement], tables: TableIndex) -> Evidence:
-    """Return that the same name has several values."""
-    same = [result for result in cells if result.table == reading.table and result.cell.column == reading.cell.column]
-    why = f"the table has {reading.cell.text}, and another value for the same name elsewhere"
-    return cell_evidence(reading, Stance.NEUTRAL, why + _to_be_said(tables.of(reading).apart(same)), tables)
+def _evidence(
+    said: StatedValue,
+    reading: Measurement,
+    judged: Mapping[Measurement, Sameness],
+    home: Measurement | None,
+    tables: TableIndex,
+) -> Evidence:
+    """Return what a cell says of a value; ``home`` is a cell that has it, if this one does not."""
+    table, differs = tables.of(reading), judged[reading] == "different"
+    line = [
+        other for other in judged if other.table == reading.table and other.cell.column == reading.cell.column
+    ]  # fmt: skip
+    why = f"the table has {reading.cell.text}"
+    if differs and _contested(reading, judged):
+        why += f", and another value for the same name elsewhere{_to_be_said(table.apart(line))}"
+        return tables.evidence(reading, Stance.NEUTRAL, why)
+    if otherwise := measured_otherwise(said, reading, table):
+        return tables.evidence(reading, Stance.NEUTRAL, f"{why}, which is {otherwise}")
+    if differs:
+        return _differs(said.fact, reading, home, tables)
+    rivals = [other for other in line if judged[other] == "different" and other.index == reading.index]
+    remark = _REMARKS.get(judged[reading], "")
+    if rivals and not remark:
+        remark = f", and another value for the same name{_to_be_said(table.apart([reading, *rivals]))}"
+    if wrong := wrong_beside(said, reading, table):
+        remark += f", and is {wrong}" if wrong.startswith("no ") else f", {wrong}"
+    return tables.evidence(reading, Stance.MIXED if remark else Stance.SUPPORTS, why + remark)
 
 
 def _to_be_said(apart: str) -> str:
     return f"; the sentence would have to say its {apart}" if apart else ""
 
 
-def _agrees(
-    said: StatedValue, reading: Measurement, judged: Mapping[Measurement, Sameness], tables: TableIndex
-) -> Evidence:  # fmt: skip
-    """Return that a cell has the value, or nearly; a row with its name and another value makes that a part."""
-    table, how = tables.of(reading), judged[reading]
-    if otherwise := measured_otherwise(said, reading, table):
-        return _measured_otherwise(reading, otherwise, tables)
-    rivals = [
-        other
-        for other, its in judged.items()
-        if its == "different"
-        and other.table == reading.table
-        and other.cell.column == reading.cell.column
-        and other.index == reading.index
-        and (other.setting == reading.setting or not table.alike(other, reading))
-    ]
-    remark = {"truncated": ", cut off instead of rounded", "finer": ", with fewer digits", "near": ", near it"}.get(
-        how, ""
-    )
-    if how == "equal" and rivals:
-        remark = f", and another value for the same name{_to_be_said(table.apart([reading, *rivals]))}"
-    if wrong := wrong_beside(said, reading, table):
-        remark += f", and is {wrong}" if wrong.startswith("no ") else f", {wrong}"
-    stance = Stance.MIXED if remark else Stance.SUPPORTS
-    return cell_evidence(reading, stance, f"the table has {reading.cell.text}{remark}", tables)
-
-
-def _measured_otherwise(reading: Measurement, otherwise: str, tables: TableIndex) -> Evidence:
-    """Return that a cell is of another measure or setting than the fact: it decides nothing."""
-    why = f"the table has {reading.cell.text}, which is {otherwise}"
-    return cell_evidence(reading, Stance.NEUTRAL, why, tables)
-
-
-def _differs(said: StatedValue, reading: Measurement, home: Measurement | None, tables: TableIndex) -> Evidence:
+def _differs(fact: Fact, reading: Measurement, home: Measurement | None, tables: TableIndex) -> Evidence:
     """Return that a cell has another value, and where the fact's stands."""
-    fact, why = said.fact, f"the table has {reading.cell.text}"
-    if otherwise := measured_otherwise(said, reading, tables.of(reading)):
-        return _measured_otherwise(reading, otherwise, tables)
+    why = f"the table has {reading.cell.text}"
     if open_parts := _unsaid(fact, reading, tables):
         # Another variant, language or part may be meant, so this cell is shown and refutes nothing.
         why += f" for {', '.join(open_parts)}, which is not said"
-        return cell_evidence(reading, Stance.NEUTRAL, why, tables)
+        return tables.evidence(reading, Stance.NEUTRAL, why)
     if home and fact.value:
         row, column = " > ".join(home.cell.row_path), " > ".join(home.cell.column_path)
         table = home.cell.label or f"table {home.cell.table}"
         why += f"; {fact.value.text} is {table}'s value for {row} under {column}"
         if home.cell.row_path == reading.cell.row_path and home.table == reading.table:
             why += f", of another {tables.of(reading).apart([reading, home])}"
-    return cell_evidence(reading, Stance.REFUTES, why, tables, home)
+    return tables.evidence(reading, Stance.REFUTES, why, home)
 
 
 def _unsaid(fact: Fact, reading: Measurement, tables: TableIndex) -> tuple[str, ...]:
@@ -227,14 +206,15 @@ def _unsaid(fact: Fact, reading: Measurement, tables: TableIndex) -> tuple[str, 
     said = [table.under(reading, setting.head) or "" for setting in fact.setting.columns]
     said += [part for part in reading.cell.row_path if fact.benchmark and key(part) == key(fact.benchmark)]
     rest = (" > ".join(reading.cell.row_path),) if table.behind(reading, name, said) else ()
-    if not reading.metric and tables.registry.id_of(fact.metric, "metrics") not in _USUAL:
+    metric = tables.registry.id_of(fact.metric, "metrics")
+    if metric and not reading.metric and metric not in USUAL_METRICS:
         rest = (*rest, "a measure that its headers do not name")  # an error rate or a BLEU score beside accuracies
     return (*rest, *(table.unsaid(reading, name, fact.benchmark, said) if fact.benchmark else ()))
 
 
 def _home(fact: Fact, document: str, tables: TableIndex) -> Measurement | None:
     """Return the cell of a document that has this very value: the subject's own first, then one of its benchmark."""
-    known, words = place(tables, fact.benchmark)
+    known, words = tables.place(fact.benchmark)
     own = tables.by_subject.get(tables.subject_id(fact.subject), [])
     column = tables.by_benchmark.get(known, []) if known else matching(own, known, words)
     inside = (
@@ -245,18 +225,10 @@ def _home(fact: Fact, document: str, tables: TableIndex) -> Measurement | None:
     return next((result for result in inside if _same(fact, result) == "equal"), None)
 
 
-def _remarks(judged: Collection[Sameness]) -> Iterator[Flag]:
-    """Yield what a reader should know of the digits of a value."""
-    if "equal" not in judged and "truncated" in judged:
-        yield Flag(name="precision", text="digits were cut off, not rounded")
-    if "equal" not in judged and "finer" in judged:
-        yield Flag(name="precision", text="the source gives fewer digits than the claim")
-
-
 def _no_such_row(fact: Fact, tables: TableIndex) -> Iterator[Flag]:
     """Say of a system's rows that none was measured as a fact says, where that is so."""
     anyhow = replace(fact, setting=replace(fact.setting, columns=()))
-    cells = candidates(tables, fact.subject, fact.benchmark, anyhow) if fact.setting.columns else []
+    cells = tables.candidates(anyhow) if fact.setting.columns else []
     for setting in fact.setting.columns:
         texts = dict.fromkeys(filter(None, (tables.of(result).under(result, setting.head) for result in cells)))
         if texts and not any(setting_columns.same_value(setting.value, text) for text in texts):

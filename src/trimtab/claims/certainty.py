@@ -1,8 +1,11 @@
-"""How certain a body of evidence is, in GRADE's words, with every downgrade named; not a claim to follow GRADE.
+"""Whether independent evidence agrees, and how certain a body of evidence is, in GRADE's words.
 
-Computed: inconsistency, indirectness, imprecision, and as a risk of bias that all evidence comes from the work that
-makes the claim. Publication bias cannot be seen from a folder of papers; it is left to a person, whose override is
-kept beside the computed word.
+Independent is another work, another table of the same work, or a study of our own. Where the evidence disagrees with
+itself, a work with itself included, the claim is *contested*; where all of it says otherwise, it *disagrees*.
+
+Every downgrade is named, which is no claim to follow GRADE. Computed: inconsistency, indirectness, imprecision, and
+as a risk of bias that all evidence comes from the work that makes the claim. Publication bias cannot be seen from a
+folder of papers; it is left to a person, whose override is kept beside the computed word.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimtab.claims.calibration import Calibration
+    from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import Evidence, Fidelity
 
 WORDS: Final = ("high", "moderate", "low", "very low")
+_FOR: Final = (Stance.SUPPORTS, Stance.EQUIVALENT)
 EXPLAINED: Final = (
     "Certainty starts at high and falls one step, to moderate, low and very low, for each of four reasons. The evidence"
     " contradicts itself or independent evidence does. All of it is from one work. It was measured under other"
@@ -60,15 +65,47 @@ class Certainty:
     downgrades: tuple[str, ...] = ()
 
 
+def agreement(claim: Claim, fidelity: Fidelity, evidence: Sequence[Evidence]) -> tuple[Agreement, tuple[str, ...]]:
+    """Return the word and the rule that gave it."""
+    words = [word for index in (*range(len(claim.facts)), None) if (word := _fact(index, fidelity, evidence))]
+    if not words:
+        return Agreement.NONE, ()
+    if len(set(words)) == 1:
+        return words[0], ("independent evidence", words[0].value)
+    return Agreement.CONTESTED, ("independent evidence", "facts differ")
+
+
+def _fact(index: int | None, fidelity: Fidelity, evidence: Sequence[Evidence]) -> Agreement | None:
+    """Judge one fact, or with None the statement as a whole."""
+    about = [piece for piece in evidence if piece.fact == index and piece.stance in (*_FOR, Stance.REFUTES)]
+    own = [piece for piece in about if piece.cited]
+    if index is not None and fidelity.holds:
+        # The source says it; its own tables may still say otherwise.
+        own = [*(piece for piece in evidence if piece.fact is None and piece.cited and piece.stance in _FOR), *own]
+    if len({piece.stance in _FOR for piece in own}) > 1:
+        return Agreement.CONTESTED
+    # What the cited work says in tables beside the place that the claim rests on is independent of it.
+    places = [(piece, piece.target) for piece in own if piece.target]
+    tables = {(place.sha256, place.table): piece for piece, place in places if place.kind == "cell"}
+    rests_on_a_passage = any(place.kind == "span" for _, place in places)
+    second = list(tables.values())[0 if rests_on_a_passage else 1 :]
+    stances = {piece.stance in _FOR for piece in (*(piece for piece in about if not piece.cited), *second)}
+    if not stances:
+        return None
+    if len(stances) == 2:
+        return Agreement.CONTESTED
+    return Agreement.AGREES if stances == {True} else Agreement.DISAGREES
+
+
 def rate(
-    fidelity: Fidelity, agreement: Agreement, evidence: Sequence[Evidence], override: Override | None = None
+    fidelity: Fidelity, axis: Agreement, evidence: Sequence[Evidence], override: Override | None = None
 ) -> Certainty:
     """Return how certain a body of evidence is, and a person's word in place of it where there is one."""
     telling = [piece for piece in evidence if piece.stance is not Stance.NEUTRAL]
     measured = any(piece.backend == "study" for piece in telling)
     if not telling or not (fidelity.holds or fidelity.fails or measured):
         return Certainty()
-    downgrades = tuple(_downgrades(agreement, telling))
+    downgrades = tuple(_downgrades(axis, telling))
     word = WORDS[min(len(downgrades), len(WORDS) - 1)]
     if override is None:
         return Certainty(word=word, downgrades=downgrades)
@@ -76,20 +113,19 @@ def rate(
     return Certainty(word=override.word, downgrades=(*downgrades, by_whom))
 
 
-def _downgrades(agreement: Agreement, evidence: Sequence[Evidence]) -> Iterator[str]:
-    if agreement is Agreement.CONTESTED:
+def _downgrades(axis: Agreement, evidence: Sequence[Evidence]) -> Iterator[str]:
+    if axis is Agreement.CONTESTED:
         yield "inconsistency: the evidence contradicts itself"
-    if agreement is Agreement.DISAGREES:
+    if axis is Agreement.DISAGREES:
         yield "inconsistency: independent evidence says otherwise"
-    works = {one.target.work or one.target.document for one in evidence if one.target}
-    if len(works) < 2:
+    if len({piece.target.work or piece.target.document for piece in evidence if piece.target}) < 2:
         yield "risk of bias: all evidence is from one work"
-    if any(one.mismatches for one in evidence):
+    if any(piece.mismatches for piece in evidence):
         yield "indirectness: measured under other conditions"
-    numeric = [one for one in evidence if one.backend == "table"]
-    if any(one.stance is Stance.INCONCLUSIVE for one in evidence):
+    quotes = [piece.target.quote for piece in evidence if piece.backend == "table" and piece.target]
+    if any(piece.stance is Stance.INCONCLUSIVE for piece in evidence):
         yield "imprecision: the interval is too wide"
-    elif numeric and not any("±" in one.target.quote for one in numeric if one.target):
+    elif quotes and not any("±" in quote for quote in quotes):
         yield "imprecision: no spread is reported with the values"
 
 
@@ -103,7 +139,7 @@ def overrides(path: Path) -> Mapping[str, Override]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ClaimError(f"the overrides in {path} cannot be read: {error}") from error
-    found = {}
+    words = {}
     for claim, table in tables.items():
         if not isinstance(table, dict) or set(table) != {"word", "reason", "by"}:
             raise ClaimError(f"{path}: [{claim}] needs word, reason and by, and nothing else")
@@ -111,5 +147,5 @@ def overrides(path: Path) -> Mapping[str, Override]:
             raise ClaimError(
                 f"{path}: [{claim}]: {table['word']!r} is no word of GRADE's", hint=nearest(str(table["word"]), WORDS)
             )
-        found[claim] = Override(word=table["word"], reason=str(table["reason"]), by=str(table["by"]))
-    return found
+        words[claim] = Override(word=table["word"], reason=str(table["reason"]), by=str(table["by"]))
+    return words

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from pydantic import ConfigDict
 
 from trimtab.claims import claim_model
-from trimtab.claims.json_lines import RecordLines
+from trimtab.claims.claim_model import RecordLines
 from trimtab.disk import write_atomic
 
 if TYPE_CHECKING:

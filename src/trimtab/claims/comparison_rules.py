@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings, vocabulary
-from trimtab.claims.cell_lookup import candidates, cell_evidence
 from trimtab.claims.claim_verdict import Stance
+from trimtab.claims.header_reader import ACROSS, AXES
 from trimtab.claims.setting_columns import DESCRIBES
 from trimtab.claims.wording import any_case, key
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_verdict import Evidence
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.table_index import TableIndex
+    from trimtab.claims.vocabulary import Axis
 
     _Pair = tuple[Measurement, Measurement]
 
@@ -65,13 +66,13 @@ class _Extreme:
 def compare(fact: Fact, tables: TableIndex) -> list[Evidence]:
     """Return what the tables say about a comparison, whether or not it is denied."""
     over_all = not fact.benchmark and not fact.metric and bool(fact.comparator)
-    ours = candidates(tables, fact.subject, fact.benchmark, fact)
+    ours = tables.candidates(fact)
     if fact.relation in ("best", "worst", "highest", "lowest"):
         over_all = False
         compared = _extremes(fact, ours, tables)
     else:
-        others = fact.comparator or fact.subject, fact.comparator_benchmark or fact.benchmark
-        theirs = candidates(tables, *others, fact)
+        subject, benchmark = fact.comparator or fact.subject, fact.comparator_benchmark or fact.benchmark
+        theirs = tables.candidates(replace(fact, subject=subject, benchmark=benchmark))
         pairs = _measured_alike(ours, theirs, tables) if over_all else _pairs(ours, theirs, tables)
         compared = [_compared(fact, reading, other, tables) for reading, other in pairs]
     documents: dict[str, list[_Compared]] = defaultdict(list)
@@ -128,17 +129,11 @@ def _most_alike(
 
 
 def _shared_heads(reading: Measurement, other: Measurement) -> int:
-    """Count the headers that two cells have in common."""
-    return _common(reading.cell.row_path, other.cell.row_path) + _common(
-        reading.cell.column_path, other.cell.column_path
+    """Count the headers that two cells have in common, place by place where both have as many."""
+    return sum(
+        sum(map(str.__eq__, mine, its)) if len(mine) == len(its) else (Counter(mine) & Counter(its)).total()
+        for mine, its in ((reading.path(axis), other.path(axis)) for axis in AXES)
     )
-
-
-def _common(first: Sequence[str], other: Sequence[str]) -> int:
-    """Count equal headers, place by place where both have as many."""
-    if len(first) == len(other):
-        return sum(map(str.__eq__, first, other))
-    return (Counter(first) & Counter(other)).total()
 
 
 def _compared(fact: Fact, reading: Measurement, other: Measurement, tables: TableIndex) -> _Compared:
@@ -153,7 +148,7 @@ def _compared(fact: Fact, reading: Measurement, other: Measurement, tables: Tabl
     share = gap / other.value * 100 if other.value else Decimal(0)
     why = f"computed from the cells, {reading.value} \u2212 {other.value} = {gap}"
     why += (f" ({share:.1f} % of it)" if fact.relative else "") + _direction(fact, lower=lower)
-    return _Compared(reading=reading, evidence=cell_evidence(reading, stance, why, tables))
+    return _Compared(reading=reading, evidence=tables.evidence(reading, stance, why))
 
 
 def _sized(fact: Fact, first: Decimal, other: Decimal) -> Stance:
@@ -181,14 +176,14 @@ def _measured_alike(
     """Pair the cells of two systems in one column of one table and in one setting, or in one row of it."""
     places: dict[tuple[object, ...], list[Measurement]] = defaultdict(list)
     for other in theirs:
-        places[other.table, "column", other.cell.column, other.index].append(other)
-        places[other.table, "row", other.cell.row, other.index].append(other)
+        for axis in AXES:
+            places[other.line(axis), other.index].append(other)
     return [
         (reading, other)
         for reading in ours
-        if not DESCRIBES.search(" ".join((*reading.cell.row_path, *reading.cell.column_path)))
-        for axis, place in (("column", reading.cell.column), ("row", reading.cell.row))
-        for other in places.get((reading.table, axis, place, reading.index), [])
+        if not DESCRIBES.search(" ".join(reading.heads))
+        for axis in reversed(AXES)
+        for other in places.get((reading.line(axis), reading.index), [])
         if other is not reading and tables.of(reading).alike(reading, other)
     ]
 
@@ -267,7 +262,7 @@ def _extremes(fact: Fact, ours: Sequence[Measurement], tables: TableIndex) -> li
         for item in group:
             stance = Stance.NEUTRAL if left_open else Stance.SUPPORTS if item.over_all else Stance.REFUTES
             if left_open or item.over_all or not item.of_group:
-                evidence = cell_evidence(item.reading, stance, item.why, tables)
+                evidence = tables.evidence(item.reading, stance, item.why)
                 compared.append(_Compared(reading=item.reading, evidence=evidence))
     return compared
 
@@ -275,55 +270,37 @@ def _extremes(fact: Fact, ours: Sequence[Measurement], tables: TableIndex) -> li
 def _extreme(fact: Fact, reading: Measurement, tables: TableIndex) -> _Extreme:
     """Hold a cell against all beside it that were measured as the fact says, and against those of its group."""
     table, lower = tables.of(reading), _lower(fact, reading, tables)
-    down = tables.subject_id(fact.subject) in vocabulary.names(reading.cell.row_path)
+    axis: Axis = "row" if tables.subject_id(fact.subject) in vocabulary.names(reading.cell.row_path) else "column"
     line = [
         other
         for other in table.readings
-        if _beside(reading, other, down=down)
+        if other.line(ACROSS[axis]) == reading.line(ACROSS[axis])
+        and other.index == reading.index
         and not settings.conflicts(fact.setting, table.setting_of(other, fact.setting))
     ]
-    path = _path(reading, down=down)
+    path = reading.path(axis)
     alike = [other for other in line if table.alike(reading, other)]
-    headed = [other for other in line if len(path) > 1 and _path(other, down=down)[:-1] == path[:-1]]
+    headed = [other for other in line if len(path) > 1 and other.path(axis)[:-1] == path[:-1]]
     most = {"highest": max, "lowest": min, "best": min if lower else max, "worst": max if lower else min}[fact.relation]
     top = most(other.value for other in line)
-    best = [" > ".join(_path(other, down=down)) for other in line if other.value == top]
-    why = f"of {len(line)} {'rows' if down else 'columns'}, {top} is {fact.relation} ({', '.join(best)})"
+    best = [" > ".join(other.path(axis)) for other in line if other.value == top]
+    why = f"of {len(line)} {axis}s, {top} is {fact.relation} ({', '.join(best)})"
     groups = [alike, *([headed] if len(headed) > 1 else [])]
     return _Extreme(
         reading=reading,
         over_all=reading.value == top,
         of_group=any(reading.value == most(other.value for other in group) for group in groups),
-        undecided=len(line) == 1 or not _comparable(fact, reading, line, tables, down=down),
+        undecided=len(line) == 1 or not _comparable(fact, reading, line, tables, axis),
         why=why + _direction(fact, lower=lower),
     )
 
 
-def _comparable(
-    fact: Fact, reading: Measurement, line: Sequence[Measurement], tables: TableIndex, *, down: bool
-) -> bool:
+def _comparable(fact: Fact, reading: Measurement, line: Sequence[Measurement], tables: TableIndex, axis: Axis) -> bool:
     """Whether cells beside each other are one measure of several systems, and not several measures or years of one.
 
     "Net debt was highest in 2022" is over the years of its row. The rows beside it are other things than a net debt.
     """
-    periods = any(_PERIOD.fullmatch(text.strip()) for text in (fact.benchmark, *_path(reading, down=not down)))
-    measures = {tables.headers.read(" ".join(_path(other, down=down))).metric for other in line}
-    units = {(other.cell.unit, _unit(_path(other, down=down))) for other in line}
+    periods = any(_PERIOD.fullmatch(text.strip()) for text in (fact.benchmark, *reading.path(ACROSS[axis])))
+    measures = {tables.headers.read(" ".join(other.path(axis))).metric for other in line}
+    units = {(other.cell.unit, *_UNIT.findall("".join(other.path(axis)[-1:]))) for other in line}
     return not periods and len(measures) == 1 and len(units) == 1
-
-
-def _path(reading: Measurement, *, down: bool) -> tuple[str, ...]:
-    """Return the header of a cell on the axis of the systems."""
-    return reading.cell.row_path if down else reading.cell.column_path
-
-
-def _unit(path: Sequence[str]) -> str:
-    """Return the unit that a header gives in brackets at its end."""
-    bracket = _UNIT.search(path[-1]) if path else None
-    return bracket[1] if bracket else ""
-
-
-def _beside(reading: Measurement, other: Measurement, *, down: bool) -> bool:
-    """Whether two cells hold the same measure of two systems, the same number of each cell."""
-    same = reading.cell.column == other.cell.column if down else reading.cell.row == other.cell.row
-    return same and reading.index == other.index

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.wording import any_case, any_of
+from trimtab.claims.wording import LISTED, any_case, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,7 +84,6 @@ _GIVES: Final = any_case(
     r"\b(?:gives?|gave|adds?|added|brings?|brought|costs?|loses?|lost|gains?|gained)\s+(?:\w+\s+){0,3}$"
 )
 _BRACKETED: Final = re.compile(r"[(,]\s*$")
-_LISTED: Final = re.compile(r"\s*(?:,|,?\s*and)\s*")
 _ELLIPSIS: Final = any_case(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$")
 _NOT: Final = any_case(
     r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b"
@@ -136,7 +135,7 @@ def scope(sentence: Sentence) -> Scope:
     for name in sentence.benchmarks:
         gap = sentence.own[end : name.start]
         first = not exceptions and (but := _EXCEPT.search(gap)) and not gap[: but.start()].strip(" ,")
-        if name.start >= every.end() and (first or (exceptions and _LISTED.fullmatch(gap))):
+        if name.start >= every.end() and (first or (exceptions and LISTED.fullmatch(gap))):
             exceptions.append(name.text)
             used.append(TextRange(end, name.end))
             end = name.end
@@ -180,7 +179,7 @@ def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
             read[value] = last
     for value, other in reversed(list(pairwise(sentence.values))):
         # "2x and 14x higher": both are.
-        joined = _LISTED.fullmatch(sentence.text, value.end, other.start)
+        joined = LISTED.fullmatch(sentence.text, value.end, other.start)
         if joined and other in read and value.quantity.unit == other.quantity.unit != "":
             read.setdefault(value, read[other])
     return {value: read[value] for value in sentence.values if value in read}

@@ -9,32 +9,35 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import vocabulary
+from trimtab.claims.header_reader import AXES, HeaderLine
+from trimtab.claims.number_kinds import numbers
 from trimtab.claims.result_words import plain
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.wording import MEANS, SAYING, content, key, name_words, stems
+from trimtab.claims.wording import MEANS, SAYING, content, key, keys_from, name_words, stems, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
     from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.name_registry import Registry
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.table_index import TableIndex
+    from trimtab.claims.vocabulary import Axis
 
-HeaderLine = tuple[tuple[str, int], str, int]
-"""A table, "row" or "column", and which."""
-_LONGEST: Final = 8
 _SUFFIX: Final = re.compile(r"-(?:based|level)\b")
 _WORD_BEFORE: Final = re.compile(r"(?:^([A-Za-z][\w-]*)|(?<![\w-])([a-z][\w-]*))\s+$")
-_MEASURES: Final = frozenset({"rate", "rates", "score", "scores", "accuracy", "acc", "time", "value", "values"})
-_JOINING_WORDS: Final = """
+_MEASURES: Final = word_set("rate rates score scores accuracy acc time value values")
+_JOINING: Final = word_set("""
 between versus vs than comparing among because aggregate total final below above beyond against near zero both toward
-"""
-_JOINING: Final = frozenset(_JOINING_WORDS.split())
+""")
+
+MANY: Final = 20
+"""Values that no sentence of prose has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,11 @@ class HeaderMention(TextRange):
     modified: bool = False
     loose: frozenset[HeaderLine] = frozenset()
 
+    @property
+    def sides(self) -> set[tuple[tuple[str, int], Axis]]:
+        """The tables in which it is a header, and on which axis."""
+        return {line.side for line in self.lines}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedCell:
@@ -64,8 +72,7 @@ class NamedCell:
     @property
     def lines(self) -> frozenset[HeaderLine]:
         """Its row and its column."""
-        table, cell = self.reading.table, self.reading.cell
-        return frozenset({(table, "row", cell.row), (table, "column", cell.column)})
+        return frozenset(map(self.reading.line, AXES))
 
     def away(self, number: Decimal) -> Decimal:
         """Return by how much its number differs from another one."""
@@ -73,7 +80,7 @@ class NamedCell:
 
     def distance(self, value: TextNumber) -> int:
         """Return how many characters stand between its names and a value."""
-        return sum(max(mention.start - value.end, value.start - mention.end) for mention in (self.row, self.column))
+        return self.row.gap(value) + self.column.gap(value)
 
 
 class HeaderPlaces:
@@ -83,17 +90,15 @@ class HeaderPlaces:
         self._lines: dict[str, set[HeaderLine]] = defaultdict(set)
         self._spelled: dict[str, set[str]] = defaultdict(set)
         self._short: dict[str, set[str]] = defaultdict(set)
-        self._cells: dict[tuple[tuple[str, int], int, int], list[Measurement]] = defaultdict(list)
+        self._cells: dict[tuple[HeaderLine, HeaderLine], list[Measurement]] = defaultdict(list)
         self.index = index
         self.by_table: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
-        headers: dict[tuple[tuple[str, ...], HeaderLine], None] = {}
         for reading in index.all:
-            cell = reading.cell
             self.by_table[reading.table].append(reading)
-            self._cells[reading.table, cell.row, cell.column].append(reading)
-            headers[cell.row_path, (reading.table, "row", cell.row)] = None
-            headers[cell.column_path, (reading.table, "column", cell.column)] = None
-        for path, line in headers:
+            self._cells[reading.line("row"), reading.line("column")].append(reading)
+        # In the order of the tables, each once.
+        self._paths = dict.fromkeys((reading.path(axis), reading.line(axis)) for reading in index.all for axis in AXES)
+        for path, line in self._paths:
             self._add(path, line)
 
     def _add(self, path: tuple[str, ...], line: HeaderLine) -> None:
@@ -106,7 +111,7 @@ class HeaderPlaces:
                 self._short[name[:3]].add(name)
             if name in MEANS:
                 self._lines["average"].add(line)
-        for alias in _in_full(path, self.index):
+        for alias in _in_full(path, registry):
             self._lines[alias].add(line)
         for kind, known in self.index.heads(path):
             self._lines[f"{kind}:{known}"].add(line)
@@ -116,19 +121,18 @@ class HeaderPlaces:
 
     def mentions(self, text: str) -> list[HeaderMention]:
         """Return the headers that a sentence names, the longest at each place."""
-        words, at = name_words(text), 0
+        words = name_words(text)
         named: list[HeaderMention] = []
         registered = {
             (mention.start, mention.end): f"{mention.kind}:{mention.id}"
             for mention in self.index.registry.find(text, ("metrics", "benchmarks"))
         }
-        while at < len(words):
-            longest = True
-            for size in range(min(_LONGEST, len(words) - at), 0, -1):
-                start, end = words[at][1], words[at + size - 1][2]
+        for first, word in enumerate(words):
+            longest, keys = True, keys_from(words, first)
+            for size in range(len(keys), 0, -1):
+                start, end, squashed = word.start, words[first + size - 1].end, keys[size - 1]
                 if not _whole(text, start, end):
                     continue
-                squashed = "".join(word for word, _, _ in words[at : at + size]).casefold()
                 lines, exact = self._found(squashed, alone=size == 1)
                 loose = self._lines.get(registered.get((start, end), ""), set()) - lines
                 lines |= loose
@@ -152,7 +156,6 @@ class HeaderPlaces:
                         )
                     )
                     longest = False
-            at += 1
         return named
 
     def sharing(self, words: Iterable[str]) -> set[HeaderLine]:
@@ -163,20 +166,14 @@ class HeaderPlaces:
     def _stems(self) -> dict[str, set[HeaderLine]]:
         """Stem of a header → its lines, where it tells them from others."""
         by_stem: dict[str, set[HeaderLine]] = defaultdict(set)
-        sides: dict[tuple[tuple[str, int], str], set[HeaderLine]] = defaultdict(set)
-        for reading in self.index.all:
-            for axis, path, at in (
-                ("row", reading.cell.row_path, reading.cell.row),
-                ("column", reading.cell.column_path, reading.cell.column),
-            ):
-                line = (reading.table, axis, at)
-                sides[line[:2]].add(line)
-                for part in path:
-                    for word in stems(part.replace("_", " ")):
-                        if not word.isdigit() and len(word) > 1:
-                            by_stem[word].add(line)
+        sides: dict[object, set[HeaderLine]] = defaultdict(set)
+        for path, line in self._paths:
+            sides[line.side].add(line)
+            for word in stems(" ".join(path).replace("_", " ")):
+                if not word.isdigit() and len(word) > 1:
+                    by_stem[word].add(line)
         return {
-            word: {line for line in lines if sides[line[:2]] == {line} or not sides[line[:2]] <= lines}
+            word: {line for line in lines if sides[line.side] == {line} or not sides[line.side] <= lines}
             for word, lines in by_stem.items()
         }
 
@@ -195,42 +192,29 @@ class HeaderPlaces:
     def cells(self, named: Sequence[HeaderMention]) -> list[NamedCell]:
         """Return the cells of which two different mentions name row and column."""
         # In one order, so that of cells that are equally near the same one is taken in each run.
-        lines = [(*line, mention) for mention in named for line in sorted(mention.lines)]
-        columns: dict[tuple[str, int], list[tuple[int, HeaderMention]]] = defaultdict(list)
-        for table, axis, line, mention in lines:
-            if axis == "column":
-                columns[table].append((line, mention))
+        lines = [(line, mention) for mention in named for line in sorted(mention.lines)]
+        columns: dict[tuple[str, int], list[tuple[HeaderLine, HeaderMention]]] = defaultdict(list)
+        for line, mention in lines:
+            if line.axis == "column":
+                columns[line.table].append((line, mention))
         return [
-            NamedCell(
-                reading=reading,
-                row=row,
-                column=column,
-                loose=(table, "row", line) in row.loose or (table, "column", at) in column.loose,
-            )
-            for table, axis, line, row in lines
-            for at, column in columns.get(table, ())
-            if axis == "row" and column is not row
-            for reading in self._cells.get((table, line, at), ())
+            NamedCell(reading=reading, row=row, column=column, loose=line in row.loose or across in column.loose)
+            for line, row in lines
+            for across, column in columns[line.table]
+            if line.axis == "row" and column is not row
+            for reading in self._cells.get((line, across), ())
         ]
 
 
-@lru_cache(maxsize=65536)
-def _spelled_out(text: str, metrics: tuple[tuple[int, int, tuple[str, ...]], ...]) -> frozenset[str]:
-    return frozenset(key(text[:start] + name + text[end:]) for start, end, names in metrics for name in names)
-
-
-def _in_full(path: tuple[str, ...], index: TableIndex) -> frozenset[str]:
+def _in_full(path: tuple[str, ...], registry: Registry) -> set[str]:
     """Return the keys of a header's parts with their metrics in every spelling: "Base Acc" is base accuracy."""
-    keys: set[str] = set()
-    for part in path:
-        known = index.registry.entries["metrics"]
-        metrics = tuple(
-            (mention.start, mention.end, known[mention.id].names)
-            for mention in index.registry.find(part, ("metrics",))
-            if mention.end - mention.start < len(part.strip())
-        )
-        keys |= _spelled_out(part, metrics) if metrics else frozenset()
-    return frozenset(keys)
+    return {
+        key(part[: metric.start] + text + part[metric.end :])
+        for part in path
+        for metric in registry.find(part, ("metrics",))
+        if metric.end - metric.start < len(part.strip())
+        for text in registry.entries["metrics"][metric.id].names
+    }
 
 
 def _whole(text: str, start: int, end: int) -> bool:
@@ -246,3 +230,13 @@ def modified(text: str, start: int) -> bool:
     before = _WORD_BEFORE.search(text[:start])
     word = (before[1] or before[2]).casefold() if before else ""
     return bool(word) and not (plain(word) or not content(word) or word.endswith("s") or word in _JOINING)
+
+
+def numbers_outside(text: str, named: Iterable[HeaderMention]) -> list[TextNumber]:
+    """Return the numbers of a sentence that are no part of a header it names."""
+    spans = [
+        mention
+        for mention in named
+        if mention.sure or re.search(r"[A-Za-z].*\d|\d.*[A-Za-z]", text[mention.start : mention.end])
+    ]
+    return numbers(text, spans)

@@ -10,26 +10,45 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trimtab.claims import settings, vocabulary
-from trimtab.claims.short_headers import ShortHeaders
-from trimtab.claims.wording import any_case, key, stems
+from trimtab.claims.wording import MEANS, any_case, key, stems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from trimtab.claims.claim_model import MeasurementSetting
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.vocabulary import Axis
     from trimtab.documents.parts import Document, TableCell
 
 _ARROW: Final = any_case(
     "(?P<down>\u2193|\\b(?:lower|less|smaller)\\s+is\\s+better)|(?P<up>\u2191|\\b(?:higher|more|larger)\\s+is\\s+better)"
 )
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
+# A bracket that says a unit or which way is better.
+_BRACKETS: Final = any_case(r"[(\[][^()\[\]]*[)\]]|\b(?:lower|higher) is better\b")
 SIZE: Final = re.compile(r"[~\u2248]?\d+(?:\.\d+)?\s?[BM](?:-A\d+(?:\.\d+)?B)?")
 """ "62B" says how large a system is: a sentence's values are never of this form."""
+USUAL_METRICS: Final = frozenset({"accuracy", "pass", "exact_match", "f1", "win_rate"})
+"""What numbers measure where nothing says it."""
+AXES: Final[tuple[Axis, Axis]] = ("row", "column")
+ACROSS: Final[Mapping[Axis, Axis]] = {"row": "column", "column": "row"}
+
+
+class HeaderLine(NamedTuple):
+    """A row or a column of a table."""
+
+    table: tuple[str, int]
+    axis: Axis
+    at: int
+
+    @property
+    def side(self) -> tuple[tuple[str, int], Axis]:
+        """All lines beside it: the rows or the columns of its table."""
+        return self.table, self.axis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +112,19 @@ class Measurement:
         """Which table it is in."""
         return self.cell.document, self.cell.table
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """All of its headers, the row's first."""
+        return (*self.cell.row_path, *self.cell.column_path)
+
+    def path(self, axis: Axis) -> tuple[str, ...]:
+        """Return the header of its row or of its column."""
+        return self.cell.row_path if axis == "row" else self.cell.column_path
+
+    def line(self, axis: Axis) -> HeaderLine:
+        """Return its row or its column."""
+        return HeaderLine(self.table, axis, self.cell.row if axis == "row" else self.cell.column)
+
 
 class HeaderReader:
     """Reads headers with the known names; each text once.
@@ -103,7 +135,7 @@ class HeaderReader:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.short = ShortHeaders(registry)
+        self.short_names = lru_cache(maxsize=None)(self._short_names)
         self._read_once = lru_cache(maxsize=None)(self._read)
         self._subjects = lru_cache(maxsize=None)(self._named_in)
 
@@ -133,7 +165,7 @@ class HeaderReader:
         names = frozenset(
             name
             for path in (cell.row_path, cell.column_path)
-            for name in (*vocabulary.names(path), *self.short.names(path))
+            for name in (*vocabulary.names(path), *self.short_names(path))
         )
         for index, value in enumerate(cell.numbers):
             second = index == 1
@@ -158,6 +190,25 @@ class HeaderReader:
                 words=column.words | row.words,
                 around=caption.words,
             )
+
+    def _short_names(self, path: tuple[str, ...]) -> Mapping[str, str]:
+        """Return key → what sentences call a header that leave out its measure: "test-clean" for "test-clean WER"."""
+        shortened: dict[str, str] = {}
+        for part in path:
+            rest = part
+            for metric in reversed(self.registry.find(part, ("metrics",))):
+                rest = f"{rest[: metric.start]} {rest[metric.end :]}"
+            rest = _BRACKETS.sub(" ", rest).strip(" ,:;/|-\u2193\u2191")
+            name = key(rest)
+            if name in MEANS:  # over what it is a mean nobody says
+                shortened["average"] = "average"
+            elif (
+                name != key(part)
+                and vocabulary.nameable(name)
+                and not set(rest.casefold().split()) <= vocabulary.GENERIC
+            ):
+                shortened[name] = rest
+        return shortened
 
     def _named_in(self, path: tuple[str, ...]) -> frozenset[str]:
         """Return the keys of the names in a path, without those that only say a benchmark, a metric or a setting."""

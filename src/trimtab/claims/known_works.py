@@ -16,7 +16,7 @@ from trimtab.documents.source_folder import UnreadFile
 from trimtab.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from trimtab.documents.parts import Document
     from trimtab.documents.work import Work
@@ -57,7 +57,8 @@ class Library:
     def __init__(self, works: Iterable[Work]) -> None:
         self._by_name: dict[str, set[str]] = {}
         for work in works:
-            for name in _names(work):
+            keys = (_key(origin.rpartition("#")[2]) for origin in work.found_by if "#" in origin)
+            for name in filter(None, (*work.ids.addresses, _title(work.title), *keys)):
                 self._by_name.setdefault(name, set()).add(work.id)
 
     def work_of(self, document: Document) -> str:
@@ -81,13 +82,6 @@ def identifiers(text: str) -> tuple[str, ...]:
 def first_line(document: Document) -> str:
     """Return the line on which a document may say which work it is."""
     return document.text[:_HEAD].split("\n", 1)[0]
-
-
-def _names(work: Work) -> Iterator[str]:
-    yield from work.ids.addresses
-    if title := _title(work.title):
-        yield title
-    yield from (_key(origin.rpartition("#")[2]) for origin in work.found_by if "#" in origin)
 
 
 def _key(text: str) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import setting_columns, settings, vocabulary
-from trimtab.claims.header_reader import SIZE
+from trimtab.claims.header_reader import AXES, SIZE
 from trimtab.claims.setting_columns import TableLines
 from trimtab.claims.vocabulary import SHAPED
 from trimtab.claims.wording import key, stems
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from trimtab.claims.setting_columns import SettingColumn
     from trimtab.claims.vocabulary import Axis
 
-# Groups of benchmarks by topic: they say nothing that the benchmark's name does not.
-_TOPIC_WORDS: Final = """
-general english chinese code coding math maths mathematics mathematical reasoning knowledge language multilingual
-alignment open-ended closed-book instruction instructions following long context long-context understanding commonsense
-common sense world reading comprehension science stem safety agent tool use task tasks benchmark benchmarks and & other
-others professional chat conversation problem solving question answering qa exam examination examinations factuality
-text natural generation programming logic logical academic software engineering creative writing
-"""
-_TOPICS: Final = frozenset(_TOPIC_WORDS.split())
 _VALUE_HEADS: Final = frozenset({"value", "score", "result"})
 _SHOWN: Final = 4
 """Values of a column that a reason lists."""
@@ -56,18 +47,13 @@ class MeasuredTable:
         """On which axis its systems are: not that of known benchmarks and metrics, else that of names of models."""
         if self._long:
             return "row"
-        rows, columns = (
-            {getattr(result.cell, f"{axis}_path") for result in self.readings} for axis in ("row", "column")
-        )
-        known = self._share(columns, named=True) - self._share(rows, named=True)
-        shaped = self._share(columns, named=False) - self._share(rows, named=False)
+        known = shaped = 0.0
+        for axis in AXES:
+            sign = 1 if axis == "column" else -1
+            heads = [" ".join(path) for path in {reading.path(axis) for reading in self.readings} if path]
+            known += sign * sum(self.headers.read(text).named for text in heads) / max(1, len(heads))
+            shaped += sign * sum(bool(SHAPED.search(text)) for text in heads) / max(1, len(heads))
         return "column" if known < 0 or (known == 0 and shaped > 0.5) else "row"
-
-    def _share(self, paths: set[tuple[str, ...]], *, named: bool) -> float:
-        """Return how many of the paths name a known benchmark or metric, or else have the shape of a model's name."""
-        heads = [" ".join(path) for path in paths if path]
-        hits = sum(self.headers.read(text).named if named else bool(SHAPED.search(text)) for text in heads)
-        return hits / max(1, len(heads))
 
     @property
     def _long(self) -> bool:
@@ -78,12 +64,13 @@ class MeasuredTable:
     def settings(self) -> tuple[SettingColumn, ...]:
         """The columns that say how its rows were measured."""
         measures = {result.cell.column for result in self.readings}
-        return setting_columns.find(self.lines, measures, self._known, by_row=self.axis == "row")
 
-    def _known(self, text: str) -> bool:
-        """Whether a text names a known benchmark, metric or model."""
-        head = self.headers.read(text)
-        return bool(head.benchmark or head.metric or self.headers.registry.id_of(text, "models"))
+        def known(text: str) -> bool:
+            """Whether a text names a known benchmark, metric or model."""
+            head = self.headers.read(text)
+            return bool(head.benchmark or head.metric or self.headers.registry.id_of(text, "models"))
+
+        return setting_columns.find(self.lines, measures, known, by_row=self.axis == "row")
 
     @cached_property
     def measured(self) -> frozenset[str]:
@@ -102,8 +89,8 @@ class MeasuredTable:
 
     def under(self, reading: Measurement, head: str) -> str | None:
         """Return what a row has in the column that a sentence calls so; None where there is not just one."""
-        column = setting_columns.called(self.settings, head)
-        return column.texts.get(reading.cell.row) if column else None
+        columns = setting_columns.called(self.settings, head)
+        return columns[0].texts.get(reading.cell.row) if len(columns) == 1 else None
 
     def setting_of(self, reading: Measurement, said: MeasurementSetting) -> MeasurementSetting:
         """Return how a number was measured, with what its row has in the columns that a sentence names."""
@@ -162,10 +149,9 @@ class MeasuredTable:
         names = {key(text) for text in said}
         return tuple(
             part
-            for path in (reading.cell.row_path, reading.cell.column_path)
+            for path in map(reading.path, AXES)
             for part in path
             if len(path) > 1
-            and not _is_topic(part)
             and not self.headers.read(part).words & words
             and not set(map(key, vocabulary.spellings(part))) & names
             and not any(key(part) in name for name in names)
@@ -180,7 +166,7 @@ class MeasuredTable:
             said: What a sentence says of the row's columns besides.
         """
         counts = []
-        for path in (reading.cell.row_path, reading.cell.column_path):
+        for path in map(reading.path, AXES):
             run = vocabulary.names(path).get(subject)
             if run is not None:
                 settled = {*said, *(self._settled({path[0], *said}) if path[0] == run.text else ())}
@@ -198,35 +184,18 @@ class MeasuredTable:
         self, reading: Measurement, subject: str, benchmark: str, said: Collection[str] = ()
     ) -> tuple[str, ...]:  # fmt: skip
         """Return the parts of the other axis' header that a fact about ``subject`` on ``benchmark`` does not say."""
-        on_row = subject in vocabulary.names(reading.cell.row_path)
-        path = reading.cell.column_path if on_row else reading.cell.row_path
+        axis: Axis = "column" if subject in vocabulary.names(reading.cell.row_path) else "row"
+        path = reading.path(axis)
         known = self.headers.registry.id_of(benchmark, "benchmarks")
         name, words = key(benchmark), frozenset(stems(benchmark)) | vocabulary.GENERIC
-        if len(path) > 1 and self._only_column(name, known, on_row=on_row):
-            path = tuple(part for part in path if not _is_topic(part)) or path[-1:]
         left = []
         for at, part in enumerate(path):
             head = self.headers.read(part)
             inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
             explains = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
-            called = name in map(key, vocabulary.spellings(part))
-            if not (part in said or explains or inside or head.words <= words or called):
+            if not (part in said or explains or inside or head.words <= words):
                 left.append(part)
         return tuple(left)
-
-    def _only_column(self, name: str, known: str, *, on_row: bool) -> bool:
-        """Whether no other column (or row, where the columns are systems) is of this benchmark, too."""
-        places = {
-            result.cell.column if on_row else result.cell.row
-            for result in self.readings
-            if name in result.names or (known and result.benchmark == known)
-        }
-        return len(places) == 1
-
-
-def _is_topic(part: str) -> bool:
-    """Whether a header only says a topic of benchmarks: "Math & Code"."""
-    return set(re.findall(r"[^\s,/()]+", part.casefold())) <= _TOPICS
 
 
 def _within(part: str, subject: str) -> bool:

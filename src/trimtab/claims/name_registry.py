@@ -2,7 +2,9 @@
 
 Decisions: two spellings are one name when their letters, digits, dots between digits and plus signs agree; everything
 beyond that is said in a TOML file, ours (``names.toml``) or a user's, and never guessed. A name is found as whole words
-and never inside a longer hyphenated one: "GPT-4o" is not in "GPT-4o-mini". A name with "@k" stands for every k.
+and never inside a longer hyphenated one: "GPT-4o" is not in "GPT-4o-mini". A name with "@k" stands for every k. A
+model's name may also be a header of the sources' tables, or be known by its shape: a word with a digit, a hyphen before
+a digit or a capital inside.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -17,13 +20,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.vocabulary import HeaderVocabulary
-from trimtab.claims.wording import PlacedWord, any_case, key, keys_from, name_words
+from trimtab.claims.vocabulary import NO_HEADERS
+from trimtab.claims.wording import PlacedWord, any_case, key, keys_from, name_words, word_set
 from trimtab.errors import ClaimError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from trimtab.claims.vocabulary import HeaderVocabulary
 
 
 KINDS: Final = ("benchmarks", "models", "metrics", "methods", "stressors")
@@ -34,6 +39,12 @@ _MARKS: Final = re.compile(r"[*\u2020\u2021]+")
 _VERB: Final = any_case(r"drops")
 _NOUN_BEFORE: Final = any_case(r"(?:^|\b(?:on|in|in terms of|of|fewer|less|more|token|and|by)\s+)$")
 _VERB_BEHIND: Final = any_case(r"\s+(?:in|of|by|to|from|below|on|for)\b")
+_SHAPED: Final = re.compile(r"(?<![\w@/.-])[A-Za-z][\w.+]*(?:-[\w.+]*\w)*(?<![.+])|(?<![\w@/.-])[A-Za-z][\w.+]*\w")
+_NOT_NAMES: Final = word_set("""
+moe moes relu gelu github openai deepmind pytorch arxiv huggingface transformers python3 cpu gpu gpus llm llms sota
+pass1 pass5 pass10 pass100 top1 top2 topk figure1 appendix latex json
+""")
+_CHIP: Final = re.compile(r"(?:NVIDIA-?)?(?:[ABHLPTV]\d{2,3}[A-Z]?|RTX-?\d+\w*|TPUv?\d\w*|MI\d{3}X?)(?:s|-\w+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +114,26 @@ class Registry:
         """
         shipped = resources.files("trimtab.claims").joinpath("names.toml").read_text(encoding="utf-8")
         entries: dict[str, dict[str, Name]] = {kind: {} for kind in KINDS}
-        for where, text in (("names.toml", shipped), *((str(path), _read(path)) for path in paths)):
+        texts = {"names.toml": shipped}
+        for path in paths:
+            try:
+                texts[str(path)] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ClaimError(f"the names in {path} cannot be read: {error}") from error
+        for where, text in texts.items():
             _add(entries, _parse(text, where), where)
-        return cls(entries, _index(entries))
+        index: dict[str, dict[str, _Spelling]] = {}
+        for kind, name in ((kind, name) for kind, group in entries.items() for name in group.values()):
+            for text in name.names:
+                index.setdefault(key(text), {}).setdefault(kind, _Spelling(name.id, text))
+        return cls(entries, index)
 
     def id_of(self, text: str, kind: str) -> str:
         """Return the id of a name of ``kind``; empty if it is not known."""
         known = self._known(text, key(text)).get(kind)
         return known.id if known and _as_written(text, known.text) else ""
 
-    def find(self, text: str, kinds: Iterable[str] = KINDS, more: HeaderVocabulary | None = None) -> list[Mention]:
+    def find(self, text: str, kinds: Iterable[str] = KINDS, more: HeaderVocabulary = NO_HEADERS) -> list[Mention]:
         """Return the names in ``text``, the longest at each place, none overlapping.
 
         Args:
@@ -120,7 +141,7 @@ class Registry:
             kinds: Kinds to look for.
             more: Further names, the headers of the sources' tables.
         """
-        wanted, extra, words = tuple(kinds), more or HeaderVocabulary(), name_words(text)
+        wanted, words = tuple(kinds), name_words(text)
         mentions: list[Mention] = []
         end = 0
         for first, word in enumerate(words):
@@ -129,14 +150,26 @@ class Registry:
             keys = keys_from(words, first)
             for size in range(len(keys), 0, -1):
                 squashed = keys[size - 1]
-                if squashed not in self._keys and squashed not in extra and "@" not in text:
+                if squashed not in self._keys and squashed not in more and "@" not in text:
                     continue  # nearly always, so it is asked first
-                mention = self._named(text, words[first : first + size], squashed, wanted, extra)
+                mention = self._named(text, words[first : first + size], squashed, wanted, more)
                 if mention:
                     mentions.append(mention)
                     end = max(mention.end, words[first + size - 1].end)
                     break
         return mentions
+
+    def mentions(self, text: str, vocabulary: HeaderVocabulary = NO_HEADERS) -> list[Mention]:
+        """Return the names in ``text`` in order: registered ones, known models, then what has the shape of one."""
+        known = self.find(text, more=vocabulary)
+        shaped = [
+            Mention(match.start(), match.end(), id=key(match[0]), kind="models", text=match[0])
+            for match in _SHAPED.finditer(text)
+            if not any(TextRange.of(match).overlaps(mention) for mention in known)
+            and looks_like_a_model(match[0])
+            and not _joined(text, *match.span())
+        ]
+        return sorted((*known, *shaped), key=lambda mention: mention.start)
 
     def endpoint(self, word: str) -> list[Mention]:
         """Return the metrics of a word of benchmark and metric and nothing else: "humaneval_nll", no arm's name."""
@@ -150,8 +183,7 @@ class Registry:
 
     def better(self, name: str, kind: str) -> str:
         """Return "lower" or "higher", whichever is better by this metric or benchmark; empty where it is not said."""
-        entry = self.entries[kind].get(name)
-        return entry.better if entry else ""
+        return self.entries[kind][name].better if name in self.entries[kind] else ""
 
     def _named(
         self, text: str, words: Sequence[PlacedWord], squashed: str, kinds: Iterable[str], more: HeaderVocabulary
@@ -165,7 +197,7 @@ class Registry:
             start, end = printed.start, max(end, printed.end)
         elif not (known or term) or not _whole(text, start, end) or not _close(text, words):
             return None
-        if joined(text, start, end):
+        if _joined(text, start, end):
             known = {kind: spelling for kind, spelling in known.items() if kind != "models"}
         elif term and term.kind not in known and term.fits(text, start, end):
             known = {**known, term.kind: _Spelling(squashed, written)}
@@ -198,9 +230,29 @@ def _closed(text: str, start: int, end: int) -> int:
     return marks.end() if marks else end
 
 
-def joined(text: str, start: int, end: int) -> bool:
+def _joined(text: str, start: int, end: int) -> bool:
     """Whether [start, end) is one side of a sum: "A" in "A + B" is not the system that was measured."""
     return bool(re.search(r"[\w)]\s?\+\s?$", text[:start]) or re.match(r"\s?\+\s?[A-Za-z]", text[end:]))
+
+
+@lru_cache(maxsize=65536)
+def looks_like_a_model(word: str) -> bool:
+    """Whether a word has the shape of a model's name.
+
+    >>> [word for word in ("DeepseekCoder-33B-instruct", "o1-mini", "instruction-tuned") if looks_like_a_model(word)]
+    ['DeepseekCoder-33B-instruct', 'o1-mini']
+    """
+    if (
+        key(word) in _NOT_NAMES
+        or _CHIP.fullmatch(word)
+        or len(word) < 3
+        or re.fullmatch(r"\w+-(?:shot|of-\w+)|[Tt]op-\d+", word)
+    ):
+        return False
+    if re.search(r"-(?:based|style|like|free|level|trained|tuned|aware|hours?|only|shot|pro)$", word):
+        return bool(re.search(r"\d", word))
+    hyphened = "-" in word and re.search(r"[a-z][A-Z]|[A-Z]{2}[\w.+]*-|-[A-Z0-9]", word)
+    return bool(re.search(r"\d", word) or hyphened)
 
 
 def _fits(text: str, start: int, end: int, kind: str) -> bool:
@@ -235,13 +287,6 @@ def _as_written(text: str, spelling: str) -> bool:
     # "F 1" is F1, but RL is not R-L.
     apart = bool(_APART.search(spelling)) <= bool(_APART.search(text))
     return apart and _APART.sub("", text) == _APART.sub("", spelling)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClaimError(f"the names in {path} cannot be read: {error}") from error
 
 
 def _parse(text: str, where: str) -> Iterator[Name]:
@@ -283,13 +328,3 @@ def _add(entries: dict[str, dict[str, Name]], names: Iterable[Name], where: str)
         old = group.get(name.id, name)
         new = {field: value for field in _FIELDS if (value := getattr(name, field))}
         group[name.id] = replace(old, **new | {"names": tuple(dict.fromkeys((*old.names, *name.names)))})
-
-
-def _index(entries: Mapping[str, Mapping[str, Name]]) -> dict[str, dict[str, _Spelling]]:
-    """Return key → kind → spelling."""
-    index: dict[str, dict[str, _Spelling]] = {}
-    for kind, group in entries.items():
-        for name in group.values():
-            for text in name.names:
-                index.setdefault(key(text), {}).setdefault(kind, _Spelling(name.id, text))
-    return index

@@ -13,67 +13,54 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, stated_cells
+from trimtab.claims import arithmetic
 from trimtab.claims.citation_marks import without_citations
-from trimtab.claims.number_kinds import TextNumber, numbers
-from trimtab.claims.value_meaning import DENIES, OWNER, conditioned, inside, meant, meets, part_of
+from trimtab.claims.header_places import MANY, numbers_outside
+from trimtab.claims.header_reader import AXES
+from trimtab.claims.stated_cells import UNNAMED, NamedSentence, meant, stated_outright, tied
+from trimtab.claims.understanding import AVERAGED
+from trimtab.claims.wording import any_case, any_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from trimtab.claims.header_places import HeaderLine, HeaderMention, HeaderPlaces, NamedCell
+    from trimtab.claims.header_places import HeaderMention, HeaderPlaces, NamedCell
     from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.table_index import TableIndex
 
-_MEANS: Final = re.compile(
-    r"\b(?:averages?|averaged|averaging|avg|mean|median|normali[sz]ed|weighted|total|cumulative|relative)\b",
-    re.IGNORECASE,
+_UNREAL: Final = any_of(r"would|could|might|if|unless|never|hypothetical\w*|assuming|expected|projected")
+_OPENING: Final = any_case(
+    r"\s*(?:with|without|when|under|using|after|before|given|by|(across|for|at|in|on|within|during))\b[^,;:]*,"
 )
-_UNREAL: Final = re.compile(
-    r"\b(?:would|could|might|if|unless|never|hypothetical\w*|assuming|expected|projected)\b", re.IGNORECASE
-)
-_LIST: Final = re.compile(r"\s*%?\s*(?:,|,?\s*and|/)\s*")
-_OPENING: Final = re.compile(
-    r"\s*(?:with|without|when|under|using|after|before|given|by|(across|for|at|in|on|within|during))\b[^,;:]*,",
-    re.IGNORECASE,
-)
-_NEXT: Final = re.compile(r"\s*%?\s+([A-Z]\w*[\w@-]*|\w+@\d+)")
-_CHANGES: Final = re.compile(
+_CHANGES: Final = any_case(
     r"\b(?:(?P<up>increas\w+|rais(?:es|ed|ing)|ris(?:es|ing)|rose|grows?|grew|jump\w*|climb\w*|boost\w*)"
-    r"|(?P<down>decreas\w+|drop\w*|reduc\w+|falls?|fell|declin\w+|lowers|shrink\w*|collaps\w+))\b[^.;:]{0,40}?\bfrom\s+$",
-    re.IGNORECASE,
+    r"|(?P<down>decreas\w+|drop\w*|reduc\w+|falls?|fell|declin\w+|lowers|shrink\w*|collaps\w+))\b[^.;:]{0,40}?\bfrom\s+$"
 )
-_TIED_BEFORE: Final = re.compile(
-    r"\s*(?:[(:=]|\b(?:of|is|was|scores?|scored|reach(?:es|ed)|achiev(?:es|ed)|gets|obtains|attains|with)\b)?\s*(?:only\s+|an?\s+)?"
-)
-_TIED_BEHIND: Final = re.compile(r"\s*%?\s*(?:\(\s*(?:for|on|in|with)?\s*|(?:on|for|in)\s+(?:the\s+)?|)")
-_UNKNOWN: Final = re.compile(r"(?<![\w.-])(?:[A-Z][\w+.-]*\w|\w*[a-z][A-Z]\w*|[A-Za-z]+-?\d[\w.-]*)")
 _VERSION: Final = re.compile(r"\s*\([^()]*(?:19|20)\d\d|,\s*[\w-]+ed\b(?!\s+(?:by|in|on)\b[^,]*$)")
-_BRACKET: Final = re.compile(r"[\s%]*\(([^()\d]+)\)")
 NO_ENGLISH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts of sentences of which nothing is held against a cell that no fact names."""
-_MANY: Final = 20
-"""Values that no sentence of prose has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
-    """A value that no cell with its names prints, the nearest of those, and the other named cell that does print it."""
+    """What a sentence says of cells it names and they do not.
 
-    value: TextNumber
+    Attributes:
+        start: First character of a value that was meant to be a named cell and is none; -1 of a change that goes the
+            other way in the cells, "rises from 71.0 to 62.2".
+        reading: The named cell it is nearest to, or the cell of the change's second value.
+        why: In words.
+        home: The other named cell that prints the value.
+    """
+
+    start: int
     reading: Measurement
+    why: str
     home: Measurement | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A change such as "rises from 71.0 to 62.2", both ends in cells: its words, and the cell of the second value."""
-
-    words: str
-    reading: Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +68,12 @@ class ValueFit:
     """Which values of a sentence stand in cells it names.
 
     Attributes:
-        misfits: Values that were meant to be a named cell and are none.
+        misfits: What does not.
         settled: First characters of values that stand in a cell of the very names beside them.
-        turned: Changes that go the other way in the cells.
     """
 
     misfits: tuple[Misfit, ...] = ()
     settled: frozenset[int] = frozenset()
-    turned: tuple[Turn, ...] = ()
 
 
 def fit(text: str, places: HeaderPlaces) -> ValueFit:
@@ -96,121 +81,96 @@ def fit(text: str, places: HeaderPlaces) -> ValueFit:
     text = without_citations(text)
     named = places.mentions(text)
     cells = places.cells(named)
-    if not cells:
-        return ValueFit()
-    spans = [
-        mention
-        for mention in named
-        if mention.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[mention.start : mention.end], re.IGNORECASE)
-    ]
-    values = [number for number in numbers(text, spans) if number.kind == "value"]
-    if len(values) > _MANY:
+    numbers = numbers_outside(text, named) if cells else []
+    values = [number for number in numbers if number.kind == "value"]
+    if len(values) > MANY:
         return ValueFit()  # a picture's or a table's numbers in a row
-    allowed = {id(value): _allowed(text, value, cells, named) for value in values}
-    fitting = {
-        id(value): [candidate for candidate in allowed[id(value)] if fits(value, candidate.reading)] for value in values
-    }
-    stated = [value for value in values if meant(text, value, named)]
-    unfit = [value for value in stated if not fitting[id(value)] and not _in_other_list(text, value, values, fitting)]
-    settled = frozenset(value.start for value in values if fitting[id(value)] and len(allowed[id(value)]) < len(cells))
+    allowed = {value.start: _allowed(text, value, cells, named) for value in values}
+    fitting = {value.start: [cell for cell in allowed[value.start] if fits(value, cell.reading)] for value in values}
+    settled = frozenset(start for start in fitting if fitting[start] and len(allowed[start]) < len(cells))
     if _UNREAL.search(text) or NO_ENGLISH.search(text):
         return ValueFit(settled=settled)  # only English accuses, and nothing hypothetical
-    turned = tuple(_turns(text, values, fitting))
-    swapped = any(fits(value, candidate.reading) for value in unfit for candidate in cells)
-    if len(unfit) > 1 and len(unfit) == len(stated) and not swapped:
+    sentence = NamedSentence(text=text, named=named, numbers=numbers, fitting=fitting)
+    stated = [value for value in values if meant(sentence, value)]
+    unfit = [value for value in stated if not fitting[value.start]]
+    homes = [next((cell.reading for cell in cells if fits(value, cell.reading)), None) for value in unfit]
+    if len(unfit) > 1 and len(unfit) == len(stated) and not any(homes):
         return ValueFit(settled=settled)  # the sentence is about other numbers than this table's
     misfits = []
-    for value in unfit:
-        anchors = {
-            line for other in values if other is not value for place in fitting[id(other)] for line in place.lines
-        }
-        home = next((candidate.reading for candidate in cells if fits(value, candidate.reading)), None)
-        nearest = _intended(text, value, allowed[id(value)], named, anchors, places.index, swapped=home is not None)
-        others = [(other, fitting[id(other)]) for other in values if other is not value]
+    for value, home in zip(unfit, homes, strict=True):
+        cell = _intended(sentence, value, allowed[value.start], places.index, swapped=home is not None)
         if (
-            nearest is None
-            or not stated_cells.stated_outright(text, value, nearest, named, others, swapped=home is not None)
-            or _strange(text, value, nearest, allowed[id(value)], named)
+            cell is None
+            or not stated_outright(sentence, value, cell, swapped=home is not None)
+            or _other(sentence, cell)
         ):
             continue
-        table, cell = places.index.of(nearest.reading).readings, nearest.reading.cell
-        beside = [reading for reading in table if reading.cell.row == cell.row or reading.cell.column == cell.column]
-        printed = any(same_as_cell(value, reading) in ("equal", "truncated", "finer") for reading in beside)
-        if (home or not printed) and not _derived(value, cells, values, beside):
-            misfits.append(Misfit(value=value, reading=nearest.reading, home=home))
-    return ValueFit(misfits=tuple(misfits), settled=settled, turned=turned)
+        lines = set(map(cell.reading.line, AXES))
+        beside = [item for item in places.by_table[cell.reading.table] if lines & set(map(item.line, AXES))]
+        printed = any(same_as_cell(value, item) in ("equal", "truncated", "finer") for item in beside)
+        if (home or not printed) and not _derived(sentence, value, cell, beside):
+            row, column = (" > ".join(cell.reading.path(axis)) for axis in AXES)
+            where = f"{row} under {column} has {cell.reading.cell.text}"
+            why = f"{value.quantity.text} is in no cell that is named here: {where}"
+            misfits.append(Misfit(start=value.start, reading=cell.reading, why=why, home=home))
+    return ValueFit(misfits=(*misfits, *_turns(sentence)), settled=settled)
 
 
-def _intended(  # noqa: PLR0913 - what is known of a value
-    text: str,
-    value: TextNumber,
-    allowed: Sequence[NamedCell],
-    named: Sequence[HeaderMention],
-    anchors: set[HeaderLine],
-    index: TableIndex,
-    *,
-    swapped: bool,
+def _intended(
+    sentence: NamedSentence, value: TextNumber, allowed: Sequence[NamedCell], index: TableIndex, *, swapped: bool
 ) -> NamedCell | None:
     """Return the cell that a value is most likely meant as; None where it may be meant as another number."""
+    text, named = sentence.text, sentence.named
     said = [text[mention.start : mention.end] for mention in named]
+    anchors = frozenset[object]().union(*(cell.lines for _, cell in sentence.others(value)))
     near = [
-        candidate
-        for candidate in allowed
-        if min(candidate.row.sure, candidate.column.sure)
-        and not (candidate.loose or candidate.row.modified or candidate.column.modified)
-        and ((swapped and value.quantity.decimals) or alike(value, candidate.reading))
-        and not index.of(candidate.reading).open_parts(candidate.reading, said)
+        cell
+        for cell in allowed
+        if min(cell.row.sure, cell.column.sure)
+        and not (cell.loose or cell.row.modified or cell.column.modified)
+        and ((swapped and value.quantity.decimals) or alike(value, cell.reading))
+        and not index.of(cell.reading).open_parts(cell.reading, said)
     ]
-    anchored = [candidate for candidate in near if anchors & candidate.lines]
-    if not anchored and conditioned(text, value, named):
+    anchored = [cell for cell in near if anchors & cell.lines]
+    if not anchored and UNNAMED.search(text):
         return None
     opening = _OPENING.match(text)
     scope_told = anchored and opening and opening[1]
-    if opening and not scope_told and not any(mention.sure == 2 and mention.start < opening.end() for mention in named):
+    if opening and not scope_told and not any(name.sure == 2 and name.start < opening.end() for name in named):
         return None  # a condition at its head
-    sure = anchored or [candidate for candidate in near if max(candidate.row.sure, candidate.column.sure) == 2]
-    return min(
-        sure, key=lambda candidate: (candidate.away(value.quantity.value), candidate.distance(value)), default=None
-    )
+    sure = anchored or [cell for cell in near if max(cell.row.sure, cell.column.sure) == 2]
+    return min(sure, key=lambda cell: (cell.away(value.quantity.value), cell.distance(value)), default=None)
 
 
-def _turns(
-    text: str, values: Sequence[TextNumber], fitting: Mapping[int, Sequence[NamedCell]]
-) -> Iterable[Turn]:  # fmt: skip
+def _turns(sentence: NamedSentence) -> Iterator[Misfit]:
     """Yield the changes of which both ends stand in one row or column, and go the other way."""
-    for before, after in pairwise(values):
+    text, fitting = sentence.text, sentence.fitting
+    for before, after in pairwise(sentence.values):
         verb = _CHANGES.search(text[: before.start])
         if not verb or not re.fullmatch(r"\s*%?\s*(?:\([^()]*\)\s*)?to\s+", text[before.end : after.start]):
-            continue
-        if DENIES.search(text, verb.start(), before.start):
             continue
         gap = after.quantity.value - before.quantity.value
         ends = [
             second.reading
-            for first in fitting[id(before)]
-            for second in fitting[id(after)]
+            for first in fitting[before.start]
+            for second in fitting[after.start]
             if first.lines & second.lines
         ]
         if ends and (gap < 0 if verb["up"] else gap > 0):
-            yield Turn(words=text[verb.start() : after.end], reading=ends[0])
+            words = text[verb.start() : after.end]
+            why = f"{words!r}: both values stand in cells, and the change goes the other way"
+            yield Misfit(start=-1, reading=ends[0], why=why)
 
 
 def _allowed(
     text: str, value: TextNumber, cells: Sequence[NamedCell], named: Sequence[HeaderMention]
 ) -> Sequence[NamedCell]:  # fmt: skip
     """Return the cells a value can be: those of the names that stand right beside it, if any do."""
+    # In "over Foo (86.7 vs. 33.3)" the first value is not Foo's.
+    compared = text[: value.start].endswith("(") and re.match(r"\s*%?\s*(?:vs\b|versus\b)", text[value.end :])
     for mention in named:
-        if not mention.sure:
-            continue
-        before = mention.end <= value.start and bool(_TIED_BEFORE.fullmatch(text, mention.end, value.start))
-        # In "over Foo (86.7 vs. 33.3)" the first value is not Foo's.
-        before = before and not (
-            text[value.start - 1] == "(" and re.match(r"\s*%?\s*(?:vs\b|versus\b)", text[value.end :])
-        )
-        behind = value.end <= mention.start and _TIED_BEHIND.fullmatch(text, value.end, mention.start)
-        if before or behind:
-            tied = [cell for cell in cells if mention in (cell.row, cell.column)]
-            cells = tied or cells
+        if mention.sure and tied(text, value, mention) and not (compared and mention.end <= value.start):
+            cells = [cell for cell in cells if mention in (cell.row, cell.column)] or cells
     # "82.6 (Foo) to 75.1": the name in brackets is of the value before it alone.
     others = [
         mention
@@ -224,25 +184,12 @@ def _allowed(
         mention
         for mention in named
         if any(
-            other is not mention and other.start <= mention.start and mention.end <= other.end and other.sure == 2
-            and {line[:2] for line in other.lines} & {line[:2] for line in mention.lines}
+            other is not mention and mention.within(other.start, other.end) and other.sure == 2
+            and other.sides & mention.sides
             for other in named
         )
     ]  # fmt: skip
     return [cell for cell in cells if cell.row not in others and cell.column not in others] or cells
-
-
-def _in_other_list(
-    text: str, value: TextNumber, values: Sequence[TextNumber], fitting: Mapping[int, Sequence[NamedCell]]
-) -> bool:  # fmt: skip
-    """Whether a value is in a list of numbers of which none is a named cell's."""
-    at = values.index(value)
-    run = [at]
-    while run[-1] + 1 < len(values) and _LIST.fullmatch(text, values[run[-1]].end, values[run[-1] + 1].start):
-        run.append(run[-1] + 1)
-    while run[0] and _LIST.fullmatch(text, values[run[0] - 1].end, values[run[0]].start):
-        run.insert(0, run[0] - 1)
-    return len(run) > 1 and not any(fitting[id(values[index])] for index in run)
 
 
 def fits(value: TextNumber, reading: Measurement) -> bool:
@@ -255,102 +202,46 @@ def same_as_cell(value: TextNumber, reading: Measurement) -> arithmetic.Sameness
     quantity = value.quantity
     if quantity.decimals and not arithmetic.places(reading.value):
         return "equal" if quantity.value == reading.value else "different"
-    ways = [
-        arithmetic.same(quantity.value, quantity.decimals, found, value.hedge)
-        for found in (*arithmetic.scales(quantity, reading.value, reading.cell.unit), abs(reading.value))
-    ]
-    return min(ways, key=("equal", "truncated", "finer", "near", "different").index)
+    numbers = (*arithmetic.scales(quantity, reading.value, reading.cell.unit), abs(reading.value))
+    return arithmetic.nearest(quantity, numbers, value.hedge)
 
 
-def _strange(
-    text: str, value: TextNumber, cell: NamedCell, cells: Sequence[NamedCell], named: Sequence[HeaderMention]
-) -> bool:  # fmt: skip
-    """Whether a value may be of something else than a cell: of another version, a mean, another row or column."""
-    start, end = part_of(text, value)
-    changed = (_VERSION.match(text, mention.end) for mention in (cell.row, cell.column))
-    owner, behind = OWNER.match(text, value.end), _BRACKET.match(text, value.end)
-    if (
-        any(changed)
-        or _mean(text, cell, named)
-        or (owner and not any(meets(owner, mention) for mention in (cell.row, cell.column)))
-        or (behind and not any(behind.start(1) <= mention.start < behind.end(1) for mention in named))
-        or _unknown_nearer(text, value, cell, named)
-    ):
+def _other(sentence: NamedSentence, cell: NamedCell) -> bool:
+    """Whether a sentence is of another version than a cell, "Foo (2024)", or says "mean" and not of the cell alone.
+
+    The column of means is its own, with no other.
+    """
+    if any(_VERSION.match(sentence.text, mention.end) for mention in (cell.row, cell.column)):
         return True
-    for axis in ("row", "column"):
-        mine = getattr(cell, axis)
-        for other in (getattr(candidate, axis) for candidate in cells if candidate.reading.table == cell.reading.table):
-            same_side = (other.end <= value.start) == (mine.end <= value.start)
-            listed = _LIST.fullmatch(text, min(mine.end, other.end), max(mine.start, other.start))
-            nearer = _gap(other, value) < _gap(mine, value) and other.sure >= mine.sure
-            beside = start <= other.start < end and not start <= mine.start < end
-            if nearer and (same_side or beside) and not listed:
-                return True
-    return False
-
-
-def _mean(text: str, cell: NamedCell, named: Sequence[HeaderMention]) -> bool:
-    """Whether a sentence says "mean" without meaning the cell alone: the column of means is its own, with no other."""
-    for match in _MEANS.finditer(text):
-        axis = next((axis for axis in ("row", "column") if inside(match.start(), [getattr(cell, axis)])), None)
-        table = cell.reading.table
-        if axis is None or any(
-            mention is not getattr(cell, axis) and any(line[:2] == (table, axis) for line in mention.lines)
-            for mention in named
-        ):
+    for match in AVERAGED.finditer(sentence.text):
+        axis = next((axis for axis in AXES if getattr(cell, axis).holds(match.start())), None)
+        others = (mention for mention in sentence.named if axis is None or mention is not getattr(cell, axis))
+        if axis is None or any((cell.reading.table, axis) in mention.sides for mention in others):
             return True
     return False
 
 
-def _unknown_nearer(text: str, value: TextNumber, cell: NamedCell, named: Sequence[HeaderMention]) -> bool:
-    """Whether a name that no header has stands nearer to a value than a cell's own, or in a list with one of them."""
-    gaps = sorted((_gap(cell.row, value), _gap(cell.column, value)))
-    following = _NEXT.match(text, value.end)
-    if following and not inside(following.start(1), named):
-        return True
-    for match in _UNKNOWN.finditer(text):
-        if not match.start() or any(mention.start < match.end() and match.start() < mention.end for mention in named):
-            continue
-        away = max(match.start() - value.end, value.start - match.end())
-        listed = any(
-            _LIST.fullmatch(text, min(mention.end, match.end()), max(mention.start, match.start()))
-            for mention in (cell.row, cell.column)
-        )
-        if listed or 0 <= away < gaps[bool(re.search(r"\d", match[0]))]:
-            return True
-    return False
-
-
-def _gap(mention: HeaderMention, value: TextNumber) -> int:
-    """Return how many characters stand between a name and a value."""
-    return max(mention.start - value.end, value.start - mention.end)
-
-
-def _derived(
-    value: TextNumber, cells: Sequence[NamedCell], values: Sequence[TextNumber], beside: Sequence[Measurement]
-) -> bool:  # fmt: skip
-    """Whether a value is the difference of two others of its sentence, or the mean of a row or column."""
+def _derived(sentence: NamedSentence, value: TextNumber, cell: NamedCell, beside: Sequence[Measurement]) -> bool:
+    """Whether a value is the difference of two others of its sentence, or the mean of a cell's row or column."""
+    others = [number.quantity.value for number in sentence.values if number is not value]
+    sizes = [abs(first - second) for first, second in permutations(others, 2) if first != second]
+    for axis in AXES:
+        line = [item.value for item in beside if item.line(axis) == cell.reading.line(axis) and item.index == 0]
+        sizes += [sum(line, Decimal(0)) / len(line)] if len(line) > 1 else []
     stated = value.quantity
-    others = [number.quantity.value for number in values if number is not value]
-    sizes = [abs(first - second) for first in others for second in others if first != second]
-    for axis in ("row", "column"):
-        line = {getattr(candidate.reading.cell, axis) for candidate in cells}
-        for at in line:
-            mine = [reading.value for reading in beside if getattr(reading.cell, axis) == at and reading.index == 0]
-            sizes += [sum(mine, Decimal(0)) / len(mine)] if len(mine) > 1 else []
     return any(arithmetic.same(abs(stated.value), stated.decimals, size) == "equal" for size in sizes)
 
 
 def alike(value: TextNumber, reading: Measurement) -> bool:
     """Whether a value is written like a cell, with as many digits behind the point, and of about its size."""
     quantity = value.quantity
-    for found in arithmetic.scales(quantity, reading.value, reading.cell.unit):
-        far = abs(abs(quantity.value) - abs(found))
-        near = far <= abs(found) * 35 / 100 or far <= 50 * Decimal(1).scaleb(-quantity.decimals)
+    for number in arithmetic.scales(quantity, reading.value, reading.cell.unit):
+        far = abs(abs(quantity.value) - abs(number))
+        near = far <= abs(number) * 35 / 100 or far <= 50 * Decimal(1).scaleb(-quantity.decimals)
         if (
             near
             and quantity.decimals >= 1
-            and (quantity.decimals <= arithmetic.places(found) or found != reading.value)
+            and (quantity.decimals <= arithmetic.places(number) or number != reading.value)
         ):
             return True
     return False

@@ -89,7 +89,7 @@ def may_change(word: str) -> bool:
     word = word.casefold().rstrip(".")
     if word.endswith("ly") and word != "only":
         return word not in _COLORING
-    return word in _CHANGING or not (plain(word) or word in _COLORING)
+    return word in _CHANGING or not plain(word)
 
 
 def one_of_several(text: str, start: int, end: int) -> bool:
@@ -127,9 +127,7 @@ def _bracket(sentence: Sentence, end: int) -> bool:
     words = (TextRange.of(word) for word in WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1)))
     known = [*sentence.names, *sentence.numbers, *sentence.settings]
     left = [sentence.text[word.start : word.end].casefold() for word in outside(words, known)]
-    return not compare.CUE.search(bracket[1]) and any(
-        not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in left
-    )
+    return any(not plain(word) and word.rstrip(".") not in ("vs", "versus") for word in left)
 
 
 def measured_elsewhere(text: str) -> bool:

@@ -11,15 +11,16 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import citation_marks, mentions, sentence_facts, sentence_parts, settings, study_conditions
+from trimtab.claims import citation_marks, sentence_facts, settings, study_conditions
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.scope_words import above_line, lines_above, scope_words, sets_apart, speaks_of_what_follows
+from trimtab.claims.sentence_parts import PRONOUN
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import makes_a_condition, unread
-from trimtab.claims.vocabulary import HeaderVocabulary, spellings
+from trimtab.claims.vocabulary import NO_HEADERS, spellings
 from trimtab.claims.wording import MEANS, any_case, any_of, key, tokens
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.name_registry import Mention, Registry
-    from trimtab.documents.parts import Document, Span, TableCell
+    from trimtab.claims.number_kinds import TextNumber
+    from trimtab.claims.vocabulary import HeaderVocabulary
+    from trimtab.documents.parts import Document, TableCell
 
 _OPINION: Final = any_of(
     r"we (?:believe|think|hope|feel|argue)|in our (?:view|opinion)|arguably|surprisingly good|promising|exciting"
@@ -52,7 +55,7 @@ _STATEMENT: Final = any_case(r"claim|statement|finding|assertion")
 _WORDS: Final = 5
 
 
-def claims(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None = None) -> tuple[Claim, ...]:
+def claims(report: Document, registry: Registry, vocabulary: HeaderVocabulary = NO_HEADERS) -> tuple[Claim, ...]:
     """Return the claims of a report, in its order, with ids c01, c02, ….
 
     Args:
@@ -79,7 +82,7 @@ def claims(report: Document, registry: Registry, vocabulary: HeaderVocabulary | 
 def claim(
     statement: str,
     registry: Registry,
-    vocabulary: HeaderVocabulary | None = None,
+    vocabulary: HeaderVocabulary = NO_HEADERS,
     carried: str = "",
     place: ClaimPlace | None = None,
 ) -> Claim:
@@ -125,7 +128,7 @@ def _is_sentence(text: str) -> bool:
     return sum(word.isalpha() and word.islower() for word in text.split()) >= 3 and len(text.split()) >= _WORDS
 
 
-def _listed(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None) -> Iterator[Claim]:
+def _listed(report: Document, registry: Registry, vocabulary: HeaderVocabulary) -> Iterator[Claim]:
     """Yield the rows of claims tables."""
     seen: set[tuple[int, int]] = set()
     for cell in report.cells:
@@ -144,7 +147,7 @@ def _listed(report: Document, registry: Registry, vocabulary: HeaderVocabulary |
 
 
 def _prose(
-    report: Document, registry: Registry, vocabulary: HeaderVocabulary | None, *, only_values: bool
+    report: Document, registry: Registry, vocabulary: HeaderVocabulary, *, only_values: bool
 ) -> Iterator[Claim]:  # fmt: skip
     """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
     carried, section, intro, before = "", "", "", ""
@@ -156,27 +159,26 @@ def _prose(
             carried, section, intro, before = "", span.section, "", ""
             above = _headings(report, section, registry, vocabulary)
         text = span.text.strip().lstrip("-*\u2022 ").strip()
-        found = claim(text, registry, vocabulary, carried, _place(report, span))
-        if intro and found.facts:
-            found = replace(found, unread=(*found.unread, intro), uncertain=tuple(range(len(found.facts))))
+        place = ClaimPlace(
+            document=report.path, sha256=report.sha256, location=str(span.position), start=span.start, end=span.end
+        )
+        read = claim(text, registry, vocabulary, carried, place)
+        if intro and read.facts:
+            read = replace(read, unread=(*read.unread, intro), uncertain=tuple(range(len(read.facts))))
         if text.endswith(":"):
             intro = text if makes_a_condition(text) else ""
-        named = mentions.find(text, registry, vocabulary)
+        named = registry.mentions(text, vocabulary)
         carried = _carried_on(text, named, carried)
         context = tuple(filter(None, (before, section.rpartition(" > ")[2])))
         before = text
-        if not found.facts and speaks_of_what_follows(text):
+        if not read.facts and speaks_of_what_follows(text):
             above += scope_words(text, registry, vocabulary)
-        if _checkable(found, named, text, only_values=only_values) or (
-            vocabulary and not only_values and _measures(text)
-        ):
+        if _checkable(read, named, text, only_values=only_values, tables=bool(vocabulary)):
             stated = set(text.casefold().split())
-            yield replace(found, context=context, scope=tuple(word for word in above if word.casefold() not in stated))
+            yield replace(read, context=context, scope=tuple(word for word in above if word.casefold() not in stated))
 
 
-def _headings(
-    report: Document, section: str, registry: Registry, vocabulary: HeaderVocabulary | None
-) -> tuple[str, ...]:
+def _headings(report: Document, section: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
     """Return the words of the headings above a section that may make other numbers of its own.
 
     A title above other headings says what the report is about; only a word that is a setting makes other numbers.
@@ -194,7 +196,7 @@ def _headings(
 def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
     """Return the system the next sentence's "it" is: what this one is about, not what it was made from or beats."""
     first = next((name for name in named if name.kind == "models"), None)
-    if first is None or sentence_parts.begins_with_pronoun(text):
+    if first is None or PRONOUN.match(text):
         return carried
     before = text[: first.start]
     if RESULT_VERB.search(before) or CUE.search(before) or _UNDER.search(before):
@@ -202,31 +204,24 @@ def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
     return first.text
 
 
-def _checkable(found: Claim, named: Iterable[Mention], text: str, *, only_values: bool) -> bool:
+def _checkable(read: Claim, named: Iterable[Mention], text: str, *, only_values: bool, tables: bool) -> bool:
+    """Whether a sentence asserts what can be looked up: a fact, or ``tables`` may have its number or what it names."""
     if text.endswith("?") or len(tokens(text)) < _WORDS or _NO_CLAIM.search(text):
         return False
-    if found.facts:
-        return True
-    if only_values:
-        return False
-    about = any(name.kind in ("models", "benchmarks", "methods") and name.id not in MEANS for name in named)
-    return about or bool(found.citations and any(mark.authors for mark in found.citations))
-
-
-def _measures(text: str) -> bool:
-    """Whether a sentence gives a number that may be a result: with a decimal or in per cent."""
-    return not (text.endswith("?") or len(tokens(text)) < _WORDS or _NO_CLAIM.search(text)) and any(
-        number.kind == "value" and (number.quantity.decimals or number.quantity.unit == "%") for number in numbers(text)
+    if read.facts or only_values:
+        return bool(read.facts)
+    return (
+        any(name.kind in ("models", "benchmarks", "methods") and name.id not in MEANS for name in named)
+        or any(mark.authors for mark in read.citations)
+        or (tables and any(map(_may_be_a_result, numbers(text))))
     )
 
 
-def _place(report: Document, span: Span) -> ClaimPlace:
-    return ClaimPlace(
-        document=report.path, sha256=report.sha256, location=str(span.position), start=span.start, end=span.end
-    )
+def _may_be_a_result(number: TextNumber) -> bool:
+    return number.kind == "value" and bool(number.quantity.decimals or number.quantity.unit == "%")
 
 
-def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary | None) -> Iterator[Claim]:
+def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary) -> Iterator[Claim]:
     """Yield a claim for each number of the report's tables: what its headers say, whatever was measured."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
     index = TableIndex([report], registry)
@@ -249,7 +244,7 @@ def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary |
             id="",
             statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
             kind=Kind.NUMERIC,
-            facts=(_fact(reading, index, vocabulary or HeaderVocabulary()),),
+            facts=(_fact(reading, index, vocabulary),),
             extractor=TABLE_EXTRACTOR,
             scope=(*scope_words(around, registry, vocabulary), *words, *signed),
             asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
@@ -292,4 +287,4 @@ def _measured(part: str, index: TableIndex) -> str:
         return marks[0].text
     # "macro_auroc" and "AMBER ACC" are names of their own; "humaneval_nll" is a benchmark and a measure.
     says = registry.find(part, ("metrics",)) or registry.endpoint(part) or settings.read(spaced) != settings.NOTHING
-    return "" if says and not index.headers.short.names((part,)) else spellings(part)[-1]
+    return "" if says and not index.headers.short_names((part,)) else spellings(part)[-1]

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions
+from trimtab.claims.header_reader import USUAL_METRICS
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.other_measurements import may_change
 from trimtab.claims.text_range import TextRange, outside
@@ -45,8 +45,6 @@ SYMBOL: Final = re.compile("[\u00b1\u0394#]")
 _NUMBERED: Final = any_case(
     r"^\W*(?:[A-Z]|\d+)(?:\.\d+)*[.):]?\s+|\b(?:table|figure|fig|section|appendix)s?\.?\s*[A-Z]?\d+"
 )
-_USUAL: Final = frozenset({"accuracy", "pass", "exact_match", "f1", "win_rate"})
-"""What numbers are where nothing says it."""
 _SETTING: Final = any_case(
     r"dev|development|validation|val|splits?|subsets?|replications?|reproductions?|errors?|external|quantized|hypothes[ei]s"
     r"|drafts?|wrong|incorrect|\d+-?bits?|int[48]|fp(?:4|8|16)|(?:\d+|zero|one|few)-shot|minutes|latency|energy|seconds"
@@ -60,14 +58,14 @@ _ABOVE: Final = any_case(
 """How a sentence without a result speaks of those that follow."""
 
 
-def scope_words(text: str, registry: Registry, vocabulary: HeaderVocabulary | None) -> tuple[str, ...]:
+def scope_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
     """Return the words and numbers of a heading or a caption that may make other numbers of what stands under it."""
-    names = [name for name in _known(text, registry, vocabulary) if name.kind != "metrics" or name.id in _USUAL]
+    names = [name for name in _known(text, registry, vocabulary) if name.kind != "metrics" or name.id in USUAL_METRICS]
     words = _left(_NUMBERED.sub(lambda match: " " * len(match[0]), text), names)
     return tuple(word for word in words if may_change(word) and word.casefold() not in _HEADINGS)
 
 
-def header_words(text: str, registry: Registry, vocabulary: HeaderVocabulary | None) -> tuple[str, ...]:
+def header_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
     """Return the words of a table's headers that may make another quantity of a number: "rank" of "MMLU rank"."""
     words = (word for word in _left(text, _known(text, registry, vocabulary)) if word.casefold() not in _HEADERS)
     return (*words, *SYMBOL.findall(text))
@@ -78,10 +76,10 @@ def sets_apart(word: str) -> bool:
     return bool(_SETTING.fullmatch(word))
 
 
-def _known(text: str, registry: Registry, vocabulary: HeaderVocabulary | None) -> list[Mention]:
+def _known(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> list[Mention]:
     """Return the names of a text that are known; one that nobody knows may be what all numbers below it are of."""
-    known = vocabulary or frozenset[str]()
-    return [name for name in mentions.find(text, registry, vocabulary) if name.kind != "models" or name.id in known]
+    names = registry.mentions(text, vocabulary)
+    return [name for name in names if name.kind != "models" or name.id in vocabulary]
 
 
 def _left(text: str, names: Sequence[Mention]) -> dict[str, None]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import comparison_words as compare
-from trimtab.claims import setting_phrases, settings
+from trimtab.claims import setting_columns, settings
 from trimtab.claims import value_pairing as pairing
 from trimtab.claims.claim_model import Fact, Relation
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.sentence_parts import Sentence, clauses, parse
 from trimtab.claims.text_range import TextRange
+from trimtab.claims.vocabulary import NO_HEADERS
 from trimtab.claims.wording import any_case
 
 if TYPE_CHECKING:
@@ -45,17 +46,13 @@ class ReadFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood(ReadFacts):
-    """What was read of a sentence.
-
-    ``unordered`` are the places of values whose benchmark the order of the sentence does not tell.
-    """
+    """What was read of a sentence."""
 
     sentence: Sentence
-    unordered: frozenset[int]
 
 
 def understand(
-    text: str, registry: Registry, vocabulary: HeaderVocabulary | None = None, carried: str = ""
+    text: str, registry: Registry, vocabulary: HeaderVocabulary = NO_HEADERS, carried: str = ""
 ) -> Understood:  # fmt: skip
     """Return the facts of a sentence with what they were read from.
 
@@ -68,19 +65,17 @@ def understand(
     sentence = parse(text, registry, vocabulary, carried)
     facts: list[Fact] = []
     used: list[TextRange] = []
-    unordered: set[int] = set()
     for clause in clauses(sentence, CUE):
         deltas, denied = compare.deltas(clause), compare.negation(clause)
         plain = [value for value in clause.values if value not in deltas]
         compared, extreme = _comparisons(clause, deltas), _extremes(clause)
         stated = (*compared.facts, *extreme.facts, *_equalities(clause, plain))
         used += (*compared.used, *extreme.used, *compare.words_of(deltas, clause))
-        unordered |= {value.start for value in pairing.unordered(clause, plain)}
         if denied and stated:
             used.append(denied)
             stated = tuple(_denied(fact, text) for fact in stated)
         facts += [_under_settings(fact, clause, sentence) for fact in stated]
-    return Understood(facts=tuple(facts), used=tuple(used), sentence=sentence, unordered=frozenset(unordered))
+    return Understood(facts=tuple(facts), used=tuple(used), sentence=sentence)
 
 
 def _under_settings(fact: Fact, clause: Sentence, sentence: Sentence) -> Fact:
@@ -91,7 +86,7 @@ def _under_settings(fact: Fact, clause: Sentence, sentence: Sentence) -> Fact:
     first = min([*(name.start for name in sentence.systems), *(value.start for value in sentence.values)], default=0)
     opening = (phrase for phrase in sentence.settings if phrase.end <= first and phrase not in clause.settings)
     index = next((at for at, value in enumerate(sentence.values) if value.start == fact.start), 0)
-    columns = setting_phrases.of_value([*clause.settings, *opening], index, sentence.settings)
+    columns = setting_columns.of_value([*clause.settings, *opening], index, sentence.settings)
     return replace(fact, setting=replace(fact.setting, columns=columns)) if columns else fact
 
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from trimtab.claims import mentions, setting_phrases
+from trimtab.claims import setting_columns
 from trimtab.claims.name_registry import Mention
 from trimtab.claims.number_kinds import TextNumber, numbers
 from trimtab.claims.result_words import RESULT_VERB, RESULT_VERBS
 from trimtab.claims.text_range import TextRange
-from trimtab.claims.vocabulary import HeaderVocabulary
 from trimtab.claims.wording import SAYING, any_case, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from trimtab.claims.name_registry import Registry
-    from trimtab.claims.setting_phrases import SettingPhrase
+    from trimtab.claims.setting_columns import SettingPhrase
+    from trimtab.claims.vocabulary import HeaderVocabulary
 
 _SIZE: Final = r"v?\d+(?:\.\d+)*\s?[BMK]?(?![\w%.]|\s?points?\b)"
 _BEHIND: Final = re.compile(rf"\s(?:{_SIZE}|(?-i:[A-Z][\w.+]*(?:-[\w.+]+)*)(?<![.])(?!\s*[:=]))")
@@ -38,17 +38,18 @@ _PROPER: Final = re.compile(
     rf"(?P<name>{_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
 _NOUN_BEHIND: Final = any_case(r"['\u2019]?s?\s+(?:benchmarks?|data\s?sets?|test sets?|leaderboards?|suites?)\b")
-_LISTED_BEFORE: Final = re.compile(r"\s*,?\s*(?:and|or|&)\s*(?:the\s+)?")
+_AND_BEFORE: Final = re.compile(r"\s*,?\s*(?:and|or|&)\s*(?:the\s+)?")
 _ORIGIN: Final = any_case(
     r"\b(?:trained|fine-?tuned|distilled|initiali[sz]ed|built|based|derived|upcycled|adapted|continued|merged)\s+"
     r"(?:from|on top of|on|upon)\s+(?:the\s+|our\s+|a\s+)?(?:base\s+|original\s+)?(?:model\s+|checkpoint\s+)?$"
 )
 _VARIANT: Final = any_case(r"(?:with|without|w/o?|\+)\s")
-_PRONOUN: Final = any_case(
+PRONOUN: Final = any_case(
     r"^\s*(?:it(?!\s+(?:can|could|may|might|should|must|has|is|was)\s+(?:also\s+)?(?:be(?:en)?\s+)?(?:seen|noted"
     r"|observed|worth|clear|evident|shown|important|found|interesting|noteworthy|known|obvious|possible|likely)\b)"
     r"|the model|this model|the method|this method)\b"
 )
+"""How a sentence begins that is about the system of the one before: "It reaches 85 %"."""
 _ONE_WORD: Final = re.compile(r"[\w.@/+*-]+")
 _MEASURED_BEFORE: Final = any_case(r"\b(?:on|in terms of)\s+(?:the\s+)?$")
 _THE_BEFORE: Final = any_case(r"\bthe\s+$")
@@ -107,33 +108,26 @@ class Sentence(TextRange):
 
     def part(self, start: int, end: int, carried: str) -> Sentence:
         """Return the clause between two places."""
-        return replace(
-            self,
-            start=start,
-            end=end,
-            systems=tuple(name for name in self.systems if name.within(start, end)),
-            benchmarks=tuple(name for name in self.benchmarks if name.within(start, end)),
-            metrics=tuple(name for name in self.metrics if name.within(start, end)),
-            numbers=tuple(number for number in self.numbers if number.within(start, end)),
-            settings=tuple(phrase for phrase in self.settings if phrase.within(start, end)),
-            carried=carried,
-        )
+        held: dict[str, Any] = {
+            field: tuple(place for place in getattr(self, field) if place.within(start, end))
+            for field in ("systems", "benchmarks", "metrics", "numbers", "settings")
+        }
+        return replace(self, start=start, end=end, carried=carried, **held)
 
 
-def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary | None, carried: str = "") -> Sentence:
+def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary, carried: str = "") -> Sentence:
     """Find names and numbers; a name after "on" that no one knows is a benchmark, not a system."""
-    known = vocabulary or HeaderVocabulary()
-    mentioned = mentions.find(text, registry, known)
-    headers = [name for name in mentioned if _of_several_words(name, known)]
+    mentioned = registry.mentions(text, vocabulary)
+    headers = [name for name in mentioned if _of_several_words(name, vocabulary)]
     phrases = tuple(
         phrase
-        for phrase in setting_phrases.read(text, known.settings)
+        for phrase in setting_columns.phrases(text, vocabulary.settings)
         if not any(name.start <= phrase.start and phrase.end < name.end for name in headers)
     )
-    sentence = _parse(text, mentioned, registry, known, carried, phrases)
-    if setting_phrases.paired(phrases, sentence.values):
+    sentence = _parse(text, mentioned, registry, vocabulary, carried, phrases)
+    if setting_columns.paired(phrases, sentence.values):
         return sentence
-    return replace(_parse(text, mentioned, registry, known, carried, ()), several=phrases)
+    return replace(_parse(text, mentioned, registry, vocabulary, carried, ()), several=phrases)
 
 
 def _of_several_words(name: Mention, known: HeaderVocabulary) -> bool:
@@ -176,7 +170,12 @@ def _parse(
         for name in systems
         if name not in made_from
     ]
-    metrics = (*(name for name in named if name.kind == "metrics"), *_in_endpoints(text, registry))
+    in_endpoints = (  # "humaneval_nll"
+        replace(metric, start=match.start() + metric.start, end=match.start() + metric.end)
+        for match in _UNDERSCORED.finditer(text)
+        for metric in registry.endpoint(match[0])
+    )
+    metrics = (*(name for name in named if name.kind == "metrics"), *in_endpoints)
     if benchmarks and all(registry.find(name.text.replace("-", " "), ("metrics",)) for name in benchmarks):
         # "0.92 accuracy and 0.91 macro-F1": both are columns.
         benchmarks += [replace(name, kind="benchmarks") for name in metrics]
@@ -191,7 +190,7 @@ def _parse(
         metrics=metrics,
         numbers=tuple(numbers(text, [*systems, *benchmarks, *metrics, *phrases, *made_from])),
         origins=tuple(TextRange(match.start(), name.end) for name, match in made_from.items()),
-        carried=carried if begins_with_pronoun(text) else "",
+        carried=carried if PRONOUN.match(text) else "",
         settings=phrases,
     )
 
@@ -220,17 +219,12 @@ def _says_what_was_measured(name: Mention, text: str) -> bool:
     )
 
 
-def begins_with_pronoun(text: str) -> bool:
-    """Whether a sentence is about the system of the one before: "It reaches 85 %"."""
-    return _PRONOUN.match(text) is not None
-
-
 def _stands_for_a_benchmark(name: Mention, text: str, benchmarks: Sequence[Mention]) -> bool:
     """Whether an unknown name is what was measured on: behind "on", before "benchmark", or in a list behind one."""
     if _WORD_BEFORE.search(text[: name.start]) or _NOUN_BEHIND.match(text, name.end):
         return True
     before = max((other.end for other in benchmarks if other.end <= name.start), default=0)
-    return before > 0 and bool(_LISTED_BEFORE.fullmatch(text, before, name.start))
+    return before > 0 and bool(_AND_BEFORE.fullmatch(text, before, name.start))
 
 
 def clauses(sentence: Sentence, cue: re.Pattern[str]) -> list[Sentence]:
@@ -309,13 +303,6 @@ def _extended(
         end = word.end()
         word = _BEHIND.match(text, end)
     return name if end == name.end else called(text[name.start : end], name.start, end)
-
-
-def _in_endpoints(text: str, registry: Registry) -> Iterator[Mention]:
-    """Yield the metrics inside words such as "humaneval_nll"."""
-    for match in _UNDERSCORED.finditer(text):
-        for metric in registry.endpoint(match[0]):
-            yield replace(metric, start=match.start() + metric.start, end=match.start() + metric.end)
 
 
 def _proper(text: str, named: Sequence[Mention], *, only_on: bool) -> list[Mention]:

@@ -2,21 +2,27 @@
 
 Rows of one system differ by them, so a sentence about such a table has to say what stands there. Which columns those
 are is seen from their heads, from their place left of the measures, and from values that come back for several systems.
+Sentences say it with a head and a value: "at an evaluation capacity of 1.25", "with 5 shots".
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from trimtab.claims.claim_model import ColumnSetting
+from trimtab.claims.text_range import TextRange
 from trimtab.claims.wording import any_case, key, stem, word_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from trimtab.claims.number_kinds import TextNumber
 
 
 def _stems(words: str) -> frozenset[str]:
@@ -30,7 +36,7 @@ resolution hop neighbor horizon
 """)
 # Such last words are of a setting only behind one of these.
 _RATES_OF: Final = _stems("""
-learning batch beam window context sequence step patch group mask masking dropout noise sampling
+learning batch beam window context sequence step patch group mask masking dropout noise sampling top
 """)
 _OF_SOMETHING: Final = _stems("rate size length ratio p k")
 # A number of these is measured, or a part of a system's name, whatever its last word is.
@@ -69,12 +75,27 @@ _IN_FULL: Final = {
     "thresh": "threshold",
     "train": "training",
 }
-EMPTY_WORDS: Final = frozenset({"num", "number", "n", "no", "nr", "of", "the", "a", "an"})
+_EMPTY: Final = word_set("num number no nr of the a an")
 _WEAK_ENDS: Final = _stems("factor value level setting number count parameter")
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LABELLED: Final = re.compile(r"[A-Za-z]{1,3}[=_-]?(\d+(?:\.\d+)?)")
-_COUNTS: Final = "zero one two three four five six seven eight nine ten"
-_NUMBER_WORDS: Final = {word: str(number) for number, word in enumerate(_COUNTS.split())}
+_COUNTS: Final = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_NUMBER_WORDS: Final = {word: str(number) for number, word in enumerate(_COUNTS)}
+_LETTERS: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z]+(?![A-Za-z\d])")
+_NUMBER: Final = r"[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_LINK: Final = any_case(
+    r"[\s_]*(?:\b(?:factors?|values?|levels?|settings?|numbers?|counts?|parameters?)\s*)?(?:[=:#]|\b(?:of|is|was"
+    r"|equals?|equal to|set to|fixed (?:at|to))\b)?\s*"
+)
+_NUMBER_BEHIND: Final = re.compile(rf"(?P<value>{_NUMBER}\s?%?)(?!\w|\.\d|\s?points?\b|\s?[-\u2013]\s?\d|\s+to\s+\d)")
+_NUMBER_BEFORE: Final = any_case(rf"(?<![\w.,-])(?P<value>{_NUMBER}\s?%?|{'|'.join(_COUNTS)})[\s-]+$")
+_MORE: Final = re.compile(rf"\s*(?:,|,?\s*and|,?\s*or|/|&)\s*(?P<value>{_NUMBER})(?!\w|\.\d)(?!\s*[A-Za-z-]*\s*=)")
+_BEFORE: Final = any_case(
+    r"(?:\b(?:at|with|using|under|for|in|on|by|and|when|where|if|given|of|from|to|while|but|after)\s+)?(?:\b(?:an?|the"
+    r"|its|only)\s+)?(?:\b(?:random|sampling|decoding|lora|adapter|fixed|same)\s+)?$"
+)
+_OTHER_WORD: Final = re.compile(r"(?<![\w.-])[A-Za-z]+\.?[\s_-]+$")
+_LONGEST: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +105,17 @@ class SettingColumn:
     head: str
     name: tuple[str, ...]
     texts: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingHead:
+    """The name of such columns of all tables, in words, and all that stands in them."""
+
+    name: tuple[str, ...]
+    values: frozenset[str]
+
+
+_Named = TypeVar("_Named", SettingColumn, SettingHead)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +151,7 @@ def words(head: str) -> tuple[str, ...]:
     """
     parts = [part.casefold() for part in _WORD.findall(head)]
     full = [word for part in parts for word in _IN_FULL.get(part, part).split()]
-    left = [stem(word) for word in full if word not in EMPTY_WORDS] or [stem(word) for word in full]
+    left = [stem(word) for word in full if word not in _EMPTY and word != "n"] or [stem(word) for word in full]
     while len(left) > 1 and left[-1] in _WEAK_ENDS:
         left.pop()
     return tuple(left)
@@ -168,7 +200,7 @@ def find(
 def _names_a_setting(name: tuple[str, ...]) -> bool:
     """Whether a head's last words are those of a setting: "capacity", "learning rate", but not "hit rate"."""
     if len(name) > 1 and name[-1] in _OF_SOMETHING:
-        return name[-2] in _RATES_OF or name[-2:] in (("top", "p"), ("top", "k"))
+        return name[-2] in _RATES_OF
     return bool(name) and name[-1] in _SETTINGS
 
 
@@ -196,9 +228,126 @@ def _plain(text: str) -> Decimal | str:
         return key(text)
 
 
-def called(columns: Sequence[SettingColumn], head: str) -> SettingColumn | None:
-    """Return the one column that a sentence calls so, in full or by its last words; None where it is not just one."""
-    name = words(head)
+def called(columns: Sequence[_Named], text: str) -> list[_Named]:
+    """Return the columns that a sentence calls so, in full, else by their last words."""
+    name = words(text)
     whole = [column for column in columns if column.name == name]
-    fitting = whole or [column for column in columns if column.name[-len(name) :] == name]
-    return fitting[0] if len(fitting) == 1 else None
+    return whole or [column for column in columns if column.name[-len(name) :] == name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingPhrase(TextRange):
+    """The words of a sentence that say what stands in such a column."""
+
+    setting: ColumnSetting
+
+
+def phrases(text: str, heads: Sequence[SettingHead]) -> tuple[SettingPhrase, ...]:
+    """Return what a sentence says of columns, in order; nothing where one is named without a value."""
+    tokens = [TextRange.of(match) for match in _LETTERS.finditer(text)] if heads else []
+    said: list[SettingPhrase] = []
+    at = 0
+    while at < len(tokens):
+        runs = (tokens[at : at + size] for size in range(min(4, len(tokens) - at), 0, -1))
+        run, phrase = next(((run, phrase) for run in runs if (phrase := _phrase(text, run, heads))), ((), None))
+        if phrase and not any(phrase.start < other.end for other in said):
+            said.append(phrase)
+        at += len(run) or 1
+    return tuple(said)
+
+
+def _phrase(text: str, tokens: Sequence[TextRange], heads: Sequence[SettingHead]) -> SettingPhrase | None:
+    """Return what a run of words says, if it is the name of a column or its end, and a value stands beside it."""
+    if any(text[end.start : end.end].casefold() in _EMPTY for end in (tokens[0], tokens[-1])):
+        return None
+    if any(not re.fullmatch(r"[\s_.\-]{1,2}", text[word.end : after.start]) for word, after in pairwise(tokens)):
+        return None
+    name = TextRange(tokens[0].start, tokens[-1].end)
+    columns = called(heads, text[name.start : name.end])
+    phrase = _beside(text, name, frozenset().union(*(head.values for head in columns))) if columns else None
+    if phrase is None:
+        return None
+    before = _BEFORE.search(text[max(0, phrase.start - _LONGEST) : phrase.start])
+    if before and before[0]:
+        return replace(phrase, start=phrase.start - len(before[0]))
+    other_word = _OTHER_WORD.search(text, max(0, phrase.start - _LONGEST), phrase.start)
+    return None if other_word else phrase  # a "training capacity" may be another column's
+
+
+def _beside(text: str, name: TextRange, values: frozenset[str]) -> SettingPhrase | None:
+    """Return a head with its value: what stands in the column first, else a number behind it or a count before."""
+
+    def phrase(start: int, end: int, value: str) -> SettingPhrase:
+        return SettingPhrase(start, end, setting=ColumnSetting(head=text[name.start : name.end], value=value))
+
+    behind = _LINK.match(text, name.end)
+    place = behind.end() if behind else name.end
+    before = len(text[: name.start].rstrip(" -"))
+    worded = [
+        *(phrase(name.start, place + len(value), value) for value in values if _stands(text, value, place)),
+        *(
+            phrase(before - len(value), name.end, value)
+            for value in values
+            if before >= len(value) and _stands(text, value, before - len(value))
+        ),
+    ]
+    if worded:
+        return max(worded, key=lambda phrase: len(phrase.setting.value))
+    number = _NUMBER_BEHIND.match(text, place)
+    count = _NUMBER_BEFORE.search(text, max(0, name.start - _LONGEST), name.start)
+    if number and (more := _MORE.match(text, number.end())) and _known(more["value"], values):
+        return None  # "capacities of 1.25 and 2.0": not one row
+    if number and (_known(number["value"], values) or not (count and _known(count["value"], values))):
+        known = _known(number["value"], values) or "%" not in number["value"]
+        return phrase(name.start, number.end(), number["value"].strip()) if known else None
+    if count and (_known(count["value"], values) or all(value.isdigit() for value in values)):
+        return phrase(count.start("value"), name.end, count["value"].strip())
+    return None
+
+
+def _stands(text: str, value: str, place: int) -> bool:
+    """Whether a value of words stands at a place as whole words."""
+    return (
+        any(map(str.isalpha, value))
+        and text[place : place + len(value)].casefold() == value.casefold()
+        and not re.match(r"[\w-]", text[place + len(value) : place + len(value) + 1])
+        and not re.match(r"[\w-]", text[max(0, place - 1) : place])
+    )
+
+
+def _known(value: str, values: Iterable[str]) -> bool:
+    return any(same_value(value, text) for text in values)
+
+
+def paired(phrases: Sequence[SettingPhrase], values: Sequence[TextNumber]) -> bool:
+    """Whether a sentence tells to which value each phrase belongs: each column is said once, or once for each value.
+
+    Then values and phrases take turns: "50.0 at capacity 1.25 and 60.0 at capacity 2.0".
+    """
+    for same in _by_head(phrases).values():
+        in_order: list[TextRange] = sorted((*same, *values), key=lambda place: place.start)
+        in_turn = all((first in same) != (second in same) for first, second in pairwise(in_order))
+        if len(same) > 1 and not (len(same) == len(values) and in_turn):
+            return False
+    return True
+
+
+def of_value(
+    phrases: Sequence[SettingPhrase], index: int, whole: Sequence[SettingPhrase]
+) -> tuple[ColumnSetting, ...]:  # fmt: skip
+    """Return what is said of columns for one value of a sentence.
+
+    Args:
+        phrases: Those that may be about it.
+        index: Which value of the sentence it is.
+        whole: All phrases of the sentence.
+    """
+    groups = _by_head(whole).values()
+    return tuple(same[index if len(same) > 1 else 0].setting for same in groups if len(same) > 1 or same[0] in phrases)
+
+
+def _by_head(phrases: Iterable[SettingPhrase]) -> dict[tuple[str, ...], list[SettingPhrase]]:
+    groups: dict[tuple[str, ...], list[SettingPhrase]] = defaultdict(list)
+    for phrase in phrases:
+        groups[words(phrase.setting.head)].append(phrase)
+    return groups

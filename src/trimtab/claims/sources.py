@@ -106,7 +106,7 @@ class Sources:
                 above = above_line(lines[reading.document.sha256], reading.cell.position.line)
                 words[table] = frozenset(stems(" ".join((above.section, *above.sentences))))
             words[table] |= reading.words | reading.around
-            words[table] |= set(SYMBOL.findall(" ".join((*reading.cell.row_path, *reading.cell.column_path))))
+            words[table] |= set(SYMBOL.findall(" ".join(reading.heads)))
         for document in self.documents:
             for row_label in document.labels:
                 words[document.sha256, row_label.table] |= frozenset(stems(f"{row_label.head} {row_label.text}"))
@@ -120,10 +120,11 @@ class Sources:
         if cite not in self._texts:
             wanted = cite.casefold().strip()
             entry = f" {plain(wanted)} "
+            titles = {document.sha256: plain(document.title) for document in self.documents}
             self._texts[cite] = frozenset(
-                document.sha256
-                for document in self.documents
-                if wanted in self._ids[document.sha256] or _titled(document, entry)
+                document
+                for document, title in titles.items()
+                if wanted in self._ids[document] or (len(title) >= _TITLE and f" {title} " in entry)
             )
         return self._texts[cite]
 
@@ -144,11 +145,6 @@ def copy_of(document: Document, report: Document, sentences: Sequence[str]) -> s
     if len(sentences) >= 3 and same >= _COPY * len(sentences):
         return f"it repeats {same} of the report's {len(sentences)} sentences"
     return ""
-
-
-def _titled(document: Document, entry: str) -> bool:
-    title = plain(document.title)
-    return len(title) >= _TITLE and f" {title} " in entry
 
 
 def _ids(document: Document, work: Work | None) -> frozenset[str]:

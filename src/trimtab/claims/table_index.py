@@ -1,20 +1,23 @@
-"""The numbers of all tables, to look them up by system, benchmark or word, and the headers as names in sentences."""
+"""The numbers of all tables, by system, benchmark or word; which of them hold the tuple of a fact; headers as names."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from trimtab.claims import vocabulary
-from trimtab.claims.header_reader import HeaderReader
+from trimtab.claims import settings, vocabulary
+from trimtab.claims.claim_verdict import Evidence, EvidenceTarget
+from trimtab.claims.header_reader import ACROSS, AXES, HeaderReader
 from trimtab.claims.measured_table import MeasuredTable
-from trimtab.claims.setting_phrases import SettingHead
+from trimtab.claims.setting_columns import DESCRIBES, SettingHead
 from trimtab.claims.vocabulary import SHAPED, HeaderTerm, HeaderVocabulary
-from trimtab.claims.wording import key
+from trimtab.claims.wording import key, stems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from trimtab.claims.claim_model import Fact
+    from trimtab.claims.claim_verdict import Stance
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.name_registry import Registry
     from trimtab.documents.parts import Document
@@ -47,15 +50,13 @@ class TableIndex:
                 table.lines.add(cell.row, cell.column, " ".join(cell.column_path), cell.text)
                 for reading in self.headers.measurements(document, cell, by_caption=cell.table not in said_by_heads):
                     table.readings.append(reading)
-                    self._add(reading)
-
-    def _add(self, reading: Measurement) -> None:
-        self.all.append(reading)
-        for subject in reading.subjects:
-            self.by_subject[subject].append(reading)
-        for word in reading.words | reading.around:
-            self.by_word[word].append(reading)
-        self.by_benchmark[reading.benchmark].append(reading)
+                    self.all.append(reading)
+        for reading in self.all:
+            for subject in reading.subjects:
+                self.by_subject[subject].append(reading)
+            for word in reading.words | reading.around:
+                self.by_word[word].append(reading)
+            self.by_benchmark[reading.benchmark].append(reading)
 
     def of(self, reading: Measurement) -> MeasuredTable:
         """Return the table that a number stands in."""
@@ -77,10 +78,8 @@ class TableIndex:
         values: dict[tuple[str, ...], set[str]] = defaultdict(set)
         told_of: set[str] = set()
         for table in self.tables:
-            rows, columns = (
-                {getattr(result.cell, f"{axis}_path") for result in table.readings} for axis in ("row", "column")
-            )
-            for axis, paths in (("row", rows), ("column", columns)):
+            for axis in AXES:
+                paths = {result.path(axis) for result in table.readings}
                 for name, run in ((name, run) for path in paths for name, run in vocabulary.names(path).items()):
                     kind = "models" if axis == table.axis and run.text not in table.measured else "benchmarks"
                     if run.text in table.measured:
@@ -89,7 +88,7 @@ class TableIndex:
                     if vocabulary.nameable(name) and not (kind == "models" and self.headers.read(run.text).named):
                         said[name][kind].add(run.text)
                 for path in paths if axis != table.axis else ():
-                    for name, text in self.headers.short.names(path).items():
+                    for name, text in self.headers.short_names(path).items():
                         said[name]["benchmarks"].add(text)
             for column in table.settings:
                 values[column.name].update(column.texts.values())
@@ -116,6 +115,112 @@ class TableIndex:
         edge = min(result.cell.column, other.cell.column)
         mine, theirs = (self.of(reading).lines.rows[reading.cell.row] for reading in (result, other))
         return sum(column < edge and text == theirs.get(column) for column, text in mine.items())
+
+    def candidates(self, fact: Fact) -> list[Measurement]:
+        """Return the cells that hold the tuple of a fact: system, benchmark or metric, and no other setting."""
+        known, words = self.place(fact.benchmark)
+        if fact.subject:
+            cells = self.by_subject.get(self.subject_id(fact.subject), [])
+        elif known:
+            cells = self.by_benchmark.get(known, [])
+        else:
+            cells = min((self.by_word.get(word, []) for word in words), key=len, default=[])
+        metric = self.registry.id_of(fact.metric, "metrics")
+        if known or words:
+            cells = self._on(cells, fact.benchmark)
+        elif metric:
+            cells = [result for result in cells if result.metric == metric]
+        elif fact.metric:
+            cells = matching(cells, "", frozenset(stems(fact.metric)))
+        if not DESCRIBES.search(f"{fact.benchmark} {fact.metric}"):
+            cells = [result for result in cells if not self._describes(result, known)]
+        settings_of_rows = {result for result in cells if self.of(result).is_setting(result)}
+        if not any(key(" ".join(result.cell.column_path)) == key(fact.benchmark) for result in settings_of_rows):
+            cells = [result for result in cells if result not in settings_of_rows]
+        # A table with a measure a row has its values in one column; what else stands in the row describes them.
+        values = {result for result in cells if result.cell.column_path and key(result.cell.column_path[-1]) == "value"}
+        long = {result.table for result in values}
+        cells = [result for result in cells if result.table not in long or result in values]
+        return [
+            result
+            for result in (self._closest(cells, fact.subject) if fact.subject else cells)
+            if not settings.conflicts(fact.setting, self.of(result).setting_of(result, fact.setting))
+            and not (metric and result.metric and metric != result.metric)
+        ]
+
+    def place(self, benchmark: str) -> tuple[str, frozenset[str]]:
+        """Return a benchmark's id, empty where it is not known, and the stems of its words."""
+        return self.registry.id_of(benchmark, "benchmarks"), frozenset(stems(benchmark))
+
+    def _describes(self, result: Measurement, benchmark: str) -> bool:
+        """Whether a number is of the system itself, in a table whose caption alone names the benchmark."""
+        text = " ".join(result.path(ACROSS[self.of(result).axis]))
+        described = DESCRIBES.search(text) is not None
+        return described and all(mark.id != benchmark for mark in self.registry.find(text, ("benchmarks",)))
+
+    def _on(self, cells: Sequence[Measurement], benchmark: str) -> list[Measurement]:
+        """Return the cells on a benchmark: under a header of this very name where there is one, else by id or words."""
+        name, (known, words) = key(benchmark), self.place(benchmark)
+        # What a header is called without its measure leaves nothing else open.
+        names = {result: [vocabulary.names(result.path(axis)).get(name) for axis in AXES] for result in cells}
+        exact = [
+            (min((run.open for run in names[result] if run), default=0), result)
+            for result in cells
+            if name in result.names
+        ]
+        if exact and not known:
+            return _least(exact)
+        # "micro_pass1" is that column alone, although "micro_drop" is of the same benchmark.
+        whole = [result for left_open, result in exact if left_open == 0]
+        has_it = {result.table for result in whole}
+        return [*whole, *(result for result in matching(cells, known, words) if result.table not in has_it)]
+
+    def _closest(self, pool: Sequence[Measurement], subject: str) -> list[Measurement]:
+        """Return of a system's cells, in a table that has it with and without a variant, those without.
+
+        Where a table prints the very name, marks and brackets included, only those of that name.
+        """
+        name, printed = self.subject_id(subject), "".join(subject.split()).casefold()
+
+        def prints(result: Measurement) -> bool:
+            """Whether the name is a header or its last parts."""
+            ends = ("".join(path[start:]) for path in map(result.path, AXES) for start in range(len(path)))
+            return any("".join(end.split()).casefold() == printed for end in ends)
+
+        same = {result.table for result in pool if prints(result)}
+        exact = [result for result in pool if result.table not in same or prints(result)]
+        return _least([(self.of(result).behind(result, name), result) for result in exact])
+
+    def target(self, reading: Measurement) -> EvidenceTarget:
+        """Return the exact place of a reading."""
+        cell, document = reading.cell, reading.document
+        table = cell.label or f"table {cell.table}"
+        row, column = " > ".join(cell.row_path), " > ".join(cell.column_path)
+        return EvidenceTarget(
+            kind="cell",
+            document=document.path,
+            sha256=document.sha256,
+            work=document.work,
+            location=f"{table}, row {row}, column {column} ({cell.position})",
+            table=cell.table,
+            row=cell.row,
+            column=cell.column,
+            quote=cell.text,
+            beside=self.of(reading).row(reading),
+        )
+
+    def evidence(self, reading: Measurement, stance: Stance, why: str, home: Measurement | None = None) -> Evidence:
+        """Return what a cell says; ``home`` is the cell that has the value instead."""
+        place = self.target(home) if home else None
+        return Evidence(backend="table", stance=stance, why=why, target=self.target(reading), home=place)
+
+
+def _least(behind: Sequence[tuple[int, Measurement]]) -> list[Measurement]:
+    """Return the cells of each table whose headers leave least open."""
+    least: dict[tuple[str, int], int] = {}
+    for count, result in behind:
+        least[result.table] = min(count, least.get(result.table, count))
+    return [result for count, result in behind if count == least[result.table]]
 
 
 def matching(readings: Iterable[Measurement], benchmark: str, words: frozenset[str]) -> list[Measurement]:

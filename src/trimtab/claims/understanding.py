@@ -130,7 +130,7 @@ _DOUBT: Final = any_of(
     r"|report(?:ed|s)? by|when|only (?:if|when|with|on|in|for)|with|without|using|under|given|except\w*"
 )
 _DIRECTIONS: Final = frozenset({"better", "worse", "higher", "lower", "more", "less", "fewer", "with", "best"})
-_AVERAGED: Final = any_of("averages?|averaged|averaging|avg|mean")
+AVERAGED: Final = any_of("averages?|averaged|averaging|avg|mean")
 _JOINS: Final = any_case(r"(?:but|and|yet)\b")
 
 
@@ -140,8 +140,7 @@ class UnreadWords:
 
     Attributes:
         words: In order, runs of neighbors together.
-        facts: Indices of the facts on which they may bear, of facts that give one tuple two values, and of those whose
-            benchmark the order of the sentence does not tell.
+        facts: Indices of the facts on which they may bear, and of facts that give one tuple two values.
     """
 
     words: tuple[str, ...] = ()
@@ -170,9 +169,7 @@ def unread(understood: Understood) -> UnreadWords:
     return UnreadWords(
         words=_runs(sentence.printed, left),
         facts=tuple(
-            index
-            for index, fact in enumerate(facts)
-            if conditioned or covered(fact.start, bearing) or fact in doubled or fact.start in understood.unordered
+            index for index, fact in enumerate(facts) if conditioned or covered(fact.start, bearing) or fact in doubled
         ),
     )
 
@@ -190,7 +187,7 @@ def _of_several(understood: Understood) -> list[TextRange]:
             left += (number for number in sentence.numbers if number.kind == "setting")
     marks = [name for name in sentence.benchmarks if key(name.text) not in MEANS]
     if len(sentence.values) < len(marks):
-        left += outside(map(TextRange.of, _AVERAGED.finditer(sentence.text)), sentence.names)
+        left += outside(map(TextRange.of, AVERAGED.finditer(sentence.text)), sentence.names)
     return left
 
 

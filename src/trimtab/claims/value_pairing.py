@@ -14,7 +14,7 @@ from trimtab.claims import comparison_words as compare
 from trimtab.claims import settings
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.result_words import RESULT_VERB
-from trimtab.claims.wording import any_case, word_set
+from trimtab.claims.wording import LISTED, any_case, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,6 @@ _FROM: Final = any_case(r"\bfrom\s*$")
 _VERSUS: Final = any_case(r"^[\s)%]*(?:points?\s*)?(?:vs\.?|versus|against|to|compared (?:to|with))\s*$")
 _AHEAD: Final = any_case(r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$")
 _OWNER: Final = any_case(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$")
-_VALUES_JOINED: Final = any_case(r"[\s%]*(?:points?)?\s*(?:,\s*(?:and|or)?|and|or|/|&)\s*")
-_NAMES_JOINED: Final = re.compile(r"\s*(?:,|,?\s*and|&|/)\s*")
 _DIRECTLY_BEHIND: Final = re.compile(r"(?:['\u2019]s)?\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*")
 _NOBODY: Final = word_set("""
 we our ours us i it its this these the paper work model method approach system here results result overall average avg
@@ -65,14 +63,14 @@ def compared_sides(sentence: Sentence) -> ComparedSides | None:
 def _listed(sentence: Sentence, names: Sequence[Mention]) -> bool:
     """Whether names stand in one list: "A, B and C"."""
     gaps = (sentence.text[name.end : other.start] for name, other in pairwise(names))
-    return all(_NAMES_JOINED.fullmatch(re.sub(r"\([^()]*\)", "", gap)) for gap in gaps)
+    return all(LISTED.fullmatch(re.sub(r"\([^()]*\)", "", gap)) for gap in gaps)
 
 
 def _runs(sentence: Sentence, values: Sequence[TextNumber]) -> list[range]:
     """Return the indices of values that stand in one list, "55.5, 75.1, and 88.2"; one by itself is a list, too."""
     runs: list[range] = []
     for index, value in enumerate(values):
-        if index and _VALUES_JOINED.fullmatch(sentence.text, values[index - 1].end, value.start):
+        if index and LISTED.fullmatch(sentence.text, values[index - 1].end, value.start):
             runs[-1] = range(runs[-1].start, index + 1)
         else:
             runs.append(range(index, index + 1))
@@ -172,31 +170,6 @@ def _benchmark(
     direct = after.start < limit and _AHEAD.match(sentence.text[value.end : after.start])
     looks_ahead = values[0].start < marks[0].start
     return after if direct or looks_ahead or before is None else before
-
-
-def unordered(sentence: Sentence, values: Sequence[TextNumber]) -> set[TextNumber]:
-    """Return the values whose benchmark the order of a sentence with several benchmarks does not tell.
-
-    Those are lists that are not as long as the list of benchmarks, and values with another value of the same system
-    between them and their benchmark: "on A from 58.3 to 68.6, and B".
-    """
-    marks = sentence.benchmarks
-    if len(marks) < 2 or len(values) == len(marks):
-        return set()
-    pairs, owned = paired(sentence, values, marks), _owners(sentence, values, compared_sides(sentence))
-    loose: set[TextNumber] = set()
-    for run in _runs(sentence, values):
-        if len(run) == len(marks) and _listed(sentence, marks):
-            continue
-        for index in run:
-            mark, value = pairs[index], values[index]
-            if mark is None:
-                continue
-            low, high = (mark.end, value.start) if mark.end <= value.start else (value.end, mark.start)
-            between = (at for at, other in enumerate(values) if low <= other.start < high and at != index)
-            if len(run) > 1 or any(owned[at] == owned[index] for at in between):
-                loose.add(value)
-    return loose
 
 
 def nearest(marks: Sequence[Mention], value: TextNumber) -> Mention | None:

@@ -23,14 +23,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import agreement, cell_rules, certainty, mentions, named_cells, worth_a_look
-from trimtab.claims.cell_lookup import cell_evidence
+from trimtab.claims import arithmetic, cell_rules, certainty, named_cells, worth_a_look
 from trimtab.claims.citation_marks import without_citations
-from trimtab.claims.citation_years import years
 from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
-from trimtab.claims.granularity import unattainable
-from trimtab.claims.passages import Statement
+from trimtab.claims.name_registry import looks_like_a_model
+from trimtab.claims.passages import Statement, year_flags
 from trimtab.claims.scope_words import header_words, sets_apart
 from trimtab.claims.wording import any_case, stems
 
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
     from trimtab.claims.certainty import Grading
     from trimtab.claims.claim_model import Claim
-    from trimtab.claims.header_reader import Measurement
     from trimtab.claims.passages import Passage
     from trimtab.claims.sources import Sources
 
@@ -102,7 +99,8 @@ def check(
         measured: What a study of our own says of it: evidence on the second axis, for fidelity is the source's alone.
         grading: What its certainty and confidence are given by; without it there is neither.
     """
-    flags = granularity_flags(claim)
+    # Of values that no known number of problems can give.
+    flags = tuple(Flag(name="granularity", text=text) for text in map(arithmetic.unattainable, claim.facts) if text)
     evidence: tuple[Evidence, ...] = ()
     cited = _cited(claim, sources, references)
     if cited.missing:
@@ -115,7 +113,7 @@ def check(
         passages = _passages(claim, sources, cited.documents)
         own = [passage for passage in passages if passage.document.sha256 in cited.documents]
         finding = _fidelity(claim, cells, own)
-        flags = (*flags, *cells.flags, *years(claim, own), *_document_flags(sources, cited.documents))
+        flags = (*flags, *cells.flags, *year_flags(claim, own), *_document_flags(sources, cited.documents))
         if finding.word in (Fidelity.NOT_FOUND, Fidelity.PARTIAL) and claim.extractor != TABLE_EXTRACTOR:
             flags = (*flags, *worth_a_look.flags(claim, sources.places, cells.facts))
         finding = replace(finding, reasons=(*finding.reasons, *(flag.text for flag in flags)))
@@ -123,7 +121,7 @@ def check(
         of_cells = sorted((*cells.facts, *cells.misfits), key=lambda item: (item.fact or 0, not item.cited))
         evidence = (*of_cells, *(_evidence(passage, cited.documents) for passage in passages))
     evidence = (*evidence, *measured)
-    axis, how = agreement.judge(claim, finding.word, evidence)
+    axis, how = certainty.agreement(claim, finding.word, evidence)
     whose = (MODEL_READING,) if claim.extractor.startswith(MODEL_EXTRACTOR) else ()
     rule_path = (*whose, cited.rule, *finding.rules, *(("study",) if measured else ()), *how)
     graded, confidence = certainty.Certainty(), None
@@ -160,14 +158,14 @@ def _cited(claim: Claim, sources: Sources, references: Sequence[str]) -> _Cited:
 
 def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEvidence:
     """Return what cells say of a claim."""
-    fit = named_cells.ValueFit()
+    fit, tables = named_cells.ValueFit(), sources.readings
     if claim.extractor != TABLE_EXTRACTOR and not any(fact.setting.columns for fact in claim.facts):
         # A sentence that says what stands in a column names cells of the rows with it alone.
         fit = named_cells.fit(claim.statement, sources.places)
     facts: list[Evidence] = []
     flags: list[Flag] = []
     for index, fact in enumerate(claim.facts):
-        looked = cell_rules.look_up(fact, index, sources.readings, claim.statement)
+        looked = cell_rules.look_up(fact, index, tables, claim.statement)
         flags += looked.flags
         for item in looked.evidence:
             # What stands in the cell of the very names beside it is not refuted by a cell of names farther off.
@@ -176,18 +174,26 @@ def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEviden
     stated = " ".join(claim.statement.split())
     misfits: list[Evidence] = []
     if not any(fact.negated for fact in claim.facts) and all(words in stated for words in claim.unread):
-        # Where rows of one name were measured otherwise, a sentence that does not say how names no cell.
-        otherwise: tuple[named_cells.Misfit | named_cells.Turn, ...] = (*fit.misfits, *fit.turned)
-        misfits = [_misfit(item, claim, sources) for item in otherwise if not _several_rows(item.reading, sources)]
-    facts, misfits = ([_in_scope(item, claim, sources) for item in items] for items in (facts, misfits))
-    return _CellEvidence(facts=_marked(facts, cited), misfits=_marked(misfits, cited), flags=tuple(flags))
+        index_of = {fact.start: index for index, fact in reversed(list(enumerate(claim.facts)))}
+        misfits = [
+            replace(tables.evidence(item.reading, Stance.REFUTES, item.why, item.home), fact=index_of.get(item.start))
+            for item in fit.misfits
+            # Where rows of one name were measured otherwise, a sentence that does not say how names no cell.
+            if not tables.of(item.reading).several_settings(item.reading)
+        ]
+    weighed = [tuple(_in_scope(item, claim, sources, cited) for item in items) for items in (facts, misfits)]
+    return _CellEvidence(facts=weighed[0], misfits=weighed[1], flags=tuple(flags))
 
 
-def _in_scope(evidence: Evidence, claim: Claim, sources: Sources) -> Evidence:
-    """Return evidence that refutes nothing where words above the claim, or of its own headers, are not the source's."""
-    if evidence.target is None or evidence.target.kind != "cell":
+def _in_scope(evidence: Evidence, claim: Claim, sources: Sources, cited: frozenset[str]) -> Evidence:
+    """Return evidence of a cell, cited or not, that refutes nothing where words above the claim are not the source's.
+
+    In a table these are also the words of its headers.
+    """
+    place = evidence.target
+    if place is None:
         return evidence
-    known = sources.table_words[evidence.target.sha256, evidence.target.table]
+    evidence, known = replace(evidence, cited=place.sha256 in cited), sources.table_words[place.sha256, place.table]
     # A number that the source has somewhere, too, need not be the same thing there: "2 bits" and "Llama-2".
     apart = [word for word in claim.scope if word.isdigit() or not set(stems(word)) <= known]
     headers: list[str] = []
@@ -203,30 +209,9 @@ def _in_scope(evidence: Evidence, claim: Claim, sources: Sources) -> Evidence:
     why = f"{evidence.why}; {', '.join(map(repr, (*headers, *apart)))} may make another number of it"
     if evidence.stance is Stance.REFUTES:
         return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
-    named = claim.extractor != TABLE_EXTRACTOR and any(map(mentions.looks_like_a_model, apart))
+    named = claim.extractor != TABLE_EXTRACTOR and any(map(looks_like_a_model, apart))
     unsupported = evidence.stance is Stance.SUPPORTS and (headers or named or any(map(sets_apart, apart)))
     return replace(evidence, stance=Stance.MIXED, why=why) if unsupported else evidence
-
-
-def _several_rows(reading: Measurement, sources: Sources) -> bool:
-    return sources.readings.of(reading).several_settings(reading)
-
-
-def _misfit(misfit: named_cells.Misfit | named_cells.Turn, claim: Claim, sources: Sources) -> Evidence:
-    """Return the evidence that no cell which a statement names has its value, or that a change goes the other way."""
-    if isinstance(misfit, named_cells.Turn):
-        why = f"{misfit.words!r}: both values stand in cells, and the change goes the other way"
-        return cell_evidence(misfit.reading, Stance.REFUTES, why, sources.readings)
-    cell, value = misfit.reading.cell, misfit.value
-    where = f"{' > '.join(cell.row_path)} under {' > '.join(cell.column_path)}"
-    why = f"{value.quantity.text} is in no cell that is named here: {where} has {cell.text}"
-    evidence = cell_evidence(misfit.reading, Stance.REFUTES, why, sources.readings, misfit.home)
-    return replace(evidence, fact=next((at for at, fact in enumerate(claim.facts) if fact.start == value.start), None))
-
-
-def _marked(evidence: Iterable[Evidence], cited: frozenset[str]) -> tuple[Evidence, ...]:
-    """Say of evidence whether it comes from the claim's own source."""
-    return tuple(replace(item, cited=item.target is not None and item.target.sha256 in cited) for item in evidence)
 
 
 def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[Passage]:
@@ -234,7 +219,7 @@ def _passages(claim: Claim, sources: Sources, cited: frozenset[str]) -> list[Pas
     if claim.extractor == TABLE_EXTRACTOR:
         return []
     text = without_citations(claim.statement)
-    named = mentions.find(text, sources.registry, sources.vocabulary)
+    named = sources.registry.mentions(text, sources.vocabulary)
     names = tuple(name.id for name in named if name.kind in ("models", "benchmarks"))
     statement = Statement(text=text, whole=claim.statement, names=names)
     others = frozenset(document.sha256 for document in sources.documents) - cited
@@ -289,16 +274,11 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evide
 
 
 def _in_table_meant(evidence: Evidence, claim: Claim) -> bool:
-    """Whether a cell can be meant: a sentence about "Table 7" is about no table of another number, nor of none.
-
-    A file that is one table cannot say its number, so it may be any.
-    """
+    """Whether a cell can be meant: a sentence about "Table 7" is about no table of another number, nor of none."""
     meant = {(kind.casefold(), number) for kind, number in _PICTURED.findall(claim.statement)}
     if not meant or evidence.target is None:
         return not meant
     label = _LABEL.match(evidence.target.location)
-    if label is None and evidence.target.document.casefold().endswith((".csv", ".tsv")):
-        return any(kind == "table" for kind, _ in meant)
     return label is not None and ("table", label[1]) in meant
 
 
@@ -338,11 +318,6 @@ def _evidence(passage: Passage, cited: frozenset[str]) -> Evidence:
             marked=tuple(marked),
         ),
     )
-
-
-def granularity_flags(claim: Claim) -> tuple[Flag, ...]:
-    """Return a flag for each value that no known number of problems can give."""
-    return tuple(Flag(name="granularity", text=text) for text in map(unattainable, claim.facts) if text)
 
 
 def _document_flags(sources: Sources, cited: frozenset[str]) -> Iterable[Flag]:

@@ -19,7 +19,7 @@ from trimtab.claims.wording import SAYING, any_case, key, name_words, stem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trimtab.claims.setting_phrases import SettingHead
+    from trimtab.claims.setting_columns import SettingHead
 
 _WITHOUT: Final = any_case(r"^\s*(?:w/o\.?|without)\s+")
 # A hyphen or dash before a capital, or before "w/o", may as well mark a row that belongs to the one above.
@@ -113,6 +113,10 @@ class HeaderVocabulary(dict[str, HeaderTerm]):
     ) -> None:
         super().__init__(terms)
         self.settings = settings
+
+
+NO_HEADERS: Final = HeaderVocabulary()
+"""Of no tables."""
 
 
 def called(part: str) -> str:

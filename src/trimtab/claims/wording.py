@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, permutations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import snowballstemmer
@@ -80,15 +80,14 @@ class PlacedWord(NamedTuple):
 @lru_cache(maxsize=131072)
 def stem(word: str) -> str:
     """Return the stem of a lower-case word; numbers stay as they are."""
-    found: str = _STEMMER.stemWord(word) if word.isalpha() else word
-    return found
+    stemmed: str = _STEMMER.stemWord(word) if word.isalpha() else word
+    return stemmed
 
 
 OPPOSITES: Final[dict[str, frozenset[str]]] = {}
 for _pair in _OPPOSITES.split(","):
-    _one, _other = map(stem, _pair.split())
-    OPPOSITES[_one] = OPPOSITES.get(_one, frozenset()) | {_other}
-    OPPOSITES[_other] = OPPOSITES.get(_other, frozenset()) | {_one}
+    for _word, _opposite in permutations(map(stem, _pair.split())):
+        OPPOSITES[_word] = OPPOSITES.get(_word, frozenset()) | {_opposite}
 
 
 def tokens(text: str) -> list[PlacedWord]:
@@ -101,6 +100,8 @@ def negates(word: str) -> bool:
     return word in NEGATIONS or word.endswith(("n't", "n\u2019t"))
 
 
+LISTED: Final = any_case(r"[\s%]*(?:points?)?\s*(?:,\s*(?:and|or)?|and|or|/|&|\+)\s*(?:the\s+)?")
+"""What joins the names or values of one list: "A, B and the C", "55.5 %, 75.1 and 88.2"."""
 _EMPTY: Final = frozenset(word for word in _STOP if not negates(word))
 
 

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from operator import ne
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, own_arithmetic
-from trimtab.claims.cell_lookup import target
+from trimtab.claims import arithmetic
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.claim_model import Quantity
 from trimtab.claims.claim_verdict import Flag, Stance
+from trimtab.claims.header_places import MANY, numbers_outside
+from trimtab.claims.header_reader import ACROSS, AXES
 from trimtab.claims.named_cells import NO_ENGLISH, alike, fits
-from trimtab.claims.number_kinds import TextNumber, numbers
-from trimtab.claims.value_meaning import DELTA, DELTA_BEHIND
-from trimtab.claims.wording import stems
+from trimtab.claims.number_kinds import TextNumber
+from trimtab.claims.stated_cells import in_a_range, is_a_difference
+from trimtab.claims.wording import any_case, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,28 +30,21 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.claim_verdict import Evidence
     from trimtab.claims.header_places import HeaderMention, HeaderPlaces
-    from trimtab.claims.header_reader import Measurement
+    from trimtab.claims.header_reader import HeaderLine, Measurement
+    from trimtab.claims.vocabulary import Axis
 
-_MANY: Final = 20
-"""Values that no sentence of prose has."""
 _STRANGERS: Final = 2
 """Numbers of a sentence that may fit nothing where none of its numbers fits; with more it is about other tables."""
 _SMALL: Final = 20
 """A whole number below it stands in a cell by chance."""
-_ACROSS: Final = {"row": "column", "column": "row"}
 _NEAR: Final = 35
 """Per cent of a whole number by which another one is still near it."""
 _SETTING: Final = re.compile(r"[A-Za-z]\w*\s?=\s?(\d+\.\d+)")
 _INTERVAL: Final = re.compile(r"\[\s*-?[\d.]+,\s*$"), re.compile(r",\s*-?[\d.]+\s*\]")
-_RANGE: Final = (
-    re.compile(r"[\u2013\u00d7]\s?$|\d\s?-\s?$|[\u0370-\u03ff]\s*[=\u2248]\s*$"),
-    re.compile(r"\s?[x\u00d7\u2013-]\s?"),
-)
 _NUMBERED: Final = re.compile(r"\b(?!In\b|At\b|With\b|Only\b|From\b|To\b)[A-Z][a-z]+ \d+(?:\.\d+)+(?!\d|\s?%)")
-_SIZE_OF: Final = re.compile(
+_SIZE_OF: Final = any_case(
     r"\b(?:improve\w*|reduc\w+|gains?|increase\w*|decrease\w*|drop(?:s|ped)?|gap|differences?|margins?|speed-?ups?|leads?)"
-    r"\s+(?:of|by|is|was)?\s*(?:about|only|up to|an?)?\s*$",
-    re.IGNORECASE,
+    r"\s+(?:of|by|is|was)?\s*(?:about|only|up to|an?)?\s*$"
 )
 
 
@@ -88,19 +82,19 @@ def flags(claim: Claim, places: HeaderPlaces, cells: Sequence[Evidence]) -> Iter
         places: The headers of the sources' tables.
         cells: What cells say of its facts.
     """
-    for words in own_arithmetic.contradictions(claim.statement):
+    for words in arithmetic.contradictions(claim.statement):
         yield Flag(name="numbers do not add up", text=words)
     open_words = f"not understood was {', '.join(map(repr, claim.unread[:3]))}" if claim.unread else ""
     for suspect in _suspects(claim, places):
-        cell = target(suspect.reading, places.index)
+        cell = places.index.target(suspect.reading)
         yield Flag(
             name="worth a look",
             text=f"{suspect.value.quantity.text} {suspect.why}: {cell.quote} [{cell.document}: {cell.location}];"
             f" {open_words or 'nothing says outright that it is meant'}",
         )
     for index, fact in enumerate(claim.facts):
-        refuting = [one for one in cells if one.fact == index and one.target is not None]
-        if fact.value is None and fact.benchmark and refuting and all(one.stance is Stance.REFUTES for one in refuting):
+        refuting = [item for item in cells if item.fact == index and item.target is not None]
+        if fact.value is None and fact.benchmark and {item.stance for item in refuting} == {Stance.REFUTES}:
             yield Flag(name="worth a look", text=f"{refuting[0].why}; {open_words}")
 
 
@@ -109,7 +103,7 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
     text = without_citations(claim.statement)
     named = places.mentions(text)
     values = _values(text, named)
-    if not values or len(values) > _MANY:
+    if not values or len(values) > MANY:
         return
     before = [mention for words in claim.context for mention in places.mentions(words) if mention.sure]
     own = places.cells(named)
@@ -118,9 +112,10 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
     # Words lead only where they can be told from each other; names do in every script.
     leads = [] if NO_ENGLISH.search(text) else _leads(text, places, named, before)
     led = [reading for lead in leads for reading in (*lead.lines, *lead.cells)] + [cell.reading for cell in own]
-    heads = " ".join({head for reading in led for head in (*reading.cell.row_path, *reading.cell.column_path)})
+    heads = " ".join({head for reading in led for head in reading.heads})
     fitting = {value.start: [reading for reading in led if fits(value, reading)] for value in values}
-    anchors = {reading.table for value in values if _telling(value) for reading in fitting[value.start]}
+    telling = [value for value in values if value.quantity.decimals or abs(value.quantity.value) >= _SMALL]
+    anchors = {reading.table for value in telling for reading in fitting[value.start]}
     strange = [
         value
         for value in values
@@ -129,13 +124,18 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
         and value.quantity.text not in heads  # "Selective (at 0.15)"
         and _may_be_a_result(text, value, anchored=bool(anchors))
     ]
-    unfit = [value for value in strange if not _is_a_size(text, value)]
+    sizes = [value for value in strange if is_a_difference(text, value) or _SIZE_OF.search(text[: value.start])]
+    unfit = [value for value in strange if value not in sizes]
     for value in strange if anchors or len(unfit) <= _STRANGERS else ():
         near = [reading for reading in led if _slip(value, reading)]
         if value in unfit and not near:
-            near = [
-                cell.reading for cell in own if min(cell.row.sure, cell.column.sure) and _near(value, cell.reading)
-            ] or [cell for lead in leads for cell in lead.cells if cell.table in anchors and _near(value, cell)]
+            named_cells = [cell.reading for cell in own if cell.row.sure and cell.column.sure]
+            near = [reading for reading in named_cells if _near(value, reading)] or [
+                reading
+                for lead in leads
+                for reading in lead.cells
+                if reading.table in anchors and _near(value, reading)
+            ]
         if near:
             nearest = min(near, key=lambda reading: abs(reading.value - value.quantity.value))
             yield Suspect(value=value, reading=nearest, why="is in no cell that is named here, the nearest has")
@@ -144,13 +144,8 @@ def _suspects(claim: Claim, places: HeaderPlaces) -> Iterator[Suspect]:
 
 def _values(text: str, named: Iterable[HeaderMention]) -> list[TextNumber]:
     """Return the numbers of a sentence that may be results: values, and what stands behind a sign of equality."""
-    spans = [
-        mention
-        for mention in named
-        if mention.sure or re.search(r"[a-z].*\d|\d.*[a-z]", text[mention.start : mention.end], re.IGNORECASE)
-    ]
     values = []
-    for number in numbers(text, spans):
+    for number in numbers_outside(text, named):
         setting = _SETTING.fullmatch(text, number.start, number.end)
         if number.kind == "value":
             values.append(number)
@@ -167,25 +162,19 @@ def _leads(
     lines = {line for mention in named if mention.sure for line in mention.lines} | places.sharing(stems(text))
     around = {line for mention in before for line in mention.lines}
     leads = []
-    for table in {line[0] for line in lines}:
+    for table in sorted({line.table for line in lines}):
         readings = places.by_table[table]
-        at = {axis: {line[2] for line in lines if line[:2] == (table, axis)} for axis in ("row", "column")}
-        wider = {
-            axis: places_of or {line[2] for line in around if line[:2] == (table, axis)}
-            for axis, places_of in at.items()
+        # Of an axis on which the sentence names no line, those named before it count.
+        at = {
+            axis: {line for line in lines if line.side == (table, axis)}
+            or {line for line in around if line.side == (table, axis)}
+            for axis in AXES
         }
-        leads.append(
-            Lead(
-                cells=tuple(
-                    reading
-                    for reading in readings
-                    if all(not wider[axis] or getattr(reading.cell, axis) in wider[axis] for axis in wider)
-                ),
-                lines=tuple(
-                    reading for reading in readings if any(getattr(reading.cell, axis) in at[axis] for axis in at)
-                ),
-            )
-        )
+        cells = [
+            reading for reading in readings if all(not at[axis] or reading.line(axis) in at[axis] for axis in AXES)
+        ]
+        on_lines = [reading for reading in readings if not lines.isdisjoint(map(reading.line, AXES))]
+        leads.append(Lead(cells=tuple(cells), lines=tuple(on_lines)))
     return leads
 
 
@@ -199,16 +188,16 @@ def _exchanged(
     """
     telling = [value for value in values if value.quantity.decimals and _digits(value) > 1]
     sure = [mention for mention in named if mention.sure]
-    for table, axis in sorted({line[:2] for mention in sure for line in mention.lines}):
-        names = [mention for mention in sure if any(line[:2] == (table, axis) for line in mention.lines)]
+    for table, axis in sorted(set().union(*(mention.sides for mention in sure))):
+        names = [mention for mention in sure if (table, axis) in mention.sides]
         names = [
             mention
             for mention in names
             if not any(other is not mention and mention.within(other.start, other.end) for other in names)
         ]
-        beside: dict[int, list[Measurement]] = defaultdict(list)
+        beside: dict[HeaderLine, list[Measurement]] = defaultdict(list)
         for reading in places.by_table[table] if len(telling) > 1 and len(names) > 1 else ():
-            beside[getattr(reading.cell, _ACROSS[axis])].append(reading)
+            beside[reading.line(ACROSS[axis])].append(reading)
         for readings in beside.values():
             owned = [owner for value in telling if (owner := _owner(value, names, axis, readings))]
             if len({owner.name.lines for owner in owned}) > 1 and not _in_an_order(owned, names):
@@ -218,7 +207,7 @@ def _exchanged(
 
 
 def _owner(
-    value: TextNumber, names: Sequence[HeaderMention], axis: str, readings: Sequence[Measurement]
+    value: TextNumber, names: Sequence[HeaderMention], axis: Axis, readings: Sequence[Measurement]
 ) -> Owner | None:  # fmt: skip
     """Return the only one of some names under which a line has a value."""
     owners = [
@@ -226,7 +215,7 @@ def _owner(
         for reading in readings
         if fits(value, reading)
         for name in names
-        if (reading.table, axis, getattr(reading.cell, axis)) in name.lines
+        if reading.line(axis) in name.lines
     ]
     return owners[0] if len({owner.name.lines for owner in owners}) == 1 else None
 
@@ -249,16 +238,12 @@ def _digits(value: TextNumber) -> int:
     return len(value.quantity.text.replace(".", "").lstrip("-0"))
 
 
-def _telling(value: TextNumber) -> bool:
-    return value.quantity.decimals > 0 or abs(value.quantity.value) >= _SMALL
-
-
 def _near(value: TextNumber, reading: Measurement) -> bool:
     """Whether a number is written like a cell and is of about its size."""
     quantity = value.quantity
     if (quantity.value < 0) != (reading.value < 0) or reading.cell.text.startswith("["):
         return False  # of the other sign, or an interval
-    if quantity.decimals or arithmetic.places(reading.value) or abs(quantity.value) < _SMALL // 2:
+    if quantity.decimals or arithmetic.places(reading.value):
         return alike(value, reading)
     return abs(quantity.value - reading.value) * 100 <= abs(reading.value) * _NEAR
 
@@ -285,19 +270,7 @@ def _may_be_a_result(text: str, value: TextNumber, *, anchored: bool) -> bool:
         value.hedge not in ("exactly", "about")
         or _INTERVAL[0].search(before)
         or _INTERVAL[1].match(behind)
-        or re.match(r"\s?/\s?\d", behind)  # "55/61" is a share, which own_arithmetic reads
-        or (not anchored and (_RANGE[0].search(before) or _RANGE[1].match(behind)))
+        or re.match(r"\s?/\s?\d", behind)  # "55/61" is a share, which arithmetic reads
+        or (not anchored and in_a_range(text, value))
         or any(match.start() < value.start < match.end() for match in _NUMBERED.finditer(text))
-    )
-
-
-def _is_a_size(text: str, value: TextNumber) -> bool:
-    """Whether a number says how large a difference, a ratio or a change is."""
-    before, behind = text[: value.start], text[value.end :]
-    return bool(
-        value.quantity.unit == "x"
-        or text[value.start] in "+-\u2212"
-        or DELTA.search(before)
-        or _SIZE_OF.search(before)
-        or DELTA_BEHIND.match(behind)
     )

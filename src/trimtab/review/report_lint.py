@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import mentions
 from trimtab.claims.citation_marks import without_citations
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.report_claims import statement_of
@@ -106,7 +105,7 @@ def _untraced(report: Document, claims: Sequence[CheckedClaim], registry: Regist
         if span.kind != "sentence" or any(sentence in claimed or claimed in span.text for claimed in statements):
             continue
         text = without_citations(_DATE.sub("", span.text))
-        for number in numbers(text, mentions.find(text, registry)):
+        for number in numbers(text, registry.mentions(text)):
             if number.kind == "value":
                 yield f"{number.quantity.text}{number.quantity.unit} ({span.position})"
 
