@@ -67,6 +67,55 @@ def test_an_entry_is_held_against_the_record(entry, word, reason):
     assert reason in "; ".join(one.reasons)
 
 
+BANDITS = Work(id="b", title="Bandits with knapsacks", authors=(Author(family="Badanidiyuru", given="A."),), year=2013)
+TUNING = Work(id="v", title="Visual Instruction Tuning", authors=(Author(family="Liu", given="H."),), year=2023)
+SIGNED = Work(
+    id="arxiv:2303.08774",
+    title="GPT-4 Technical Report",
+    authors=(Author(family="Achiam", given="Josh"),),
+    year=2024,
+    ids=Identifiers(arxiv="2303.08774"),
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ("Agrawal et al. Linear contextual bandits with knapsacks. 2016.", "not looked up"),  # part of a longer title
+        ("Sun et al. Parrot: Multilingual Visual Instruction Tuning. 2025.", "not looked up"),
+        ("Sun et al. Parrot: Visual Instruction Tuning. 2023.", "not looked up"),
+        ("Roe. Visual instruction tuning via contextual modeling. 2023.", "not looked up"),
+        ("Badanidiyuru, A., Roe, R.: Bandits with Knapsacks. In: FOCS (2013)", "agrees"),
+        ("A. Badanidiyuru et al. (2013) \u201cBandits with knapsacks,\u201d in FOCS.", "agrees"),
+        ("Badanidiyuru A. 2013 Bandits with knapsacks. FOCS.", "agrees"),
+        ("Bandits with Knapsacks, Badanidiyuru et al., 2013", "agrees"),
+        ("Badanidiyuru. Bandits with knapsacks. 2011.", "agrees"),  # a preprint that the record does not know
+        ("Badanidiyuru. Bandits with knapsacks. 2010.", "differs"),
+        ("Smithfield. Bandits with knapsacks. 2013.", "differs"),
+        ("Smithfield. Bandits with knapsacks. 2003.", "not looked up"),  # another work of the same title
+        ("OpenAI. GPT-4 Technical Report. arXiv:2303.08774, 2023.", "agrees"),  # a body, and the year of the number
+        ("GPT-4 Team. GPT- 4 technical report. arXiv:2303.08774, 2024.", "agrees"),
+        ("Smithfield et al. GPT-4 Technical Report. arXiv:2303.08774, 2024.", "differs"),
+        ("GPT. GPT-4 Technical Report. arXiv:2303.08774, 2024.", "agrees"),
+        ("GPT-4 Technical Report. Smithfield et al. arXiv:2303.08774, 2024.", "differs"),
+        ("\u201cGPT-4 Technical Report,\u201d Smithfield et al. arXiv:2303.08774, 2024.", "differs"),
+        ("Achiam et al. GPT-4 Technical Report. arXiv:2303.08774, 2022.", "differs"),
+    ],
+)
+def test_a_part_of_a_title_a_body_and_a_preprint_accuse_nobody(entry, word):
+    (one,) = words(entry, works=(BANDITS, TUNING, SIGNED))
+    assert one.word == word, one.reasons
+
+
+def test_of_two_records_with_one_number_the_nearer_one_counts():
+    ids = Identifiers(doi="10.1234/two")
+    wrong, right = (
+        Work(id=title[:4], title=title, ids=ids) for title in ("A theory of their food", "On the flight of kestrels")
+    )
+    (one,) = words("Roe. On the flight of kestrels. doi:10.1234/two, 2020.", works=(wrong, right))
+    assert (one.word, one.work) == ("agrees", right.id)
+
+
 def test_a_work_on_something_else_is_off_topic():
     question = "How robust is ALF-LB to expert capacity on HumanEval?"
     (one,) = words("Roe. Estimating the flow of water in pipes. arXiv:2402.00002, 2024.", question=question)

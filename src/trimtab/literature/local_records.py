@@ -146,7 +146,7 @@ def _alone(document: Document, root: Path, place: str) -> Found:
     work = Work(
         id=metadata.work_id(ids, f"file:{place}/{path.relative_to(root)}"),
         title=document.title or next((span.text for span in document.spans if span.kind == "heading"), path.name),
-        year=2000 + int(number[:2]) if number[:4].isdigit() else None,
+        year=metadata.arxiv_year(number),
         ids=ids,
         abstract=document.text[:_ABSTRACT],
         found_by=(f"{place}: {path.name}{f' ({version})' if version else ''}",),

@@ -52,6 +52,15 @@ def arxiv_of(*addresses: str) -> tuple[str, str]:
     return next((arxiv(address) for address in addresses if "arxiv" in address.casefold()), ("", ""))
 
 
+def arxiv_year(number: str) -> int | None:
+    """Return the year in which an arXiv number was given; None for those before 2007, and where there is none.
+
+    >>> arxiv_year("2403.16981"), arxiv_year("cs/0112017")
+    (2024, None)
+    """
+    return 2000 + int(number[:2]) if number[:4].isdecimal() else None
+
+
 def plain(text: str) -> str:
     """Return text without markup and with single spaces."""
     return " ".join(html.unescape(_TAG.sub(" ", text)).split())

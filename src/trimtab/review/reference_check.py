@@ -15,12 +15,12 @@ from trimtab.claims.citation_marks import addresses
 from trimtab.claims.question import facets_of
 from trimtab.claims.wording import plain
 from trimtab.errors import SearchError
-from trimtab.literature.metadata import unaccented
+from trimtab.literature.metadata import arxiv_year, unaccented
 from trimtab.literature.request import Request
 from trimtab.literature.transport import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.question import Facet, Question
@@ -37,6 +37,13 @@ ASKED: Final = ("arxiv", "crossref")
 _YEAR: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?![\d.]\d)")
 _DOI: Final = re.compile(r"\b10\.\d{4,9}/[^\s>\])},;]+")
 _TITLE: Final = 15
+_BEGINS: Final = r"(?:^|[.,?!()\[\]\"\u201c\u2018']|[.)\]]\s*:|\b(?:19|20)\d\d[a-z]?)[\s\"\u201c\u2018'{*_]*"
+"""What stands before a title. A colon does behind an initial ("Roe, R.: Title"); "Name: Title" is another title."""
+_ENDS: Final = r"\W*?(?:$|[.,;?!)\]\"\u201d}*_]|(?=[(\[]|(?:arXiv|In|doi|https?)\b))"
+_BODY: Final = re.compile(
+    r"[^.,]{0,60}?(?:[a-z][A-Z]|\b(?:team|group|collaboration|consortium|community|project|foundation|labs?|AI)\b)"
+)
+"""An author that is no person, at the beginning of an entry."""
 _ROWS: Final = 5
 _SHARE: Final = 0.75  # of a record's title in an entry; titles are shortened, and changed between versions
 _PREPRINT_LATER: Final = 2  # years within which a preprint's publication may be cited instead
@@ -165,8 +172,9 @@ def _identifiers(entry: str) -> tuple[str, ...]:
 def _local(entry: str, works: Sequence[Work]) -> Work | None:
     """Return the record that is here: by an identifier, or by its title where the entry has none."""
     wanted = set(_identifiers(entry))
-    matching = (work for work in works if (wanted & {*work.ids.addresses} if wanted else _titled(entry, work)))
-    return next(matching, None)
+    return _nearest(
+        entry, (work for work in works if (wanted & {*work.ids.addresses} if wanted else _titled(entry, work)))
+    )
 
 
 def _remote(entry: str, archive: Archive) -> LookUp | None:
@@ -190,12 +198,22 @@ def _remote(entry: str, archive: Archive) -> LookUp | None:
     if ids and not answered:
         return LookUp(word="does not exist", reasons=(f"{name} has no work {ids[0]}",))
     matching = (record.work for record in answered if ids or _titled(entry, record.work))
-    return LookUp(record=next(matching, None), origin=name)
+    return LookUp(record=_nearest(entry, matching), origin=name)
+
+
+def _nearest(entry: str, works: Iterable[Work]) -> Work | None:
+    """Return the work from which an entry differs least, the first of several: two records may share a number."""
+    return min(works, key=lambda work: len([*_differences(entry, work)]), default=None)
 
 
 def _titled(entry: str, work: Work) -> bool:
-    title = plain(work.title)
-    return len(title) >= _TITLE and f" {title} " in f" {plain(entry)} "
+    """Whether an entry has a work's whole title, no part of a longer one, and its first author or its year."""
+    words = plain(work.title).split()
+    if len(" ".join(words)) < _TITLE or f" {' '.join(words)} " not in f" {plain(entry)} ":
+        return False
+    title = r"[\W_]+".join(map(re.escape, words))
+    whole = re.search(f"{_BEGINS}{title}{_ENDS}", entry, re.IGNORECASE)
+    return whole is not None and len([*_differences(entry, work)]) < 2
 
 
 def _differences(entry: str, work: Work) -> Iterator[str]:
@@ -203,13 +221,27 @@ def _differences(entry: str, work: Work) -> Iterator[str]:
     words = _DOI.sub(" ", re.sub(r"https?://\S+|arxiv[:\s]\s*[\d.v]+", " ", entry, flags=re.IGNORECASE))
     if len(re.findall(r"[^\W\d_]{2,}", words)) < 4:
         return
-    titled, held = plain(work.title).split(), set(plain(words).split())
-    if len(plain(work.title)) >= _TITLE and sum(word in held for word in titled) < _SHARE * len(titled):
+    titled, named = plain(work.title).split(), set(plain(entry).split())
+    # "Qwen2. 5" is Qwen2.5: a title is there, too, when its letters and digits are.
+    letters, printed = _letters(work.title), _letters(words)
+    there = letters in _letters(entry) or sum(word in named for word in titled) >= _SHARE * len(titled)
+    if len(plain(work.title)) >= _TITLE and not there:
         yield f"title: the record says {work.title!r}"
     years = {int(year) for year in _YEAR.findall(words)}
-    right = {year for year in (work.year, *(version.year for version in work.versions)) if year}
-    later = _PREPRINT_LATER if work.ids.arxiv else _PRINT_LATER
-    if years and right and not any(year <= printed <= year + later for year in right for printed in years):
+    known = (work.year, arxiv_year(work.ids.arxiv), *(version.year for version in work.versions))
+    right = {year for year in known if year}
+    # A preprint may be cited by its publication, and a publication by a preprint that its record does not know.
+    earlier, later = (0, _PREPRINT_LATER) if work.ids.arxiv else (_PREPRINT_LATER, _PRINT_LATER)
+    if years and right and not any(year - earlier <= other <= year + later for year in right for other in years):
         yield f"year: {', '.join(map(str, sorted(years)))}, the record says {', '.join(map(str, sorted(right)))}"
-    if work.authors and unaccented(work.authors[0].family) not in unaccented(words):
-        yield f"authors: the record's first is {work.authors[0].family}"
+    # A body signs for its people, "OpenAI" for Achiam and others, and they for it; some are called as their work is.
+    own = _letters(words.split(maxsplit=1)[0])
+    called = len(own) > 2 and letters.startswith(own) and not printed.startswith(letters)
+    signed = called or _BODY.match(words)
+    first = next(iter(work.authors), None)
+    if first and first.given and not signed and unaccented(first.family) not in unaccented(words):
+        yield f"authors: the record's first is {first.family}"
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, unaccented(text)))
