@@ -112,6 +112,18 @@ def test_what_cannot_be_read_is_said_to_be_unread(mask):
     assert text.unread
 
 
+def test_padding_behind_a_text_that_was_opened_as_a_whole_is_said_to_be_unread():
+    """So look the tokens of an image at the end, which attend to one another; in front of a text it is padding."""
+    opened = {side: causal(padded(side)) | ~padded(side).bool()[:, None, :, None] for side in ("left", "right")}
+    left = masks.read({"input_ids": IDS, "attention_mask": opened["left"]})
+    assert torch.equal(left.valid, padded("left").bool().flatten())
+    right = masks.read({"input_ids": IDS, "attention_mask": opened["right"]})
+    assert right.valid is None
+    assert "padding or an image" in right.unread
+    everything = torch.ones(ROWS, 1, COLUMNS, COLUMNS, dtype=torch.bool)
+    assert not masks.read({"input_ids": IDS, "attention_mask": everything}).unread
+
+
 def opened_to_themselves(mask):
     """A causal 4-D mask in which padding attends to itself, so that no row of it is empty."""
     return causal(mask) | torch.eye(COLUMNS, dtype=torch.bool)

@@ -235,8 +235,8 @@ def test_families_with_fresh_routers_of_zeros_are_these():
 @pytest.mark.parametrize(
     ("init", "reason"),
     [
-        (ScaledRouter(factor=1.0), "is so already"),
-        (SkewedRouter(shift=0.0), "is so already"),
+        (ScaledRouter(factor=1.0), "leaves the rows of"),
+        (SkewedRouter(shift=0.0), "favors no expert of"),
         (SkewedRouter(shift=1e-30), "is so already"),
         (SkewedRouter(shift=1e300), "not finite in torch.float32"),
         (ScaledRouter(factor=1e300), "not finite in torch.float32"),

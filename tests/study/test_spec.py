@@ -131,6 +131,13 @@ BAD = {
     "twins": ('kind = "skewed_router"', 'kind = "twin_rows"\ngroups = 8', "leave nobody a twin", ""),
     "cosine": ('kind = "skewed_router"', 'kind = "collapsed_inputs"\nsimilarity = 1.0', "between 0 and 1, got 1.0", ""),
     "spread": ('kind = "skewed_router"', 'kind = "biased_router"\nstd = 0.0', "std: must be positive", ""),
+    "no shift": ('kind = "skewed_router"', 'kind = "skewed_router"\nshift = 0', "0.0 favors no expert", ""),
+    "no scale": (
+        'kind = "skewed_router"', 'kind = "scaled_router"\nfactor = 1.0', "1.0 leaves the rows of the model", "",
+    ),
+    "measured twice": (
+        "[margins]", "[evaluation]\ncapacities = [1.0, 1]\n[margins]", "[1.0, 1.0] names a capacity twice", "",
+    ),
     "literal": ("factor = 1", 'drop_policy = "prob"', "'prob' is not known", "did you mean 'probs'"),
 }  # fmt: skip
 

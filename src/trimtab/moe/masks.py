@@ -187,6 +187,9 @@ def _read_square(text: TextTokens, mask: Tensor, past: int | None) -> None:
     own_BQQ = open_BQK[:, :, start : start + text.columns]
     # A row of padding is opened as a whole by some kernels, so that softmax has something to share out.
     speaks_BQ = ~open_BQK.all(-1)
+    if text.columns > 1 and bool((~speaks_BQ[:, -2:].any(1) & speaks_BQ.any(1)).any()):
+        text.unread = "an attention mask that ends in rows that are open as a whole, which may be padding or an image"
+        return
     speaks_BQ[:, -1] = True
     valid_BS = (own_BQQ & speaks_BQ[..., None]).any(1)
     if text.columns > 1:

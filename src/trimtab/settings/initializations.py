@@ -69,6 +69,11 @@ class ScaledRouter(Initialization):
 
     key: ClassVar[str] = "scaled_router"
 
+    def check_fit(self, router: RouterShape) -> None:
+        """Refuse a factor that changes nothing."""
+        if self.factor == 1:
+            raise self.refused(f"{self.factor} leaves the rows of {router.name} as they are", "factor")
+
 
 @setting
 class SkewedRouter(Initialization):
@@ -86,6 +91,11 @@ class SkewedRouter(Initialization):
     share: InnerShare = 0.125
 
     key: ClassVar[str] = "skewed_router"
+
+    def check_fit(self, router: RouterShape) -> None:
+        """Refuse a shift of nothing."""
+        if not self.shift:
+            raise self.refused(f"{self.shift} favors no expert of {router.name}", "shift")
 
 
 @setting

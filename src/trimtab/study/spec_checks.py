@@ -120,6 +120,9 @@ def _check_measured(study: Any, where: str) -> None:  # noqa: ANN401 - as above
             f"{where}.training.accumulation: {study.training.accumulation} micro-batches cannot be made of"
             f" {study.data.rows} rows"
         )
+    limits = study.evaluation.capacities
+    if len(set(limits)) < len(limits):
+        raise StudyError(f"{where}.evaluation.capacities: {list(limits)} names a capacity twice")
     _check_processes(study, f"{where}.training.processes", pretrained=pretrained)
     for endpoint in (study.endpoints.primary, *study.endpoints.secondary):
         for benchmark in BENCHMARKS_OF.get(endpoint, ()):
@@ -170,7 +173,7 @@ def _check_names(study: Any, where: str) -> None:  # noqa: ANN401 - as above
                 raise StudyError(
                     f"{where}.factors.{factor}: level {level!r} is not defined",
                     hint=f"add a table [{factor}s.{level}]".replace("capacitys", "capacities")
-                    + f" or use {nearest(level, table)}",
+                    + f"; {nearest(level, table)}",
                 )
             if not _LEVEL_NAME.fullmatch(level):
                 raise StudyError(f"{where}.factors.{factor}: {level!r} may hold letters, digits, '_', '.', '+' only")
