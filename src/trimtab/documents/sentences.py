@@ -25,6 +25,5 @@ def split(text: str) -> list[tuple[int, int]]:
         if not ABBREVIATION.search(before):
             ends.append(match.start("gap"))
             starts.append(match.end("gap"))
-    ends.append(len(text))
-    trimmed = ((start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=True))
-    return [(start, end) for start, end in trimmed if end > start]
+    ends.append(len(text.rstrip()))
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if end > start]

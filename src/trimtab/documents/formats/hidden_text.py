@@ -50,7 +50,8 @@ class Styles:
             classes = (element.get("class") or "").split()
             for mark in ("", *(f".{each}" for each in classes), f"#{element.get('id')}"):
                 style |= self._rules.get(f"{name}{mark}", {}) | (self._rules.get(mark, {}) if mark else {})
-        style |= _declarations(element.get("style") or "")
+        if inline := element.get("style"):
+            style |= _declarations(inline)
         return _reason(style, on_color=_on_color(element)) if style else None
 
 

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lxml import etree, html
+from lxml import etree
 
 from trimtab.documents.formats.cell_grid import MAX_SPAN, RawCell, starts_bold
 from trimtab.documents.formats.hidden_text import Styles
@@ -71,11 +71,13 @@ def parse_html(raw: bytes, name: str) -> tuple[Element, str | None]:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         encoding = None  # libxml2 looks for a declaration
-    parser = html.HTMLParser(encoding=encoding, no_network=True, huge_tree=False)
+    parser = etree.HTMLParser(encoding=encoding, no_network=True, huge_tree=False)
     try:
-        root = html.document_fromstring(raw, parser=parser)
-    except (etree.ParserError, ValueError) as error:
+        root = etree.fromstring(raw, parser)
+    except (etree.LxmlError, ValueError) as error:
         raise DocumentError(f"{name} holds no HTML: {error}") from error
+    if root is None:
+        raise DocumentError(f"{name} holds no HTML: it is empty")
     fatal = next((entry for entry in parser.error_log if entry.level_name == "FATAL"), None)
     return root, f"read up to line {fatal.line} only: {fatal.message}" if fatal else None
 
@@ -124,7 +126,8 @@ def lowered(text: str) -> str:
 
 def struck(element: Element) -> bool:
     """Whether an element's text is struck out: what is said there is taken back."""
-    return tag(element) in STRUCK or STRUCK_STYLE.search(element.get("style") or "") is not None
+    style = element.get("style")
+    return tag(element) in STRUCK or (style is not None and STRUCK_STYLE.search(style) is not None)
 
 
 class VisibleText:
