@@ -52,7 +52,11 @@ class Styles:
                 style |= self._rules.get(f"{name}{mark}", {}) | (self._rules.get(mark, {}) if mark else {})
         if inline := element.get("style"):
             style |= _declarations(inline)
-        return _reason(style, on_color=_on_color(element)) if style else None
+        if not style:
+            return None
+        above = element.iterancestors()  # white can be read on a background that one of them gives
+        on_color = any(_colored(_declarations(each.get("style") or "")) or each.get("bgcolor") for each in above)
+        return _reason(style, on_color=on_color)
 
 
 def _declarations(text: str) -> Style:
@@ -87,10 +91,3 @@ def _points(text: str | None) -> float | None:
 def _colored(style: Style) -> bool:
     background = style.get("background-color") or style.get("background") or ""
     return background not in {"", "none", "transparent"} and not WHITE.match(background)
-
-
-def _on_color(element: Element) -> bool:
-    """Whether an ancestor gives a background on which white can be read."""
-    return any(
-        _colored(_declarations(each.get("style") or "")) or each.get("bgcolor") for each in element.iterancestors()
-    )

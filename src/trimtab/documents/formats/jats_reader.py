@@ -59,7 +59,10 @@ class Article:
         if name == "title":
             self._builder.heading(self._text.of(child), max(1, level), place(child))
         elif name in {"table-wrap", "table"}:
-            self._table(child)
+            caption = self._caption(child)
+            for table in [child] if name == "table" else child.iter("{*}table", "table"):
+                rows, heads = self._text.rows(table)
+                self._builder.table(RawTable(rows=rows, caption=caption, head_rows=heads, position=place(table)))
         elif name == "fig":
             self._builder.add("caption", self._caption(child), place(child))
         elif name == "ref":
@@ -76,13 +79,6 @@ class Article:
         for each in floating:
             if not any(above in floating for above in each.iterancestors()):
                 self._child(each, level)
-
-    def _table(self, element: Element) -> None:
-        caption = self._caption(element)
-        tables = [element] if tag(element) == "table" else list(element.iter("{*}table", "table"))
-        for table in tables:
-            rows, heads = self._text.rows(table)
-            self._builder.table(RawTable(rows=rows, caption=caption, head_rows=heads, position=place(table)))
 
     def _caption(self, element: Element) -> str:
         """Return the label and the caption of a table or a figure in one line: "Table 1: Losses."."""

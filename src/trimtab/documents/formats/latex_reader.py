@@ -70,7 +70,12 @@ class Paper:
         self._builder = builder
         floats = list(_floats(source.nodes))
         self._labels = {node.pos: label for node, label in floats}
-        numbers = {name: label.split()[1] for node, label in floats for name in _names(node)}
+        numbers = {  # what \ref calls a float and its parts
+            written(arguments(each)[-1]): label.split()[1]
+            for node, label in floats
+            for each in descendants(node)
+            if macro_name(each) == "label" and arguments(each)
+        }
         self._inline = Inline(source, builder, numbers)
         self._inline.citations = self._citations(source.nodes)
         self._run: list[Node] = []
@@ -187,13 +192,6 @@ def _floats(nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:
             counts[kind] += 1
             end = node.pos + node.len
             yield node, f"{kind} {counts[kind]}"
-
-
-def _names(node: Node) -> Iterator[str]:
-    r"""Yield what ``\ref`` calls a float and its parts."""
-    for each in descendants(node):
-        if macro_name(each) == "label" and arguments(each):
-            yield written(arguments(each)[-1])
 
 
 def _entries(bibliography: Node) -> Iterator[list[Node]]:

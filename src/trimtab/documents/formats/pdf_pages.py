@@ -18,7 +18,7 @@ import signal
 import sys
 from collections import Counter
 from ctypes import byref, c_double, c_float, c_int, c_uint, create_string_buffer
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -177,7 +177,10 @@ class _Page:
         lying = Counter(letters.of("lying").tolist()).most_common(1)
         if self._angle == 0 and lying and lying[0][0]:
             return _Page(self._page, lying[0][0]).read()
-        drawn = list(self._rectangles())
+        objects = map(
+            _PDFIUM.FPDFPage_GetObject, repeat(self._address), range(_PDFIUM.FPDFPage_CountObjects(self._address))
+        )
+        drawn = [rectangle for each in objects for rectangle in self._drawn(each, (), 0)]
         scan = bool(np.count_nonzero(letters.of("invisible")) > SCAN_SHARE * len(letters.code) > 0)
         reasons = self._reasons(letters, [each for each in drawn if each.filled], scan=scan)
         unseen = zip(reasons[reasons != ""].tolist(), letters.where(reasons != "").text, strict=True)
@@ -275,12 +278,8 @@ class _Page:
         }
         return np.select([*hidden.values()], [*hidden], "")
 
-    def _rectangles(self) -> Iterator[_Rectangle]:
-        """Yield the lines and rectangles of the page and of the forms drawn on it."""
-        for index in range(_PDFIUM.FPDFPage_CountObjects(self._address)):
-            yield from self._drawn(_PDFIUM.FPDFPage_GetObject(self._address, index), (), 0)
-
     def _drawn(self, each: Address, outer: tuple[raw.FS_MATRIX, ...], depth: int) -> Iterator[_Rectangle]:
+        """Yield the lines and rectangles of a path, or of the forms in a form; ``outer`` has the matrices around it."""
         kind = _PDFIUM.FPDFPageObj_GetType(each)
         drawing = kind == raw.FPDF_PAGEOBJ_PATH and 1 < _PDFIUM.FPDFPath_CountSegments(each) < DRAWING
         if not drawing and kind != raw.FPDF_PAGEOBJ_FORM:
