@@ -50,7 +50,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
         if (error.name or "").startswith("trimtab"):
             raise
         raise MissingExtraError(str(error.name), extra="hf") from error
-    if not name.startswith("_") and name in (settings := _settings()):
+    # Settings are classes. Python also asks for `disk` here, for each "from trimtab import disk".
+    if name[:1].isupper() and name in (settings := _settings()):
         return settings[name]
     raise AttributeError(f"module 'trimtab' has no attribute {name!r}")
 

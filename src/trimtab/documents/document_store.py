@@ -17,7 +17,6 @@ from trimtab.errors import EvidenceError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 SCHEMA_VERSION: Final = 2
 SCHEMA: Final = f"""
@@ -77,9 +76,7 @@ class DocumentStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()
 
     def put(self, work: Work) -> None:

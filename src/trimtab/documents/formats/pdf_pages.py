@@ -301,46 +301,38 @@ class _Page:
         self, path: Address, matrices: tuple[raw.FS_MATRIX, ...]
     ) -> Iterator[tuple[float, float, float, float]]:
         """Yield the box of each part of a path that is drawn in one go and is a line or a rectangle."""
-        segment_of, kind_of, point_of = (
-            _PDFIUM.FPDFPath_GetPathSegment,
-            _PDFIUM.FPDFPathSegment_GetType,
-            _PDFIUM.FPDFPathSegment_GetPoint,
-        )
+        count, point_of = _PDFIUM.FPDFPath_CountSegments(path), _PDFIUM.FPDFPathSegment_GetPoint
+        segments = list(map(_PDFIUM.FPDFPath_GetPathSegment, repeat(path), range(count)))
+        kinds = map(_PDFIUM.FPDFPathSegment_GetType, segments)
+        moves = {at for at, kind in enumerate(kinds) if kind == raw.FPDF_SEGMENT_MOVETO}
         x, y = c_float(), c_float()
         at_x, at_y = ctypes.addressof(x), ctypes.addressof(y)
-        points: list[tuple[float, float]] = []
-        across: set[float] = set()
-        down: set[float] = set()
-        for index in range(_PDFIUM.FPDFPath_CountSegments(path)):
-            segment = segment_of(path, index)
-            if kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
-                if len(points) > 1 and len(across) <= 2 and len(down) <= 2:
-                    yield _around(points)
-                points, across, down = [], set(), set()
-            elif len(across) > 2 or len(down) > 2:
-                continue
-            point_of(segment, at_x, at_y)
-            point = x.value, y.value
-            for matrix in matrices:
-                point = (
-                    matrix.a * point[0] + matrix.c * point[1] + matrix.e,
-                    matrix.b * point[0] + matrix.d * point[1] + matrix.f,
-                )
-            point = self._turned(*point, *point)[:2]
-            points.append(point)
-            across.add(round(point[0], 1))
-            down.add(round(point[1], 1))
-        if len(points) > 1 and len(across) <= 2 and len(down) <= 2:
-            yield _around(points)
+        for start, end in pairwise([*sorted({0, *moves}), len(segments)]):
+            points: list[tuple[float, float]] = []
+            across: set[float] = set()
+            down: set[float] = set()
+            for segment in segments[start:end]:
+                point_of(segment, at_x, at_y)
+                point = x.value, y.value
+                for matrix in matrices:
+                    point = (
+                        matrix.a * point[0] + matrix.c * point[1] + matrix.e,
+                        matrix.b * point[0] + matrix.d * point[1] + matrix.f,
+                    )
+                point = self._turned(*point, *point)[:2]
+                points.append(point)
+                across.add(round(point[0], 1))
+                down.add(round(point[1], 1))
+                if len(across) > 2 or len(down) > 2:
+                    break
+            else:
+                if len(points) > 1:
+                    lefts, tops = zip(*points, strict=True)
+                    yield min(lefts), min(tops), max(lefts), max(tops)
 
 
 def _address(pointer: Any) -> Address:  # noqa: ANN401 - of ctypes, declared nowhere
     return ctypes.cast(pointer, ctypes.c_void_p).value or 0
-
-
-def _around(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
-    across, down = zip(*points, strict=True)
-    return min(across), min(down), max(across), max(down)
 
 
 def _words(letters: _Letters) -> Iterator[list[Any]]:
