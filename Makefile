@@ -14,8 +14,9 @@ study: $(READY)  ## train, evaluate and report studies/quick.toml; studies/tiny.
 	echo "The weights $(WEIGHTS) could not be installed here, so the tiny study runs instead of the quick one."; \
 	$(BIN)/trimtab run studies/tiny.toml -o runs/tiny; fi
 
-test: $(READY)  ## every test, on two cores; what shares a fixture stays together
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Without --no-loadscope-reorder the files with the fewest tests come last, and those take longest.
+test: $(READY)  ## every test, on two cores; what shares a fixture stays together, slow files first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types, import graph, docs
 	$(BIN)/ruff check .

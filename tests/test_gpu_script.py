@@ -12,6 +12,7 @@ import torch
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
+@pytest.mark.slow
 def test_the_script_goes_through_all_sections_on_a_cpu(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--device", "cpu", "--tiny", "--out", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)

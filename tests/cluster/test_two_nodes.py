@@ -19,6 +19,8 @@ from trimtab.cluster import connection, portions, remote_completer, remote_verdi
 from trimtab.errors import ClusterError
 from trimtab.lm.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "two_ray_nodes.py"
 
 

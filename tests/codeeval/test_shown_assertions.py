@@ -57,6 +57,7 @@ def same_problems(published):
     return sets[0], base, sets[2]
 
 
+@pytest.mark.slow
 def test_sets_of_the_same_problems_agree_on_references_and_on_other_containers(same_problems, published):
     shown, base, sanitized = same_problems
     pro = {problem.pro.base_task_id: problem for problem in published("mbpp-pro").problems}

@@ -71,6 +71,7 @@ def _work(source, folder, documents, calls):
     cache(model, folder).collect([documents], asked)
 
 
+@pytest.mark.slow
 def test_two_workers_that_want_the_same_text_share_the_work(tiny_dense, tmp_path, documents):
     with multiprocessing.get_context("spawn").Manager() as manager:
         calls = manager.list()

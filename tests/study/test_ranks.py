@@ -16,6 +16,8 @@ from trimtab.errors import RunFolderError, StudyError
 from trimtab.study import launch, spec, stages, store
 from trimtab.study.run import as_record
 
+pytestmark = pytest.mark.slow
+
 TINY = (Path(__file__).parents[2] / "studies" / "tiny.toml").read_text()
 SMALL = (
     TINY.replace("steps = 1200", "steps = 12\ncheckpoint_every = 4")
