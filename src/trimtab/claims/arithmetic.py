@@ -78,7 +78,7 @@ def rounded(value: Decimal, decimals: int) -> set[Decimal]:
 
 
 def same(  # noqa: PLR0911 - one return a word
-    claimed: Decimal, decimals: int, found: Decimal, hedge: Hedge = "exactly"
+    claimed: Decimal, decimals: int, printed: Decimal, hedge: Hedge = "exactly"
 ) -> Sameness:
     """Compare a claim with a cell at the claim's own precision.
 
@@ -91,19 +91,19 @@ def same(  # noqa: PLR0911 - one return a word
     ('equal', 'finer')
     """
     if hedge in ("over", "under"):
-        return "equal" if (found > claimed if hedge == "over" else found < claimed) else "different"
-    if hedge in ("at least", "at most") and found != claimed:
-        beyond = found > claimed if hedge == "at least" else found < claimed
-        return "equal" if beyond else "near" if claimed in rounded(found, decimals) else "different"
-    if claimed == found or claimed in rounded(found, decimals):
+        return "equal" if (printed > claimed if hedge == "over" else printed < claimed) else "different"
+    if hedge in ("at least", "at most") and printed != claimed:
+        beyond = printed > claimed if hedge == "at least" else printed < claimed
+        return "equal" if beyond else "near" if claimed in rounded(printed, decimals) else "different"
+    if claimed == printed or claimed in rounded(printed, decimals):
         return "equal"
-    if hedge == "about" and abs(claimed - found) <= Decimal(1).scaleb(-decimals):
+    if hedge == "about" and abs(claimed - printed) <= Decimal(1).scaleb(-decimals):
         return "equal"
-    if hedge == "about" and abs(claimed - found) * 10 <= abs(found):
+    if hedge == "about" and abs(claimed - printed) * 10 <= abs(printed):
         return "near"
-    if places(found) > decimals and found.quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN) == claimed:
+    if places(printed) > decimals and printed.quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN) == claimed:
         return "truncated"
-    if places(found) < decimals and found in rounded(claimed, places(found)):
+    if places(printed) < decimals and printed in rounded(claimed, places(printed)):
         return "finer"
     return "different"
 
@@ -114,7 +114,7 @@ def nearest(quantity: Quantity, numbers: Iterable[Decimal], hedge: Hedge) -> Sam
     return min(ways, key=get_args(Sameness).index)
 
 
-def scales(quantity: Quantity, found: Decimal, unit: str) -> tuple[Decimal, ...]:
+def scales(quantity: Quantity, printed: Decimal, unit: str) -> tuple[Decimal, ...]:
     """Return a cell's number as it may be meant: a share of one can be told in per cent, and the other way round.
 
     >>> from trimtab.claims.claim_model import Quantity
@@ -122,11 +122,11 @@ def scales(quantity: Quantity, found: Decimal, unit: str) -> tuple[Decimal, ...]
     ((Decimal('72.00'), Decimal('0.72')), (Decimal('0.72'), Decimal('72.0')))
     """
     large = quantity.unit in ("%", "points") or quantity.value.copy_abs() > 1
-    if large and quantity.unit != "x" and unit != "%" and found.copy_abs() <= 1 and places(found) >= 2:
-        return found * 100, found
-    if not quantity.unit and quantity.value.copy_abs() <= 1 < found.copy_abs() <= 100 and quantity.decimals >= 2:
-        return found / 100, found
-    return (found,)
+    if large and quantity.unit != "x" and unit != "%" and printed.copy_abs() <= 1 and places(printed) >= 2:
+        return printed * 100, printed
+    if not quantity.unit and quantity.value.copy_abs() <= 1 < printed.copy_abs() <= 100 and quantity.decimals >= 2:
+        return printed / 100, printed
+    return (printed,)
 
 
 def attainable(score: Decimal, decimals: int, counts: Iterable[int]) -> dict[int, bool]:

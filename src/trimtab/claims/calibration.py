@@ -113,15 +113,13 @@ def fit(items: Sequence[LabelledPath], name: str, sha256: str) -> Calibration:
     """Count labelled items."""
     counts, rights = Counter(item.path for item in items), Counter(item.path for item in items if item.true)
     bins = {path: PathCount(items=counts[path], right=rights[path]) for path in sorted(counts)}
-    predicted = [_without(bins[item.path], item) for item in items]
+    predicted = []
+    for item in items:
+        others = bins[item.path].items - 1  # without itself; a bin of one predicts one half
+        predicted.append((bins[item.path].right - item.true) / others if others else 0.5)
     errors = [(p - item.true) ** 2 for p, item in zip(predicted, items, strict=True)]
     ece, brier = _ece(predicted, items), sum(errors) / max(1, len(items))
     return Calibration(name=name, sha256=sha256, bins=bins, ece=ece, brier=brier)
-
-
-def _without(count: PathCount, item: LabelledPath) -> float:
-    """Return the prediction for an item from the others of its bin; a bin of one predicts one half."""
-    return (count.right - item.true) / (count.items - 1) if count.items > 1 else 0.5
 
 
 def _ece(predicted: Sequence[float], items: Sequence[LabelledPath], bins: int = 10) -> float:

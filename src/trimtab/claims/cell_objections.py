@@ -55,24 +55,24 @@ class StatedValue:
     statement: str
 
 
-def measured_otherwise(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+def measured_otherwise(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
     """Return in words what else a cell is than what a fact gives: another cut-off, another number of shots."""
     objections = (
-        _other_shots(said.fact, reading),
-        _other_repeats(said, reading),
-        _other_cutoff(said.fact, reading, table),
-        _other_side_of_brackets(said.fact, reading, table),
-        _no_share(said.fact, reading),
+        _other_shots(claimed.fact, reading),
+        _other_repeats(claimed, reading),
+        _other_cutoff(claimed.fact, reading, table),
+        _other_side_of_brackets(claimed.fact, reading, table),
+        _no_share(claimed.fact, reading),
     )
     return next(filter(None, objections), "")
 
 
-def wrong_beside(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+def wrong_beside(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
     """Return in words what a statement says beside a cell's value that the cell or its row does not bear out."""
     objections = (
-        "no percentage" if _no_percentage(said.fact, reading, table) else "",
-        _other_spread(said, reading),
-        _other_size(said, reading, table),
+        "no percentage" if _no_percentage(claimed.fact, reading, table) else "",
+        _other_spread(claimed, reading),
+        _other_size(claimed, reading, table),
     )
     return next(filter(None, objections), "")
 
@@ -87,9 +87,9 @@ def _other_shots(fact: Fact, reading: Measurement) -> str:
     return "" if fact.setting.shots in of_cell else ", ".join(f"{shots}-shot" for shots in sorted(of_cell))
 
 
-def _other_repeats(said: StatedValue, reading: Measurement) -> str:
+def _other_repeats(claimed: StatedValue, reading: Measurement) -> str:
     """Return over how many seeds or runs a caption says that its values are, where a statement says another number."""
-    stated = {match["what"]: match["count"] for match in _REPEATS.finditer(said.statement)}
+    stated = {match["what"]: match["count"] for match in _REPEATS.finditer(claimed.statement)}
     around = " ".join((reading.cell.caption, *reading.heads))
     for match in _REPEATS.finditer(around):
         if match["what"] in stated and not same_value(stated[match["what"]], match["count"]):
@@ -174,9 +174,9 @@ def _in_per_cent(reading: Measurement) -> bool:
     return own or (reading.cell.unit == "%" and len(units) < 2)
 
 
-def _other_spread(said: StatedValue, reading: Measurement) -> str:
+def _other_spread(claimed: StatedValue, reading: Measurement) -> str:
     """Return a cell's spread where a statement gives another one behind the value."""
-    stated = _SPREAD.match(said.statement, said.fact.end) if said.fact.end else None
+    stated = _SPREAD.match(claimed.statement, claimed.fact.end) if claimed.fact.end else None
     spread = reading.cell.spread
     if not stated or spread is None:
         return ""
@@ -185,10 +185,10 @@ def _other_spread(said: StatedValue, reading: Measurement) -> str:
     return "" if same == "equal" else f"with a spread of {spread}"
 
 
-def _other_size(said: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+def _other_size(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
     """Return the size that a row gives of its system, where a statement gives the system another one."""
-    names = "|".join(re.escape(name) for name in (said.fact.subject, said.fact.benchmark) if name)
-    stated = re.search(rf"(?:{names}){_PARAMETERS}", said.statement, re.IGNORECASE)
+    names = "|".join(re.escape(name) for name in (claimed.fact.subject, claimed.fact.benchmark) if name)
+    stated = re.search(rf"(?:{names}){_PARAMETERS}", claimed.statement, re.IGNORECASE)
     if not names or not stated:
         return ""
     sizes = _sizes(reading, table)

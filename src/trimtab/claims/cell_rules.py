@@ -114,9 +114,9 @@ def _value(fact: Fact, tables: TableIndex, statement: str) -> Lookup:
     unlike = [result for result, how in judged.items() if how == "different" and not _explained(result, judged)]
     alike = [result for result, how in judged.items() if how != "different"]
     homes = {document: _home(fact, document, tables) for document in {result.cell.document for result in unlike}}
-    said = StatedValue(fact=fact, statement=statement)
+    claimed = StatedValue(fact=fact, statement=statement)
     evidence = [
-        _evidence(said, result, judged, homes.get(result.cell.document), tables) for result in (*alike, *unlike)
+        _evidence(claimed, result, judged, homes.get(result.cell.document), tables) for result in (*alike, *unlike)
     ]
     hows = set(judged.values())
     remarks = [text for how, text in _OTHER_DIGITS.items() if how in hows and "equal" not in hows]
@@ -152,7 +152,7 @@ def _contested(reading: Measurement, cells: Collection[Measurement]) -> bool:
 
 
 def _evidence(
-    said: StatedValue,
+    claimed: StatedValue,
     reading: Measurement,
     judged: Mapping[Measurement, Sameness],
     home: Measurement | None,
@@ -167,15 +167,15 @@ def _evidence(
     if differs and _contested(reading, judged):
         why += f", and another value for the same name elsewhere{_to_be_said(table.apart(line))}"
         return tables.evidence(reading, Stance.NEUTRAL, why)
-    if otherwise := measured_otherwise(said, reading, table):
+    if otherwise := measured_otherwise(claimed, reading, table):
         return tables.evidence(reading, Stance.NEUTRAL, f"{why}, which is {otherwise}")
     if differs:
-        return _differs(said.fact, reading, home, tables)
+        return _differs(claimed.fact, reading, home, tables)
     rivals = [other for other in line if judged[other] == "different" and other.index == reading.index]
     remark = _REMARKS.get(judged[reading], "")
     if rivals and not remark:
         remark = f", and another value for the same name{_to_be_said(table.apart([reading, *rivals]))}"
-    if wrong := wrong_beside(said, reading, table):
+    if wrong := wrong_beside(claimed, reading, table):
         remark += f", and is {wrong}" if wrong.startswith("no ") else f", {wrong}"
     return tables.evidence(reading, Stance.MIXED if remark else Stance.SUPPORTS, why + remark)
 
@@ -203,13 +203,13 @@ def _differs(fact: Fact, reading: Measurement, home: Measurement | None, tables:
 def _unsaid(fact: Fact, reading: Measurement, tables: TableIndex) -> tuple[str, ...]:
     """Return the parts of a cell's headers that a fact leaves open."""
     table, name = tables.of(reading), tables.subject_id(fact.subject)
-    said = [table.under(reading, setting.head) or "" for setting in fact.setting.columns]
-    said += [part for part in reading.cell.row_path if fact.benchmark and key(part) == key(fact.benchmark)]
-    rest = (" > ".join(reading.cell.row_path),) if table.behind(reading, name, said) else ()
+    stated = [table.under(reading, setting.head) or "" for setting in fact.setting.columns]
+    stated += [part for part in reading.cell.row_path if fact.benchmark and key(part) == key(fact.benchmark)]
+    rest = (" > ".join(reading.cell.row_path),) if table.behind(reading, name, stated) else ()
     metric = tables.registry.id_of(fact.metric, "metrics")
     if metric and not reading.metric and metric not in USUAL_METRICS:
         rest = (*rest, "a measure that its headers do not name")  # an error rate or a BLEU score beside accuracies
-    return (*rest, *(table.unsaid(reading, name, fact.benchmark, said) if fact.benchmark else ()))
+    return (*rest, *(table.unsaid(reading, name, fact.benchmark, stated) if fact.benchmark else ()))
 
 
 def _home(fact: Fact, document: str, tables: TableIndex) -> Measurement | None:

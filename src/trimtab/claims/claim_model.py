@@ -82,7 +82,7 @@ class MeasurementSetting:
         """Return the fields in which both say something, and not the same."""
         names = ("shots", "k", "decoding", "split", "problems")
         pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
-        return tuple(name for name, one, two in pairs if None not in (one, two) and one != two)
+        return tuple(name for name, mine, its in pairs if None not in (mine, its) and mine != its)
 
     def words(self) -> str:
         """Return what is said, for a reader."""
@@ -174,7 +174,7 @@ class Fact:
     def words(self) -> str:
         """Return the fact as it was understood, for a reader."""
         place = " ".join(filter(None, (self.benchmark, self.metric if self.metric != self.benchmark else "")))
-        how = f" ({told})" if (told := self.setting.words()) else ""
+        how = f" ({setting})" if (setting := self.setting.words()) else ""
         hedge = "" if self.hedge == "exactly" else f"{self.hedge} "
         value = f"{hedge}{self.value.text}{self.value.unit}" if self.value else ""
         on = f" on {place}{how}" if place else how

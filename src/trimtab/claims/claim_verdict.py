@@ -247,7 +247,7 @@ class ClaimVerdict:
     @property
     def homes(self) -> tuple[EvidenceTarget, ...]:
         """Return where misattributed values really stand, each place once."""
-        return tuple(dict.fromkeys(one.home for one in self.evidence if one.home is not None))
+        return tuple(dict.fromkeys(item.home for item in self.evidence if item.home is not None))
 
 
 def path_of(fidelity: Fidelity, rule_path: Sequence[str]) -> str:

@@ -92,9 +92,9 @@ class MeasuredTable:
         columns = setting_columns.called(self.settings, head)
         return columns[0].texts.get(reading.cell.row) if len(columns) == 1 else None
 
-    def setting_of(self, reading: Measurement, said: MeasurementSetting) -> MeasurementSetting:
+    def setting_of(self, reading: Measurement, claimed: MeasurementSetting) -> MeasurementSetting:
         """Return how a number was measured, with what its row has in the columns that a sentence names."""
-        texts = [(column, self.under(reading, column.head)) for column in said.columns]
+        texts = [(column, self.under(reading, column.head)) for column in claimed.columns]
         columns = tuple(
             column if setting_columns.same_value(column.value, text) else replace(column, value=text)
             for column, text in texts
@@ -105,7 +105,7 @@ class MeasuredTable:
             reading.setting,
             columns=columns,
             shots=int(shots) if shots.isdigit() else reading.setting.shots,
-            k=int(k) if k.isdigit() and said.k else reading.setting.k,
+            k=int(k) if k.isdigit() and claimed.k else reading.setting.k,
         )
 
     def alike(self, result: Measurement, other: Measurement) -> bool:
@@ -143,10 +143,10 @@ class MeasuredTable:
         rest = dict.fromkeys(" ".join(part for part in path if part not in common) for path in paths)
         return " and ".join(telling or before) or f"row ({', '.join(rest)})" * (len(rest) > 1)
 
-    def open_parts(self, reading: Measurement, said: Iterable[str]) -> tuple[str, ...]:
+    def open_parts(self, reading: Measurement, stated: Iterable[str]) -> tuple[str, ...]:
         """Return the parts of a cell's headers of which a sentence names nothing."""
-        words = {word for text in said for word in stems(text.replace("_", " "))}
-        names = {key(text) for text in said}
+        words = {word for text in stated for word in stems(text.replace("_", " "))}
+        names = {key(text) for text in stated}
         return tuple(
             part
             for path in map(reading.path, AXES)
@@ -157,31 +157,34 @@ class MeasuredTable:
             and not any(key(part) in name for name in names)
         )
 
-    def behind(self, reading: Measurement, subject: str, said: Collection[str] = ()) -> int:
+    def behind(self, reading: Measurement, subject: str, stated: Collection[str] = ()) -> int:
         """Return how many header parts stand behind a subject's name: variants that the name does not say.
 
         Args:
             reading: The cell.
             subject: The name's key.
-            said: What a sentence says of the row's columns besides.
+            stated: What a sentence says of the row's columns besides.
         """
         counts = []
         for path in map(reading.path, AXES):
             run = vocabulary.names(path).get(subject)
             if run is not None:
-                settled = {*said, *(self._settled({path[0], *said}) if path[0] == run.text else ())}
+                settled = {*stated, *(self._settled({path[0], *stated}) if path[0] == run.text else ())}
                 rest = path[len(path) - run.behind :] if run.behind else ()
-                unsaid = [part for part in rest if part not in settled and not _within(part, subject)]
+                # A size beside a name is a part of it already: "12B" of "Plover-12B".
+                sizes = (part for part in rest if SIZE.fullmatch(part.strip()))
+                settled |= {part for part in sizes if re.search(rf"(?<![\d.]){re.escape(key(part))}", subject)}
+                unsaid = [part for part in rest if part not in settled]
                 counts.append(run.cut + sum(not self.headers.read(part).named for part in unsaid))
         return min(counts, default=0)
 
-    def _settled(self, said: Collection[str]) -> set[str]:
+    def _settled(self, stated: Collection[str]) -> set[str]:
         """Return the labels that all rows with some texts share, in a table with a measure a row: they follow."""
-        rows = [row for row in map(set, map(dict.values, self.lines.rows.values())) if set(said) <= row]
+        rows = [row for row in map(set, map(dict.values, self.lines.rows.values())) if set(stated) <= row]
         return set.intersection(*rows) if rows and self._long else set()
 
     def unsaid(
-        self, reading: Measurement, subject: str, benchmark: str, said: Collection[str] = ()
+        self, reading: Measurement, subject: str, benchmark: str, stated: Collection[str] = ()
     ) -> tuple[str, ...]:  # fmt: skip
         """Return the parts of the other axis' header that a fact about ``subject`` on ``benchmark`` does not say."""
         axis: Axis = "column" if subject in vocabulary.names(reading.cell.row_path) else "row"
@@ -193,11 +196,6 @@ class MeasuredTable:
             head = self.headers.read(part)
             inside = any(name in vocabulary.names(path[start : at + 1]) for start in range(at + 1))
             explains = head.metric or head.setting != settings.NOTHING or (known and head.benchmark == known)
-            if not (part in said or explains or inside or head.words <= words):
+            if not (part in stated or explains or inside or head.words <= words):
                 left.append(part)
         return tuple(left)
-
-
-def _within(part: str, subject: str) -> bool:
-    """Whether a size beside a name is a part of it already: "12B" of "Plover-12B"."""
-    return bool(SIZE.fullmatch(part.strip())) and bool(re.search(rf"(?<![\d.]){re.escape(key(part))}", subject))

@@ -121,7 +121,7 @@ def _intended(
 ) -> NamedCell | None:
     """Return the cell that a value is most likely meant as; None where it may be meant as another number."""
     text, named = sentence.text, sentence.named
-    said = [text[mention.start : mention.end] for mention in named]
+    texts = [text[mention.start : mention.end] for mention in named]
     anchors = frozenset[object]().union(*(cell.lines for _, cell in sentence.others(value)))
     near = [
         cell
@@ -129,7 +129,7 @@ def _intended(
         if min(cell.row.sure, cell.column.sure)
         and not (cell.loose or cell.row.modified or cell.column.modified)
         and ((swapped and value.quantity.decimals) or alike(value, cell.reading))
-        and not index.of(cell.reading).open_parts(cell.reading, said)
+        and not index.of(cell.reading).open_parts(cell.reading, texts)
     ]
     anchored = [cell for cell in near if anchors & cell.lines]
     if not anchored and UNNAMED.search(text):

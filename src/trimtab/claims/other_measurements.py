@@ -106,13 +106,13 @@ def another_version(text: str, start: int, end: int) -> bool:
 
 def _depends(sentence: Sentence, number: TextNumber) -> bool:
     """Whether values depend on a number: a temperature, an amount of training, a year that no header has."""
-    said = sentence.text[number.start : number.end]
+    words = sentence.text[number.start : number.end]
     if number.kind == "parameter":
-        return not re.match(r"\u00b1|\+/-", said)
+        return not re.match(r"\u00b1|\+/-", words)
     if number.kind in ("size", "count"):
         return bool(_AMOUNT.search(sentence.text[: number.end]))
     if number.kind == "date":
-        return said.startswith("(")  # behind a system, of its version
+        return words.startswith("(")  # behind a system, of its version
     released = re.search(r"\b(?:released|published|announced|introduced)\s+$", sentence.text[: number.start])
     return number.kind in ("version", "rank") or (number.kind == "year" and not released)
 

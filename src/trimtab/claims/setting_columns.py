@@ -245,15 +245,15 @@ class SettingPhrase(TextRange):
 def phrases(text: str, heads: Sequence[SettingHead]) -> tuple[SettingPhrase, ...]:
     """Return what a sentence says of columns, in order; nothing where one is named without a value."""
     tokens = [TextRange.of(match) for match in _LETTERS.finditer(text)] if heads else []
-    said: list[SettingPhrase] = []
+    placed: list[SettingPhrase] = []
     at = 0
     while at < len(tokens):
         runs = (tokens[at : at + size] for size in range(min(4, len(tokens) - at), 0, -1))
         run, phrase = next(((run, phrase) for run in runs if (phrase := _phrase(text, run, heads))), ((), None))
-        if phrase and not any(phrase.start < other.end for other in said):
-            said.append(phrase)
+        if phrase and not any(phrase.start < other.end for other in placed):
+            placed.append(phrase)
         at += len(run) or 1
-    return tuple(said)
+    return tuple(placed)
 
 
 def _phrase(text: str, tokens: Sequence[TextRange], heads: Sequence[SettingHead]) -> SettingPhrase | None:

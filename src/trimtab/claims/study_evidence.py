@@ -58,24 +58,25 @@ class StudyQuery:
 
 def look_up(claim: Claim, tables: Iterable[StudyTable], registry: Registry) -> tuple[Evidence, ...]:
     """Return what studies say about a claim, a row each; empty for a claim that is not about balancing."""
-    asked = [(table, query) for table in tables if (query := ask(claim, table, registry)) is not None]
+    queries = [(table, query) for table in tables if (query := ask(claim, table, registry)) is not None]
     return tuple(
         _evidence(row, claim.conditions, query, table)
-        for table, query in asked
+        for table, query in queries
         for row in table.answers
-        if _about(row, query)
+        if (row.method, row.control, row.endpoint) == (query.method, query.control, query.endpoint)
+        and (row.stressor.factors == (query.factor,) if query.factor else len(row.stressor.factors) == 1)
     )
 
 
 def ask(claim: Claim, table: StudyTable, registry: Registry) -> StudyQuery | None:
     """Return the query a claim makes; None where the study has neither its method nor its stress."""
-    asked, study = claim.conditions, table.study
-    method = _level(registry, asked.method, table)
-    if asked.expects is None or not method:
+    conditions, study = claim.conditions, table.study
+    method = _level(registry, conditions.method, table)
+    if conditions.expects is None or not method:
         return None
-    control = _level(registry, asked.control, table) or study.contrast.control
+    control = _level(registry, conditions.control, table) or study.contrast.control
     turned = method == study.contrast.control and control != method
-    stressor = _name(registry, "stressors", asked.stressor)
+    stressor = _name(registry, "stressors", conditions.stressor)
     benchmark, endpoint = _endpoint(claim, table, registry)
     return StudyQuery(
         method=control if turned else method,
@@ -83,13 +84,8 @@ def ask(claim: Claim, table: StudyTable, registry: Registry) -> StudyQuery | Non
         factor=stressor.factor if stressor else "",
         endpoint=endpoint,
         turned=turned,
-        mismatches=(*_other_conditions(asked, table), *_other_measure(claim, benchmark, endpoint)),
+        mismatches=(*_other_conditions(conditions, table), *_other_measure(claim, benchmark, endpoint)),
     )
-
-
-def _about(row: Answer, query: StudyQuery) -> bool:
-    of_factor = row.stressor.factors == (query.factor,) if query.factor else len(row.stressor.factors) == 1
-    return of_factor and (row.method, row.control, row.endpoint) == (query.method, query.control, query.endpoint)
 
 
 def _name(registry: Registry, kind: str, text: str) -> Name | None:
@@ -114,24 +110,24 @@ def _endpoint(claim: Claim, table: StudyTable, registry: Registry) -> tuple[str,
     return mention.text, next(measured, endpoints.primary)
 
 
-def _other_conditions(asked: Conditions, table: StudyTable) -> Iterator[str]:
+def _other_conditions(conditions: Conditions, table: StudyTable) -> Iterator[str]:
     """Yield in what the study was run otherwise than what the claim is about."""
     study = table.study
     size = next((result.training for result in table.results.values()), {})
-    for name, wanted in (("parameters", asked.parameters), ("tokens", asked.tokens)):
+    for name, wanted in (("parameters", conditions.parameters), ("tokens", conditions.tokens)):
         ours = float(size.get(name, 0))
         if wanted and ours and max(wanted / ours, ours / wanted) > _FACTOR:
             yield f"scale: the claim is about {_big(wanted)} {name}, the study has {_big(ours)}"
     router = next(iter(study.models.values())).router
     for name, count, its in (
-        ("experts", asked.num_experts, router.num_experts if router else 0),
-        ("experts a token", asked.top_k, router.num_experts_per_tok if router else 0),
+        ("experts", conditions.num_experts, router.num_experts if router else 0),
+        ("experts a token", conditions.top_k, router.num_experts_per_tok if router else 0),
     ):
         if count is not None and count != its:
             yield f"granularity: the claim is about {count} {name}, the study has {its}"
     factors = {level.factor for level in study.capacities.values()}
-    if asked.capacity_factor is not None and asked.capacity_factor not in factors:
-        yield f"capacity: the claim is about a factor of {asked.capacity_factor:g}, the study has none"
+    if conditions.capacity_factor is not None and conditions.capacity_factor not in factors:
+        yield f"capacity: the claim is about a factor of {conditions.capacity_factor:g}, the study has none"
 
 
 def _other_measure(claim: Claim, benchmark: str, endpoint: str) -> Iterator[str]:
@@ -152,13 +148,13 @@ def _big(value: float) -> str:
     return next((f"{number:.3g} {letter}" for number, letter in scaled if number >= 1), f"{value:g}")
 
 
-def _evidence(row: Answer, asked: Conditions, query: StudyQuery, table: StudyTable) -> Evidence:
+def _evidence(row: Answer, conditions: Conditions, query: StudyQuery, table: StudyTable) -> Evidence:
     """Return what one row of the study says; its signs are turned where the claim names the control first."""
-    expects: str = asked.expects or "more"
+    expects: str = conditions.expects or "more"
     if query.turned:
         expects = {"more": "less", "less": "more"}.get(expects, expects)
-    effect = -asked.effect if query.turned and asked.effect is not None else asked.effect
-    stance, why = judge(row, expects, effect, asked.margin if asked.margin is not None else row.margin)
+    effect = -conditions.effect if query.turned and conditions.effect is not None else conditions.effect
+    stance, why = judge(row, expects, effect, conditions.margin if conditions.margin is not None else row.margin)
     if query.mismatches:
         why = f"not comparable ({'; '.join(query.mismatches)}); what it measured: {why}"
         stance = Stance.NOT_COMPARABLE

@@ -74,7 +74,7 @@ class TableIndex:
 
     def vocabulary(self) -> HeaderVocabulary:
         """Return every header that can be a name in a sentence: systems, and what they were measured on."""
-        said: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        kinds_of: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         values: dict[tuple[str, ...], set[str]] = defaultdict(set)
         told_of: set[str] = set()
         for table in self.tables:
@@ -86,10 +86,10 @@ class TableIndex:
                         # "Legal queries score 71.3 on nDCG": what is measured on is told of like a system.
                         told_of.add(name)
                     if vocabulary.nameable(name) and not (kind == "models" and self.headers.read(run.text).named):
-                        said[name][kind].add(run.text)
+                        kinds_of[name][kind].add(run.text)
                 for path in paths if axis != table.axis else ():
                     for name, text in self.headers.short_names(path).items():
-                        said[name]["benchmarks"].add(text)
+                        kinds_of[name]["benchmarks"].add(text)
             for column in table.settings:
                 values[column.name].update(column.texts.values())
         terms = {
@@ -98,7 +98,7 @@ class TableIndex:
                 spellings=frozenset().union(*kinds.values()),
                 either=len(kinds) > 1 or name in told_of,
             )
-            for name, kinds in said.items()
+            for name, kinds in kinds_of.items()
         }
         return HeaderVocabulary(
             terms, [SettingHead(name=name, values=frozenset(texts)) for name, texts in values.items()]
