@@ -144,9 +144,16 @@ def judge(samples: Path, benchmarks: str, output: Path | None, *, as_json: bool,
 
 
 def _load(names: str, data: Path | None) -> list[Benchmark]:
+    """Return the benchmarks that are named.
+
+    Raises:
+        BenchmarkError: None is, or one is not there.
+    """
     from trimtab.codeeval import problems  # noqa: PLC0415
 
     chosen = ["mbpp-378" if name.strip() == "mbpp" else name.strip() for name in names.split(",") if name.strip()]
+    if not chosen:
+        raise BenchmarkError(f"-b {names!r} names no benchmark", hint="-b humaneval, for one")
     return [problems.load(name, data, fetch=data is None) for name in dict.fromkeys(chosen)]
 
 

@@ -30,8 +30,10 @@ RAY = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-# What a disk refuses; other errors of the system are faults of ours, and keep their traceback.
-_DISK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM})
+# What a disk refuses, and places that are something else; other errors of the system are faults of ours, and keep their
+# traceback.
+_PLACES = {errno.EEXIST: "a file is there", errno.ENOTDIR: "a file is above it", errno.EISDIR: "a folder is there"}
+_DISK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, *_PLACES})
 
 
 class Group(click.Group):
@@ -76,8 +78,9 @@ class Group(click.Group):
             if error.errno not in _DISK:
                 raise
             what = "read or written" if error.errno in (errno.EACCES, errno.EPERM) else "written"
-            click.echo(f"error: {error.filename or 'a file'} cannot be {what}: {error.strerror}", err=True)
-            click.echo("  hint: make room or name another folder; the same command goes on from here", err=True)
+            why = _PLACES.get(error.errno or 0, error.strerror)
+            click.echo(f"error: {error.filename or 'a file'} cannot be {what}: {why}", err=True)
+            click.echo("  hint: make room or name another place; the same command goes on from here", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\ninterrupted; the same command goes on from here", err=True)
