@@ -189,3 +189,13 @@ def test_an_arm_of_a_study_is_a_subject_though_its_name_holds_a_metric():
             f"loss_free-random-s0 achieves {value} on held-out Python.", REGISTRY, sources.vocabulary
         )
         assert verdict_rules.check(claim, sources).fidelity == fidelity
+
+
+@pytest.mark.parametrize(("name", "word"), [("results.csv", "contradicted"), ("paper.md", "not found")])
+def test_a_file_that_is_one_table_may_be_the_table_of_any_number(name, word):
+    rows = ["model,HumanEval,MBPP", "Foo-7B,71.3,64.0", "Bar-13B,62.2,69.5"]
+    if name == "paper.md":
+        rows = [f"| {row.replace(',', ' | ')} |" for row in (rows[0], "---,---,---", *rows[1:])]
+    sources = Sources.build([reader.read_bytes("\n".join(rows).encode(), name)], [], REGISTRY)
+    claim = report_claims.claim("Foo-7B scores 58.1 on HumanEval, as Table 2 shows.", REGISTRY, sources.vocabulary)
+    assert verdict_rules.check(claim, sources).fidelity == word

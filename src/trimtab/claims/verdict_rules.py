@@ -274,11 +274,16 @@ def _from_cells(claim: Claim, cells: Sequence[Evidence], misfits: Sequence[Evide
 
 
 def _in_table_meant(evidence: Evidence, claim: Claim) -> bool:
-    """Whether a cell can be meant: a sentence about "Table 7" is about no table of another number, nor of none."""
+    """Whether a cell can be meant: a sentence about "Table 7" is about no table of another number, nor of none.
+
+    A file that is one table cannot say its number, so it may be any.
+    """
     meant = {(kind.casefold(), number) for kind, number in _PICTURED.findall(claim.statement)}
     if not meant or evidence.target is None:
         return not meant
     label = _LABEL.match(evidence.target.location)
+    if label is None and evidence.target.document.casefold().endswith((".csv", ".tsv")):
+        return any(kind == "table" for kind, _ in meant)
     return label is not None and ("table", label[1]) in meant
 
 
