@@ -38,6 +38,10 @@ _MBPP_378: Final = """
 """
 
 
+PRO_FIELDS: Final = ("raw_problem", "raw_solution", "new_problem", "new_solution", "test_code")
+"""The texts of a record in HumanEval Pro's schema."""
+
+
 def humaneval(data: bytes, benchmark: str) -> Iterator[Problem]:
     """Read HumanEval.jsonl.gz."""
     for record in _gzipped(data):
@@ -139,7 +143,7 @@ def self_invoking(record: Mapping[str, Any], task_id: str, base_task_id: str, be
     """
     halves = SelfInvoking(
         base_task_id=base_task_id,
-        **{name: record[name] for name in ("raw_problem", "raw_solution", "new_problem", "new_solution", "test_code")},
+        **{name: record[name] for name in PRO_FIELDS},
     )
     solution = "".join(map(line_end, (halves.raw_solution, halves.new_problem, halves.new_solution)))
     tests = halves.test_code.strip()

@@ -40,8 +40,9 @@ def test_a_file_is_audited_record_by_record(tmp_path, lab):
 
 def test_json_lines_are_read_as_well(tmp_path):
     path = tmp_path / "set.jsonl"
-    path.write_text("".join(json.dumps(RECORD) + "\n" for _ in range(2)))
-    assert [p.task_id for p in audit.read(path)] == ["set/0", "set/1"]
+    for mark in ("", "\ufeff"):
+        path.write_text(mark + "".join(json.dumps(RECORD) + "\n" for _ in range(2)), encoding="utf-8")
+        assert [p.task_id for p in audit.read(path)] == ["set/0", "set/1"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,10 @@ def test_json_lines_are_read_as_well(tmp_path):
         ('[{"raw_problem": ""}]', "record 0: no field"),
         (json.dumps([RECORD, RECORD | {"new_solution": "    return ("}]), "record 1: not a Python program"),
         (json.dumps([RECORD | {"test_code": "assert 1"}]), "record 0: its tests call no function"),
-        (json.dumps([RECORD | {"test_code": 3}]), "record 0: not a Python program"),
+        (json.dumps([RECORD | {"test_code": 3}]), "record 0: the field 'test_code' is a number, expected text"),
+        (json.dumps([RECORD | {"new_problem": None}]), "record 0: the field 'new_problem' is null, expected text"),
+        ("[]", "holds no problems"),
+        ("", "holds no problems"),
     ],
 )
 def test_what_is_no_such_file_is_named(tmp_path, content, message):

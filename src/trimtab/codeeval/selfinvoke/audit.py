@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trimtab import disk
 from trimtab.codeeval import benchmark_readers
 from trimtab.codeeval.selfinvoke import problem_gates
 from trimtab.codeeval.selfinvoke.problem_gates import SOUND, GateCase, GateFinding, ProblemGate
@@ -93,16 +94,18 @@ def read(path: Path) -> tuple[Problem, ...]:
     """Read a file in HumanEval Pro's schema; its problems are numbered as in the file.
 
     Raises:
-        BenchmarkError: It is not there, or a record of it is not in that schema, saying which and why.
+        BenchmarkError: It is not there, holds no record, or one that is not in that schema, saying which and why.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = disk.without_mark(path.read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path} cannot be read: {error}") from None
     try:
         records = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
     except ValueError as error:
         raise BenchmarkError(f"{path} is neither a JSON array nor JSON Lines: {error}") from None
+    if not records:
+        raise BenchmarkError(f"{path} holds no problems", hint="see HumanEval Pro's schema")
     return tuple(_problem(path, number, record) for number, record in enumerate(records))
 
 
@@ -110,6 +113,9 @@ def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 -
     place = f"{path}, record {number}"
     if not isinstance(record, dict):
         raise BenchmarkError(f"{place}: expected an object, got {type(record).__name__}")
+    for field in benchmark_readers.PRO_FIELDS:
+        if field in record and not isinstance(record[field], str):
+            raise BenchmarkError(f"{place}: the field {field!r} is {disk.json_kind(record[field])}, expected text")
     name = str(record.get("id", number))
     try:
         return benchmark_readers.self_invoking(
@@ -117,7 +123,7 @@ def _problem(path: Path, number: int, record: Any) -> Problem:  # noqa: ANN401 -
         )
     except KeyError as error:
         raise BenchmarkError(f"{place}: no field {error}", hint="see HumanEval Pro's schema") from None
-    except (SyntaxError, ValueError, RecursionError, TypeError, AttributeError) as error:
+    except (SyntaxError, ValueError, RecursionError) as error:
         raise BenchmarkError(f"{place}: not a Python program with tests: {error}") from None
     except StopIteration:
         raise BenchmarkError(f"{place}: its tests call no function that its program defines") from None
