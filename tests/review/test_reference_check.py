@@ -72,7 +72,7 @@ TUNING = Work(id="v", title="Visual Instruction Tuning", authors=(Author(family=
 SIGNED = Work(
     id="arxiv:2303.08774",
     title="GPT-4 Technical Report",
-    authors=(Author(family="Achiam", given="Josh"),),
+    authors=(Author(family="Achiam", given="Josh"), Author(family="Adler", given="Steven")),
     year=2024,
     ids=Identifiers(arxiv="2303.08774"),
 )
@@ -97,6 +97,12 @@ SIGNED = Work(
         ("GPT-4 Team. GPT- 4 technical report. arXiv:2303.08774, 2024.", "agrees"),
         ("Smithfield et al. GPT-4 Technical Report. arXiv:2303.08774, 2024.", "differs"),
         ("GPT. GPT-4 Technical Report. arXiv:2303.08774, 2024.", "agrees"),
+        ("P.-. Team, \u201cGPT-4 technical report,\u201d 2024. https://arxiv.org/abs/2303.08774", "agrees"),
+        ("S. Adler, J. Achiam et al. GPT-4 Technical Report. arXiv:2303.08774, 2024.", "agrees"),
+        (
+            "S. Adler et al. GPT-4 Technical Report. arXiv:2303.08774, 2024.",
+            "agrees",
+        ),  # in the order of another version
         ("GPT-4 Technical Report. Smithfield et al. arXiv:2303.08774, 2024.", "differs"),
         ("\u201cGPT-4 Technical Report,\u201d Smithfield et al. arXiv:2303.08774, 2024.", "differs"),
         ("Achiam et al. GPT-4 Technical Report. arXiv:2303.08774, 2022.", "differs"),
