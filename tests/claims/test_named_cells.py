@@ -22,13 +22,20 @@ LEVELS = """| Level | Conversation | Swarm |
 | Easy | 33.3 | 86.7 |
 | Hard | 2.2 | 15.6 |
 """
+# A benchmark that has the name of its topic.
+TOPICS = """| Benchmark | Domain | Foo-7B (SFT) | Bar-7B (SFT) |
+|---|---|---|---|
+| MMLU | English | 49.7 | 71.1 |
+| GSM8K | Math | 62.6 | 79.2 |
+| Math | Math | 15.4 | 43.6 |
+"""
 
 
 def sources(text):
     return Sources.build([reader.read_bytes(text.encode(), "paper.md")], [], REGISTRY)
 
 
-WHERE = {"results": sources(RESULTS), "levels": sources(LEVELS)}
+WHERE = {"results": sources(RESULTS), "levels": sources(LEVELS), "topics": sources(TOPICS)}
 
 
 def verdict(sentence, where="results"):
@@ -46,6 +53,7 @@ CHANGED = [
         "90.1",
         "88.4",
     ),
+    ("topics", "On Math, Foo-7B (SFT) achieves {}.", "15.4", "15.9"),
     ("results", "Even so, Shield-Only shows {} hallucination, as reviewers noticed.", "11.8", "13.1"),
     ("results", "FullShield collapses to {} base accuracy, which reviewers noticed.", "29.9", "28.2"),
     ("levels", "Swarm-based coordination solves {} on easy problems and 15.6 on hard ones.", "86.7", "84.2"),

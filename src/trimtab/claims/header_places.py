@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from trimtab.claims.table_index import TableIndex
     from trimtab.claims.vocabulary import Axis
 
+_LONGEST: Final = 8
+"""Words of a header that is looked for in a sentence."""
 _SUFFIX: Final = re.compile(r"-(?:based|level)\b")
 _WORD_BEFORE: Final = re.compile(r"(?:^([A-Za-z][\w-]*)|(?<![\w-])([a-z][\w-]*))\s+$")
 _MEASURES: Final = word_set("rate rates score scores accuracy acc time value values")
@@ -128,7 +130,7 @@ class HeaderPlaces:
             for mention in self.index.registry.find(text, ("metrics", "benchmarks"))
         }
         for first, word in enumerate(words):
-            longest, keys = True, keys_from(words, first)
+            longest, keys = True, keys_from(words, first)[:_LONGEST]
             for size in range(len(keys), 0, -1):
                 start, end, squashed = word.start, words[first + size - 1].end, keys[size - 1]
                 if not _whole(text, start, end):

@@ -71,6 +71,7 @@ _CONDITION: Final = any_of(
 _ELSE: Final = any_case(
     r"\b(?:with|without|when|under|using|after|before|given|if|during|within|instead|once|until)\b(?!\s+(?:an?\s+)?(?:\d|[\w-]+\s+of\b))"
 )
+_HEAD: Final = any_case(r"\s*(?:on|in|for|regarding|concerning)\s+(?:the\s+)?")
 _SETTINGS: Final = ("parameter", "setting", "size", "count", "version", "year", "date", "unread", "rank")
 _TIED_BEFORE: Final = re.compile(
     r"\s*[(:=]?\s*(?:of|is|was|at|has|with|achieves?|achieved|reach(?:es|ed)|scor(?:es?|ed)|gets?|obtains?|attains?|only"
@@ -211,7 +212,9 @@ def _outright(sentence: NamedSentence, value: TextNumber, cell: NamedCell, *, sw
     first, end = own, clauses[own].end
     for mention in (cell.row, cell.column):
         at = next(index for index, clause in enumerate(clauses) if clause.holds(mention.start))
-        if at > own or (at < own and RESULT_VERB.search(text, clauses[own].start, end)):
+        head = _HEAD.match(text, clauses[at].start)
+        is_head = at == 0 and head is not None and head.end() == mention.start
+        if at > own or (at < own and RESULT_VERB.search(text, clauses[own].start, end) and not is_head):
             return False
         first = min(first, at)
     begin = clauses[first].start
