@@ -15,6 +15,7 @@ IMPORT = "from math import ceil as h\nprint(h)\n"
 BY_IMPORT = "def f(x):\n    return h(x) + 1\n"
 OLD_HELPER = "def g(x):\n    return x\n"
 BY_HELPER = "def f(x):\n    return g(x)\n"
+FUTURE = "from __future__ import annotations\n"
 STUB = "def f(x):\n    pass\n"
 DOCUMENTED = 'def f(x):\n    """Add."""\n'
 RAISING = "def f(x: int = (1)) -> int:\n    raise NotImplementedError()\n"
@@ -86,6 +87,7 @@ HELPERS = {
     "before": f"{fence(CONSTANT)}then\n{fence(BY_HELPER)}",
     "after": f"{fence(BY_HELPER)}\nwith\n{fence(HELPER)}",
     "the last draft of it": f"{fence(OLD_HELPER)}{fence(HELPER)}{fence(BY_HELPER)}",
+    "before an import of the future": f"{fence(CONSTANT)}then\n{fence(FUTURE + BY_HELPER)}",
     "imports apart": f"{fence(IMPORT)}\n{fence(BY_IMPORT)}",
 }  # fmt: skip
 

@@ -281,3 +281,10 @@ def test_a_function_without_a_problem_is_asked_for_by_name():
         "demo",
         "imports",
     )
+
+
+@pytest.mark.parametrize("comment", ["", "# Problem 2\n", "\n# One more\n# and its second line\n\n"])
+def test_a_comment_before_what_follows_a_body_does_not_keep_it(comment):
+    after = f'{comment}def g(x):\n    """Never closed.\n'
+    assert extract.cut(PROMPT, f"    return sum(xs)\n{after}") == f"    return sum(xs)\n{comment}"
+    assert extract.cut(PROMPT, f"    # why\n    return sum(xs)  # so\n{comment}") is None

@@ -58,3 +58,12 @@ def test_a_prompt_that_is_no_python_has_nothing_to_give():
 def test_a_prompt_that_ends_with_a_bare_header_gives_what_stands_before_it():
     names = [name for name, _ in missing_imports.preamble("import math\n\ndef area(r):\n")]
     assert names == ["math"]
+
+
+@pytest.mark.parametrize("before", ["", '"""A module."""\n', "# A comment\n"])
+def test_what_is_supplied_stands_behind_imports_of_the_future(before):
+    program = f"{before}from __future__ import annotations\n\ndef f(xs: List[int]):\n    return math.floor(xs[0])\n"
+    names = {}
+    exec(missing_imports.supply(program, ""), names)  # noqa: S102 - the text above
+    assert names["f"]([1.5]) == 1
+    assert missing_imports.supply("import math\nx = math.pi\n", "") == "import math\nx = math.pi\n"

@@ -109,7 +109,7 @@ def read(text: str, entry_point: str, *, continues: bool) -> Reading | None:
     chosen = _choose(python, entry_point)
     code = _unindented(chosen, defines)
     needed = _helpers(code, [block for block in python if block is not chosen], entry_point)
-    return Reading(needed + code, opened=chosen.opened, helpers=bool(needed))
+    return Reading(python_scan.with_before(needed, code), opened=chosen.opened, helpers=bool(needed))
 
 
 def definition(entry_point: str) -> re.Pattern[str]:

@@ -26,7 +26,7 @@ from trimtab.codeeval.python_scan import lines as _lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LAYOUT: Final = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
+_LAYOUT: Final = (tokenize.COMMENT, tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 _STARTS: Final = re.compile(r"(?:def|class|import|from|async|@)\b|@")
 # Two words that no operator or keyword joins, as prose has them and a statement at column 0 has not.
 _PROSE: Final = re.compile(
@@ -255,7 +255,7 @@ def _end(lines: list[str], first: int) -> int:
             if token.type in _LAYOUT:
                 starts_line = starts_line or token.type == tokenize.NEWLINE
                 continue
-            if starts_line and token.start[1] == 0 and token.start[0] > first and token.type != tokenize.COMMENT:
+            if starts_line and token.start[1] == 0 and token.start[0] > first:
                 return token.start[0]
             starts_line = False
     except IndentationError:

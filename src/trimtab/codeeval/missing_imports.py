@@ -11,6 +11,7 @@ import functools
 import re
 from typing import Final
 
+from trimtab.codeeval import python_scan
 from trimtab.sandbox import source
 
 _MODULES: Final = (
@@ -42,7 +43,7 @@ def supply(program: str, prompt: str) -> str:
     modules = {match[1] for match in _AS_MODULE.finditer(program)} - bound - given
     lines += [f"import {name}" for name in _MODULES if name in modules]
     lines += [f"from {module} import {name}" for name, module in _FROM.items() if name in used - given]
-    return "".join(f"{line}\n" for line in dict.fromkeys(lines)) + program
+    return python_scan.with_before("".join(f"{line}\n" for line in dict.fromkeys(lines)), program)
 
 
 def _bound(program: str) -> set[str]:

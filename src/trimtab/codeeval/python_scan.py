@@ -147,6 +147,17 @@ def statements(text: str) -> list[TopStatement]:
     return [TopStatement(first, after, "".join(code[first:after])) for first, after in zip(starts, ends, strict=True)]
 
 
+def with_before(text: str, program: str) -> str:
+    """Return a program with whole lines put before it, but behind its imports from ``__future__``, which come first."""
+    after = 0
+    for statement in statements(program) if text and "__future__" in program else ():
+        if not re.match(r"from[ \t]+__future__\b", statement.head):
+            break
+        after = statement.after
+    every = lines(program)
+    return "".join([*every[:after], text, *every[after:]])
+
+
 def used(code: str) -> set[str]:
     """Return the names that masked text mentions, other than as attributes."""
     return set(_WORD.findall(code))
