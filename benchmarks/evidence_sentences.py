@@ -39,7 +39,7 @@ DESCRIBES = re.compile(
 # Of such a column nobody says that the higher number is the better one, and of some it is the worse one.
 NOT_BETTER = re.compile(
     r"\u2193|loss|time|latency|ppl|perplex|error|[wc]er\b|rank|param|size|memory|cost|#|\bfid\b|mae|rmse|mse|token|second"
-    r"|\bms\b|\bgb\b|std|p-?value|date|year|epoch|step|batch|lr\b|rate|length|count|number|layer|dim|width|depth",
+    r"|\bms\b|\b[kmg]i?b\b|v?ram\b|flops|std|p-?value|\bp$|drop|\bgap|attack|\bstat\b|date|year|epoch|step|batch|lr\b|rate|length|count|number|layer|dim|width|depth",
     re.IGNORECASE,
 )
 

@@ -37,6 +37,10 @@ _UNIT: Final = re.compile(
     r"[(\[]([%$\u20ac\u00a3#]|USD|EUR|pp|[mun\u00b5]?s|min|h|hours|days|years|[mk]?g|[cmk]?m|[kKMGT]i?B|mmHg|t/ha|k?Wh?|J|k?Hz"
     r"|dB|\u00b0C|tok(?:ens)?/s|fps|FPS|[GT]?FLOPs)[)\]]\s*$"
 )
+_NO_SYSTEM: Final = any_case(
+    r"^\W*(?:ground[- ]truth|humans?|oracle|upper bound|references?|gold|ceiling|skyline|teacher)\b"
+)
+"""Rows of what systems are held against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,9 @@ def _compared(fact: Fact, reading: Measurement, other: Measurement, tables: Tabl
     gap = reading.value - other.value
     lower = _lower(fact, reading, tables)
     better = -gap if lower else gap
+    if lower is None and fact.relation in ("better", "worse"):
+        why = f"{reading.value} and {other.value}, and whether more or less of it is better is not said"
+        return _Compared(reading=reading, evidence=tables.evidence(reading, Stance.NEUTRAL, why))
     holds = {"greater": gap > 0, "less": gap < 0, "better": better > 0, "worse": better < 0, "same": gap == 0}
     stance = Stance.SUPPORTS if holds[fact.relation] else Stance.REFUTES
     if holds[fact.relation] and fact.value is not None:
@@ -231,16 +238,16 @@ def _where_it_may_hold(compared: Sequence[_Compared], tables: TableIndex) -> lis
     return chosen
 
 
-def _lower(fact: Fact, reading: Measurement, tables: TableIndex) -> bool:
-    """Whether less is better: by the table, else by the claim's metric or unit; where nothing says, more is."""
-    if reading.lower is not None:
-        return reading.lower
+def _lower(fact: Fact, reading: Measurement, tables: TableIndex) -> bool | None:
+    """Whether less is better: by the table, else by the claim's metric or unit; None where that is left open."""
     metric = tables.registry.id_of(fact.metric, "metrics")
     unit = fact.value.unit if fact.value else ""
-    return tables.registry.better(metric, "metrics") == "lower" or unit.startswith(("nats", "bits"))
+    if reading.lower is None and metric:
+        return tables.registry.better(metric, "metrics") == "lower"
+    return True if reading.lower is None and unit.startswith(("nats", "bits")) else tables.lower_is_better(reading)
 
 
-def _direction(fact: Fact, *, lower: bool) -> str:
+def _direction(fact: Fact, *, lower: bool | None) -> str:
     """Return in words that less is better, where the claim asks for better or worse."""
     return ", where lower is better" if lower and fact.relation in ("better", "worse", "best", "worst") else ""
 
@@ -276,6 +283,8 @@ def _extreme(fact: Fact, reading: Measurement, tables: TableIndex) -> _Extreme:
         for other in table.readings
         if other.line(ACROSS[axis]) == reading.line(ACROSS[axis])
         and other.index == reading.index
+        # The best of all models is not meant to be better than the truth.
+        and (other is reading or not _NO_SYSTEM.search(" ".join(other.path(axis))))
         and not settings.conflicts(fact.setting, table.setting_of(other, fact.setting))
     ]
     path = reading.path(axis)
@@ -290,7 +299,9 @@ def _extreme(fact: Fact, reading: Measurement, tables: TableIndex) -> _Extreme:
         reading=reading,
         over_all=reading.value == top,
         of_group=any(reading.value == most(other.value for other in group) for group in groups),
-        undecided=len(line) == 1 or not _comparable(fact, reading, line, tables, axis),
+        undecided=len(line) == 1
+        or (lower is None and fact.relation in ("best", "worst"))
+        or not _comparable(fact, reading, line, tables, axis),
         why=why + _direction(fact, lower=lower),
     )
 

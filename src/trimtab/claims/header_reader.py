@@ -219,8 +219,8 @@ class HeaderReader:
 
     def _lower(self, heads: tuple[Header, ...], metric: str, benchmark: str, caption: Header) -> bool | None:
         """Return whether less is better, by the nearest that says so."""
-        by_name = [self.registry.better(metric, "metrics"), self.registry.better(benchmark, "benchmarks")]
-        known = [None if not better else better == "lower" for better in by_name]
+        less_is_better = self.registry.better(metric, "metrics") == "lower" if metric else None
+        known = [less_is_better, True if self.registry.better(benchmark, "benchmarks") == "lower" else None]
         directions = (*(head.lower for head in heads), *known, caption.lower)
         return next((lower for lower in directions if lower is not None), None)
 

@@ -47,12 +47,15 @@ class MeasuredTable:
         """On which axis its systems are: not that of known benchmarks and metrics, else that of names of models."""
         if self._long:
             return "row"
-        known = shaped = 0.0
+        named: dict[Axis, float] = {}
+        looks: dict[Axis, float] = {}
         for axis in AXES:
-            sign = 1 if axis == "column" else -1
             heads = [" ".join(path) for path in {reading.path(axis) for reading in self.readings} if path]
-            known += sign * sum(self.headers.read(text).named for text in heads) / max(1, len(heads))
-            shaped += sign * sum(bool(SHAPED.search(text)) for text in heads) / max(1, len(heads))
+            named[axis] = sum(self.headers.read(text).named for text in heads) / max(1, len(heads))
+            looks[axis] = sum(bool(SHAPED.search(text)) for text in heads) / max(1, len(heads))
+        if self.measured and looks["column"] and not named["column"]:
+            return "column"
+        known, shaped = (share["column"] - share["row"] for share in (named, looks))
         return "column" if known < 0 or (known == 0 and shaped > 0.5) else "row"
 
     @property

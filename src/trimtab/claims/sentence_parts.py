@@ -38,6 +38,10 @@ _PROPER: Final = re.compile(
     rf"(?P<name>{_CAPITAL}(?:[\s/]+(?:{_CAPITAL}|of(?=\s[A-Z])|\d(?:\.\d)?(?=\s|$)))*)"
 )
 _NOUN_BEHIND: Final = any_case(r"['\u2019]?s?\s+(?:benchmarks?|data\s?sets?|test sets?|leaderboards?|suites?)\b")
+_LISTED_WITH: Final = any_case(
+    r"\s*(?:,|,?\s*(?:and|or|&)|,?\s*as well as)\s*(?:also\s+)?(?:in\s+|on\s+)?(?:the\s+|its\s+)?"
+    r"(?:(?:best|highest|lowest|worst)\s+|\d+(?:\.\d+)?\s?%?\s+)?"
+)
 _AND_BEFORE: Final = re.compile(r"\s*,?\s*(?:and|or|&)\s*(?:the\s+)?")
 _ORIGIN: Final = any_case(
     r"\b(?:trained|fine-?tuned|distilled|initiali[sz]ed|built|based|derived|upcycled|adapted|continued|merged)\s+"
@@ -118,7 +122,7 @@ class Sentence(TextRange):
 def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary, carried: str = "") -> Sentence:
     """Find names and numbers; a name after "on" that no one knows is a benchmark, not a system."""
     mentioned = registry.mentions(text, vocabulary)
-    headers = [name for name in mentioned if _of_several_words(name, vocabulary)]
+    headers = [name for name in mentioned if _is_hidden(name, vocabulary)]
     phrases = tuple(
         phrase
         for phrase in setting_columns.phrases(text, vocabulary.settings)
@@ -130,9 +134,19 @@ def parse(text: str, registry: Registry, vocabulary: HeaderVocabulary, carried: 
     return replace(_parse(text, mentioned, registry, vocabulary, carried, ()), several=phrases)
 
 
-def _of_several_words(name: Mention, known: HeaderVocabulary) -> bool:
-    """Whether a name is a header as printed with more in it than one word."""
-    return name.id in known and name.text in known[name.id].spellings and not _ONE_WORD.fullmatch(name.text)
+def _is_hidden(name: Mention, known: HeaderVocabulary) -> bool:
+    """Whether a name is a header as printed in which words say nothing: of several words, or such as "IS"."""
+    printed = name.id in known and name.text in known[name.id].spellings
+    return printed and (len(name.text) == 2 or not _ONE_WORD.fullmatch(name.text))
+
+
+def _in_a_list(metrics: Sequence[Mention], benchmarks: Sequence[Mention], text: str) -> set[Mention]:
+    """Return the metrics in a list with benchmarks or with each other: "in FID and recall" are two columns."""
+    names = sorted((*metrics, *benchmarks), key=lambda name: name.start)
+    columns = {
+        name for pair in pairwise(names) if _LISTED_WITH.fullmatch(text[pair[0].end : pair[1].start]) for name in pair
+    }
+    return columns & set(metrics)
 
 
 def _hidden(text: str, headers: Iterable[Mention]) -> str:
@@ -152,8 +166,8 @@ def _parse(
 ) -> Sentence:
     """Take a sentence apart of which some phrases say what stands in columns."""
     named = [name for name in mentioned if not any(name.overlaps(phrase) for phrase in phrases)]
-    text = _hidden(printed, (name for name in named if _of_several_words(name, known)))
-    named = _in_place(named, text, known)
+    text = _hidden(printed, (name for name in named if _is_hidden(name, known)))
+    named = _in_place(named, text, known, registry)
     benchmarks = [name for name in named if name.kind == "benchmarks"]
     systems: list[Mention] = []
     for name in (name for name in named if name.kind == "models"):
@@ -176,10 +190,9 @@ def _parse(
         for metric in registry.endpoint(match[0])
     )
     metrics = (*(name for name in named if name.kind == "metrics"), *in_endpoints)
-    if benchmarks and all(registry.find(name.text.replace("-", " "), ("metrics",)) for name in benchmarks):
-        # "0.92 accuracy and 0.91 macro-F1": both are columns.
-        benchmarks += [replace(name, kind="benchmarks") for name in metrics]
-        metrics = ()
+    listed = _in_a_list(metrics, benchmarks, text)
+    benchmarks += [replace(name, kind="benchmarks") for name in listed]
+    metrics = tuple(name for name in metrics if name not in listed)
     return Sentence(
         0,
         len(text),
@@ -195,16 +208,21 @@ def _parse(
     )
 
 
-def _in_place(named: Sequence[Mention], text: str, known: HeaderVocabulary) -> list[Mention]:
-    """Return names, those that are systems in one table and benchmarks in another as what they are where they stand."""
+def _in_place(named: Sequence[Mention], text: str, known: HeaderVocabulary, registry: Registry) -> list[Mention]:
+    """Return names as what they are where they stand, where tables have them as system and as benchmark.
+
+    A table of names that no list knows does not say which axis has its systems. So do its headers when a sentence has
+    one of each axis, and the one where benchmarks stand is not taken for a benchmark: "on ResNet-56, ReviewKD is best".
+    """
     measured_on = {name for name in named if _says_what_was_measured(name, text)}
-    if not measured_on:
-        return list(named)
-    either = {
-        name for name in named if name.id in known and known[name.id].either and name.kind in ("models", "benchmarks")
-    }
+    headers = [name for name in named if name.id in known and name.kind in ("models", "benchmarks")]
+    turned = any(name in measured_on for name in headers) and all(
+        (name.kind == "models") == (name in measured_on) and not registry.id_of(name.text, "benchmarks")
+        for name in headers
+    )
+    as_placed = {name for name in headers if measured_on and (turned or known[name.id].either)}
     return [
-        replace(name, kind="benchmarks" if name in measured_on else "models") if name in either else name
+        replace(name, kind="benchmarks" if name in measured_on else "models") if name in as_placed else name
         for name in named
     ]
 

@@ -51,7 +51,8 @@ DESCRIBES: Final = any_case(
     r"|\bbudgets?\b|\bbatch\b"
 )
 MEASURED: Final = _stems("""
-task benchmark dataset data metric endpoint measure measurement corpus suite domain language category
+task benchmark dataset data metric endpoint measure measurement corpus suite domain language category environment env
+game topic subject
 """)
 """Heads of columns that say what was measured."""
 _SYSTEMS: Final = _stems("model method system name approach algorithm llm agent")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.header_places import HeaderPlaces
 from trimtab.claims.known_works import Library, first_line, identifiers
 from trimtab.claims.passages import Passages
-from trimtab.claims.scope_words import SYMBOL, above_line, lines_above
+from trimtab.claims.scope_words import SYMBOL
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.wording import plain, stems
 from trimtab.documents.source_folder import UnreadFile
@@ -99,11 +99,10 @@ class Sources:
     def table_words(self) -> Mapping[tuple[str, int | None], frozenset[str]]:
         """The stems of the words in and above each table, by document (SHA-256) and number."""
         words: dict[tuple[str, int | None], frozenset[str]] = defaultdict(frozenset)
-        lines = {document.sha256: lines_above(document) for document in self.documents}
         for reading in self.readings.all:
             table = reading.document.sha256, reading.cell.table
             if table not in words:
-                above = above_line(lines[reading.document.sha256], reading.cell.position.line)
+                above = self.readings.above(reading)
                 words[table] = frozenset(stems(" ".join((above.section, *above.sentences))))
             words[table] |= reading.words | reading.around
             words[table] |= set(SYMBOL.findall(" ".join(reading.heads)))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import settings, vocabulary
 from trimtab.claims.claim_verdict import Evidence, EvidenceTarget
 from trimtab.claims.header_reader import ACROSS, AXES, HeaderReader
 from trimtab.claims.measured_table import MeasuredTable
+from trimtab.claims.scope_words import above_line, lines_above
 from trimtab.claims.setting_columns import DESCRIBES, SettingHead
 from trimtab.claims.vocabulary import SHAPED, HeaderTerm, HeaderVocabulary
-from trimtab.claims.wording import key, stems
+from trimtab.claims.wording import any_case, key, stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_verdict import Stance
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.name_registry import Registry
+    from trimtab.claims.scope_words import AboveLine
     from trimtab.documents.parts import Document
+
+_AMOUNT: Final = any_case(
+    r"\b(?:memory|vram|ram|latency|times?|seconds?|minutes?|hours?|days|g?flops|macs|costs?|price|param\w*|sizes?|tokens?"
+    r"|steps?|epochs?|energy|power|carbon|[kmg]i?b|ms|errors?|loss(?:es)?|drops?|ranks?|gaps?|distances?|violations?"
+    r"|attack|asr|toxicity|hallucinations?|bias|variance|deviations?|std|p-?values?|n|overhead|refusals?)\b"
+)
+"""Heads of which nobody says that more is better, nor, without an arrow, that less is."""
+_PER_TIME: Final = any_case(r"/\s?s(?:ec)?\b|per second|\bthroughput\b|\bspeed\b|\bfps\b|\baccuracy\b")
 
 
 class TableIndex:
@@ -38,6 +48,7 @@ class TableIndex:
         self.by_subject: dict[str, list[Measurement]] = defaultdict(list)
         self.by_benchmark: dict[str, list[Measurement]] = defaultdict(list)
         self.by_word: dict[str, list[Measurement]] = defaultdict(list)
+        self._lines: dict[str, list[AboveLine]] = {}
         self._tables: dict[tuple[str, int], MeasuredTable] = defaultdict(lambda: MeasuredTable(self.headers))
         for document in documents:
             for label in document.labels:
@@ -85,8 +96,11 @@ class TableIndex:
                     if run.text in table.measured:
                         # "Legal queries score 71.3 on nDCG": what is measured on is told of like a system.
                         told_of.add(name)
-                    if vocabulary.nameable(name) and not (kind == "models" and self.headers.read(run.text).named):
-                        kinds_of[name][kind].add(run.text)
+                    named_otherwise = kind == "models" and self.headers.read(run.text).named
+                    if vocabulary.nameable(name, run.text) and not named_otherwise:
+                        kinds_of[name][kind].update(
+                            text for text in vocabulary.spellings(run.text) if key(text) == name
+                        )
                 for path in paths if axis != table.axis else ():
                     for name, text in self.headers.short_names(path).items():
                         kinds_of[name]["benchmarks"].add(text)
@@ -103,6 +117,32 @@ class TableIndex:
         return HeaderVocabulary(
             terms, [SettingHead(name=name, values=frozenset(texts)) for name, texts in values.items()]
         )
+
+    def lower_is_better(self, reading: Measurement) -> bool | None:
+        """Return whether less of a number is better; None where its table leaves that open.
+
+        More is, unless something says otherwise. What stands above a table may say it of one of its columns, and of an
+        amount of time, memory or work nobody knows which is meant to be better.
+        """
+        heads = " ".join((*reading.cell.row_path, *reading.cell.column_path))
+        amount = _AMOUNT.search(heads) and not _PER_TIME.search(heads)
+        if amount and not self.headers.says_its_measure(reading.cell):
+            return None
+        if reading.lower is not None:
+            return reading.lower
+        above = self.above(reading)
+        caption = self.headers.read(reading.cell.caption)
+        said = (caption, *map(self.headers.read, (above.section, *above.sentences)))
+        has_its_column = any(other.metric == caption.metric for other in self.of(reading).readings)
+        lower_metric = self.registry.better(caption.metric, "metrics") == "lower" and not has_its_column
+        return None if lower_metric or any(text.lower for text in said) else False
+
+    def above(self, reading: Measurement) -> AboveLine:
+        """Return what stands above the table of a number."""
+        document = reading.document
+        if document.sha256 not in self._lines:
+            self._lines[document.sha256] = lines_above(document)
+        return above_line(self._lines[document.sha256], reading.cell.position.line)
 
     def heads(self, path: tuple[str, ...]) -> frozenset[tuple[str, str]]:
         """Return the known benchmarks and metrics that a header names, as (kind, id)."""
@@ -126,7 +166,7 @@ class TableIndex:
         else:
             cells = min((self.by_word.get(word, []) for word in words), key=len, default=[])
         metric = self.registry.id_of(fact.metric, "metrics")
-        if known or words:
+        if fact.benchmark:
             cells = self._on(cells, fact.benchmark)
         elif metric:
             cells = [result for result in cells if result.metric == metric]

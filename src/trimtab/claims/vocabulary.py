@@ -28,7 +28,7 @@ _DASH: Final = re.compile(r"^\s*[\u2212\u2013\u2014-]\s+")
 _WITH: Final = any_case(r"^\s*(?:[\u2514\u21b3\u2570>]\s*)?(?:\+|w/|with\b|&)\s*")
 _BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _SELF: Final = any_case(r"\bours?\b|this (?:work|paper)|et al|\b(?:19|20)\d\d\b|shot|pass@|%|^\W*$")
-_MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217]+$")
+_MARKS: Final = re.compile(r"[\s*\u2020\u2021\u00a7\u00b6\u2217\u2191\u2193]+$")
 
 GENERIC: Final = SAYING | frozenset(map(stem, SAYING)) | {"acc", "avg", "%", "\u2191", "\u2193"}
 """Words that name nothing in a header."""
@@ -194,8 +194,13 @@ def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
     return by_key
 
 
-def nameable(name: str) -> bool:
-    """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying."""
-    if re.fullmatch(r"[\d.]+[bmkt]?", name) or name in SAYING or name in ORDINARY:
+def nameable(name: str, printed: str = "") -> bool:
+    """Whether a header's key can be a name in a sentence: no number, no single letter, no word of saying.
+
+    One of two letters is a name where it is printed in capitals: "IS" is a measure, and "is" is none.
+    """
+    if re.fullmatch(r"[\d.]+[bmkt]?", name):
         return False
-    return len(name) > 2 or (len(name) == 2 and not (name.isalpha() and name.isascii()))
+    if len(name) == 2 and name.isalpha() and name.isascii():
+        return printed.strip().isupper()
+    return len(name) > 1 and name not in SAYING and name not in ORDINARY

@@ -1,0 +1,103 @@
+"""Which way is better, among which systems, and on which of the columns that a comparison names."""
+
+import pytest
+
+from trimtab.claims import report_claims, verdict_rules
+from trimtab.claims.name_registry import Registry
+from trimtab.claims.sources import Sources
+from trimtab.documents import reader
+
+REGISTRY = Registry.load()
+
+# What stands above the table says of all its columns but one that less is better.
+ATTACKS = """# Attacks
+
+Share of attacks that succeed (%; lower is better), and over-refusal.
+
+| Model | GCG | TAP | Over-refusal \u2193 |
+|---|---|---|---|
+| Finch-7B | 62.0 | 58.3 | 3.6 |
+| Wren-13B | 14.9 | 2.0 | 29.6 |
+"""
+# Only one of its measures is better when it is lower, and the caption says so of that one.
+RUNS = """Table 1: BPB: bits per byte (lower is better).
+
+| Run | Peak memory (GiB) | Pile BPB | LAMBADA accuracy | GFLOPs | Throughput |
+|---|---|---|---|---|---|
+| dense-1B | 21.3 | 0.912 | 51.6 | 257 | 1105 |
+| dense-3B | 17.8 | 0.831 | 61.7 | 136 | 1480 |
+"""
+VOICES = """| System | MOS | WER (%) \u2193 | UTMOS \u2191 | IS\u2191 |
+|---|---|---|---|---|
+| Ground truth | 4.41 | 2.1 | 4.08 | 9.9 |
+| VITS | 3.72 | 4.9 | 3.64 | 7.1 |
+| Style-2 | 4.15 | 3.3 | 4.02 | 8.0 |
+| Natural-3 | 4.24 | 2.6 | 3.96 | 7.5 |
+"""
+RETURNS = """| Environment | PPO | SAC | TD3 |
+|---|---|---|---|
+| Hopper-v4 | 2410 | 2754 | 3265 |
+| Walker-v4 | 3127 | 4518 | 4682 |
+| Humanoid-v4 | 586 | 5311 | 5098 |
+"""
+
+
+def fidelity(sentence, table):
+    sources = Sources.build([reader.read_bytes(table.encode(), "t.md")], [], REGISTRY)
+    return verdict_rules.check(report_claims.claim(sentence, REGISTRY, sources.vocabulary), sources).fidelity
+
+
+@pytest.mark.parametrize(
+    ("sentence", "table", "right"),
+    [
+        # Of these columns it may be meant, so neither is decided.
+        ("Wren-13B beats Finch-7B on TAP.", ATTACKS, "not found"),
+        ("Finch-7B beats Wren-13B on TAP.", ATTACKS, "not found"),
+        ("Finch-7B is the best on GCG.", ATTACKS, "not found"),
+        ("Finch-7B has a higher TAP than Wren-13B.", ATTACKS, "supported"),
+        ("Finch-7B beats Wren-13B on over-refusal.", ATTACKS, "supported"),
+        ("Wren-13B beats Finch-7B on over-refusal.", ATTACKS, "contradicted"),
+        ("dense-1B beats dense-3B in peak memory.", RUNS, "not found"),
+        ("dense-3B beats dense-1B in peak memory.", RUNS, "not found"),
+        ("dense-3B is better than dense-1B in GFLOPs.", RUNS, "not found"),
+        # An accuracy is better when it is higher, whatever the caption says of another measure.
+        ("dense-3B beats dense-1B on LAMBADA accuracy.", RUNS, "supported"),
+        ("dense-1B beats dense-3B on LAMBADA accuracy.", RUNS, "contradicted"),
+    ],
+)
+def test_which_way_is_better(sentence, table, right):
+    assert fidelity(sentence, table) == right
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("Natural-3 beats VITS in MOS and WER.", "supported"),
+        ("Natural-3 beats VITS in both WER and UTMOS.", "supported"),
+        ("Natural-3 beats Style-2 in MOS and UTMOS.", "contradicted"),
+        ("Natural-3 beats Style-2 in WER and IS.", "contradicted"),
+        ("Style-2 is better than VITS in UTMOS, IS and WER.", "supported"),
+        ("Natural-3 has the best MOS and WER.", "supported"),
+        # The best of the systems is not held against the truth.
+        ("Natural-3 outperforms all other models in MOS.", "supported"),
+        ("Style-2 has the best UTMOS.", "supported"),
+        ("VITS has the best UTMOS.", "contradicted"),
+    ],
+)
+def test_each_column_of_a_list_is_asked(sentence, right):
+    assert fidelity(sentence, VOICES) == right
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("TD3 outperforms all other methods on Hopper-v4.", "supported"),
+        ("SAC outperforms all other methods on Humanoid-v4.", "supported"),
+        ("PPO outperforms all other methods on Walker-v4.", "contradicted"),
+        ("SAC beats TD3 on Humanoid-v4.", "supported"),
+        ("SAC beats TD3 on Hopper-v4.", "contradicted"),
+        ("TD3 reaches 4682 on Walker-v4.", "supported"),
+    ],
+)
+def test_systems_in_columns_under_what_was_measured_in_rows(sentence, right):
+    assert fidelity(sentence, RETURNS) == right
