@@ -41,10 +41,6 @@ HTML_START = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 JATS_START = re.compile(rb"<(?:\w+:)?(?:article|pmc-articleset)\b")
-NO_BREAK = ("\u00a0", "\u2009", "\u202f", "&nbsp;", "&thinsp;", "&#160;", "&#8239;", "&#8201;", "\\,")
-SPACES = tuple(space.encode() for space in NO_BREAK)
-SPACE = re.compile(b"(?:" + b"|".join(map(re.escape, SPACES)) + b")")
-THOUSANDS = re.compile(rb"(?<![\w.,])\d{1,3}(?:" + SPACE.pattern + rb"\d{3})+(?!\w)")
 LATEX_START = re.compile(rb"\\(?:documentclass|documentstyle|begin\{(?:document|table|tabular))")
 
 
@@ -95,10 +91,7 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
     if not raw.lstrip().startswith(b"%PDF-") and not (b"<" in raw[:200] and b"encoding=" in raw[:200]):
         raw, remark = utf8(raw)
     format_ = sniff(raw, name)
-    # "1 234" with a space that does not break is one number; a CSV file would be split at the comma.
-    if format_ not in ("pdf", "csv") and any(space in raw for space in SPACES):
-        raw = THOUSANDS.sub(lambda match: SPACE.sub(b",", match[0]), raw)
-    builder = Builder(sha256, limits or DocumentLimits())
+    builder = Builder(sha256, format_, limits or DocumentLimits())
     if remark and format_ in ("markdown", "text", "csv", "latex"):
         builder.warn(remark)
     parser = parser_module(f"formats.{format_}_reader")
@@ -106,7 +99,7 @@ def read_bytes(raw: bytes, name: str, *, limits: DocumentLimits | None = None) -
         parser.read(raw, name, builder)
     except RecursionError as error:
         raise DocumentError(f"{name} is nested too deeply to be read") from error
-    document = builder.finish(name, format_)
+    document = builder.finish(name)
     if format_ == "pdf" and not document.text.strip() and not document.cells and not document.hidden:
         raise DocumentError(
             f"{name} holds no text, only images: it is a scan",

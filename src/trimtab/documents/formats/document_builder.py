@@ -24,9 +24,10 @@ INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u20
 TAGS = re.compile("[\U000e0000-\U000e007f]+")
 SOFT = str.maketrans(dict.fromkeys(map(ord, "\u00ad\x00")))
 UNSEEN = re.compile(f"{INVISIBLE.pattern}|{TAGS.pattern}|[\u00ad\0]")
-NARROW = re.compile("[\u00a0\u2009\u202f]")
-# "37 323" is one number where a thin space groups it, or where nothing else stands beside a no-break space.
-GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u2009\u202f]\d{3})+(?!\d)|\A\s*\d{1,3}(?:\u00a0\d{3})+(?:\.\d+)?\s*\Z")
+NARROW = re.compile(r"[\u00a0\u2009\u202f]|\\,")
+# "37 323" with a space that does not break is one number, and so are digits that a thin space groups.
+THOUSANDS = re.compile(rf"(?<![\w.,])\d{{1,3}}(?:(?:{NARROW.pattern})\d{{3}})+(?!\w)")
+GROUPED = re.compile(r"(?<=\d)(?:[\u2009\u202f]|\\,)(?=\d{3}(?!\d))")
 TABLE_LABEL = re.compile(r"^\s*(?P<label>(?:Table|TABLE|Tab\.)\s*(?:[A-Z]\.?)?(?:\d+(?:\.\d+)*|[IVX]+)\b)[.:|\s]*")
 
 
@@ -35,13 +36,15 @@ class Builder:
 
     Args:
         sha256: Of the file's bytes.
+        format_: Of the file.
         limits: What to stop at.
     """
 
-    def __init__(self, sha256: str, limits: DocumentLimits) -> None:
+    def __init__(self, sha256: str, format_: Format, limits: DocumentLimits) -> None:
         self.limits = limits
         self.title = ""
         self._sha256 = sha256
+        self._format = format_
         self._length = 0
         self._pieces: list[str] = []
         self._spans: list[Span] = []
@@ -123,12 +126,13 @@ class Builder:
 
     def clean(self, text: str, position: Position) -> str:
         """Return a text on one line, normalized (NFC), without characters nobody sees; these are reported."""
-        if text.isascii():
+        if text.isascii() and "\\," not in text:
             return " ".join(text.replace("\0", "").split())
         if UNSEEN.search(text):
             text = self._visible(text, position)
         if NARROW.search(text):
-            text = GROUPED.sub(lambda match: "".join(match[0].split()), text)
+            comma = "" if self._format == "csv" else ","  # which parts the cells of a CSV file
+            text = GROUPED.sub("", THOUSANDS.sub(lambda match: NARROW.sub(comma, match[0]), text))
         return " ".join(unicodedata.normalize("NFC", text).split())
 
     def _visible(self, text: str, position: Position) -> str:
@@ -140,12 +144,12 @@ class Builder:
             self.hide("zero-width", INVISIBLE.sub("|", untagged[start:end]), position)
         return INVISIBLE.sub("", untagged)
 
-    def finish(self, path: str, format_: Format) -> Document:
+    def finish(self, path: str) -> Document:
         """Return the document."""
         return Document(
             sha256=self._sha256,
             path=path,
-            format=format_,
+            format=self._format,
             title=self.title,
             text="\n".join(self._pieces),
             spans=tuple(self._spans),

@@ -106,9 +106,9 @@ class PageWalk:
             self.walk(element)
 
     def _flush(self, element: Element) -> None:
-        text = " ".join("".join(self._buffer).split())
+        text = "".join(self._buffer)
         self._buffer.clear()
-        if text:
+        if text and not text.isspace():
             self._before = text
             self._builder.add("sentence", text, place(element))
 
@@ -131,7 +131,7 @@ class PageWalk:
             return self._before
         following = next((each for each in table.itersiblings() if tag(each)), None)
         if following is not None and tag(following) in {"p", "div", "figcaption"}:
-            text = " ".join(self._text.of(following).split())
+            text = self._text.of(following)
             if TABLE_LABEL.match(text):
                 self._captions.add(following)
                 return text

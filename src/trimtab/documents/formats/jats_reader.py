@@ -83,5 +83,5 @@ class Article:
     def _caption(self, element: Element) -> str:
         """Return the label and the caption of a table or a figure in one line: "Table 1: Losses."."""
         parts = (self._text.of(part) for name in ("label", "caption") for part in element.iterfind(f"{{*}}{name}"))
-        label, *rest = [text for part in parts if (text := " ".join(part.split()))] or [""]
+        label, *rest = [text for part in parts if (text := part.strip())] or [""]
         return " ".join([f"{label.rstrip('.:')}:", *rest]) if rest else label

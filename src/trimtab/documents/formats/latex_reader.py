@@ -101,7 +101,7 @@ class Paper:
             self._flush()
             self._builder.heading(self._argument(node), LEVELS[macro], self._position(node))
         elif macro == "title":
-            self._builder.title = self._builder.clean(self._argument(node), self._position(node))
+            self._builder.title = self._argument(node)
         elif macro in {"item", "par", "input", "include"}:
             self._flush()
         elif hasattr(node, "chars"):
@@ -153,7 +153,7 @@ class Paper:
             self._builder.add("sentence", note, position)
 
     def _argument(self, node: Node) -> str:
-        return " ".join(self._inline.text(arguments(node)[-1:]).split())
+        return self._builder.clean(self._inline.text(arguments(node)[-1:]), self._position(node))
 
     def _position(self, node: Node) -> Position:
         return Position(line=self._source.line(node.pos))

@@ -36,7 +36,6 @@ NEVER_PRINTED = re.compile(
 TABULAR_EDGE = re.compile(r"(\\(?:begin|end)\{(?:tabular[*xy]?|tabu|longtable|longtabu|supertabular|array)\})")
 CELL_END = re.compile(r"(?<!\\)&|\\\\")
 RULES = re.compile(r"\\(?:specialrule|hhline|Xhline|thickhline|heavyrule)(?:\{[^{}\n]*\})*")
-THOUSANDS = re.compile(r"(?<=\d)\\,(?=\d{3}(?!\d))")
 DEFINITION = re.compile(
     r"\\(?:(?:re|provide)?newcommand\*?|DeclareRobustCommand\*?|DeclareMathOperator\*?)\s*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?\s*"
     r"(?:\[(?P<count>\d)\])?\s*(?:\[(?P<default>[^\]]*)\])?\s*(?=\{)|\\def\s*\\(?P<plain>[A-Za-z]+)(?P<marks>(?:#\d)*)\s*(?=\{)"
@@ -95,7 +94,7 @@ class LatexSource:
         self._lines = [match.start() for match in re.finditer("\n", text)]
         text = NEVER_PRINTED.sub(lambda match: _blanked(match[0]), text)
         text = RULES.sub(lambda match: "\\hline".ljust(len(match[0])), text)
-        self.macros, text = _take_definitions(THOUSANDS.sub("{}", text))
+        self.macros, text = _take_definitions(text)
         # What the author defines comes before what everybody knows.
         known = latex_macros.ALL | {name: macro.arguments for name, macro in self.macros.items()}
         self._context = get_default_latex_context_db()

@@ -102,12 +102,12 @@ def _head_rows(rows: list[_LatexRow], cells: list[list[RawCell]]) -> int | None:
 def _cell(nodes: list[Node], source: LatexSource, inline: Inline, fallback: int) -> RawCell:
     rowspan, colspan, inner = _spans(nodes)
     inline.bold.clear()
-    text = " ".join(inline.text(inner).split())
+    text = inline.text(inner).strip()
     return RawCell(
         text=text,
         rowspan=rowspan,
         colspan=colspan,
-        bold=starts_bold(text, inline.bold),
+        bold=starts_bold(" ".join(text.split()), inline.bold),
         position=Position(line=source.line(next((node.pos for node in nodes if not blank(node)), fallback))),
     )
 

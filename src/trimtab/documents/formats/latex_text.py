@@ -122,7 +122,7 @@ class Inline:
         given = [argument for argument in arguments(node) if getattr(argument, "chars", "") != "*"]
         spaced = name in latex_macros.SPACE or name in {"\\", " "}
         if spaced or name in latex_macros.SILENT or (name in latex_macros.ALL and not given):
-            return " " if spaced else ""
+            return "\u2009" if name == "," else " " if spaced else ""  # it may group digits
         handler = self._handlers.get(name) or (partial(self._citation, name) if CITATION.search(name) else None)
         if handler and given:
             return handler(given)

@@ -210,8 +210,8 @@ def _lines(words: Iterable[Word]) -> list[list[Word]]:
     lines: list[list[Word]] = []
     for word in sorted(words, key=lambda each: each.middle):
         line = lines[-1] if lines else []
-        median_height = (line[(len(line) - 1) // 2].middle + line[len(line) // 2].middle) / 2 if line else 0.0
-        if line and abs(median_height - word.middle) < 0.35 * (word.bottom - word.top):
+        middle = (line[(len(line) - 1) // 2].middle + line[len(line) // 2].middle) / 2 if line else 0.0
+        if line and abs(middle - word.middle) < 0.35 * (word.bottom - word.top):
             line.append(word)
         else:
             lines.append([word])
