@@ -55,7 +55,7 @@ CHANGED = [
     ),
     ("topics", "On Math, Foo-7B (SFT) achieves {}.", "15.4", "15.9"),
     ("results", "Even so, Shield-Only shows {} hallucination, as reviewers noticed.", "11.8", "13.1"),
-    ("results", "FullShield collapses to {} base accuracy, which reviewers noticed.", "29.9", "28.2"),
+    ("results", "FullShield reaches {} base accuracy, which reviewers noticed.", "29.9", "28.2"),
     ("levels", "Swarm-based coordination solves {} on easy problems and 15.6 on hard ones.", "86.7", "84.2"),
 ]
 

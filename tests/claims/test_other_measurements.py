@@ -163,6 +163,60 @@ MBPP makes up 61.2% of Kestrel-8B's tests.
 Kestrel-8B saw 61.2% of MBPP in training.
 Kestrel-8B has 61.2% contamination on MBPP."""
 
+# Each is true or of something else than the cell that it names.
+ELSEWHERE = """\
+Kestrel-8B scores 71.3 on HumanEval over 7 seeds.
+Within 3 hours, Kestrel-8B scores 71.3 on HumanEval.
+Kestrel-8B scores 71.3 on HumanEval with 4,000 examples.
+On 2 nodes, Kestrel-8B scores 71.3 on HumanEval.
+Kestrel-8B scores 71.3 on 80 problems of HumanEval.
+Kestrel-8B (30M) scores 71.3 on HumanEval.
+Kestrel-8B with 30M parameters scores 71.3 on HumanEval.
+Kestrel-8B scores 71.3 on HumanEval at 512 px.
+Merlin-13B (3 epochs) beats Kestrel-8B on HumanEval.
+Merlin-13B beats Kestrel-8B (0321) on HumanEval.
+Kestrel-8B had scored 71.3 on HumanEval.
+Until then, Kestrel-8B reached 71.3 on HumanEval.
+Merlin-13B reaches 76.5% of Kestrel-8B on HumanEval.
+Merlin-13B reaches 76.5% of the score of Kestrel-8B on HumanEval.
+Kestrel-8B scores 71.3 on HumanEval, 20 % of it.
+The advantage of Kestrel-8B on HumanEval is 18.8.
+The gap between Kestrel-8B and Merlin-13B on HumanEval is 18.8.
+Kestrel-8B is +18.8 on HumanEval.
+Kestrel-8B brings us 18.8 on HumanEval.
+Kestrel-8B has a rank of 1 on HumanEval.
+Kestrel-8B is 18.8 pass@1 better than Merlin-13B on HumanEval.
+On HumanEval, Kestrel-8B gains 49.8 over Finch-3B and Merlin-13B 31.0.
+Kestrel-8B beats the record of 78.2 on HumanEval.
+Merlin-13B distilled from Kestrel-8B scores 71.3 on HumanEval.
+Merlin-13B, initialized from Kestrel-8B, scores 71.3 on HumanEval.
+Kestrel-8B drops to 71.3 on HumanEval.
+Merlin-13B climbs to 71.3 on HumanEval.
+Kestrel-8B collapses to 71.3 on HumanEval, which reviewers noticed.
+Kestrel-8B drops by 8.6 points on HumanEval, to 71.3.
+Kestrel-8B scores 71.3 on HumanEval (Finch et al., 2023).
+Kestrel-8B scores 71.3 on HumanEval (Meta, 2024).
+Merlin-13B beats Kestrel-8B on HumanEval (Finch et al., 2023)."""
+# Each says of the right value what the table does not: a rank, a difference, another system.
+MORE = """\
+Merlin-13B scores 61.1 on HumanEval and wins.
+Merlin-13B is in the lead on HumanEval with 61.1.
+Merlin-13B holds the record on HumanEval with 61.1.
+Merlin-13B comes first on HumanEval with 61.1.
+Merlin-13B scores 61.1 on HumanEval, a new record.
+The lead of Kestrel-8B on HumanEval is 79.9.
+Kestrel-8B shows +79.9 on HumanEval.
+Kestrel-8B gains 79.9 on HumanEval.
+Kestrel-8B has a rank of 79.9 on HumanEval.
+Kestrel-8B distilled from Merlin-13B scores 79.9 on HumanEval."""
+SPLITS = """Table 1: Scores on the validation sets.
+
+| Model | RTE (Acc) | CoLA (Mcc) | MRPC (F1) |
+|---|---|---|---|
+| Kestrel-8B | 79.9 | 60.0 | 88.1 |
+| Merlin-13B | 61.1 | 70.0 | 84.2 |
+"""
+
 
 @pytest.fixture(scope="module")
 def sources():
@@ -192,6 +246,38 @@ def test_an_ending_that_may_make_another_number_of_a_value(ending, sources):
 @pytest.mark.parametrize("sentence", COMPARED.splitlines())
 def test_a_comparison_or_a_number_of_something_else_accuses_nobody(sentence, sources):
     assert not fidelity(sentence, sources).fails
+
+
+@pytest.mark.parametrize("sentence", ELSEWHERE.splitlines())
+def test_a_number_of_another_amount_time_share_system_or_work_accuses_nobody(sentence, sources):
+    assert not fidelity(sentence, sources).fails
+
+
+@pytest.mark.parametrize("sentence", MORE.splitlines())
+def test_a_right_value_with_more_than_the_table_says_is_not_supported(sentence, sources):
+    assert fidelity(sentence, sources) in ("partial", "not found")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Kestrel-8B scores 77.9 on the RTE test set.", "not found"),
+        ("On the test set, Kestrel-8B scores 77.9 on RTE.", "not found"),
+        ("Kestrel-8B scores 77.9 on RTE (test).", "not found"),
+        ("Kestrel-8B scores 79.9 on RTE (test).", "not found"),
+        ("Kestrel-8B scores 79.9 on RTE (dev).", "supported"),
+        ("The accuracy of Kestrel-8B on MRPC is 85.1.", "not found"),
+        ("Kestrel-8B has an accuracy of 82.0 on CoLA.", "not found"),
+        ("Kestrel-8B has an accuracy of 60.0 on CoLA.", "not found"),
+        ("Kestrel-8B has an F1 of 88.1 on MRPC.", "supported"),
+        ("Kestrel-8B has an F1 of 85.1 on MRPC.", "contradicted"),
+        ("Kestrel-8B has an accuracy of 79.9 on RTE.", "supported"),
+        ("Kestrel-8B has an accuracy of 77.9 on RTE.", "contradicted"),
+    ],
+)
+def test_a_cell_of_another_split_or_measure_decides_nothing(sentence, expected):
+    where = Sources.build([reader.read_bytes(SPLITS.encode(), "glue.md")], [], REGISTRY)
+    assert fidelity(sentence, where) == expected
 
 
 @pytest.mark.parametrize("place", ["In Table 9,", "In Figure 3,"])

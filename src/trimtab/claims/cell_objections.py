@@ -62,6 +62,7 @@ def measured_otherwise(claimed: StatedValue, reading: Measurement, table: Measur
         _other_repeats(claimed, reading),
         _other_cutoff(claimed.fact, reading, table),
         _other_side_of_brackets(claimed.fact, reading, table),
+        _other_measure(claimed.fact, reading, table),
         _no_share(claimed.fact, reading),
     )
     return next(filter(None, objections), "")
@@ -125,6 +126,20 @@ def _other_side_of_brackets(fact: Fact, reading: Measurement, table: MeasuredTab
     if bool(inside) == bool(reading.index):
         return ""
     return f"the number outside of brackets, beside {inside}" if inside else "the number in brackets"
+
+
+def _other_measure(fact: Fact, reading: Measurement, table: MeasuredTable) -> str:
+    """Return the measure of a cell where a fact names another: that of its header's bracket, "accuracy on CoLA (Mcc)".
+
+    What a bracket says is a measure where another header of the table has the fact's own in its place.
+    """
+    claimed = table.headers.registry.id_of(fact.metric, "metrics")
+    own = [text for head in reading.heads for text in _BRACKET.findall(head)]
+    if not claimed or not own or claimed == reading.metric:
+        return ""
+    others = {text for other in table.readings for head in other.heads for text in _BRACKET.findall(head)}
+    measured = reading.metric or claimed in {table.headers.read(text).metric for text in others - set(own)}
+    return own[-1] if measured else ""
 
 
 def _same_measure(metric: str, text: str, table: MeasuredTable) -> bool:

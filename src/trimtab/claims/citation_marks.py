@@ -70,6 +70,17 @@ def without_citations(text: str) -> str:
     return " ".join(_BRACKETS.sub("", text).split())
 
 
+def cited_from(text: str) -> int:
+    """Return up to which character of a text without its citations a work of others may give the numbers; 0: none.
+
+    That is where the last work stands that is given by authors and year: "Foo has 71.3 on A (Kim et al., 2021)".
+    """
+    return max(
+        (len(without_citations(text[: mark.start()])) for mark in _BRACKETS.finditer(text) if _CITED.search(mark[0])),
+        default=0,
+    )
+
+
 def entries(report: Document) -> dict[int, str]:
     """Return the entries of a report's reference list by their numbers, as printed."""
     blocks: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 from trimtab.claims.result_words import RESULT_VERB
-from trimtab.claims.text_range import TextRange
+from trimtab.claims.text_range import TextRange, covered
 from trimtab.claims.wording import LISTED, any_case, any_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ EVERYONE: Final = any_case(
     r"|baselines?|llms?|others|competitors?|rows?)\b"
 )
 _DELTA_AFTER: Final = any_case(
-    rf"^[\s-]*(?:(?:[\w-]+\s+){{0,2}}points?\s+)?(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b"
+    r"^[\s-]*(?:(?:[\w-]+\s+){0,2}points?\s+|(?:(?!(?:on|in|for|and|or|at|with|to|of|vs|is|are|which|but|while|as|than|by)\b)"
+    rf"[\w@-]+\s+){{1,2}}(?=(?:better|worse|ahead|behind|higher|lower)\b))?(?:absolute\s+|relative\s+|percentage\s+|points?\s+)*(?:{_either(_DELTAS)})\b"
 )
 _BY: Final = any_case(
     r"\b(?:by|gains?|with (?:a|an) (?:\w+ )?(?:margin|lead|advantage|gap) of)\s+(?:about\s+|around\s+|roughly\s+"
@@ -76,15 +77,22 @@ _BY: Final = any_case(
     r"|relative\s+|margin\s+of\s+)*$"
 )
 # "A lead of 4.7 points", "more data gives 6.7 points": the size of a difference, whoever has it.
+# So is "The lead of Foo on A is 4.7", and a rank is no value either.
 _SIZE_BEFORE: Final = any_case(
-    r"\b(?:lead|advantage|margin|gap|gains?|improvement|boost|increase|decrease|drop|loss|reduction|difference)\s+"
-    r"(?:of|is|was)\s+(?:about\s+|only\s+|up to\s+)*$"
+    r"\b(?P<noun>lead|advantage|margin|gap|gains?|improvement|boost|increase|decrease|drop|loss|reduction|difference|rank"
+    r"|position)\s+(?:(?:of|on|in|over|for|to|between|against|from|at)\s[^,;:()]*?)?(?:of|is|was)\s+"
+    r"(?:about\s+|only\s+|up to\s+)*$"
 )
 _GIVES: Final = any_case(
     r"\b(?:gives?|gave|adds?|added|brings?|brought|costs?|loses?|lost|gains?|gained)\s+(?:\w+\s+){0,3}$"
 )
+_GIVES_US: Final = any_case(
+    r"\b(?:gain(?:s|ed|ing)?|(?:gives?|gave|brings?|brought|earns?|costs?)\s+(?:us|you|them))\s+(?:an?\s+)?$"
+)
+_SHARE_OF: Final = any_case(r"\s*of\s+(?:[\w'\u2019-]+\s+){0,4}$")
 _BRACKETED: Final = re.compile(r"[(,]\s*$")
 _ELLIPSIS: Final = any_case(r"\b(?:but|and|while|yet)\s+(?:only\s+|just\s+)?(?:by\s+)?$")
+_ELLIPSIS_BEFORE: Final = any_case(r"(?:,|\b(?:but|and|while))\s+$")
 _NOT: Final = any_case(
     r"\b(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would)(?:n['\u2019]t|\s+not)\b|\bcannot\b"
     r"|\bnot(?!\s+only\b)\b|\bnever\b|\bno longer\b|\bno(?=\s+(?:better|worse|higher|lower|more|less)\b)|\bfail(?:s|ed"
@@ -186,10 +194,25 @@ def deltas(sentence: Sentence) -> dict[TextNumber, Relation]:
 
 
 def sizes_a_difference(sentence: Sentence, value: TextNumber) -> bool:
-    """Whether a value says how large a difference is, of which no two sides were read."""
+    """Whether a value is a rank, a share of a system's value, or a difference of which no two sides were read.
+
+    Such are "+4.5", "96.2 % of Foo-7B", and the second value of "gains 7.8 over X and Y 6.9".
+    """
     before = sentence.own[: value.start]
-    points = value.quantity.unit == "points" and _GIVES.search(before)
-    return bool(points or _SIZE_BEFORE.search(before))
+    if sentence.text[value.start] == "+" or _GIVES_US.search(before):
+        return True
+    noun = _SIZE_BEFORE.search(before)
+    if noun and not covered(noun.start("noun"), sentence.names):
+        return True
+    if value.quantity.unit == "%" and any(
+        _SHARE_OF.fullmatch(sentence.text, value.end, name.start) for name in sentence.systems
+    ):
+        return True
+    first = min((number.start for number in deltas(sentence)), default=value.start)
+    tied = (name for name in sentence.systems if sentence.text[name.end : value.start].isspace())
+    if first < value.start and any(_ELLIPSIS_BEFORE.search(before[: name.start]) for name in tied):
+        return True
+    return bool(value.quantity.unit == "points" and _GIVES.search(before))
 
 
 def words_of(values: Iterable[TextNumber], sentence: Sentence) -> list[TextRange]:

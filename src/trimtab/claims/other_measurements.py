@@ -15,16 +15,18 @@ from trimtab.claims.text_range import TextRange, outside
 from trimtab.claims.wording import WORD, any_case, word_set
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
 
-# An amount of training, data or hardware that values depend on; parameters only say how large a system is.
-_AMOUNT: Final = any_case(
-    r"\b(?:with|after|using|at)\s[^,;:]{0,30}(?:tokens|examples|samples|words|experts?|epochs?|steps?|iterations?|GPUs?|layers?)$"
-)
+# Things of which a number is no amount that values depend on; it depends on any other: "on 1 GPU", "(40M)".
+_NO_AMOUNT: Final = any_case(r"(?:papers?|authors?|models?|benchmarks?|data\s?sets?|tasks?|people|users?|categories)$")
 # Somebody else's number, or what was done before measuring: "As listed in March", "Counting embeddings, Foo has".
 _ELSEWHERE: Final = any_case(
-    r"\bet al\b|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed|we\s+(?:get|got)"
+    r"\bet al\b|\bhad\s+(?:\w+\s+)?(?:\w+ed|been|got|shown)\b|\b(?:by|until|since|before)\s+then\b"
+    r"|(?:%|percent|per cent)\s+of\s+(?:it|its|their|the\s+(?:full|whole|data|training|original|teacher))\b"
+    r"|\b(?:officially|reported(?!\s+in\s+(?:the\s+)?table)|says|said|claims|claimed|we\s+(?:get|got)"
     r"|at launch|in beta)\b|[\u2191\u2193]\s*\d|\d\s*%?\s*[\u2191\u2193]|[,;:]\s*(?:this|these|that|it)\s+(?:is|was"
     r"|are|were)\b|\baccording to\b(?!\s+(?:the\s+|our\s+)?(?:table|figure|results?|paper)s?\b)|\bas\s+(?:listed|given"
     r"|published|reported|stated|measured|computed|quoted|printed)\b|^\s*(?:counting|excluding|including|ignoring"
@@ -63,15 +65,21 @@ _ONE_OF_SEVERAL: Final = re.compile(
 )
 
 
-def another_measurement(sentence: Sentence) -> bool:
-    """Whether a parameter, a bracket behind a name, its words or the opening may make other values of a sentence's."""
+def another_measurement(sentence: Sentence, harmless: Sequence[TextRange] = ()) -> bool:
+    """Whether a parameter, a bracket behind a name, its words or the opening may make other values of a sentence's.
+
+    Args:
+        sentence: The sentence.
+        harmless: What of it says nothing of how a number came about.
+    """
     text = sentence.text
     return (
         measured_elsewhere(text)
         or bool(_SEVERAL.match(text))
         or (bool(compare.BEST.search(text)) and any(number.kind == "size" for number in sentence.numbers))
         or len(set(re.findall(r"pass@(\d+)", text))) > 1
-        or any(_depends(sentence, number) for number in sentence.numbers)
+        or bool(outside(sentence.origins, harmless))
+        or any(_depends(sentence, number) for number in outside(sentence.numbers, harmless))
         or any(one_of_several(text, system.start, system.end) for system in sentence.systems)
         or any(
             another_version(text, name.start, name.end) or _bracket(sentence, name.end)
@@ -110,7 +118,9 @@ def _depends(sentence: Sentence, number: TextNumber) -> bool:
     if number.kind == "parameter":
         return not re.match(r"\u00b1|\+/-", words)
     if number.kind in ("size", "count"):
-        return bool(_AMOUNT.search(sentence.text[: number.end]))
+        size = re.search(r"\d[\d.]*\s?[BMKT]\b", words)
+        named = size and any(size[0].replace(" ", "") in name.text for name in sentence.systems)
+        return not (named or _NO_AMOUNT.search(words))
     if number.kind == "date":
         return words.startswith("(")  # behind a system, of its version
     released = re.search(r"\b(?:released|published|announced|introduced)\s+$", sentence.text[: number.start])
@@ -122,8 +132,8 @@ def _bracket(sentence: Sentence, end: int) -> bool:
     bracket = re.match(r"\s*\(([^()]*)\)", sentence.text[end:])
     if not bracket:
         return False
-    if re.search(r"\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
-        return True
+    if re.search(r"^\d{4,8}$|\b(?:levels?|subsets?|splits?|parts?|versions?)\b", bracket[1]):
+        return True  # "Foo-V3 (1226)" is of a date
     words = (TextRange.of(word) for word in WORD.finditer(sentence.text, end + bracket.start(1), end + bracket.end(1)))
     known = [*sentence.names, *sentence.numbers, *sentence.settings]
     left = [sentence.text[word.start : word.end].casefold() for word in outside(words, known)]

@@ -91,6 +91,7 @@ def claim(
     if statement.rstrip().endswith("?"):
         understood = replace(understood, facts=())  # a question asserts nothing
     marks, left = tuple(citation_marks.citations(statement)), unread(understood)
+    others = citation_marks.cited_from(statement)
     return Claim(
         id="",
         statement=statement,
@@ -100,7 +101,9 @@ def claim(
         cites=tuple(dict.fromkeys(mark.work for mark in marks if mark.work)),
         conditions=study_conditions.read(statement, registry),
         unread=left.words,
-        uncertain=left.facts,
+        uncertain=tuple(
+            at for at, fact in enumerate(understood.facts) if at in left.facts or (others and fact.end <= others)
+        ),
         asserted_in=place,
     )
 

@@ -24,7 +24,11 @@ _SHOT_LIST: Final = any_case(
 _PASS: Final = any_case(r"(?<![a-z])pass(?:\s*@\s*|[\s_]?)(\d+)(?!\d|\.[a-z])")
 _DECODING: Final = any_case(r"\b(greedy|greedily|sampled|sampling(?!\s+temperature))\b")
 _PROBLEMS: Final = any_case(r"(?<![\w.])(\d{2,5})\s+(?:problems|tasks)\b")
-_SPLIT: Final = any_case(r"\b(sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b")
+_SPLIT: Final = any_case(
+    r"\b(?:sanitized|dev(?:elopment)?(?=\s+(?:set|split))|validation|test(?=\s+(?:set|split)))\b"
+    r"|(?<=\()(?:dev|val|test)(?=\))|(?<=[\w)]\s)(?-i:dev|val|test)(?=\s*(?:[.,;:)]|$))"
+)
+_SAME_SPLIT: Final = {"dev": "validation", "development": "validation", "val": "validation"}
 
 NOTHING: Final = MeasurementSetting()
 
@@ -46,7 +50,7 @@ def read(text: str) -> MeasurementSetting:
         shots=_single(shots(text)),
         k=_single(map(int, _PASS.findall(text))),
         decoding=_single(decoding),
-        split=_single(word.casefold() for word in _SPLIT.findall(text)),
+        split=_single(_SAME_SPLIT.get(word, word) for word in (match[0].casefold() for match in _SPLIT.finditer(text))),
         problems=_single(map(int, _PROBLEMS.findall(text))),
     )
 

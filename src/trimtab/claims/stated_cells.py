@@ -61,8 +61,8 @@ outperforms outperform beats surpasses exceeds trails outperforming surpassing
 # Words that make a value another one, or a bound. Of adverbs only a few just color it: "strongly approve" does not.
 _NEARLY: Final = any_of(
     r"who|whose|that|there|here|almost|nearly|about|close|near|past|beyond|towards?|approach\w*|just|and (?:up|more"
-    r"|less|above|below)|(?!(?:only|respectively|notably|already|finally|overall|clearly|significantly|substantially"
-    r"|slightly|remarkably)\b)[a-z-]{3,}ly"
+    r"|less|above|below)|records? of|(?!(?:only|respectively|notably|already|finally|overall|clearly|significantly"
+    r"|substantially|slightly|remarkably)\b)[a-z-]{3,}ly"
 )
 _CONDITION: Final = any_of(
     r"with|without|when|whenever|under|using|after|before|given|via|through|for|in|on|at|across|by|during|within|if"
@@ -72,6 +72,11 @@ _ELSE: Final = any_case(
     r"\b(?:with|without|when|under|using|after|before|given|if|during|within|instead|once|until)\b(?!\s+(?:an?\s+)?(?:\d|[\w-]+\s+of\b))"
 )
 _HEAD: Final = any_case(r"\s*(?:on|in|for|regarding|concerning)\s+(?:the\s+)?")
+_SHARE_OF: Final = any_case(r"\s*of\s+(?:[\w'\u2019-]+\s+){0,4}")
+_CHANGES: Final = any_of(
+    r"falls?|fell|drops?|dropped|rises?|rose|climb\w*|collaps\w+|declin\w+|sinks?|sank|jump\w*|goes|went|grows?|grew"
+    r"|lowered|raised|reduced|increased"
+)
 _SETTINGS: Final = ("parameter", "setting", "size", "count", "version", "year", "date", "unread", "rank")
 _TIED_BEFORE: Final = re.compile(
     r"\s*[(:=]?\s*(?:of|is|was|at|has|with|achieves?|achieved|reach(?:es|ed)|scor(?:es?|ed)|gets?|obtains?|attains?|only"
@@ -170,7 +175,7 @@ def stated_outright(sentence: NamedSentence, value: TextNumber, cell: NamedCell,
         for mention in (cell.row, cell.column)
     ):
         return False
-    if any(other.reading == cell.reading for _, other in sentence.others(value)):
+    if _share_of_another(sentence, value) or any(other.reading == cell.reading for _, other in sentence.others(value)):
         return False  # that cell's value is stated already
     before = max((other.end for other in sentence.values if other.end <= value.start), default=0)
     if before and any(
@@ -179,6 +184,17 @@ def stated_outright(sentence: NamedSentence, value: TextNumber, cell: NamedCell,
     ):
         return False  # "43.8 and, without a limit, 46.9"
     return _parallel(sentence, value, cell) or _outright(sentence, value, cell, swapped=swapped)
+
+
+def _share_of_another(sentence: NamedSentence, value: TextNumber) -> bool:
+    """Whether a value is a share of what another name has: "Foo reaches 96.2 % of Bar on A"."""
+    if value.quantity.unit != "%":
+        return False
+    whole = next(
+        (mention for mention in sentence.named if _SHARE_OF.fullmatch(sentence.text, value.end, mention.start)), None
+    )
+    sides = {line[:2] for line in whole.lines} if whole else set()
+    return any(sides & {line[:2] for line in other.lines} for other in sentence.named if other is not whole)
 
 
 def _parallel(sentence: NamedSentence, value: TextNumber, cell: NamedCell) -> bool:
@@ -225,8 +241,12 @@ def _outright(sentence: NamedSentence, value: TextNumber, cell: NamedCell, *, sw
         tail = max(value.end, cell.row.end, cell.column.end)
         stop = tail if swapped and not _CONDITION.search(text, tail, end) else end
         return not sentence.unexplained(begin, stop) and not any(begin <= number.start < end for number in settings)
-    if settings or sentence.unexplained(begin, end):
-        return False
+    foreign = any(
+        name.sure == 2 and all(line[0] != cell.reading.table for line in name.lines) for name in sentence.named
+    )
+    changed = any(sentence.beside_names(_CHANGES, 0, len(text)))
+    if settings or changed or foreign or sentence.unexplained(begin, end):
+        return False  # "falls to 70.1": after something was changed
     # "Foo (MBPP 64.1)": nothing can come between.
     bracketed = cell.row.end < value.start and re.fullmatch(
         r"\s*\([\s=:]*", text[cell.row.end : value.start].replace(text[cell.column.start : cell.column.end], "")

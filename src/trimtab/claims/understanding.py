@@ -68,10 +68,12 @@ _RELEASES: Final = any_case(
     r"|\bas\s+tables?\s+\w+\s+(?:shows?|reports?|lists?)\b"
 )
 _CONCEDES: Final = any_case(r"\s*(?:although|though)\b")
-# "Beats it only on A", "is second": no rule knows whether that is so. "Only 61.1" only colors the value.
+# "Beats it only on A", "is second", "sets a record": no rule knows whether it is. "Only 61.1" only colors the value.
 _QUALIFIES: Final = any_case(
     r"\b(?:only(?!\s+(?:about\s+|around\s+)?[\d~]|\s+(?:achiev|reach|obtain|scor|attain|get|got|manag|has|have|had|an?\b))"
-    r"|solely|exclusively|nothing but|narrowly|barely|(?:second|third|fourth|fifth|sixth)(?!-))\b"
+    r"|solely|exclusively|nothing but|narrowly|barely|(?:second|third|fourth|fifth|sixth)(?!-)|wins?|won|in the lead"
+    r"|in front|on top(?![\w-])|dominate[sd]?|(?:the|an?|new|previous|best)\s+(?:[\w-]+\s+)?records?"
+    r"|takes\s+(?:the|first)\s+\w+|number one|c[ao]mes? first)\b"
     r"(?!\s+(?:of|to)\s+(?:January|February|March|April|May|June|July|August))"
 )
 # What changes a sentence wherever in it it stands.
@@ -158,13 +160,15 @@ def unread(understood: Understood) -> UnreadWords:
     asides = [part for part in parts if part.start and opens_an_aside(sentence.text, part.start, part.end)]
     words = outside(map(TextRange.of, WORD.finditer(sentence.text)), explained)
     left = [*_in_no_fact(understood, explained), *_of_several(understood)]
+    left += outside(sentence.origins, _harmless(sentence, parts))
     left += outside(map(TextRange.of, _QUALIFIES.finditer(sentence.text)), explained)
     for part in parts:
         left += _unread_in(sentence, part, [word for word in words if part.holds(word.start)], explained)
     # Characters of an aside bear on its facts, all others on every fact.
     bearing = [next((aside for aside in asides if aside.holds(place.start)), sentence) for place in left]
-    telling = outside(words, (*asides, *_harmless(sentence, parts)))
-    conditioned = another_measurement(sentence) or any(may_change(_said(sentence, word)) for word in telling)
+    harmless = _harmless(sentence, parts)
+    telling = outside(words, (*asides, *harmless))
+    conditioned = another_measurement(sentence, harmless) or any(may_change(_said(sentence, word)) for word in telling)
     doubled = _doubled(facts)
     return UnreadWords(
         words=_runs(sentence.printed, left),
@@ -236,6 +240,7 @@ def _harmless(sentence: Sentence, parts: Sequence[TextRange]) -> list[TextRange]
         *(part for part in parts if _WHAT_IT_IS.match(sentence.text, part.start)),
         *(part for part in conceded if any(part.holds(metric.start) for metric in sentence.metrics)),
         *(TextRange.of(match) for match in _RELEASES.finditer(sentence.text)),
+        *(origin for origin in sentence.origins if _RELEASES.search(sentence.text, 0, origin.start)),
     ]
 
 

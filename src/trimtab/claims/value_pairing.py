@@ -29,6 +29,7 @@ _VERSUS: Final = any_case(r"^[\s)%]*(?:points?\s*)?(?:vs\.?|versus|against|to|co
 _AHEAD: Final = any_case(r"^\s*(?:%|points?)?\s*(?:(?:pass@\d+|[\w-]+)\s+){0,2}(?:on|in|for|at)\s+(?:the\s+)?$")
 _OWNER: Final = any_case(r"^\s*(?:%|points?)?\s*(?:\w+\s+)?(?:for|by|from|\()\s*(?:the\s+)?$")
 _DIRECTLY_BEHIND: Final = re.compile(r"(?:['\u2019]s)?\s*[(:,]?\s*(?:at|with|of|which \w+|scores?|achieves?)?\s*")
+_VALUE_BEHIND: Final = re.compile(r"\s+\d")
 _NOBODY: Final = word_set("""
 we our ours us i it its this these the paper work model method approach system here results result overall average avg
 score scores value values mean best performance accuracy numbers in on at for with of a an and table as
@@ -47,6 +48,9 @@ def compared_sides(sentence: Sentence) -> ComparedSides | None:
     cue = CUE.search(sentence.own)
     before = [name for name in sentence.systems if not cue or name.end <= cue.start()]
     after = sentence.systems[len(before) :]
+    after = after[
+        : next((at for at, name in enumerate(after) if at and _VALUE_BEHIND.match(sentence.text, name.end)), None)
+    ]
     subject = before[-1].text if before else sentence.carried
     if cue and before and not _listed(sentence, before):
         subject = before[0].text

@@ -23,8 +23,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trimtab.claims import arithmetic, cell_rules, certainty, named_cells, worth_a_look
-from trimtab.claims.citation_marks import without_citations
+from trimtab.claims import arithmetic, cell_rules, certainty, named_cells, settings, worth_a_look
+from trimtab.claims.cell_objections import StatedValue, measured_otherwise
+from trimtab.claims.citation_marks import cited_from, without_citations
 from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
 from trimtab.claims.name_registry import looks_like_a_model
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_model import Claim
     from trimtab.claims.passages import Passage
     from trimtab.claims.sources import Sources
+    from trimtab.claims.table_index import TableIndex
 
 _STANCES: Final = {
     "verbatim": Stance.SUPPORTS,
@@ -179,10 +181,21 @@ def _cells(claim: Claim, sources: Sources, cited: frozenset[str]) -> _CellEviden
             replace(tables.evidence(item.reading, Stance.REFUTES, item.why, item.home), fact=index_of.get(item.start))
             for item in fit.misfits
             # Where rows of one name were measured otherwise, a sentence that does not say how names no cell.
-            if not tables.of(item.reading).several_settings(item.reading)
+            if not (tables.of(item.reading).several_settings(item.reading) or _is_another(item, claim, tables))
         ]
     weighed = [tuple(_in_scope(item, claim, sources, cited) for item in items) for items in (facts, misfits)]
     return _CellEvidence(facts=weighed[0], misfits=weighed[1], flags=tuple(flags))
+
+
+def _is_another(misfit: named_cells.Misfit, claim: Claim, tables: TableIndex) -> bool:
+    """Whether a value is others', or what a statement says of its measure and setting is not what its cell has."""
+    reading, table = misfit.reading, tables.of(misfit.reading)
+    return 0 <= misfit.start < cited_from(claim.statement) or any(
+        settings.conflicts(fact.setting, table.setting_of(reading, fact.setting))
+        or measured_otherwise(StatedValue(fact=fact, statement=claim.statement), reading, table)
+        for fact in claim.facts
+        if fact.start == misfit.start
+    )
 
 
 def _in_scope(evidence: Evidence, claim: Claim, sources: Sources, cited: frozenset[str]) -> Evidence:
