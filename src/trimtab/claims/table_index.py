@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _AMOUNT: Final = any_case(
     r"\b(?:memory|vram|ram|latency|times?|seconds?|minutes?|hours?|days|g?flops|macs|costs?|price|param\w*|sizes?|tokens?"
     r"|steps?|epochs?|energy|power|carbon|[kmg]i?b|ms|errors?|loss(?:es)?|drops?|ranks?|gaps?|distances?|violations?"
-    r"|attack|asr|toxicity|hallucinations?|bias|variance|deviations?|std|p-?values?|n|overhead|refusals?)\b"
+    r"|attack|asr|toxicity|hallucinations?|bias|variance|deviations?|std|p-?values?|overhead|refusals?)\b"
 )
 """Heads of which nobody says that more is better, nor, without an arrow, that less is."""
 _PER_TIME: Final = any_case(r"/\s?s(?:ec)?\b|per second|\bthroughput\b|\bspeed\b|\bfps\b|\baccuracy\b")

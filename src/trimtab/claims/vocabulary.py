@@ -182,7 +182,7 @@ def names(path: tuple[str, ...]) -> Mapping[str, RunName]:
     """
     by_key: dict[str, RunName] = {}
     for start in range(len(path)):
-        for end in range(start + 1, min(len(path), start + 4) + 1):
+        for end in range(start + 1, min(len(path), start + 6) + 1):
             run = path[start:end]
             texts = spellings(run[0]) if len(run) == 1 else (" ".join(map(called, run)), " ".join(map(_in_words, run)))
             bracket = _BRACKET.search(_MARKS.sub("", run[-1]))
