@@ -7,7 +7,8 @@ and no benchmark, so they are no claims; the linter lists their numbers.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,9 @@ from trimtab.claims import citation_marks, sentence_facts, settings, study_condi
 from trimtab.claims.claim_model import TABLE_EXTRACTOR, Claim, ClaimPlace, Fact, Kind, Quantity
 from trimtab.claims.comparison_words import CUE
 from trimtab.claims.number_kinds import numbers
+from trimtab.claims.report_context import ReportContext, ReportSentence
 from trimtab.claims.result_words import RESULT_VERB
-from trimtab.claims.scope_words import above_line, lines_above, scope_words, sets_apart, speaks_of_what_follows
+from trimtab.claims.scope_words import scope_words
 from trimtab.claims.sentence_parts import PRONOUN
 from trimtab.claims.table_index import TableIndex
 from trimtab.claims.understanding import makes_a_condition, unread
@@ -51,6 +53,17 @@ _UNDER: Final = any_case(
     r"\b(?:of|from|on|with|by|than|over|to|like|as|and|including|using|via|in|for)\s+(?:[\w-]+\s+){0,2}$"
 )
 _IT: Final = any_of(r"it|its|this model|the model")
+_UNDONE: Final = re.compile(r"\[ ?\]")
+"""How an item of a list begins that is still to be done."""
+_BRACKET: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+_OURS: Final = any_of(r"ours?|us|reproduced|re-?run|replicated")
+_LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
+_AMOUNT_HEAD: Final = any_case(
+    r"(?:number of |# ?)?(?:training )?(?:epochs?|steps?|tokens|examples|samples|iterations|hours|shots?|seeds?|bits?"
+    r"|experts|layers|heads|batch(?: size)?|temperature|resolution|context(?: length)?|beams?|year|date|version|GPUs?)"
+)
+"""Heads of columns that say how the numbers of their row came about."""
+_SAYS: Final = re.compile(r"[^\W\d_]{2,}|^\[")
 _STATEMENT: Final = any_case(r"claim|statement|finding|assertion")
 _WORDS: Final = 5
 
@@ -64,10 +77,12 @@ def claims(report: Document, registry: Registry, vocabulary: HeaderVocabulary = 
         vocabulary: The headers of the sources' tables.
     """
     listed = list(_listed(report, registry, vocabulary))
+    sentences = list(_sentences(report, registry, vocabulary))
+    around = ReportContext(report, sentences, registry, vocabulary)
     statements = [
         *listed,
-        *_prose(report, registry, vocabulary, only_values=bool(listed)),
-        *_tabled(report, registry, vocabulary),
+        *_prose(sentences, around, only_values=bool(listed), tables=bool(vocabulary)),
+        *_tabled(report, around, registry, vocabulary),
     ]
     first: dict[str, Claim] = {}
     for claim in statements:
@@ -149,51 +164,44 @@ def _listed(report: Document, registry: Registry, vocabulary: HeaderVocabulary) 
             yield claim(statement, registry, vocabulary, place=place)
 
 
-def _prose(
-    report: Document, registry: Registry, vocabulary: HeaderVocabulary, *, only_values: bool
-) -> Iterator[Claim]:  # fmt: skip
-    """Yield the sentences that assert something checkable; under "For the 70B model:" they are about that one alone."""
+def _sentences(report: Document, registry: Registry, vocabulary: HeaderVocabulary) -> Iterator[ReportSentence]:
+    """Yield the sentences of a report and what they claim; under "For the 70B model:" they are about that one alone."""
     carried, section, intro, before = "", "", "", ""
-    above: tuple[str, ...] = ()
     for span in report.spans:
         if span.kind != "sentence":
             continue
         if span.section != section:
             carried, section, intro, before = "", span.section, "", ""
-            above = _headings(report, section, registry, vocabulary)
         text = span.text.strip().lstrip("-*\u2022 ").strip()
         place = ClaimPlace(
             document=report.path, sha256=report.sha256, location=str(span.position), start=span.start, end=span.end
         )
         read = claim(text, registry, vocabulary, carried, place)
+        if undone := _UNDONE.match(text):
+            intro = undone[0]
         if intro and read.facts:
             read = replace(read, unread=(*read.unread, intro), uncertain=tuple(range(len(read.facts))))
         if text.endswith(":"):
             intro = text if makes_a_condition(text) else ""
+        elif undone:
+            intro = ""
         named = registry.mentions(text, vocabulary)
         carried = _carried_on(text, named, carried)
         context = tuple(filter(None, (before, section.rpartition(" > ")[2])))
         before = text
-        if not read.facts and speaks_of_what_follows(text):
-            above += scope_words(text, registry, vocabulary)
-        if _checkable(read, named, text, only_values=only_values, tables=bool(vocabulary)):
-            stated = set(text.casefold().split())
-            yield replace(read, context=context, scope=tuple(word for word in above if word.casefold() not in stated))
+        result = bool(read.facts) or (
+            any(map(_may_be_a_result, numbers(text))) and any(name.kind == "models" for name in named)
+        )
+        yield ReportSentence(span=span, text=text, named=named, claim=replace(read, context=context), result=result)
 
 
-def _headings(report: Document, section: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
-    """Return the words of the headings above a section that may make other numbers of its own.
-
-    A title above other headings says what the report is about; only a word that is a setting makes other numbers.
-    """
-    title = next((span.text.strip() for span in report.spans if span.kind == "heading"), "")
-    headings = [part.strip() for part in section.split(" > ")]
-    return tuple(
-        word
-        for part in headings
-        for word in scope_words(part, registry, vocabulary)
-        if len(headings) == 1 or part != title or sets_apart(word)
-    )
+def _prose(
+    sentences: Iterable[ReportSentence], around: ReportContext, *, only_values: bool, tables: bool
+) -> Iterator[Claim]:
+    """Yield the sentences that assert something checkable."""
+    for sentence in sentences:
+        if _checkable(sentence.claim, sentence.named, sentence.text, only_values=only_values, tables=tables):
+            yield replace(sentence.claim, scope=around.of_sentence(sentence.span))
 
 
 def _carried_on(text: str, named: Iterable[Mention], carried: str) -> str:
@@ -224,34 +232,61 @@ def _may_be_a_result(number: TextNumber) -> bool:
     return number.kind == "value" and bool(number.quantity.decimals or number.quantity.unit == "%")
 
 
-def _tabled(report: Document, registry: Registry, vocabulary: HeaderVocabulary) -> Iterator[Claim]:
+def _tabled(
+    report: Document, around: ReportContext, registry: Registry, vocabulary: HeaderVocabulary
+) -> Iterator[Claim]:
     """Yield a claim for each number of the report's tables: what its headers say, whatever was measured."""
     lists = {cell.table for cell in report.cells if statement_of(cell)}
     index = TableIndex([report], registry)
-    lines = lines_above(report)
-    heads: dict[tuple[int, int], list[str]] = defaultdict(list)
+    beside: dict[tuple[int, int], list[str]] = defaultdict(list)
     for row_label in report.labels:
-        heads[row_label.table, row_label.row].append(row_label.head)
+        beside[row_label.table, row_label.row].append(row_label.head)
+    for cell in report.cells:
+        if remark := remark_in(cell):
+            beside[cell.table, cell.row].append(remark)
+    bare = _bare_headers(report)
     for reading in index.all:
         cell = reading.cell
         if cell.table in lists or reading.index or not (cell.row_path and cell.column_path):
             continue
         label = cell.label or f"table {cell.table}"
         columns = (column.head for column in index.of(reading).settings)
-        around = " ; ".join((cell.caption, *heads[cell.table, cell.row], *columns))
-        above = above_line(lines, cell.position.line)
-        words = _headings(report, above.section, registry, vocabulary)
-        words += tuple(word for text in above.sentences for word in scope_words(text, registry, vocabulary))
+        said = " ; ".join((cell.caption, *beside[cell.table, cell.row], *columns))
         signed = ("difference",) if cell.text.strip().startswith(("+", "\u0394")) else ()
+        ours = ("ours",) if _ours_beside_others(cell, bare) else ()
         yield Claim(
             id="",
             statement=f"{' > '.join(cell.row_path)} | {' > '.join(cell.column_path)}: {cell.text}",
             kind=Kind.NUMERIC,
             facts=(_fact(reading, index, vocabulary),),
             extractor=TABLE_EXTRACTOR,
-            scope=(*scope_words(around, registry, vocabulary), *words, *signed),
+            scope=(*scope_words(said, registry, vocabulary), *around.of_cell(cell), *signed, *ours),
             asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
         )
+
+
+def remark_in(cell: TableCell) -> str:
+    """Return the head and text of a cell that says something of its row and gives no result: "stopped early"."""
+    if _AMOUNT_HEAD.fullmatch(" ".join(cell.column_path)):
+        return f"{' '.join(cell.column_path)} {cell.text}"
+    numberless = not cell.numbers or len(_LETTERS.findall(cell.text)) > 1 or cell.text.startswith("[")
+    return f"{' '.join(cell.column_path)} {cell.text}" if numberless and _SAYS.search(cell.text) else ""
+
+
+def _bare_headers(report: Document) -> Counter[tuple[int, str]]:
+    """Count, by table, the headers that differ in their bracket alone: "BLEU (paper)" and "BLEU (ours)"."""
+    headers = {
+        (cell.table, part) for cell in report.cells for part in (cell.row_path[-1:] + cell.column_path[-1:]) if part
+    }
+    return Counter((table, _BRACKET.sub("", part)) for table, part in headers)
+
+
+def _ours_beside_others(cell: TableCell, bare: Counter[tuple[int, str]]) -> bool:
+    """Whether a row or column is our own version of one that the same table has from somebody else."""
+    return any(
+        _OURS.search(part) and bare[cell.table, _BRACKET.sub("", part)] > 1
+        for part in (*cell.row_path[-1:], *cell.column_path[-1:])
+    ) or (_OURS.fullmatch(cell.row_path[-1]) is not None and len(cell.row_path) > 1)
 
 
 def _fact(reading: Measurement, index: TableIndex, vocabulary: HeaderVocabulary) -> Fact:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from trimtab.claims.header_reader import USUAL_METRICS
 from trimtab.claims.number_kinds import numbers
 from trimtab.claims.other_measurements import may_change
+from trimtab.claims.result_words import RESULT_VERB
 from trimtab.claims.text_range import TextRange, outside
-from trimtab.claims.wording import WORD, any_case, word_set
+from trimtab.claims.wording import WORD, any_case, any_of, key, stems, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,9 @@ conclusions discussion analysis benchmark benchmarks performance summary overvie
 findings
 quantitative key highlights news updates update model models background related work readme report paper study
 leaderboard tables table figure figures key takeaways takeaway details what how we our the quality downstream research
-project
+project card notes note release survey
 ours et al avg all baseline baselines methods method systems capabilities general about across different various several
+two three four five six seven eight nine ten many some other these those this following follows below above here see
 """)
 _HEADERS: Final = word_set("""
 a an the of on in and or for model models method methods system systems name score scores acc accuracy result results
@@ -42,13 +44,13 @@ value values performance benchmark benchmarks dataset datasets task tasks ours o
 SYMBOL: Final = re.compile("[\u00b1\u0394#]")
 """Marks in headers that make a spread, a difference or a count of a number."""
 # "4.2 Results", "Table 3": the number says nothing of the results.
-_NUMBERED: Final = any_case(
-    r"^\W*(?:[A-Z]|\d+)(?:\.\d+)*[.):]?\s+|\b(?:table|figure|fig|section|appendix)s?\.?\s*[A-Z]?\d+"
+_NUMBERED: Final = re.compile(
+    r"^\W*(?:[A-Z]|\d+)(?:\.\d+)*(?:[.):]\s+|\s+(?=[A-Z]))|(?i:\b(?:table|figure|fig|section|appendix)s?\.?\s*[A-Z]?\d+)"
 )
 _SETTING: Final = any_case(
     r"dev|development|validation|val|splits?|subsets?|replications?|reproductions?|errors?|external|quantized|hypothes[ei]s"
     r"|drafts?|wrong|incorrect|\d+-?bits?|int[48]|fp(?:4|8|16)|(?:\d+|zero|one|few)-shot|minutes|latency|energy|seconds"
-    r"|ranks?"
+    r"|ranks?|servers?|held-out|\w+@(?!1\b)\d+"
 )
 _ABOVE: Final = any_case(
     r"\b(?:in this (?:section|part|chapter)|as follows|the following|hypothes[ei]s|wanted to test|drafts?|wrong"
@@ -56,13 +58,137 @@ _ABOVE: Final = any_case(
     r"|(?:all|these|the (?:published|reported|following)) (?:numbers|results|scores|values|figures))\b"
 )
 """How a sentence without a result speaks of those that follow."""
+# "Test set" is another split than a table's that says it is of the development set; where nothing says so, it is not.
+_TEST: Final = any_case(r"\btest(?:ing)?[ -](?:sets?|splits?|servers?|data|parts?)\b|^\W*test\W*$")
+_SPLITS: Final = frozenset({"dev", "develop", "valid", "val"})
+_INTRODUCING: Final = (
+    r"compar|present|introduc|summari[sz]|describ|discuss|list|cover|stud(?:y|ies)|investigat|explor|look|releas"
+    r"|thank|evaluat"
+)
+_QUALITY: Final = (
+    r"strong|good|close|similar|clear|impressive|competitive|different|encouraging|comparable|consistent|important"
+)
+# Sentences that only say what follows, or what something is: "We compare five systems", "VITS is an end-to-end model".
+_INTRODUCES: Final = any_case(
+    r"^\W*(?:research )?questions?:|^\W*(?:(?:in this \w+|here|now|below|finally|next)[,:]?\s+)?"
+    r"(?:we|this \w+|the \w+|it|(?:tables?|figures?|sections?)(?: \w+)?)\s+"
+    rf"(?:\w+ly\s+|also\s+|first\s+|then\s+|now\s+|below\s+)?(?:{_INTRODUCING})\w*\b"
+    r"|^\W*(?:this \w+|the (?:report|paper|results?)|(?:the )?(?:tables?|figures?|sections?)(?: \w+)?)\s+"
+    r"(?:below\s+|above\s+|also\s+)?(?:shows?|gives?|contains?|provides?|holds?|has|are in)\b"
+    r"|^\W*we (?:now )?(?:show|give|provide|report) (?:the |our |all )?(?:main )?"
+    r"(?:results|numbers|scores|that|how)\b"
+    r"|^\W*(?:the\s+)?(?-i:[A-Z])\S*(?:\s\S+)?\s+(?:is|are|was|were)\s+(?:an?|one of|the)\s"
+    rf"|\b(?:is|are|was|were)\s+(?:\w+ly\s+|very\s+|quite\s+|all\s+)?(?:{_QUALITY})\b"
+    r"|\b(?:can be found|available|thanks?|please cite|differ|vary|in bold(?:face)?|bolded|underlined)\b"
+    r"|\bha(?:s|ve) (?:become|been|made|seen|shown|attracted|improved)\b"
+)
+# What of such a sentence, or of a title, says how: "with 16 experts", "in Swedish", "quantized", "the worst of five".
+_CONDITION: Final = re.compile(
+    r"(?i:\b(?:with|without|w/o|using|under|after|before|at|via|per|only|(?:worst|best|median|last|first) (?:of|over)))"
+    r"\b[^,;:.()]*|\b[Ii]n (?=[A-Z\d])[^,;:.()]*|(?<!based )\b(?:[Oo]n|[Ff]rom) (?:the )?(?=[A-Z\d])[^,;:.()]*"
+    r"|(?i:\b(?!(?:relat|propos|detail|extend|unifi|updat|releas|publish|advanc|supervis|weight|generat|ne|fe|spe)ed\b"
+    r"|train|[\w-]*based)[a-z-]+ed\b)"
+    r"(?!\s+by\b)"
+)
+# What a title says of the data set itself: "Adversarial GLUE", "COCO-O (out of distribution)".
+_VERSION: Final = re.compile(r"\([^()]*\)|\b(?!\w*ing\b)[A-Z][\w-]+\s+(?=[A-Z]{2}[\w+-]*\b(?!\s+[a-z]+))")
+# A sentence that says something of the results before it, and none that says what they mean.
+_BACK: Final = any_case(
+    r"^\W*(?:this|these|that|those|they|it|both|all (?:of )?(?:these|those|them)"
+    r"|the (?:values|numbers|results|scores|figures))\b"
+    r"|\b(?:this|these|those)\b(?!\s+(?:papers?|works?|reports?|sections?))|^\s*\("
+    r"|\b(?:later|bugs?|buggy|mistakes?|errors?|wrong|incorrect|invalid|broken|crash\w*|swapped|leak\w*|contaminat\w*"
+    r"|outdated|superseded|preliminary|estimates?|ignore|corrected|fix(?:ed)?)\b"
+)
+_MEANS_SOMETHING: Final = any_case(
+    r"\b(?:shows?|suggests?|indicates?|confirms?|demonstrates?|means?|implies|highlights?|makes?|supports?|proves?"
+    r"|agrees?)\b"
+)
+_CAPTION: Final = 10
+_SUBJECT: Final = any_of("we|it|they|this|that|which|helps?|improves?|grows?|does|do|can")
+_ABOUT_THE_WORK: Final = any_case(
+    r"\W*(?:[\dA-Z.]+\s+)?(?:abstract|introduction|conclusions?|background|motivation|related work)\b"
+)
+"""Headings of sections that say what the whole work is about."""
+_ABSTRACT: Final = any_case(r"\W*abstract\W*$")
 
 
 def scope_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
     """Return the words and numbers of a heading or a caption that may make other numbers of what stands under it."""
-    names = [name for name in _known(text, registry, vocabulary) if name.kind != "metrics" or name.id in USUAL_METRICS]
+    names = [
+        name
+        for name in _known(text, registry, vocabulary)
+        if (name.kind != "metrics" or name.id in USUAL_METRICS) and not sets_apart(name.text)
+    ]
     words = _left(_NUMBERED.sub(lambda match: " " * len(match[0]), text), names)
-    return tuple(word for word in words if may_change(word) and word.casefold() not in _HEADINGS)
+    test = ("test",) * bool(_TEST.search(text))
+    return (
+        tuple(
+            word
+            for word in words
+            if sets_apart(word) or (stems(word) and may_change(word) and word.casefold() not in _HEADINGS)
+        )
+        + test
+    )
+
+
+def condition_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
+    """Return the words of a title, or of a sentence that introduces others, that say how numbers came about."""
+    return tuple(
+        word
+        for word in scope_words(text, registry, vocabulary)
+        if sets_apart(word) or word == "test" or any(word in match[0] for match in _CONDITION.finditer(text))
+    )
+
+
+def title_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
+    """Return the words of a title above other headings that may make other numbers of all of a report.
+
+    A title says what the report is about, and only some of it how its numbers came about: "Encoders in Swedish".
+    """
+    versions = " ; ".join(match[0] for match in _VERSION.finditer(text))
+    return (*condition_words(text, registry, vocabulary), *scope_words(versions, registry, vocabulary))
+
+
+def is_about_the_work(heading: str) -> bool:
+    """Whether a section says what the whole work is about, so that its sentences are no set-up of its results."""
+    return bool(_ABOUT_THE_WORK.match(heading))
+
+
+def is_abstract(heading: str) -> bool:
+    """Whether a section tells of a whole work in one paragraph, so that no sentence is the set-up of the next."""
+    return bool(_ABSTRACT.match(heading))
+
+
+def setup_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
+    """Return the words of a sentence without a result that may make other numbers of those behind it.
+
+    Whatever it says may: "We use 8 shots", "Only 12 raters took part". One that only introduces what follows does so
+    by its conditions alone: "We compare five systems at 8 kHz".
+    """
+    if not _INTRODUCES.search(text):
+        return scope_words(text, registry, vocabulary)
+    return condition_words(text, registry, vocabulary)
+
+
+def said_of_results_before(text: str) -> bool:
+    """Whether a sentence without a result says how those before it came about: "These are for 8-bit models"."""
+    return bool(_BACK.search(text)) and not _MEANS_SOMETHING.search(text)
+
+
+def is_a_caption(text: str) -> bool:
+    """Whether a sentence behind a table only says what it holds: "Averages over ten languages."."""
+    return len(text.split()) <= _CAPTION and not RESULT_VERB.search(text) and not _SUBJECT.search(text)
+
+
+def apart_from(word: str, known: frozenset[str], cell: str) -> bool:
+    """Whether a word sets a claim apart from a cell with these headers, in a table with these stems in and above it."""
+    if word == "test":
+        return word not in known and bool(_SPLITS & known)
+    if "@" in word and (cut_offs := re.findall(r"\S+@\d+", cell.casefold())):
+        return word.casefold() not in cut_offs
+    # A number that the source has somewhere, too, need not be the same thing there: "2 bits" and "Llama-2".
+    return word.isdigit() or (word not in known and not (stems(word) and set(stems(word)) <= known))
 
 
 def header_words(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> tuple[str, ...]:
@@ -78,8 +204,11 @@ def sets_apart(word: str) -> bool:
 
 def _known(text: str, registry: Registry, vocabulary: HeaderVocabulary) -> list[Mention]:
     """Return the names of a text that are known; one that nobody knows may be what all numbers below it are of."""
-    names = registry.mentions(text, vocabulary)
-    return [name for name in names if name.kind != "models" or name.id in vocabulary]
+    return [
+        name
+        for name in registry.mentions(text, vocabulary)
+        if name.kind not in ("models", "benchmarks") or name.id in vocabulary or key(name.text) in vocabulary
+    ]
 
 
 def _left(text: str, names: Sequence[Mention]) -> dict[str, None]:
@@ -115,7 +244,12 @@ def lines_above(document: Document) -> list[AboveLine]:
     lines = [AboveLine(line=0)]
     speaking: tuple[str, ...] = ()
     for span in document.spans:
-        if span.kind != "sentence" or span.position.line is None:
+        if span.kind not in ("sentence", "heading") or span.position.line is None:
+            continue
+        if span.kind == "heading":
+            section = " > ".join(filter(None, (span.section, span.text)))
+            lines.append(AboveLine(line=span.position.line, section=section))
+            speaking = ()
             continue
         if span.section != lines[-1].section:
             speaking = ()

@@ -23,6 +23,7 @@ from trimtab.documents.source_folder import UnreadFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
 
     from trimtab.claims.name_registry import Registry
     from trimtab.claims.vocabulary import HeaderVocabulary
@@ -103,13 +104,24 @@ class Sources:
             table = reading.document.sha256, reading.cell.table
             if table not in words:
                 above = self.readings.above(reading)
-                words[table] = frozenset(stems(" ".join((above.section, *above.sentences))))
+                words[table] = frozenset(stems(" ".join((reading.document.title, above.section, *above.sentences))))
             words[table] |= reading.words | reading.around
             words[table] |= set(SYMBOL.findall(" ".join(reading.heads)))
         for document in self.documents:
             for row_label in document.labels:
                 words[document.sha256, row_label.table] |= frozenset(stems(f"{row_label.head} {row_label.text}"))
+            for cell in document.cells:
+                if not cell.numbers:
+                    words[document.sha256, cell.table] |= frozenset(stems(" ".join((*cell.column_path, cell.text))))
         return words
+
+    @cached_property
+    def table_values(self) -> Mapping[tuple[str, int | None], frozenset[Decimal]]:
+        """The numbers of each table, by document (SHA-256) and number."""
+        values: dict[tuple[str, int | None], set[Decimal]] = defaultdict(set)
+        for reading in self.readings.all:
+            values[reading.document.sha256, reading.cell.table].add(reading.value)
+        return {table: frozenset(numbers) for table, numbers in values.items()}
 
     def texts_of(self, cite: str) -> frozenset[str]:
         """Return the documents (SHA-256) that are texts of a cited work: by id, file name or title.

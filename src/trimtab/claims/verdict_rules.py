@@ -29,8 +29,9 @@ from trimtab.claims.citation_marks import cited_from, without_citations
 from trimtab.claims.claim_model import MODEL_EXTRACTOR, TABLE_EXTRACTOR, Kind
 from trimtab.claims.claim_verdict import ClaimVerdict, Evidence, EvidenceTarget, Fidelity, Flag, Stance, path_of
 from trimtab.claims.name_registry import looks_like_a_model
+from trimtab.claims.number_kinds import numbers
 from trimtab.claims.passages import Statement, year_flags
-from trimtab.claims.scope_words import header_words, sets_apart
+from trimtab.claims.scope_words import apart_from, header_words, sets_apart
 from trimtab.claims.wording import any_case, stems
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ _STANCES: Final = {
     "none": Stance.NEUTRAL,
 }
 _SHOWN: Final = 3
+_NAMED: Final = 6
+"""Words around a claim that a reason names."""
 _PICTURED: Final = any_case(r"\b(table|figure|fig|appendix|section)s?\.?\s*([A-Z]?\d+)")
 _LABEL: Final = re.compile(r"Table\s+([A-Z]?\d+)")
 _GAP: Final = " … "
@@ -207,8 +210,11 @@ def _in_scope(evidence: Evidence, claim: Claim, sources: Sources, cited: frozens
     if place is None:
         return evidence
     evidence, known = replace(evidence, cited=place.sha256 in cited), sources.table_words[place.sha256, place.table]
-    # A number that the source has somewhere, too, need not be the same thing there: "2 bits" and "Llama-2".
-    apart = [word for word in claim.scope if word.isdigit() or not set(stems(word)) <= known]
+    before = " ".join(claim.context[:1])
+    values = {number.quantity.value for number in numbers(before) if number.kind == "value"}
+    # The conditions of a sentence before it are those of the table where its values are; one may be there by chance.
+    shared = before if len(values) > 1 and values <= sources.table_values[place.sha256, place.table] else ""
+    apart = [word for word in claim.scope if word not in shared and apart_from(word, known, place.location)]
     headers: list[str] = []
     if claim.extractor == TABLE_EXTRACTOR:
         header = claim.statement.rpartition(": ")[0]
@@ -219,7 +225,9 @@ def _in_scope(evidence: Evidence, claim: Claim, sources: Sources, cited: frozens
         ]
     if not (apart or headers):
         return evidence
-    why = f"{evidence.why}; {', '.join(map(repr, (*headers, *apart)))} may make another number of it"
+    words = tuple(dict.fromkeys((*headers, *apart)))
+    more = ", \u2026" if len(words) > _NAMED else ""
+    why = f"{evidence.why}; {', '.join(map(repr, words[:_NAMED]))}{more} may make another number of it"
     if evidence.stance is Stance.REFUTES:
         return replace(evidence, stance=Stance.NEUTRAL, home=None, why=why)
     named = claim.extractor != TABLE_EXTRACTOR and any(map(looks_like_a_model, apart))
