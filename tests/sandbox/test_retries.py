@@ -1,13 +1,15 @@
 """Zygotes and programs that something from outside ends: every sample still has its own verdict."""
 
+import subprocess
 import threading
 import time
+import types
 
 import psutil
 import pytest
 
 from trimtab.errors import SandboxError
-from trimtab.sandbox import calls, retries
+from trimtab.sandbox import calls, lane, retries
 from trimtab.sandbox.broker import Sandbox
 from trimtab.sandbox.retries import Retries
 from trimtab.sandbox.verdict import Outcome
@@ -42,9 +44,19 @@ class Killer:
         self._thread.join()
 
 
-def starting(known):
-    """Processes below this one that are not among ``known``: zygotes that have just been started."""
-    return [process for process in psutil.Process().children() if process.pid not in known]
+def end_first_starts(monkeypatch, most):
+    """Let the first processes that a sandbox starts be ended right behind their start; return their numbers."""
+    killed = []
+
+    def started(*arguments, **options):
+        process = subprocess.Popen(*arguments, **options)
+        if len(killed) < most:
+            killed.append(process.pid)
+            process.kill()
+        return process
+
+    monkeypatch.setattr(lane, "subprocess", types.SimpleNamespace(**vars(subprocess) | {"Popen": started}))
+    return killed
 
 
 def computing(box):
@@ -64,23 +76,22 @@ def run(box, program=GOOD):
     return box.run(program=program, entry_point="solve", test=TEST)
 
 
-def test_zygotes_killed_at_eight_starts_cost_no_verdict():
+def test_zygotes_killed_at_eight_starts_cost_no_verdict(monkeypatch):
     with Sandbox() as box:
         assert run(box).outcome is Outcome.PASSED
-        known = {process.pid for process in psutil.Process().children()}
-        with Killer(8, lambda: starting(known)) as killer:
-            box._pairs[0].solution._process.kill()
-            assert run(box).outcome is Outcome.PASSED
-        assert len(killer.killed) == 8
+        killed = end_first_starts(monkeypatch, 8)
+        box._pairs[0].solution._process.kill()
+        assert run(box).outcome is Outcome.PASSED
+        assert len(killed) == 8
         assert box.retried >= 3  # three starts are one try
 
 
-def test_a_zygote_killed_at_its_first_two_starts_costs_no_tier(best):
-    known = {process.pid for process in psutil.Process().children()}
-    with Killer(2, lambda: starting(known)) as killer, Sandbox() as box:
+def test_a_zygote_killed_at_its_first_two_starts_costs_no_tier(best, monkeypatch):
+    killed = end_first_starts(monkeypatch, 2)
+    with Sandbox() as box:
         assert box.attestation["tier"] == best.attestation["tier"]
         assert run(box).outcome is Outcome.PASSED
-    assert len(killer.killed) == 2
+    assert len(killed) == 2
 
 
 def test_a_program_that_others_end_runs_until_its_end_is_its_own():
