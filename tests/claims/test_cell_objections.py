@@ -11,6 +11,13 @@ from trimtab.documents import reader
 
 REGISTRY = Registry.load()
 
+PAIRS = """Table 4: Development sets, median of three runs.
+
+| Model | Tokens | QuAC (EM / F1) | GSM8K (loose) | CoLA (Mcc) |
+|---|---|---|---|---|
+| Finch (r=8) | 1.5T | 61.5 / 70.3 | 40.1 | 55.2 |
+| Wren (r=4) | 2.0T | 66.1 / 74.9 | 44.3 | 58.9 |
+"""
 FEW_SHOT = """Table 1: Results over 4 runs. RACE is 3-shot, SQuAD zero-shot.
 
 | Model | RACE | SQuAD |
@@ -122,3 +129,41 @@ def test_per_cent_only_of_what_is_in_per_cent(sentence, right):
 )
 def test_the_size_beside_a_name(sentence, right):
     assert fidelity(sentence, SIZES) == right
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("Finch has an EM of 61.5 on QuAC.", "supported"),
+        ("Finch has an F1 of 70.3 on QuAC.", "supported"),
+        ("Finch scores 61.5 / 70.3 (EM / F1) on QuAC.", "supported"),
+        ("Finch has an F1 of 61.5 on QuAC.", "not found"),
+        ("Finch has an EM of 70.3 on QuAC.", "not found"),
+        ("Wren beats Finch in F1 on QuAC by 4.6 points.", "supported"),
+        ("Wren has an accuracy of 58.9 on CoLA.", "not found"),
+        ("Wren has an MCC of 58.9 on CoLA.", "supported"),
+    ],
+)
+def test_of_two_numbers_of_a_cell_the_one_that_the_head_names(sentence, right):
+    assert fidelity(sentence, PAIRS) == right
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("Finch (r=8) scores 40.1 on GSM8K.", "supported"),
+        ("Finch (r=16) scores 40.1 on GSM8K.", "partial"),
+        ("Finch (70B) scores 40.1 on GSM8K.", "partial"),
+        ("Finch (Aviary) scores 40.1 on GSM8K.", "partial"),
+        ("Finch (1.5T) scores 40.1 on GSM8K.", "supported"),
+        ("Finch (3T) scores 40.1 on GSM8K.", "partial"),
+        ("Finch with 1.5T tokens scores 40.1 on GSM8K.", "supported"),
+        ("Finch with 3T tokens scores 40.1 on GSM8K.", "partial"),
+        ("Finch scores 40.1 on GSM8K (loose).", "supported"),
+        ("Finch scores 40.1 on GSM8K (flexible).", "partial"),
+        ("Finch scores 40.1 on GSM8K over 3 seeds.", "supported"),
+        ("Finch scores 40.1 on GSM8K over 12 seeds.", "not found"),
+    ],
+)
+def test_what_is_said_in_brackets_or_of_an_amount_stands_in_the_row(sentence, right):
+    assert fidelity(sentence, PAIRS) == right

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings
 from trimtab.claims.header_reader import ACROSS, SIZE
+from trimtab.claims.number_kinds import numbers
+from trimtab.claims.result_words import plain
 from trimtab.claims.setting_columns import same_value
-from trimtab.claims.wording import any_case, any_of, key
+from trimtab.claims.text_range import TextRange, covered, outside
+from trimtab.claims.wording import WORD, any_case, any_of, key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     from trimtab.claims.claim_model import Fact
     from trimtab.claims.header_reader import Measurement
     from trimtab.claims.measured_table import MeasuredTable
+    from trimtab.claims.number_kinds import TextNumber
 
 _CUTOFF: Final = re.compile(r"(?P<measure>[A-Za-z][\w-]*)?\s?@\s?(?P<k>\d+)")
-_BRACKET: Final = re.compile(r"\(([^()]*[A-Za-z][^()]*)\)")
+_BRACKET: Final = re.compile(r"\(([^()]*[^\W\d_][^()]*)\)")
 _IN_BRACKETS: Final = re.compile(r"\d\s*%?\s*[(\[]\s*[-+\u2212]?\d")
 _REPEATS: Final = any_case(
     r"(?<![\w.])(?P<count>\d+|two|three|four|five|six|seven|eight|nine|ten)\s+(?:(?:random|independent|different)\s+)?"
@@ -40,10 +44,12 @@ _NOT_IN_PER_CENT: Final = frozenset(
 )
 _UNIT: Final = re.compile(r"\(([^()\s\d@]{1,6})\)")
 _SPREAD: Final = re.compile(r"\s*%?\s*(?:\u00b1|\+/-|\\pm)\s*(\d+(?:\.\d+)?)")
-_PARAMETERS: Final = (
-    r"\W*(?:(?:with|has|having|is|at|of|an?|the|about|only)\W+){0,3}(?P<size>\d+(?:\.\d+)?)\s?-?(?P<unit>[BM]|billion|million)"
-    r"[\s-]*(?:param\w*|weights)\b"
-)
+_BEHIND: Final = re.compile(r"\s*\(([^()]*)\)")
+# What is measured and no part of a name: "(71.3)", "(71.3 vs. 62.2)", "(+6.8)".
+_MEASURED: Final = any_case(r"(?<![=\w.])\d+\.\d+(?!\s?[BMKT]\b)|^[+\u2212-]?\d+$|\bvs\b|%")
+_OF_PARAMETERS: Final = any_case(r"param|weights")
+_UNIT_OF_SIZE: Final = re.compile(r"\d\s?([BMKT])\b")
+_FIGURE: Final = re.compile(r"(?<![\w.-])v?\d[\d,]*(?:\.\d+)?")
 _OWN_SIZE: Final = re.compile(r"(?<![\w.])(?:\d+x)?(\d+(?:\.\d+)?)\s?([BM])(?![A-Za-z])|-A(\d+(?:\.\d+)?)(B)")
 
 
@@ -73,7 +79,7 @@ def wrong_beside(claimed: StatedValue, reading: Measurement, table: MeasuredTabl
     objections = (
         "no percentage" if _no_percentage(claimed.fact, reading, table) else "",
         _other_spread(claimed, reading),
-        _other_size(claimed, reading, table),
+        _not_its_own(claimed, reading, table),
     )
     return next(filter(None, objections), "")
 
@@ -90,10 +96,11 @@ def _other_shots(fact: Fact, reading: Measurement) -> str:
 
 def _other_repeats(claimed: StatedValue, reading: Measurement) -> str:
     """Return over how many seeds or runs a caption says that its values are, where a statement says another number."""
-    stated = {match["what"]: match["count"] for match in _REPEATS.finditer(claimed.statement)}
+    stated = {match["what"] == "fold": match["count"] for match in _REPEATS.finditer(claimed.statement)}
     around = " ".join((reading.cell.caption, *reading.heads))
     for match in _REPEATS.finditer(around):
-        if match["what"] in stated and not same_value(stated[match["what"]], match["count"]):
+        of_fold = match["what"] == "fold"
+        if of_fold in stated and not same_value(stated[of_fold], match["count"]):
             return match[0]
     return ""
 
@@ -200,15 +207,63 @@ def _other_spread(claimed: StatedValue, reading: Measurement) -> str:
     return "" if same == "equal" else f"with a spread of {spread}"
 
 
-def _other_size(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
-    """Return the size that a row gives of its system, where a statement gives the system another one."""
-    names = "|".join(re.escape(name) for name in (claimed.fact.subject, claimed.fact.benchmark) if name)
-    stated = re.search(rf"(?:{names}){_PARAMETERS}", claimed.statement, re.IGNORECASE)
-    if not names or not stated:
-        return ""
-    sizes = _sizes(reading, table)
-    own = f"{stated['size']}{stated['unit'][0].upper()}"
-    return "" if not sizes or any(same_value(own, size) for size in sizes) else f"of {', '.join(sizes)} parameters"
+def _not_its_own(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:
+    """Return an amount, or a word in brackets behind a name, that a statement gives and the table does not.
+
+    The headers of the cell, its row or the caption would have to: "(70B)", "with 40M parameters", "(strict)".
+    """
+    text, fact = claimed.statement, claimed.fact
+    names = [
+        TextRange.of(match) for name in (fact.subject, fact.benchmark) if name for match in _whole(name).finditer(text)
+    ]
+    mentioned = table.headers.registry.mentions(text)
+    others = [name for name in mentioned if name.kind == "models" and not covered(name.start, names)]
+    brackets = [TextRange.of(match, 1) for name in names if (match := _BEHIND.match(text, name.end))]
+    brackets = [
+        place
+        for place in brackets
+        if not _MEASURED.search(text, place.start, place.end)
+        and settings.read(text[place.start - 1 : place.end + 1]) == settings.NOTHING
+    ]
+    amounts = [number for number in numbers(text, [*names, *mentioned]) if _is_amount(text, number)]
+    words = (TextRange.of(word) for word in WORD.finditer(text) if not plain(word[0].casefold()) and word[0].isalpha())
+    explained = (
+        *mentioned,
+        *(number for number in numbers(text, names) if number.kind in ("date", "year", "reference")),
+    )
+    beside = [place for place in (*amounts, *outside(words, explained)) if covered(place.start, brackets)]
+    own = " ".join((*reading.heads, reading.cell.caption, *table.lines.rows.get(reading.cell.row, {}).values()))
+    if not others:  # parameters, and other sizes where the row has one in the same unit: "5.0T tokens" of 4.0T
+        units = set(_UNIT_OF_SIZE.findall(own))
+        beside += [
+            number
+            for number in outside(amounts, brackets)
+            if number.kind == "size"
+            and (
+                _OF_PARAMETERS.search(text, number.start, number.end)
+                or units.intersection(_UNIT_OF_SIZE.findall(text[number.start : number.end]))
+            )
+        ]
+    figures, counts = {*_FIGURE.findall(own), *_sizes(reading, table)}, set(re.findall(r"\b[a-z]+\b", own))
+    spelled = {word.casefold() for word in WORD.findall(" ".join((own, *table.lines.heads.values())))}
+    for place in beside:
+        said = text[place.start : place.end]
+        figure = _FIGURE.search(said)
+        sized = _UNIT_OF_SIZE.search(said)  # "3T" is not told by "three runs"
+        same = figure and any(same_value(figure[0], other) for other in (figures if sized else figures | counts))
+        if not (same if figure else said.casefold() in spelled):
+            return f"and says nothing of {said!r}"
+    return ""
+
+
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+
+
+def _is_amount(text: str, number: TextNumber) -> bool:
+    """Whether a number says how much of something a value was measured with."""
+    said = text[number.start : number.end]
+    return number.kind in ("size", "count", "version") or (number.kind == "parameter" and said[0] not in "\u00b1+")
 
 
 def _sizes(reading: Measurement, table: MeasuredTable) -> Collection[str]:

@@ -30,6 +30,7 @@ _ARROW: Final = any_case(
 _PLUS: Final = re.compile(r"\s*\(\s*\+\s*\)")
 # A bracket that says a unit or which way is better.
 _BRACKETS: Final = any_case(r"[(\[][^()\[\]]*[)\]]|\b(?:lower|higher) is better\b")
+_LISTED: Final = re.compile(r"[\w@.-]+(?:\s*/\s*[\w@.-]+)+")
 SIZE: Final = re.compile(r"[~\u2248]?\d+(?:\.\d+)?\s?[BM](?:-A\d+(?:\.\d+)?B)?")
 """ "62B" says how large a system is: a sentence's values are never of this form."""
 USUAL_METRICS: Final = frozenset({"accuracy", "pass", "exact_match", "f1", "win_rate"})
@@ -167,13 +168,14 @@ class HeaderReader:
             for path in (cell.row_path, cell.column_path)
             for name in (*vocabulary.names(path), *self.short_names(path))
         )
+        listed = self._listed(cell)
         for index, value in enumerate(cell.numbers):
             second = index == 1
             column, row = (self.read(" ".join(path), second=second) for path in (cell.column_path, cell.row_path))
             parts = [self.read(part, second=second) for part in (*cell.row_path, *cell.column_path)]
             benchmark = column.benchmark or row.benchmark or caption.benchmark
             in_parts = next((part.metric for part in parts if part.metric), "")
-            metric = column.metric or row.metric or in_parts or caption.metric
+            metric = (listed and listed[index]) or column.metric or row.metric or in_parts or caption.metric
             yield Measurement(
                 cell=cell,
                 document=document,
@@ -190,6 +192,12 @@ class HeaderReader:
                 words=column.words | row.words,
                 around=caption.words,
             )
+
+    def _listed(self, cell: TableCell) -> tuple[str, ...]:
+        """Return the metrics of a cell's numbers where its headers or caption name one for each: "EM / F1"."""
+        texts = (text for part in (*cell.column_path, *cell.row_path, cell.caption) for text in _LISTED.findall(part))
+        lists = (tuple(self.registry.id_of(name.strip(), "metrics") for name in text.split("/")) for text in texts)
+        return next((ids for ids in lists if all(ids) and len(ids) == len(cell.numbers)), ())
 
     def _short_names(self, path: tuple[str, ...]) -> Mapping[str, str]:
         """Return key → what sentences call a header that leave out its measure: "test-clean" for "test-clean WER"."""

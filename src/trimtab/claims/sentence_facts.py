@@ -101,8 +101,12 @@ def _equalities(sentence: Sentence, values: Sequence[TextNumber]) -> list[Fact]:
     benchmarks = pairing.paired(sentence, values, sentence.benchmarks)
     subjects = pairing.subjects(sentence, values)
     facts = []
-    for index, (value, benchmark, subject) in enumerate(zip(values, benchmarks, subjects, strict=True)):
-        metric = pairing.nearest(sentence.metrics, value)
+    metrics: Sequence[Mention | None] = [pairing.nearest(sentence.metrics, value) for value in values]
+    if len(sentence.metrics) == len(values):  # "88.3 / 94.1 (EM / F1)"
+        metrics = pairing.paired(sentence, values, sentence.metrics)
+    for index, (value, benchmark, subject, metric) in enumerate(
+        zip(values, benchmarks, subjects, metrics, strict=True)
+    ):
         if not (benchmark or metric) or compare.sizes_a_difference(sentence, value):
             continue
         known = subject and (metric or (benchmark and benchmark.id))
