@@ -42,6 +42,8 @@ OTHER_NUMBERS = {
     "the next sentence": f"# Results\n\n{TRUE} These values are for the small checkpoints.",
     "the next paragraph": f"# Results\n\n{TRUE}\n\nAll of these come from a run that crashed.",
     "a refuted quote": "# Results\n\n> Plover-8B is better than Heron-7B on MMLU.\n\nThis is a mistake.",
+    "a note behind it": f"# Results\n\n{TRUE} Note the small number of epochs.",
+    "words beside a value": "# S\n\n| Model | MMLU |\n|---|---|\n| Heron-7B | 71.0 (one epoch) |\n",
     "what is still to be done": "# Results\n\n- [ ] Plover-8B beats Heron-7B on MMLU.",
     "a note with a mark": "# Survey"
     + ROWS.replace("Heron-7B", "Heron-7B\u2020").replace("63.4", "66.6").replace("52.0", "57.6")

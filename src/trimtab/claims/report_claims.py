@@ -251,7 +251,7 @@ def _tabled(
             continue
         label = cell.label or f"table {cell.table}"
         columns = (column.head for column in index.of(reading).settings)
-        said = " ; ".join((cell.caption, *beside[cell.table, cell.row], *columns))
+        said = " ; ".join((cell.caption, *beside[cell.table, cell.row], *columns, *_LETTERS.findall(cell.text)))
         signed = ("difference",) if cell.text.strip().startswith(("+", "\u0394")) else ()
         ours = ("ours",) if _ours_beside_others(cell, bare) else ()
         yield Claim(

@@ -94,7 +94,7 @@ _CONDITION: Final = re.compile(
 _VERSION: Final = re.compile(r"\([^()]*\)|\b(?!\w*ing\b)[A-Z][\w-]+\s+(?=[A-Z]{2}[\w+-]*\b(?!\s+[a-z]+))")
 # A sentence that says something of the results before it, and none that says what they mean.
 _BACK: Final = any_case(
-    r"^\W*(?:this|these|that|those|they|it|both|all (?:of )?(?:these|those|them)"
+    r"^\W*(?:note|mind|beware|caution|this|these|that|those|they|it|both|all (?:of )?(?:these|those|them)"
     r"|the (?:values|numbers|results|scores|figures))\b"
     r"|\b(?:this|these|those)\b(?!\s+(?:papers?|works?|reports?|sections?))|^\s*\("
     r"|\b(?:later|bugs?|buggy|mistakes?|errors?|wrong|incorrect|invalid|broken|crash\w*|swapped|leak\w*|contaminat\w*"
