@@ -73,7 +73,7 @@ _COUNT: Final = (
     rf"{_WITH}(?<![\w.]){_NUMBER}[\s-]?(?:[x\u00d7]\s?)?(?:NVIDIA\s|AMD\s)?(?:[A-Z]{{1,3}}\d{{2,4}}\S*\s)?{_SUCH}"
     rf"(?:{_THINGS})(?!\w)"
 )
-# "At 384 px", "from 1,000 utterances": whatever is counted, unless the number is followed by what a value is.
+# "At 384 px", "with 12 raters": a count of unknown things, unless the number is followed by what a value is.
 _AMOUNT: Final = (
     r"(?i)\b(?:with|on|using|over|across|after|in|for|from|at)\s+(?:(?:about|only|just)\s+)?(?!(?:19|20)\d\d\b)\d[\d,]*\s+"
     r"(?!(?:points?|pts?|pp|per|percent\w*|absolute|relative|overall|times|out|more|less|fewer|higher|lower|better|worse"
@@ -92,7 +92,7 @@ _PATTERNS: Final[tuple[tuple[NumberKind, str], ...]] = (
     ("version", _VERSION),
     ("size", _SIZE),
     ("count", _COUNT),
-    ("count", _AMOUNT),
+    ("unread", _AMOUNT),
 )
 _KINDS: Final[tuple[tuple[NumberKind, re.Pattern[str]], ...]] = (
     *(("setting", pattern) for pattern in settings.SPANS),
