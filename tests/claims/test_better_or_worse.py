@@ -101,3 +101,44 @@ def test_each_column_of_a_list_is_asked(sentence, right):
 )
 def test_systems_in_columns_under_what_was_measured_in_rows(sentence, right):
     assert fidelity(sentence, RETURNS) == right
+
+
+PRUNED = """| Method | Retained | MMLU |
+|---|---|---|
+| Chance | 6 | 59.4 |
+| Chance | 4 | 38.8 |
+| Reap | 6 | 67.8 |
+| Reap | 4 | 58.3 |
+"""
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Reap with 4 experts beats Chance with 6 experts on MMLU.",
+        "Reap (4 experts) beats Chance (6 experts) on MMLU.",
+    ],
+)
+def test_two_sides_in_two_settings_are_left_open(sentence):
+    assert fidelity(sentence, PRUNED) in ("partial", "not found")
+    assert fidelity("Reap beats Chance on MMLU.", PRUNED) == "supported"
+
+
+VARIANTS = """| Method | NQ |
+|---|---|
+| Fusion (full) | 51.4 |
+| w/ oracle passages | 68.0 |
+| w/o reranker | 47.9 |
+"""
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "With oracle passages, Fusion scores 68.0 on NQ.",
+        "Without reranker, Fusion scores 47.9 on NQ.",
+        "Fusion gets 68.0 on NQ with oracle passages.",
+    ],
+)
+def test_a_row_that_says_with_what_is_a_row_of_the_system(sentence):
+    assert fidelity(sentence, VARIANTS) not in ("contradicted", "misattributed")

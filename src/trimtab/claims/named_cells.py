@@ -41,6 +41,7 @@ _CHANGES: Final = any_case(
     r"|(?P<down>decreas\w+|drop\w*|reduc\w+|falls?|fell|declin\w+|lowers|shrink\w*|collaps\w+))\b[^.;:]{0,40}?\bfrom\s+$"
 )
 _VERSION: Final = re.compile(r"\s*\([^()]*(?:19|20)\d\d|,\s*[\w-]+ed\b(?!\s+(?:by|in|on)\b[^,]*$)")
+_VARIANT: Final = any_case(r"(?:with|without|w/o?|\+)[\s+]")
 NO_ENGLISH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts of sentences of which nothing is held against a cell that no fact names."""
 
@@ -170,7 +171,13 @@ def _allowed(
     compared = text[: value.start].endswith("(") and re.match(r"\s*%?\s*(?:vs\b|versus\b)", text[value.end :])
     for mention in named:
         if mention.sure and tied(text, value, mention) and not (compared and mention.end <= value.start):
-            cells = [cell for cell in cells if mention in (cell.row, cell.column)] or cells
+            # "With retrieval, Foo has 68.0": of Foo's row, or of the row "w/ retrieval" below it.
+            cells = [
+                cell
+                for cell in cells
+                if mention in (cell.row, cell.column)
+                or any(_VARIANT.match(text, side.start, side.end) for side in (cell.row, cell.column))
+            ] or cells
     # "82.6 (Foo) to 75.1": the name in brackets is of the value before it alone.
     others = [
         mention

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trimtab.claims.claim_model import Fact, Quantity
+    from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_facts import Understood
     from trimtab.claims.sentence_parts import Sentence
 
@@ -189,6 +190,12 @@ def _of_several(understood: Understood) -> list[TextRange]:
         left += sentence.several
         if len(settings.shots(sentence.text)) > 1:
             left += (number for number in sentence.numbers if number.kind == "setting")
+        counted: dict[str, list[TextNumber]] = defaultdict(list)
+        for number in sentence.numbers:
+            if number.kind in ("count", "size"):
+                counted[_said(sentence, number).split()[-1].rstrip("s")].append(number)
+        # "X with 4 experts beats Y with 6 experts": two settings, of whatever the table calls it.
+        left += (number for same in counted.values() if len(same) > 1 for number in same)
     marks = [name for name in sentence.benchmarks if key(name.text) not in MEANS]
     if len(sentence.values) < len(marks):
         left += outside(map(TextRange.of, AVERAGED.finditer(sentence.text)), sentence.names)
