@@ -58,13 +58,10 @@ SECTIONS = {
 }
 
 
-HELP = ["-h", "--help"]
-
-
 @click.group(
     cls=Group,
     sections={head: [str(verb.name) for verb in verbs] for head, verbs in SECTIONS.items()},
-    context_settings={"help_option_names": HELP, "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="trimtab")
 def main() -> None:
@@ -76,6 +73,4 @@ def main() -> None:
 
 for verbs in SECTIONS.values():
     for verb in verbs:
-        # click keeps the help option of a command's first start, which may be one without its group.
-        verb.context_settings.setdefault("help_option_names", HELP)
         main.add_command(verb)
