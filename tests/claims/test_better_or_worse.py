@@ -142,3 +142,51 @@ VARIANTS = """| Method | NQ |
 )
 def test_a_row_that_says_with_what_is_a_row_of_the_system(sentence):
     assert fidelity(sentence, VARIANTS) not in ("contradicted", "misattributed")
+
+
+SPEECH = """# Speech
+
+Word error rate (WER, %, lower is better).
+
+| Model | LibriSpeech test-other | AMI |
+|---|---|---|
+| Parrot-1B | 2.6 | 11.3 |
+| Canary-1B | 2.9 | 13.9 |
+"""
+LATENCY = """| Engine | TTFT (ms) \u2193 | Throughput (tok/s) \u2191 |
+|---|---|---|
+| vLane | 188 | 829.0 |
+| Tensor-RX | 141 | 909.1 |
+"""
+BOXES = """| Model | AP | AP50 |
+|---|---|---|
+| DINO | 50.9 | 69.0 |
+| Yolo-L | 52.9 | 69.8 |
+| Rt-L | 53.0 | 71.3 |
+"""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "table", "right"),
+    [
+        # A line above that names the one measure of all columns says which way is better.
+        ("Parrot-1B outperforms Canary-1B on LibriSpeech test-other.", SPEECH, "supported"),
+        ("Canary-1B outperforms Parrot-1B on AMI.", SPEECH, "contradicted"),
+        ("vLane has a TTFT of 188 ms.", LATENCY, "supported"),
+        ("vLane has a TTFT of 198 ms.", LATENCY, "contradicted"),
+        ("Tensor-RX has a throughput of 909.1 tok/s.", LATENCY, "supported"),
+        ("Tensor-RX beats vLane by 47 ms in TTFT.", LATENCY, "supported"),
+        ("vLane has a throughput of 829.0 ms.", LATENCY, "not found"),  # another unit
+        ("DINO reaches 50.9 AP.", BOXES, "supported"),
+        ("DINO reaches 59.0 AP.", BOXES, "contradicted"),
+    ],
+)
+def test_units_and_what_a_line_above_says(sentence, table, right):
+    assert fidelity(sentence, table) == right
+
+
+def test_names_right_before_their_values_are_in_order():
+    sentence = "Rt-L and Yolo-L are both fast enough for us; Rt-L outperforms Yolo-L in AP50 (71.3 vs. 69.8)."
+    sources = Sources.build([reader.read_bytes(BOXES.encode(), "t.md")], [], REGISTRY)
+    verdict = verdict_rules.check(report_claims.claim(sentence, REGISTRY, sources.vocabulary), sources)
+    assert not verdict.worth_a_look

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings
 from trimtab.claims.header_reader import ACROSS, SIZE
-from trimtab.claims.number_kinds import numbers
+from trimtab.claims.number_kinds import PHYSICAL, numbers
 from trimtab.claims.result_words import plain
 from trimtab.claims.setting_columns import same_value
 from trimtab.claims.text_range import TextRange, covered, outside
@@ -70,8 +70,16 @@ def measured_otherwise(claimed: StatedValue, reading: Measurement, table: Measur
         _other_side_of_brackets(claimed.fact, reading, table),
         _other_measure(claimed.fact, reading, table),
         _no_share(claimed.fact, reading),
+        other_unit(claimed.fact, reading),
     )
     return next(filter(None, objections), "")
+
+
+def other_unit(fact: Fact, reading: Measurement) -> str:
+    """Return in words that a fact's unit, "ms" or "tok/s", is in no header of a cell nor in its caption."""
+    unit = next((unit for unit in PHYSICAL if fact.value and fact.value.unit.startswith(unit)), "")
+    around = " ".join((*reading.heads, reading.cell.caption, reading.cell.text))
+    return f"not said to be in {fact.value.unit}" if fact.value and unit and not re.search(rf"\b{unit}", around) else ""
 
 
 def wrong_beside(claimed: StatedValue, reading: Measurement, table: MeasuredTable) -> str:

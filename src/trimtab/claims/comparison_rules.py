@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trimtab.claims import arithmetic, settings, vocabulary
+from trimtab.claims.cell_objections import other_unit
 from trimtab.claims.claim_verdict import Stance
 from trimtab.claims.header_reader import ACROSS, AXES
 from trimtab.claims.setting_columns import DESCRIBES
@@ -145,6 +146,8 @@ def _compared(fact: Fact, reading: Measurement, other: Measurement, tables: Tabl
     gap = reading.value - other.value
     lower = _lower(fact, reading, tables)
     better = -gap if lower else gap
+    if unit := other_unit(fact, reading):
+        return _Compared(reading=reading, evidence=tables.evidence(reading, Stance.NEUTRAL, f"the table is {unit}"))
     if lower is None and fact.relation in ("better", "worse"):
         why = f"{reading.value} and {other.value}, and whether more or less of it is better is not said"
         return _Compared(reading=reading, evidence=tables.evidence(reading, Stance.NEUTRAL, why))

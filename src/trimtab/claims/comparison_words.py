@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trimtab.claims.number_kinds import TextNumber
     from trimtab.claims.sentence_parts import Sentence
 
-_THAN: Final = r"(?:\w+ ){0,2}than"
+_THAN: Final = r"(?:[\w-]+ ){0,4}than"
 _CUES: Final = {
     "better": rf"outperform(?!ed \w*\s?by)\w*|surpass(?!ed \w*\s?by)\w*"
     rf"|beats?|beating|outscor\w*|outpac\w*|tops|(?:better|more accurate"

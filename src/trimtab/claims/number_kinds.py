@@ -105,8 +105,11 @@ _BARE_YEAR: Final = re.compile(
 _VALUE: Final = re.compile(
     r"(?<![\w.@#/])(?<![A-Za-z]-)(?P<digits>[-+\u2212]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+\u2212]?\d+(?:\.\d+)?)"
     r"(?:[\s-]?(?P<unit>%|percent(?:age)?[\s-]points?\b|percent\b|per cent\b|points?\b|pts?\b\.?|pp\b"
-    r"|nats(?:/token| a token)?\b|bits(?:/byte| a byte)?\b|\u00d7|x\b|times\b))?(?P<tail>[-\w]?)"
+    r"|nats(?:/token| a token)?\b|bits(?:/byte| a byte)?\b|\u00d7|x\b|times\b"
+    r"|ms\b|tok(?:en)?s?/s(?:ec)?\b))?(?P<tail>[-\w]?)"
 )
+PHYSICAL: Final = ("ms", "tok")
+"""How the units begin that a head or a caption has to say, too."""
 _DIGITS: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _HEDGE: Final = any_case(
     r"(?:(?P<about>about|around|nearly|roughly|approximately|almost|some|~|\u2248)|(?P<at_least>at least|no less than"

@@ -10,7 +10,7 @@ RESULT_VERBS: Final = (
     r"achiev(?:e|es|ed|ing)|reach(?:es|ed|ing)?|obtain(?:s|ed|ing)?|scor(?:e|es|ed|ing)|attain(?:s|ed|ing)?|gets?|got"
     r"|yield(?:s|ed|ing)?|report(?:s|ed|ing)?|records?|recorded|hits?|posts?|posted|delivers?|delivered|register(?:s|ed)"
     r"|shows?|showed|performs?|performed|demonstrat(?:es|ed)|exhibit(?:s|ed)|stands|comes|sets|earns?|earned|has|have|had"
-    r"|is|are|was|were|ranks?|boasts|manages|managed"
+    r"|is|are|was|were|ranks?|boasts|manages|managed|solves|solved|resolves|resolved"
 )
 RESULT_VERB: Final = any_of(rf"{RESULT_VERBS}")
 _PLAIN: Final = word_set("""
@@ -24,7 +24,7 @@ record records recorded recording register registers registered hit hits post po
 see sees saw produce produces produced demonstrate demonstrates demonstrated exhibit exhibits exhibited stand stands
 stood come comes came sets set establish establishes established earn earns earned boast boasts manage manages managed
 remain remains remained rank ranks ranked measure measured measures observe observed find found achieves evaluate
-evaluated evaluates
+evaluated evaluates solve solves solved resolve resolves resolved
 performance performances result results accuracy accuracies value values rate rates point points percent percentage
 absolute model models method methods system systems approach approaches baseline baselines benchmark
 benchmarks dataset datasets task tasks test tests suite leaderboard evaluation evaluations table column row margin gap

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HEADINGS: Final = word_set("""
 main results result experiment experiments experimental evaluation evaluations setup introduction abstract conclusion
 conclusions discussion analysis benchmark benchmarks performance summary overview comparison comparisons
-findings
+findings finding observation observations insights insight remarks
 quantitative key highlights news updates update model models background related work readme report paper study
 leaderboard tables table figure figures key takeaways takeaway details what how we our the quality downstream research
 project card notes note release survey

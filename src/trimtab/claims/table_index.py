@@ -135,7 +135,11 @@ class TableIndex:
         said = (caption, *map(self.headers.read, (above.section, *above.sentences)))
         has_its_column = any(other.metric == caption.metric for other in self.of(reading).readings)
         lower_metric = self.registry.better(caption.metric, "metrics") == "lower" and not has_its_column
-        return None if lower_metric or any(text.lower for text in said) else False
+        says_so = [text for text in said if text.lower]
+        known = any(self.registry.better(text.metric, "metrics") == "lower" for text in says_so)
+        if known and not any(self.headers.says_its_measure(other.cell) for other in self.of(reading).readings):
+            return True  # "Word error rate (lower is better)", of all columns
+        return None if lower_metric or says_so else False
 
     def above(self, reading: Measurement) -> AboveLine:
         """Return what stands above the table of a number."""
