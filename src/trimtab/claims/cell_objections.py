@@ -255,12 +255,12 @@ def _not_its_own(claimed: StatedValue, reading: Measurement, table: MeasuredTabl
     figures, counts = {*_FIGURE.findall(own), *_sizes(reading, table)}, set(re.findall(r"\b[a-z]+\b", own))
     spelled = {word.casefold() for word in WORD.findall(" ".join((own, *table.lines.heads.values())))}
     for place in beside:
-        said = text[place.start : place.end]
-        figure = _FIGURE.search(said)
-        sized = _UNIT_OF_SIZE.search(said)  # "3T" is not told by "three runs"
+        phrase = text[place.start : place.end]
+        figure = _FIGURE.search(phrase)
+        sized = _UNIT_OF_SIZE.search(phrase)  # "3T" is not told by "three runs"
         same = figure and any(same_value(figure[0], other) for other in (figures if sized else figures | counts))
-        if not (same if figure else said.casefold() in spelled):
-            return f"and says nothing of {said!r}"
+        if not (same if figure else phrase.casefold() in spelled):
+            return f"and says nothing of {phrase!r}"
     return ""
 
 
@@ -270,8 +270,8 @@ def _whole(name: str) -> re.Pattern[str]:
 
 def _is_amount(text: str, number: TextNumber) -> bool:
     """Whether a number says how much of something a value was measured with."""
-    said = text[number.start : number.end]
-    return number.kind in ("size", "count", "version") or (number.kind == "parameter" and said[0] not in "\u00b1+")
+    phrase = text[number.start : number.end]
+    return number.kind in ("size", "count", "version") or (number.kind == "parameter" and phrase[0] not in "\u00b1+")
 
 
 def _sizes(reading: Measurement, table: MeasuredTable) -> Collection[str]:

@@ -39,7 +39,7 @@ _UNIT: Final = re.compile(
     r"|dB|\u00b0C|tok(?:ens)?/s|fps|FPS|[GT]?FLOPs)[)\]]\s*$"
 )
 _NO_SYSTEM: Final = any_case(
-    r"^\W*(?:ground[- ]truth|humans?|oracle|upper bound|references?|gold|ceiling|skyline|teacher)\b"
+    r"^\W*(?:ground[- ]truth|humans?|oracle|upper bound|references?|gold|ceiling|skyline|teacher)\b(?!-?\w)"
 )
 """Rows of what systems are held against."""
 

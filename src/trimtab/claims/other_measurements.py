@@ -37,6 +37,8 @@ _ELSEWHERE: Final = any_case(
 # Words at a name that may make another version, size or run of it: "the new Foo-7B", "the Foo-7B variant".
 _ANOTHER_BEFORE: Final = any_case(
     r"\b(?:our|new|newer|newest|latest|original|base|large|larger|small|smaller|updated|previous|earlier|old|older)\s+$"
+    r"|\b(?:evaluated|judged|graded|scored|rated|generated|labelled|labeled|translated|filtered|verified)\s+(?:by|with|using)"
+    r"\s+(?:the\s+)?$"
 )
 _ANOTHER_BEHIND: Final = any_case(
     r"\s*,\s*(?:then|by|via|from)\b|\s+(?:famil(?:y|ies)|variants?|versions?|baselines?|tests? of)\b"

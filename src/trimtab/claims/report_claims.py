@@ -252,7 +252,7 @@ def _tabled(
             continue
         label = cell.label or f"table {cell.table}"
         columns = (column.head for column in index.of(reading).settings)
-        said = " ; ".join((cell.caption, *beside[cell.table, cell.row], *columns, *_LETTERS.findall(cell.text)))
+        around_cell = " ; ".join((cell.caption, *beside[cell.table, cell.row], *columns, *_LETTERS.findall(cell.text)))
         signed = ("difference",) if cell.text.strip().startswith(("+", "\u0394")) else ()
         ours = ("ours",) if _ours_beside_others(cell, bare) else ()
         yield Claim(
@@ -261,7 +261,7 @@ def _tabled(
             kind=Kind.NUMERIC,
             facts=(_fact(reading, index, vocabulary),),
             extractor=TABLE_EXTRACTOR,
-            scope=(*scope_words(said, registry, vocabulary), *around.of_cell(cell), *signed, *ours),
+            scope=(*scope_words(around_cell, registry, vocabulary), *around.of_cell(cell), *signed, *ours),
             asserted_in=ClaimPlace(document=report.path, sha256=report.sha256, location=f"{label} ({cell.position})"),
         )
 

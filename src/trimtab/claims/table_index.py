@@ -30,6 +30,7 @@ _AMOUNT: Final = any_case(
     r"|attack|asr|toxicity|hallucinations?|bias|variance|deviations?|std|p-?values?|overhead|refusals?)\b"
 )
 """Heads of which nobody says that more is better, nor, without an arrow, that less is."""
+_SEVERAL: Final = any_case(r"\b(?:and|or|but|while|as well as)\b|[;&+/]")
 _PER_TIME: Final = any_case(r"/\s?s(?:ec)?\b|per second|\bthroughput\b|\bspeed\b|\bfps\b|\baccuracy\b")
 
 
@@ -132,14 +133,19 @@ class TableIndex:
             return reading.lower
         above = self.above(reading)
         caption = self.headers.read(reading.cell.caption)
-        said = (caption, *map(self.headers.read, (above.section, *above.sentences)))
+        texts = [
+            text for text in (reading.cell.caption, above.section, *above.sentences) if self.headers.read(text).lower
+        ]
         has_its_column = any(other.metric == caption.metric for other in self.of(reading).readings)
         lower_metric = self.registry.better(caption.metric, "metrics") == "lower" and not has_its_column
-        says_so = [text for text in said if text.lower]
-        known = any(self.registry.better(text.metric, "metrics") == "lower" for text in says_so)
-        if known and not any(self.headers.says_its_measure(other.cell) for other in self.of(reading).readings):
-            return True  # "Word error rate (lower is better)", of all columns
-        return None if lower_metric or says_so else False
+        # "Word error rate (lower is better)" is of all columns; of "word error rate and naturalness" one is another.
+        of_all = any(
+            self.registry.better(self.headers.read(text).metric, "metrics") == "lower" and not _SEVERAL.search(text)
+            for text in texts
+        )
+        if of_all and not any(self.headers.says_its_measure(other.cell) for other in self.of(reading).readings):
+            return True
+        return None if lower_metric or texts else False
 
     def above(self, reading: Measurement) -> AboveLine:
         """Return what stands above the table of a number."""

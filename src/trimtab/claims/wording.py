@@ -43,6 +43,7 @@ _LETTER: Final = (
 _NAME_WORD: Final = re.compile(
     rf"[{_LETTER}]+(?:\.\d+(?=\D|$)|\.\d+[A-Za-z]+)*\+?|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 )
+_RAISED: Final = "\u00b2\u00b3\u00b9\u2070\u2074\u2075\u2076\u2077\u2078\u2079"
 _PLUS: Final = re.compile(r"\s*\(\+\)")
 _LONGEST: Final = 16
 _STOP: Final = word_set("""
@@ -132,6 +133,8 @@ def key(text: str) -> str:
     True
     >>> key("R\u00b2") == key("R2"), key("\u0394 loss") == key("loss")
     (True, False)
+    >>> key("Foo-7B\u00b2") == key("Foo-7B")
+    True
     """
     return "".join(word for word, _, _ in name_words(text))
 
@@ -141,7 +144,10 @@ def name_words(text: str) -> list[PlacedWord]:
     words = []
     for match in _NAME_WORD.finditer(text):
         plus = _PLUS.match(text, match.end())
-        word = match[0].casefold() if match[0].isascii() else _without_accents(match[0])
+        # A raised digit behind more than one letter is the mark of a footnote: "HumanEval\u00b9", but "R\u00b2".
+        unmarked = match[0].rstrip(_RAISED)
+        letters = unmarked if len(unmarked) > 1 else match[0]
+        word = letters.casefold() if letters.isascii() else _without_accents(letters)
         words.append(PlacedWord(word + "+" * bool(plus), match.start(), plus.end() if plus else match.end()))
     return words
 
